@@ -1,0 +1,3 @@
+//! The GitHub Action of niks3.
+
+fn main() {}

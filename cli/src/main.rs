@@ -1,0 +1,3 @@
+//! niks3: push closures into a Nix binary cache.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Writes crates/client/src/generated.rs from openapi/niks3.json.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Nix formats, pure: store paths, narinfo, signatures, NAR.

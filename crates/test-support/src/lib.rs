@@ -1,0 +1,1 @@
+//! PostgreSQL, S3, stores and faults for tests.

@@ -1,0 +1,1 @@
+//! The niks3 server: uploads, signatures, garbage collection.

@@ -1,0 +1,3 @@
+//! The niks3 server: uploads, signatures, garbage collection.
+
+fn main() {}
