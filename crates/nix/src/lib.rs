@@ -1,1 +1,17 @@
 //! Nix formats, pure: store paths, narinfo, signatures, NAR.
+//!
+//! Every parser takes hostile input: it bounds what it reads, never panics, and says what is wrong with
+//! which input. Only `nar::dump` and `nar::restore` touch a file system; nothing here is asynchronous.
+
+#![forbid(unsafe_code)]
+
+pub mod base32;
+pub mod ca;
+mod echo;
+pub mod hash;
+pub mod listing;
+pub mod nar;
+pub mod narinfo;
+pub mod realisation;
+pub mod signature;
+pub mod store_path;
