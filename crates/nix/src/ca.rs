@@ -97,9 +97,9 @@ impl FromStr for ContentAddress {
             .into_iter()
             .find_map(|method| Some((method, text.strip_prefix(method.prefix())?)))
             .ok_or_else(|| ContentAddressError::Prefix(echo(text)))?;
-        let wrong = |source| ContentAddressError::Hash {
+        let wrong = |reason| ContentAddressError::Hash {
             input: echo(text),
-            source,
+            reason,
         };
         let (algorithm, digest) = hash
             .split_once(':')
