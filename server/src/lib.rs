@@ -1,1 +1,15 @@
-//! The niks3 server: uploads, signatures, garbage collection.
+//! The niks3 server: it says where to upload, signs what has arrived, keeps track
+//! of everything. Readers never need it.
+
+pub mod app;
+pub mod auth;
+pub mod catalog;
+pub mod config;
+pub mod http;
+pub mod landing;
+pub mod pin_name;
+pub mod push;
+pub mod serve;
+pub mod signing;
+pub mod start;
+pub mod storage;

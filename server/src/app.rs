@@ -1,0 +1,35 @@
+//! What every request can reach. Nothing that matters lives only here.
+
+use niks3_nix::store_path::StoreDir;
+use url::Url;
+
+use crate::auth::AdminToken;
+use crate::catalog::Catalog;
+use crate::signing::Signer;
+use crate::storage::{Bucket, ChecksumKind};
+
+/// The running server.
+pub struct App {
+    /// The database.
+    pub catalog: Catalog,
+    /// The object store.
+    pub bucket: Bucket,
+    /// Which checksum the object store enforces on uploads.
+    pub checksum: ChecksumKind,
+    /// The keys that sign.
+    pub signer: Signer,
+    /// Who may do everything.
+    pub admin_token: AdminToken,
+    /// Store directory of the cache.
+    pub store_dir: StoreDir,
+    /// Priority among substituters.
+    pub priority: u32,
+    /// Where readers find the cache.
+    pub cache_url: Option<Url>,
+    /// Where clients find this server.
+    pub server_url: Option<Url>,
+    /// The object store is inside this process.
+    pub embedded_store: bool,
+    /// Serve the bucket's objects over HTTP.
+    pub read_proxy: bool,
+}

@@ -1,0 +1,52 @@
+//! What can go wrong with the database, sorted by what the caller should do.
+
+/// An error of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The configured URL is unusable.
+    #[error("{0}")]
+    Url(String),
+    /// The schema does not fit this program.
+    #[error("database schema: {0}")]
+    Schema(#[from] sqlx::migrate::MigrateError),
+    /// The database does not answer now; the same call may work later.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database has no room left.
+    #[error("the database has no space left: {0}")]
+    Full(#[source] sqlx::Error),
+    /// Two store paths share a hash part.
+    #[error("{0}")]
+    NameMismatch(String),
+    /// A row says what this program never writes.
+    #[error("the database holds {0}")]
+    Corrupt(String),
+    /// Anything else: a defect of this program.
+    #[error("database: {0}")]
+    Other(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for CatalogError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        let code = match &error {
+            E::Database(database) => database.code().map(|code| code.into_owned()),
+            _ => None,
+        };
+        match (&error, code.as_deref()) {
+            (E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) | E::Protocol(_), _) => {
+                Self::Unavailable(error)
+            }
+            // SQLITE_FULL; PostgreSQL disk_full.
+            (_, Some("13" | "53100")) => Self::Full(error),
+            // SQLITE_BUSY and LOCKED with their extended codes, CANTOPEN, IOERR.
+            (_, Some("5" | "6" | "261" | "517" | "14" | "10")) => Self::Unavailable(error),
+            // PostgreSQL: connection exceptions, insufficient resources, operator
+            // intervention, system errors, lock and serialization failures.
+            (_, Some(code)) if code.len() == 5 && ["08", "53", "57", "58", "40", "55"].contains(&&code[..2]) => {
+                Self::Unavailable(error)
+            }
+            _ => Self::Other(error),
+        }
+    }
+}

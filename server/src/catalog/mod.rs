@@ -1,0 +1,155 @@
+//! All SQL of the server, over SQLite and PostgreSQL alike.
+//!
+//! One text serves both databases wherever they agree; [`bulk`] writes the lists
+//! that neither has a common form for. Every transaction that moves the state of
+//! a path, an object or a push goes through [`Catalog::write`], which admits one
+//! at a time per database: what it decides on cannot change under it, and no two
+//! of them can deadlock whatever the order of their rows.
+
+mod bulk;
+mod closures;
+mod error;
+mod multiparts;
+mod objects;
+mod paths;
+mod publish;
+mod pushes;
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{Any, AnyPool, Executor as _, Transaction};
+
+pub use closures::ClosureSummary;
+pub use error::CatalogError;
+pub use multiparts::{Multipart, MultipartState, PartRow};
+pub use objects::ObjectRow;
+pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
+pub use publish::{CommitClaim, Publishable, Realised, StagedLog};
+pub use pushes::{NewPush, Push, PushState};
+
+/// Result of a question to the database.
+pub type Result<T> = std::result::Result<T, CatalogError>;
+
+/// Key of PostgreSQL's advisory lock that admits one writing transaction at a time.
+const WRITE_GATE: i64 = 0x6e69_6b73_3300_0001;
+
+/// How long a transaction waits for its turn before the caller is told to come back.
+const WRITE_WAIT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    reader: AnyPool,
+    writer: AnyPool,
+    backend: Backend,
+}
+
+/// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
+pub struct WriteTx {
+    tx: Transaction<'static, Any>,
+}
+
+impl WriteTx {
+    /// Makes everything done in the transaction durable and visible at once.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+impl Catalog {
+    /// Opens `sqlite://…` or `postgres://…` and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the URL is of another kind, the database does not answer, or its
+    /// schema is newer than this program.
+    pub async fn open(url: &str) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let backend = match url.split_once(':') {
+            Some(("sqlite", _)) => Backend::Sqlite,
+            Some(("postgres" | "postgresql", _)) => Backend::Postgres,
+            _ => return Err(CatalogError::Url("expected sqlite:///path or postgres://…".into())),
+        };
+        let url = match backend {
+            Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+            _ => url.to_owned(),
+        };
+        let options = AnyConnectOptions::from_str(&url).map_err(|_| CatalogError::Url("not a database URL".into()))?;
+        let pool = |size: u32| {
+            AnyPoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(WRITE_WAIT)
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        let settings = match backend {
+                            Backend::Sqlite => {
+                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                                 PRAGMA busy_timeout = 30000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
+                            }
+                            Backend::Postgres => {
+                                "SET lock_timeout = '30s'; SET statement_timeout = '10min'; \
+                                 SET idle_in_transaction_session_timeout = '60s';"
+                            }
+                        };
+                        connection.execute(settings).await.map(drop)
+                    })
+                })
+        };
+        let catalog = match backend {
+            // SQLite has one writer; one connection for it queues writers fairly
+            // instead of letting them poll for the lock.
+            Backend::Sqlite => Self {
+                writer: pool(1).connect_with(options.clone()).await?,
+                reader: pool(4).connect_with(options).await?,
+                backend,
+            },
+            Backend::Postgres => {
+                let both = pool(12).connect_with(options).await?;
+                Self { reader: both.clone(), writer: both, backend }
+            }
+        };
+        match backend {
+            Backend::Sqlite => sqlx::migrate!("../migrations/sqlite").run(&catalog.writer).await?,
+            Backend::Postgres => sqlx::migrate!("../migrations/postgres").run(&catalog.writer).await?,
+        }
+        Ok(catalog)
+    }
+
+    /// Begins a transaction that may write, when its turn comes.
+    pub async fn write(&self) -> Result<WriteTx> {
+        let tx = match self.backend {
+            Backend::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Postgres => {
+                let mut tx = self.writer.begin().await?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITE_GATE).execute(&mut *tx).await?;
+                tx
+            }
+        };
+        Ok(WriteTx { tx })
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.reader).await?;
+        Ok(())
+    }
+
+    /// Closes every connection once its work is done.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> i64 {
+    chrono::Utc::now().timestamp()
+}

@@ -1,0 +1,193 @@
+//! Uploads in parts, which outlive the push that began them.
+
+use std::collections::HashMap;
+
+use niks3_nix::hash::NarHash;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::bulk::{self, ROWS};
+use super::{Catalog, CatalogError, Result, WriteTx, now};
+
+/// Where an upload in parts stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MultipartState {
+    /// Parts are arriving.
+    Open,
+    /// It became an object.
+    Completed,
+    /// Nobody may go on with it.
+    GivenUp,
+}
+
+/// An upload in parts.
+#[derive(Debug, Clone)]
+pub struct Multipart {
+    /// Id in the database.
+    pub id: i64,
+    /// Contents it holds: SHA-256 of the NAR.
+    pub nar_hash: NarHash,
+    /// What compressed them; equal names make equal bytes.
+    pub compressor: String,
+    /// Who may continue it.
+    pub identity: String,
+    /// Bytes of every part but the last.
+    pub part_size: i64,
+    /// Key it is assembled under.
+    pub staging: String,
+    /// The service's name for it.
+    pub upload_id: String,
+    /// Where it stands.
+    pub state: MultipartState,
+    /// What it became.
+    pub object_id: i64,
+}
+
+impl Multipart {
+    fn from_row(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get(0)?,
+            nar_hash: super::paths::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
+            compressor: row.try_get(2)?,
+            identity: row.try_get(3)?,
+            part_size: row.try_get(4)?,
+            staging: row.try_get(5)?,
+            upload_id: row.try_get(6)?,
+            state: match row.try_get::<i64, _>(7)? {
+                0 => MultipartState::Open,
+                1 => MultipartState::Completed,
+                2 => MultipartState::GivenUp,
+                other => return Err(CatalogError::Corrupt(format!("multipart state {other}"))),
+            },
+            object_id: row.try_get(8)?,
+        })
+    }
+}
+
+/// A part that a URL was given out for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRow {
+    /// 1 to 10,000.
+    pub number: i64,
+    /// Bytes.
+    pub size: i64,
+    /// What the service checks it against.
+    pub sha256: [u8; 32],
+}
+
+impl Catalog {
+    /// The upload in parts of that id.
+    pub async fn multipart(&self, id: i64) -> Result<Option<Multipart>> {
+        let row = sqlx::query(
+            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id \
+             FROM multiparts WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(Multipart::from_row).transpose()
+    }
+
+    /// The newest unfinished upload of the same contents by the same compressor and identity.
+    pub async fn unfinished_multipart(
+        &self,
+        nar_hash: NarHash,
+        compressor: &str,
+        identity: &str,
+        part_size: i64,
+    ) -> Result<Option<Multipart>> {
+        let row = sqlx::query(
+            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id \
+             FROM multiparts WHERE nar_hash = $1 AND state = 0 AND compressor = $2 AND identity = $3 \
+             AND part_size = $4 ORDER BY id DESC LIMIT 1",
+        )
+        .bind(nar_hash.as_bytes().to_vec())
+        .bind(compressor.to_owned())
+        .bind(identity.to_owned())
+        .bind(part_size)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(Multipart::from_row).transpose()
+    }
+
+    /// The parts that were announced, by number.
+    pub async fn parts(&self, multipart_id: i64) -> Result<HashMap<i64, PartRow>> {
+        let rows = sqlx::query("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
+            .bind(multipart_id)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| part(row).map(|part| (part.number, part))).collect()
+    }
+}
+
+fn part(row: &AnyRow) -> Result<PartRow> {
+    let sha256: Vec<u8> = row.try_get(2)?;
+    let sha256 = sha256.try_into().map_err(|_| CatalogError::Corrupt("a part's checksum of the wrong length".into()))?;
+    Ok(PartRow { number: row.try_get(0)?, size: row.try_get(1)?, sha256 })
+}
+
+impl WriteTx {
+    /// Records an upload in parts that the service has begun, and returns its id.
+    pub async fn add_multipart(&mut self, new: &Multipart, nar_size: i64) -> Result<i64> {
+        let row = sqlx::query(
+            "INSERT INTO multiparts (nar_hash, nar_size, compressor, identity, part_size, staging, upload_id, \
+             created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING id",
+        )
+        .bind(new.nar_hash.as_bytes().to_vec())
+        .bind(nar_size)
+        .bind(new.compressor.clone())
+        .bind(new.identity.clone())
+        .bind(new.part_size)
+        .bind(new.staging.clone())
+        .bind(new.upload_id.clone())
+        .bind(now())
+        .fetch_one(&mut *self.tx)
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Announces parts. Returns those that were announced before with other bytes.
+    pub async fn announce_parts(&mut self, multipart_id: i64, parts: &[PartRow]) -> Result<Vec<i64>> {
+        let mut conflicts = Vec::new();
+        for chunk in parts.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO multipart_parts (multipart_id, number, size, sha256) VALUES {} ON CONFLICT DO NOTHING",
+                bulk::values(chunk.len(), 4)
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for part in chunk {
+                query = query.bind(multipart_id).bind(part.number).bind(part.size).bind(part.sha256.to_vec());
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        let rows = sqlx::query("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
+            .bind(multipart_id)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let announced: HashMap<i64, PartRow> =
+            rows.iter().map(|row| part(row).map(|part| (part.number, part))).collect::<Result<_>>()?;
+        for part in parts {
+            if announced.get(&part.number) != Some(part) {
+                conflicts.push(part.number);
+            }
+        }
+        sqlx::query("UPDATE multiparts SET used_at = $1 WHERE id = $2")
+            .bind(now())
+            .bind(multipart_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(conflicts)
+    }
+
+    /// Ends an upload in parts: it became an object, or nobody may go on with it.
+    pub async fn end_multipart(&mut self, multipart_id: i64, object_id: Option<i64>) -> Result<()> {
+        sqlx::query("UPDATE multiparts SET state = $1, object_id = $2, used_at = $3 WHERE id = $4")
+            .bind(if object_id.is_some() { 1_i64 } else { 2 })
+            .bind(object_id.unwrap_or_default())
+            .bind(now())
+            .bind(multipart_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! Objects that store paths share, and what a push has uploaded for each path.
+
+use std::collections::HashMap;
+
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::{Result, WriteTx, now};
+
+/// An object of the bucket that paths share: a NAR by its file hash.
+#[derive(Debug, Clone)]
+pub struct ObjectRow {
+    /// Id in the database.
+    pub id: i64,
+    /// Bytes.
+    pub size: i64,
+    /// Seen in the bucket with that size.
+    pub present: bool,
+    /// Empty when the service checked the whole object against the hash in its
+    /// key; otherwise the digest of the parts it checked one by one.
+    pub parts_digest: Vec<u8>,
+    /// Made by this very request, so nothing can be in the bucket yet.
+    pub new: bool,
+}
+
+impl WriteTx {
+    /// The objects with those keys, each made with its size where it is new.
+    pub async fn objects(&mut self, wanted: &HashMap<String, i64>) -> Result<HashMap<String, ObjectRow>> {
+        let mut rows = HashMap::with_capacity(wanted.len());
+        let keys: Vec<(&String, i64)> = wanted.iter().map(|(key, size)| (key, *size)).collect();
+        let created_at = now();
+        for chunk in keys.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO objects (key, size, created_at) VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
+                bulk::values(chunk.len(), 3)
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for (key, size) in chunk {
+                query = query.bind((*key).clone()).bind(*size).bind(created_at);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                let key: String = row.try_get(1)?;
+                let size = wanted.get(&key).copied().unwrap_or_default();
+                let object = ObjectRow { id: row.try_get(0)?, size, present: false, parts_digest: Vec::new(), new: true };
+                rows.insert(key, object);
+            }
+            let text = format!(
+                "SELECT id, key, size, state, parts_digest FROM objects WHERE key IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for (key, _) in chunk {
+                query = query.bind((*key).clone());
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                let key: String = row.try_get(1)?;
+                let object = ObjectRow {
+                    id: row.try_get(0)?,
+                    size: row.try_get(2)?,
+                    present: row.try_get::<i64, _>(3)? == 1,
+                    parts_digest: row.try_get(4)?,
+                    new: false,
+                };
+                rows.entry(key).or_insert(object);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Records that objects are in the bucket, each with its size, as S3 said.
+    pub async fn objects_arrived(&mut self, ids: &[i64]) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text =
+                format!("UPDATE objects SET state = 1 WHERE id IN ({})", bulk::placeholders(1, chunk.len()));
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Says how the contents of an object were checked: whole (empty) or by parts.
+    pub async fn set_parts_digest(&mut self, object_id: i64, digest: &[u8]) -> Result<()> {
+        sqlx::query("UPDATE objects SET parts_digest = $1 WHERE id = $2")
+            .bind(digest.to_vec())
+            .bind(object_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Says which NAR object each path of the push has: pairs of path and object id.
+    pub async fn set_nars(&mut self, push_id: i64, nars: &[(i64, i64)]) -> Result<()> {
+        for chunk in nars.chunks(ROWS) {
+            let text = format!(
+                "UPDATE push_paths SET object_id = v.column2 FROM (VALUES {}) AS v \
+                 WHERE push_paths.path_id = v.column1 AND push_paths.push_id = ${}",
+                bulk::values(chunk.len(), 2),
+                chunk.len() * 2 + 1
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for (path_id, object_id) in chunk {
+                query = query.bind(*path_id).bind(*object_id);
+            }
+            query.bind(push_id).execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Says where the listing of each path of the push is staged, and its bytes.
+    pub async fn set_listings(&mut self, push_id: i64, listings: &[(i64, String, i64)]) -> Result<()> {
+        for chunk in listings.chunks(ROWS) {
+            let text = format!(
+                "UPDATE push_paths SET listing = v.column2, listing_size = v.column3 FROM (VALUES {}) AS v \
+                 WHERE push_paths.path_id = v.column1 AND push_paths.push_id = ${}",
+                bulk::values(chunk.len(), 3),
+                chunk.len() * 3 + 1
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for (path_id, key, size) in chunk {
+                query = query.bind(*path_id).bind(key.clone()).bind(*size);
+            }
+            query.bind(push_id).execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Says where the build log of a derivation is staged, and its bytes.
+    pub async fn set_log(&mut self, push_id: i64, drv: &str, staging: &str, size: i64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO push_logs (push_id, drv, staging, size) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size",
+        )
+        .bind(push_id)
+        .bind(drv.to_owned())
+        .bind(staging.to_owned())
+        .bind(size)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps the realisation of a derivation's output until the push is committed.
+    pub async fn set_realisation(&mut self, push_id: i64, key: &str, path_id: i64, body: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO push_realisations (push_id, key, path_id, body) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (push_id, key) DO UPDATE SET path_id = excluded.path_id, body = excluded.body",
+        )
+        .bind(push_id)
+        .bind(key.to_owned())
+        .bind(path_id)
+        .bind(body.to_owned())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}

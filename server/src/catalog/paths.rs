@@ -1,0 +1,351 @@
+//! Store paths, and the claims by which a push keeps them from being collected.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use niks3_nix::hash::NarHash;
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::{Catalog, CatalogError, Result, WriteTx, now};
+
+/// No content is known for the path.
+pub(super) const ABSENT: i64 = 0;
+/// Committed; its narinfo may not be in the bucket yet.
+pub(super) const PUBLISHING: i64 = 1;
+/// Committed and readable.
+pub(super) const PRESENT: i64 = 2;
+
+/// What a client says of a path it wants to push.
+#[derive(Debug, Clone)]
+pub struct PathMeta {
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of its NAR.
+    pub nar_size: i64,
+    /// Sorted, without duplicates; may name the path itself.
+    pub references: Vec<StorePath>,
+    /// The derivation it was built by.
+    pub deriver: Option<StorePath>,
+    /// Signatures it already carries, `name:base64`.
+    pub sigs: Vec<String>,
+    /// Content address as Nix prints it.
+    pub ca: Option<String>,
+}
+
+/// Why a push holds on to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimKind {
+    /// It is in the cache.
+    Present,
+    /// It has to be uploaded.
+    Needed,
+    /// It is referred to, and left out on purpose.
+    External,
+}
+
+impl ClaimKind {
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Self::Present => 0,
+            Self::Needed => 1,
+            Self::External => 2,
+        }
+    }
+
+    pub(super) fn from_code(code: i64) -> Result<Self> {
+        match code {
+            0 => Ok(Self::Present),
+            1 => Ok(Self::Needed),
+            2 => Ok(Self::External),
+            other => Err(CatalogError::Corrupt(format!("claim kind {other}"))),
+        }
+    }
+}
+
+/// The server's answer for one claimed path.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The path.
+    pub path: StorePath,
+    /// What is to be done about it.
+    pub kind: ClaimKind,
+    /// The NAR hash that the cache has, when it is another one: it stays.
+    pub conflict: Option<NarHash>,
+}
+
+/// One row of a push's claims.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Id of the path.
+    pub path_id: i64,
+    /// Why it is claimed.
+    pub kind: ClaimKind,
+    /// Bytes of the NAR as the push declared it.
+    pub nar_size: i64,
+    /// NAR hash as the push declared it.
+    pub nar_hash: NarHash,
+}
+
+/// What [`Catalog::lookup`] knows of a name.
+#[derive(Debug, Clone)]
+struct Known {
+    id: i64,
+    state: i64,
+    nar_hash: Vec<u8>,
+}
+
+pub(super) fn pack_refs(ids: impl Iterator<Item = i64>) -> Vec<u8> {
+    ids.flat_map(i64::to_le_bytes).collect()
+}
+
+pub(super) fn unpack_refs(bytes: &[u8]) -> Result<Vec<i64>> {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(CatalogError::Corrupt("a list of references that is cut short".into()));
+    }
+    Ok(chunks.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect())
+}
+
+pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
+    let bytes: [u8; 32] =
+        bytes.try_into().map_err(|_| CatalogError::Corrupt("a NAR hash of the wrong length".into()))?;
+    Ok(NarHash::from_bytes(bytes))
+}
+
+pub(super) fn store_path(name: &str) -> Result<StorePath> {
+    name.parse().map_err(|_| CatalogError::Corrupt(format!("store path {name:?}")))
+}
+
+impl WriteTx {
+    /// Claims paths and what they refer to for a push, and says which the cache
+    /// lacks. Claiming again is claiming once.
+    ///
+    /// # Errors
+    /// [`CatalogError::NameMismatch`] when the cache knows a hash part under another name.
+    pub async fn claim(
+        &mut self,
+        push_id: i64,
+        paths: &[PathMeta],
+        external: &[StorePath],
+    ) -> Result<Vec<Claimed>> {
+        let mut names: HashSet<&StorePath> = external.iter().collect();
+        for meta in paths {
+            names.insert(&meta.path);
+            names.extend(&meta.references);
+        }
+        let known = self.intern(&names).await?;
+        let mut claimed = Vec::with_capacity(paths.len());
+        for chunk in paths.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) VALUES {} \
+                 ON CONFLICT (push_id, path_id) DO UPDATE SET kind = excluded.kind, nar_hash = excluded.nar_hash, \
+                 nar_size = excluded.nar_size, refs = excluded.refs, deriver = excluded.deriver, \
+                 sigs = excluded.sigs, ca = excluded.ca",
+                bulk::values(chunk.len(), 9)
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for meta in chunk {
+                let row = &known[&meta.path];
+                let present = row.state != ABSENT;
+                let kind = if present { ClaimKind::Present } else { ClaimKind::Needed };
+                let conflict = if present && row.nar_hash != meta.nar_hash.as_bytes() {
+                    Some(nar_hash(&row.nar_hash)?)
+                } else {
+                    None
+                };
+                claimed.push(Claimed { path: meta.path.clone(), kind, conflict });
+                query = query
+                    .bind(push_id)
+                    .bind(row.id)
+                    .bind(kind.code())
+                    .bind(meta.nar_hash.as_bytes().to_vec())
+                    .bind(meta.nar_size)
+                    .bind(pack_refs(meta.references.iter().map(|reference| known[reference].id)))
+                    .bind(meta.deriver.as_ref().map(ToString::to_string).unwrap_or_default())
+                    .bind(meta.sigs.join("\n"))
+                    .bind(meta.ca.clone().unwrap_or_default());
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        for chunk in external.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO push_paths (push_id, path_id, kind) VALUES {} ON CONFLICT (push_id, path_id) DO NOTHING",
+                bulk::values(chunk.len(), 3)
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for path in chunk {
+                query = query.bind(push_id).bind(known[path].id).bind(ClaimKind::External.code());
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(claimed)
+    }
+
+    /// Names the roots of a push. All must be store paths the push will claim.
+    pub async fn add_roots(&mut self, push_id: i64, roots: &[StorePath]) -> Result<()> {
+        let known = self.intern(&roots.iter().collect()).await?;
+        for chunk in roots.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO push_roots (push_id, path_id) VALUES {} ON CONFLICT DO NOTHING",
+                bulk::values(chunk.len(), 2)
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for root in chunk {
+                query = query.bind(push_id).bind(known[root].id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives every name an id, new ones included.
+    async fn intern<'p>(&mut self, names: &HashSet<&'p StorePath>) -> Result<HashMap<&'p StorePath, Known>> {
+        let names: Vec<&StorePath> = names.iter().copied().collect();
+        let mut known = self.lookup(&names).await?;
+        let unknown: Vec<&StorePath> = names.into_iter().filter(|name| !known.contains_key(*name)).collect();
+        let created_at = now();
+        for chunk in unknown.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO paths (hash, name, created_at) VALUES {} RETURNING id, hash",
+                bulk::values(chunk.len(), 3)
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for path in chunk {
+                query = query.bind(path.hash_part().to_owned()).bind(path.to_string()).bind(created_at);
+            }
+            let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
+            for row in query.fetch_all(&mut *self.tx).await? {
+                let hash: String = row.try_get(1)?;
+                let path = by_hash.get(hash.as_str()).ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
+                known.insert(path, Known { id: row.try_get(0)?, state: ABSENT, nar_hash: Vec::new() });
+            }
+        }
+        Ok(known)
+    }
+
+    async fn lookup<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, Known>> {
+        let mut known = HashMap::with_capacity(names.len());
+        for chunk in names.chunks(ROWS) {
+            let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
+            if by_hash.len() != chunk.len() {
+                return Err(CatalogError::NameMismatch("two names with one hash part".into()));
+            }
+            let text = format!(
+                "SELECT id, hash, name, state, nar_hash FROM paths WHERE hash IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for path in chunk {
+                query = query.bind(path.hash_part().to_owned());
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                let (hash, name): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+                let path = by_hash.get(hash.as_str()).ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
+                if path.to_string() != name {
+                    return Err(CatalogError::NameMismatch(format!("{path} is known as {name}")));
+                }
+                known.insert(
+                    *path,
+                    Known { id: row.try_get(0)?, state: row.try_get(3)?, nar_hash: row.try_get(4)? },
+                );
+            }
+        }
+        Ok(known)
+    }
+
+    /// Records that the bucket lacks the narinfo of a committed path: the next
+    /// commit that relies on it writes it again.
+    pub async fn narinfo_lost(&mut self, path: &StorePath) -> Result<()> {
+        sqlx::query("UPDATE paths SET state = $1 WHERE hash = $2 AND state = $3")
+            .bind(PUBLISHING)
+            .bind(path.hash_part().to_owned())
+            .bind(PRESENT)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Records that the bucket lacks the contents of a committed path: it, and all
+    /// that share its NAR, have to be uploaded again.
+    pub async fn contents_lost(&mut self, path: &StorePath) -> Result<()> {
+        for text in [
+            "UPDATE objects SET state = 0 WHERE id = (SELECT object_id FROM paths WHERE hash = $1)",
+            "UPDATE push_paths SET kind = 1 WHERE kind = 0 AND path_id IN (SELECT id FROM paths WHERE state <> 0 AND \
+             object_id = (SELECT object_id FROM paths WHERE hash = $1))",
+            "UPDATE paths SET state = 0 WHERE object_id = (SELECT object_id FROM paths WHERE hash = $1)",
+        ] {
+            sqlx::query(text).bind(path.hash_part().to_owned()).execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Catalog {
+    /// The claim that a push has on a path, if any.
+    pub async fn claim_of(&self, push_id: i64, path: &StorePath) -> Result<Option<Claim>> {
+        Ok(self.claims_of(push_id, std::slice::from_ref(path)).await?.remove(path))
+    }
+
+    /// The claims that a push has among some paths.
+    pub async fn claims_of(&self, push_id: i64, paths: &[StorePath]) -> Result<HashMap<StorePath, Claim>> {
+        let mut claims = HashMap::with_capacity(paths.len());
+        for chunk in paths.chunks(ROWS) {
+            let text = format!(
+                "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash FROM push_paths c JOIN paths p ON p.id = c.path_id \
+                 WHERE c.push_id = $1 AND p.hash IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(push_id);
+            for path in chunk {
+                query = query.bind(path.hash_part().to_owned());
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                let kind = ClaimKind::from_code(row.try_get(2)?)?;
+                if kind == ClaimKind::External {
+                    continue;
+                }
+                let claim = Claim {
+                    path_id: row.try_get(1)?,
+                    kind,
+                    nar_size: row.try_get(3)?,
+                    nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(4)?)?,
+                };
+                claims.insert(store_path(&row.try_get::<String, _>(0)?)?, claim);
+            }
+        }
+        Ok(claims)
+    }
+
+    /// Ids of the paths with those contents that a push has to upload.
+    pub async fn claims_by_contents(&self, push_id: i64, nar_hash: NarHash) -> Result<Vec<i64>> {
+        let rows = sqlx::query("SELECT path_id FROM push_paths WHERE push_id = $1 AND kind = 1 AND nar_hash = $2")
+            .bind(push_id)
+            .bind(nar_hash.as_bytes().to_vec())
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Key and bytes of the NAR of each of some paths that the cache has.
+    pub async fn nar_keys(&self, paths: &[StorePath]) -> Result<BTreeMap<StorePath, (String, i64)>> {
+        let mut keys = BTreeMap::new();
+        for chunk in paths.chunks(ROWS) {
+            let text = format!(
+                "SELECT p.name, o.key, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
+                 WHERE p.state <> 0 AND p.hash IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for path in chunk {
+                query = query.bind(path.hash_part().to_owned());
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                keys.insert(store_path(&row.try_get::<String, _>(0)?)?, (row.try_get(1)?, row.try_get(2)?));
+            }
+        }
+        Ok(keys)
+    }
+}

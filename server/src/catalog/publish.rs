@@ -1,0 +1,350 @@
+//! The two transactions of a commit: deciding what a push adds, and making its
+//! roots count once the bucket has it all.
+
+use std::collections::HashMap;
+
+use niks3_nix::hash::NarHash;
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::bulk::{self, ROWS};
+use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
+use super::{Catalog, ClaimKind, ClosureSummary, CatalogError, Result, WriteTx, now};
+
+/// A claim as the commit sees it.
+#[derive(Debug, Clone)]
+pub struct CommitClaim {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// Why it is claimed.
+    pub kind: ClaimKind,
+    /// Nothing is committed for the path yet, so this push has to provide it.
+    pub absent: bool,
+    /// Ids of the paths it refers to, as the push declared them.
+    pub refs: Vec<i64>,
+    /// The NAR that the push uploaded for it; 0 when none was announced.
+    pub object_id: i64,
+    /// Key and bytes of that NAR.
+    pub object: Option<(String, i64)>,
+    /// That NAR was seen in the bucket.
+    pub object_present: bool,
+    /// Staging key and bytes of its listing; an empty key when none was announced.
+    pub listing: (String, i64),
+}
+
+/// A committed path whose narinfo has to be in the bucket.
+#[derive(Debug, Clone)]
+pub struct Publishable {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of its NAR.
+    pub nar_size: i64,
+    /// Ids of the paths it refers to, in the order of their names.
+    pub refs: Vec<i64>,
+    /// The derivation it was built by.
+    pub deriver: Option<StorePath>,
+    /// Signatures it carried when it was pushed.
+    pub sigs: Vec<String>,
+    /// Content address.
+    pub ca: Option<String>,
+    /// Key of its NAR.
+    pub nar_key: String,
+    /// Bytes of that object.
+    pub file_size: i64,
+    /// Staging key of its listing, empty when it is where it belongs.
+    pub listing: String,
+}
+
+/// A build log waiting to be published.
+#[derive(Debug, Clone)]
+pub struct StagedLog {
+    /// Base name of the derivation.
+    pub drv: String,
+    /// Staging key.
+    pub staging: String,
+    /// Bytes.
+    pub size: i64,
+}
+
+/// A realisation waiting to be published.
+#[derive(Debug, Clone)]
+pub struct Realised {
+    /// Key of the object it becomes.
+    pub key: String,
+    /// Id of the output path.
+    pub path_id: i64,
+    /// JSON as its client has it.
+    pub body: String,
+}
+
+fn optional(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn publishable(row: &AnyRow) -> Result<Publishable> {
+    let sigs: String = row.try_get(6)?;
+    Ok(Publishable {
+        path_id: row.try_get(0)?,
+        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+        nar_hash: paths::nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
+        nar_size: row.try_get(3)?,
+        refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
+        deriver: optional(row.try_get(5)?).as_deref().map(paths::store_path).transpose()?,
+        sigs: sigs.lines().map(str::to_owned).collect(),
+        ca: optional(row.try_get(7)?),
+        nar_key: row.try_get(8)?,
+        file_size: row.try_get(9)?,
+        listing: row.try_get(10)?,
+    })
+}
+
+impl Catalog {
+    /// Everything that a push claims.
+    pub async fn commit_claims(&self, push_id: i64) -> Result<Vec<CommitClaim>> {
+        let rows = sqlx::query(
+            "SELECT c.path_id, p.name, c.kind, p.state, c.refs, c.object_id, o.key, o.size, o.state, c.listing, \
+             c.listing_size FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let key: Option<String> = row.try_get(6)?;
+                let size: Option<i64> = row.try_get(7)?;
+                Ok(CommitClaim {
+                    path_id: row.try_get(0)?,
+                    path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+                    kind: ClaimKind::from_code(row.try_get(2)?)?,
+                    absent: row.try_get::<i64, _>(3)? == ABSENT,
+                    refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
+                    object_id: row.try_get(5)?,
+                    object: key.zip(size),
+                    object_present: row.try_get::<Option<i64>, _>(8)? == Some(1),
+                    listing: (row.try_get(9)?, row.try_get(10)?),
+                })
+            })
+            .collect()
+    }
+
+    /// The paths a push relies on whose narinfo may not be in the bucket yet,
+    /// whoever decided them.
+    pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
+        let rows = sqlx::query(
+            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing \
+             FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
+             WHERE c.push_id = $1 AND p.state = $2",
+        )
+        .bind(push_id)
+        .bind(PUBLISHING)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(publishable).collect()
+    }
+
+    /// Those of some paths whose narinfo may not be in the bucket yet.
+    pub async fn publishables_among(&self, ids: &[i64]) -> Result<Vec<Publishable>> {
+        let mut found = Vec::new();
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing \
+                 FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(PUBLISHING);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            let rows = query.fetch_all(&self.reader).await?;
+            found.extend(rows.iter().map(publishable).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(found)
+    }
+
+    /// The realisation that the cache has under a key, as JSON.
+    pub async fn realisation(&self, key: &str) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT body FROM realisations WHERE key = $1")
+            .bind(key.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| Ok(row.try_get(0)?)).transpose()
+    }
+
+    /// The names of paths by id.
+    pub async fn names(&self, ids: &[i64]) -> Result<HashMap<i64, StorePath>> {
+        let mut names = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!("SELECT id, name FROM paths WHERE id IN ({})", bulk::placeholders(1, chunk.len()));
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                names.insert(row.try_get(0)?, paths::store_path(&row.try_get::<String, _>(1)?)?);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The build logs that a push has staged.
+    pub async fn staged_logs(&self, push_id: i64) -> Result<Vec<StagedLog>> {
+        let rows = sqlx::query("SELECT drv, staging, size FROM push_logs WHERE push_id = $1")
+            .bind(push_id)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(StagedLog { drv: row.try_get(0)?, staging: row.try_get(1)?, size: row.try_get(2)? }))
+            .collect()
+    }
+
+    /// Those of some derivations whose build log the cache has.
+    pub async fn known_logs(&self, drvs: &[String]) -> Result<Vec<String>> {
+        let mut known = Vec::new();
+        for chunk in drvs.chunks(ROWS) {
+            let text = format!("SELECT drv FROM logs WHERE drv IN ({})", bulk::placeholders(1, chunk.len()));
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for drv in chunk {
+                query = query.bind(drv.clone());
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                known.push(row.try_get(0)?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The realisations that a push brings.
+    pub async fn staged_realisations(&self, push_id: i64) -> Result<Vec<Realised>> {
+        let rows = sqlx::query("SELECT key, path_id, body FROM push_realisations WHERE push_id = $1")
+            .bind(push_id)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(Realised { key: row.try_get(0)?, path_id: row.try_get(1)?, body: row.try_get(2)? }))
+            .collect()
+    }
+
+    /// The roots of a push.
+    pub async fn roots(&self, push_id: i64) -> Result<Vec<ClosureSummary>> {
+        let rows = sqlx::query("SELECT p.name FROM push_roots r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1")
+            .bind(push_id)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(ClosureSummary { root: paths::store_path(&row.try_get::<String, _>(0)?)? }))
+            .collect()
+    }
+}
+
+impl WriteTx {
+    /// Decides what a push adds: every path it provides that is still absent becomes
+    /// its; one that another push committed meanwhile stays as it is. Returns how
+    /// many became its, or `None` when its lease has run out.
+    pub async fn decide(&mut self, push_id: i64) -> Result<Option<u64>> {
+        let open = sqlx::query("UPDATE pushes SET state = 1 WHERE id = $1 AND state <= 1 AND lease_until > $2")
+            .bind(push_id)
+            .bind(now())
+            .execute(&mut *self.tx)
+            .await?;
+        if open.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let decided = sqlx::query(
+            "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
+             deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing \
+             FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
+             AND paths.state = $3 AND c.object_id <> 0",
+        )
+        .bind(PUBLISHING)
+        .bind(push_id)
+        .bind(ABSENT)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(Some(decided.rows_affected()))
+    }
+
+    /// How many paths that a push relies on are not committed.
+    pub async fn undecided(&mut self, push_id: i64) -> Result<i64> {
+        let row = sqlx::query(
+            "SELECT count(*) FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = $2",
+        )
+        .bind(push_id)
+        .bind(ABSENT)
+        .fetch_one(&mut *self.tx)
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Ends a push whose paths are all in the bucket: they count as present, its
+    /// roots become closures, its pin is set, its claims are let go, in one step.
+    pub async fn finish(&mut self, push_id: i64, pin: Option<&str>, result: &str) -> Result<()> {
+        let done = sqlx::query("UPDATE pushes SET state = 2, result = $1 WHERE id = $2 AND state = 1")
+            .bind(result.to_owned())
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(());
+        }
+        sqlx::query(
+            "UPDATE paths SET state = $1, listing = '' FROM push_paths c \
+             WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind <> 2 AND paths.state = $3",
+        )
+        .bind(PRESENT)
+        .bind(push_id)
+        .bind(PUBLISHING)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO logs (drv, size, created_at) SELECT drv, size, $1 FROM push_logs WHERE push_id = $2 \
+             ON CONFLICT (drv) DO NOTHING",
+        )
+        .bind(now())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
+        self.add_closures(push_id).await?;
+        if let Some(name) = pin {
+            self.add_pin(push_id, name).await?;
+        }
+        self.release_claims(push_id).await
+    }
+
+    /// Offers a realisation; the first writer's stays.
+    pub async fn add_realisation(&mut self, new: &Realised) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO realisations (key, path_id, body, created_at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(new.key.clone())
+        .bind(new.path_id)
+        .bind(new.body.clone())
+        .bind(now())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
+
+impl CommitClaim {
+    /// Whether the commit has to provide the path out of this push's uploads.
+    #[must_use]
+    pub fn to_provide(&self) -> bool {
+        self.absent && self.kind != ClaimKind::External
+    }
+}
+
+impl From<std::num::TryFromIntError> for CatalogError {
+    fn from(_: std::num::TryFromIntError) -> Self {
+        Self::Corrupt("a number out of range".into())
+    }
+}

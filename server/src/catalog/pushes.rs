@@ -1,0 +1,162 @@
+//! Pushes: who opened them, how long they live, how they ended.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Catalog, CatalogError, Result, WriteTx, now};
+
+/// Where a push stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushState {
+    /// Paths can be claimed and uploaded.
+    Open,
+    /// Its paths are decided and being published; only committing again is possible.
+    Committing,
+    /// Done.
+    Committed,
+    /// Given up by its client.
+    Aborted,
+}
+
+impl PushState {
+    fn from_code(code: i64) -> Result<Self> {
+        match code {
+            0 => Ok(Self::Open),
+            1 => Ok(Self::Committing),
+            2 => Ok(Self::Committed),
+            3 => Ok(Self::Aborted),
+            other => Err(CatalogError::Corrupt(format!("push state {other}"))),
+        }
+    }
+}
+
+/// What is needed to open a push.
+#[derive(Debug)]
+pub struct NewPush {
+    /// The name that the client gets for it.
+    pub token: String,
+    /// Who may continue it.
+    pub identity: String,
+    /// A pin to make of its root when it is committed.
+    pub pin: Option<String>,
+    /// Look into the bucket instead of believing the database.
+    pub verify: bool,
+    /// Seconds until it is given up unless renewed.
+    pub lease: i64,
+}
+
+/// A push.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// Id in the database.
+    pub id: i64,
+    /// The name that the client knows it by.
+    pub token: String,
+    /// Who opened it.
+    pub identity: String,
+    /// Where it stands.
+    pub state: PushState,
+    /// The pin to make of its root.
+    pub pin: Option<String>,
+    /// Look into the bucket instead of believing the database.
+    pub verify: bool,
+    /// What its commit answered, as JSON.
+    pub result: String,
+    /// Unix time at which it is given up.
+    pub lease_until: i64,
+}
+
+impl Push {
+    fn from_row(row: &AnyRow) -> Result<Self> {
+        let pin: String = row.try_get(4)?;
+        Ok(Self {
+            id: row.try_get(0)?,
+            token: row.try_get(1)?,
+            identity: row.try_get(2)?,
+            state: PushState::from_code(row.try_get(3)?)?,
+            pin: (!pin.is_empty()).then_some(pin),
+            verify: row.try_get::<i64, _>(5)? != 0,
+            result: row.try_get(6)?,
+            lease_until: row.try_get(7)?,
+        })
+    }
+
+    /// Whether its lease has run out.
+    #[must_use]
+    pub fn expired(&self) -> bool {
+        matches!(self.state, PushState::Open | PushState::Committing) && self.lease_until <= now()
+    }
+}
+
+const BY_TOKEN: &str =
+    "SELECT id, token, identity, state, pin, verify, result, lease_until FROM pushes WHERE token = $1";
+
+impl Catalog {
+    /// The push of that name.
+    pub async fn push(&self, token: &str) -> Result<Option<Push>> {
+        let row = sqlx::query(BY_TOKEN).bind(token.to_owned()).fetch_optional(&self.reader).await?;
+        row.as_ref().map(Push::from_row).transpose()
+    }
+
+    /// Renews the lease of a push that still has one; false when it had run out.
+    pub async fn renew_lease(&self, push_id: i64, seconds: i64) -> Result<bool> {
+        let now = now();
+        let done = sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state <= 1 AND lease_until > $3")
+            .bind(now + seconds)
+            .bind(push_id)
+            .bind(now)
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+impl WriteTx {
+    /// Opens a push and returns its id.
+    pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
+        let now = now();
+        let row = sqlx::query(
+            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until) \
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        )
+        .bind(new.token.clone())
+        .bind(new.identity.clone())
+        .bind(new.pin.clone().unwrap_or_default())
+        .bind(i64::from(new.verify))
+        .bind(now)
+        .bind(now + new.lease)
+        .fetch_one(&mut *self.tx)
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// The push of that name, as it stands inside the transaction.
+    pub async fn push(&mut self, token: &str) -> Result<Option<Push>> {
+        let row = sqlx::query(BY_TOKEN).bind(token.to_owned()).fetch_optional(&mut *self.tx).await?;
+        row.as_ref().map(Push::from_row).transpose()
+    }
+
+    /// Gives up an open push and lets go of what it claimed; false when it is not open.
+    pub async fn abort_push(&mut self, push_id: i64) -> Result<bool> {
+        let done = sqlx::query("UPDATE pushes SET state = 3 WHERE id = $1 AND state = 0")
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        if done.rows_affected() == 1 {
+            self.release_claims(push_id).await?;
+        }
+        Ok(done.rows_affected() == 1)
+    }
+
+    pub(super) async fn release_claims(&mut self, push_id: i64) -> Result<()> {
+        for text in [
+            "DELETE FROM push_paths WHERE push_id = $1",
+            "DELETE FROM push_roots WHERE push_id = $1",
+            "DELETE FROM push_logs WHERE push_id = $1",
+            "DELETE FROM push_realisations WHERE push_id = $1",
+        ] {
+            sqlx::query(text).bind(push_id).execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! Options as they are written on the command line or in the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// How a bucket is addressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BucketLookup {
+    /// By path for a configured endpoint, by name for AWS.
+    Auto,
+    /// https://BUCKET.endpoint/KEY
+    Dns,
+    /// https://endpoint/BUCKET/KEY
+    Path,
+}
+
+/// Which checksum uploads carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChecksumChoice {
+    /// Whichever the object store is seen to enforce, SHA-256 first.
+    Auto,
+    /// x-amz-checksum-sha256
+    Sha256,
+    /// Content-MD5
+    Md5,
+}
+
+/// Formats of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The server of a Nix binary cache that lives in an S3 bucket.
+///
+/// With `--data-dir DIR` alone it is a whole cache: database, object store, token
+/// and signing key are made in DIR. Configure any of them to use your own.
+#[derive(Debug, Parser)]
+#[command(name = "niks3-server", version, max_term_width = 100)]
+pub struct Args {
+    /// Directory for whatever of database and object store is not configured
+    #[arg(long, env = "NIKS3_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Database: sqlite:///path or postgres://… [default: DATA_DIR/niks3.db]
+    #[arg(long, env = "NIKS3_DB", value_name = "URL", hide_env_values = true)]
+    pub db: Option<String>,
+
+    /// The same as --db, as other programs call it
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, hide = true)]
+    pub database_url: Option<String>,
+
+    /// Address to listen on; sockets from systemd win over it
+    #[arg(long, env = "NIKS3_HTTP_ADDR", value_name = "ADDR", default_value = "127.0.0.1:5751")]
+    pub http_addr: SocketAddr,
+
+    /// Store directory of the paths in the cache
+    #[arg(long, env = "NIKS3_STORE_DIR", value_name = "DIR", default_value = "/nix/store")]
+    pub store_dir: String,
+
+    /// Priority among substituters; lower is asked first
+    #[arg(long, env = "NIKS3_PRIORITY", value_name = "N", default_value_t = 30)]
+    pub priority: u32,
+
+    /// Address that readers use for the cache; gives the bucket a landing page
+    #[arg(long, env = "NIKS3_CACHE_URL", value_name = "URL")]
+    pub cache_url: Option<String>,
+
+    /// Address that clients use for this server
+    #[arg(long, env = "NIKS3_SERVER_URL", value_name = "URL")]
+    pub server_url: Option<String>,
+
+    /// Serve the bucket's objects over HTTP [default: only with the embedded object store]
+    #[arg(long, env = "NIKS3_ENABLE_READ_PROXY", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub enable_read_proxy: Option<bool>,
+
+    /// File with the admin token, 36 characters or more [default: DATA_DIR/api-token]
+    #[arg(long, env = "NIKS3_API_TOKEN_PATH", value_name = "FILE")]
+    pub api_token_path: Option<PathBuf>,
+
+    /// File with a Nix secret key, as `nix key generate-secret` writes it; repeatable
+    /// [default: DATA_DIR/signing-key]
+    #[arg(long, env = "NIKS3_SIGN_KEY_PATH", value_name = "FILE", value_delimiter = ',')]
+    pub sign_key_path: Vec<PathBuf>,
+
+    /// Object store: host, host:port or URL
+    #[arg(long, env = "NIKS3_S3_ENDPOINT", value_name = "ENDPOINT", help_heading = "Object store")]
+    pub s3_endpoint: Option<String>,
+
+    /// Bucket; without it the object store is embedded in DATA_DIR
+    #[arg(long, env = "NIKS3_S3_BUCKET", value_name = "NAME", help_heading = "Object store")]
+    pub s3_bucket: Option<String>,
+
+    /// Region
+    #[arg(long, env = "NIKS3_S3_REGION", value_name = "REGION", default_value = "us-east-1", help_heading = "Object store")]
+    pub s3_region: String,
+
+    /// Use TLS where the endpoint does not say
+    #[arg(long, env = "NIKS3_S3_USE_SSL", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set,
+          help_heading = "Object store")]
+    pub s3_use_ssl: bool,
+
+    /// How the bucket is addressed
+    #[arg(long, env = "NIKS3_S3_BUCKET_LOOKUP", value_name = "HOW", value_enum, default_value = "auto", help_heading = "Object store")]
+    pub s3_bucket_lookup: BucketLookup,
+
+    /// Access key
+    #[arg(long, env = "NIKS3_S3_ACCESS_KEY", value_name = "KEY", hide_env_values = true, help_heading = "Object store")]
+    pub s3_access_key: Option<String>,
+
+    /// File with the access key
+    #[arg(long, env = "NIKS3_S3_ACCESS_KEY_PATH", value_name = "FILE", help_heading = "Object store")]
+    pub s3_access_key_path: Option<PathBuf>,
+
+    /// Secret key; better in a file, since others can see a command line
+    #[arg(long, env = "NIKS3_S3_SECRET_KEY", value_name = "KEY", hide_env_values = true, help_heading = "Object store")]
+    pub s3_secret_key: Option<String>,
+
+    /// File with the secret key
+    #[arg(long, env = "NIKS3_S3_SECRET_KEY_PATH", value_name = "FILE", help_heading = "Object store")]
+    pub s3_secret_key_path: Option<PathBuf>,
+
+    /// Take credentials from the environment: instance role, web identity, profile
+    #[arg(long, env = "NIKS3_S3_USE_IAM", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set,
+          help_heading = "Object store")]
+    pub s3_use_iam: bool,
+
+    /// Most requests to the object store under way at once
+    #[arg(long, env = "NIKS3_S3_CONCURRENCY", value_name = "N", default_value_t = 64, help_heading = "Object store")]
+    pub s3_concurrency: usize,
+
+    /// Most requests to the object store in a second; 0 for no limit
+    #[arg(long, env = "NIKS3_S3_RATE_LIMIT", value_name = "N", default_value_t = 0, help_heading = "Object store")]
+    pub s3_rate_limit: u32,
+
+    /// Address in upload URLs when clients reach the object store by another one
+    #[arg(long, env = "NIKS3_S3_PUBLIC_URL", value_name = "URL", help_heading = "Object store")]
+    pub s3_public_url: Option<String>,
+
+    /// Checksum that uploads carry
+    #[arg(long, env = "NIKS3_S3_CHECKSUM", value_name = "KIND", value_enum, default_value = "auto", help_heading = "Object store")]
+    pub s3_checksum: ChecksumChoice,
+
+    /// Format of the log on standard error
+    #[arg(long, env = "NIKS3_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What to log: error, warn, info, debug, trace, or a filter as `niks3_server=debug`
+    #[arg(long, env = "NIKS3_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}

@@ -1,0 +1,9 @@
+//! Configuration: arguments as they are written, then as they are meant.
+
+mod args;
+mod embedded;
+mod resolve;
+mod secrets;
+
+pub use args::Args;
+pub use resolve::{Config, S3Settings, Store, UsageError};

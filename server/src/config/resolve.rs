@@ -1,0 +1,259 @@
+//! Options as they are meant: defaults filled in, files read, contradictions refused.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use niks3_nix::signature::SecretKey;
+use niks3_nix::store_path::StoreDir;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::args::{Args, BucketLookup, ChecksumChoice};
+use super::embedded::{self, DataDir};
+use super::secrets;
+use crate::auth::AdminToken;
+
+/// A wrong or missing option: one line that names it and the mend.
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl UsageError {
+    pub(super) fn new(line: impl Into<String>) -> Self {
+        Self(line.into())
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// An S3 service elsewhere.
+#[derive(Debug)]
+pub struct S3Settings {
+    /// Endpoint; `None` for AWS.
+    pub endpoint: Option<Url>,
+    /// Bucket.
+    pub bucket: String,
+    /// Region.
+    pub region: String,
+    /// The bucket is in the path, not in the host name.
+    pub path_style: bool,
+    /// Access key and secret key; `None` to take them from the environment.
+    pub credentials: Option<(String, SecretString)>,
+    /// Most requests under way at once.
+    pub concurrency: usize,
+    /// Most requests in a second.
+    pub rate_limit: Option<u32>,
+    /// Address that clients get in upload URLs.
+    pub public_url: Option<Url>,
+}
+
+/// The object store.
+#[derive(Debug)]
+pub enum Store {
+    /// Inside this process, over files.
+    Embedded {
+        /// Where the files are.
+        directory: PathBuf,
+        /// Bucket name, first part of the path in its URLs.
+        bucket: String,
+        /// Access key.
+        access_key: String,
+        /// Secret key.
+        secret_key: SecretString,
+    },
+    /// An S3 service.
+    S3(Box<S3Settings>),
+}
+
+/// The server's configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// URL of the database.
+    pub database: String,
+    /// The object store.
+    pub store: Store,
+    /// Checksum of uploads.
+    pub checksum: ChecksumChoice,
+    /// Address to listen on.
+    pub http_addr: SocketAddr,
+    /// Who may do everything.
+    pub admin_token: AdminToken,
+    /// File that the admin token came from.
+    pub api_token_path: PathBuf,
+    /// The keys that sign.
+    pub sign_keys: Vec<SecretKey>,
+    /// Store directory of the cache.
+    pub store_dir: StoreDir,
+    /// Priority among substituters.
+    pub priority: u32,
+    /// Where readers find the cache.
+    pub cache_url: Option<Url>,
+    /// Where clients find this server.
+    pub server_url: Option<Url>,
+    /// Serve the bucket over HTTP.
+    pub read_proxy: bool,
+}
+
+fn web_url(option: &str, text: &str) -> Result<Url, UsageError> {
+    let url: Url = text
+        .parse()
+        .map_err(|error| UsageError::new(format!("{option}: {text:?} is not a URL ({error}): write https://host")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(UsageError::new(format!("{option}: {text:?} must begin with http:// or https://")));
+    }
+    Ok(url)
+}
+
+impl Config {
+    /// Resolves arguments; makes what a data directory lacks.
+    ///
+    /// # Errors
+    /// The first option that is wrong or missing.
+    pub fn resolve(args: Args) -> Result<Self, UsageError> {
+        let data_dir = args.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let missing = |what: &str, option: &str| {
+            UsageError::new(format!("{what} is not configured: give {option}, or --data-dir DIR to keep it there"))
+        };
+        let database = match (args.db.clone().or_else(|| args.database_url.clone()), &data_dir) {
+            (Some(url), _) => {
+                if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
+                    return Err(UsageError::new("--db: write sqlite:///path or postgres://user@host/name"));
+                }
+                url
+            }
+            (None, Some(data_dir)) => data_dir.database(),
+            (None, None) => return Err(missing("the database", "--db URL")),
+        };
+        let api_token_path = match (&args.api_token_path, &data_dir) {
+            (Some(path), _) => path.clone(),
+            (None, Some(data_dir)) => data_dir.api_token()?,
+            (None, None) => return Err(missing("the admin token", "--api-token-path FILE")),
+        };
+        let token = secrets::read("--api-token-path", &api_token_path)?;
+        let admin_token =
+            AdminToken::new(&token).map_err(|why| UsageError::new(format!("--api-token-path: {why}")))?;
+        let key_paths = match (&data_dir, args.sign_key_path.is_empty()) {
+            (_, false) => args.sign_key_path.clone(),
+            (Some(data_dir), true) => vec![data_dir.signing_key()?],
+            (None, true) => return Err(missing("the signing key", "--sign-key-path FILE")),
+        };
+        let mut sign_keys: Vec<SecretKey> = Vec::new();
+        for path in &key_paths {
+            let text = secrets::read("--sign-key-path", path)?;
+            let key: SecretKey = text.expose_secret().parse().map_err(|error: niks3_nix::signature::KeyError| {
+                UsageError::new(format!("--sign-key-path: {}: {error}; make one with `nix key generate-secret`", path.display()))
+            })?;
+            if sign_keys.iter().any(|other| other.name() == key.name()) {
+                return Err(UsageError::new(format!("--sign-key-path: two keys are called {}", key.name())));
+            }
+            sign_keys.push(key);
+        }
+        let store = store(&args, data_dir.as_ref())?;
+        if !(1..=100_000).contains(&args.priority) {
+            return Err(UsageError::new("--priority: a number from 1 to 100000"));
+        }
+        Ok(Self {
+            database,
+            checksum: args.s3_checksum,
+            http_addr: args.http_addr,
+            admin_token,
+            api_token_path,
+            sign_keys,
+            store_dir: args
+                .store_dir
+                .parse()
+                .map_err(|error| UsageError::new(format!("--store-dir: {error}")))?,
+            priority: args.priority,
+            cache_url: args.cache_url.as_deref().map(|url| web_url("--cache-url", url)).transpose()?,
+            server_url: args.server_url.as_deref().map(|url| web_url("--server-url", url)).transpose()?,
+            read_proxy: args.enable_read_proxy.unwrap_or(matches!(store, Store::Embedded { .. })),
+            store,
+        })
+    }
+}
+
+fn secret(
+    option: &str,
+    value: Option<&String>,
+    path: Option<&PathBuf>,
+) -> Result<Option<SecretString>, UsageError> {
+    match (value, path) {
+        (Some(_), Some(_)) => Err(UsageError::new(format!("{option} and {option}-path: give one of them"))),
+        (Some(value), None) if value.trim().is_empty() => Err(UsageError::new(format!("{option} is empty"))),
+        (Some(value), None) => Ok(Some(value.trim().to_owned().into())),
+        (None, Some(path)) => secrets::read(&format!("{option}-path"), path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn store(args: &Args, data_dir: Option<&DataDir>) -> Result<Store, UsageError> {
+    let Some(bucket) = args.s3_bucket.clone() else {
+        if args.s3_endpoint.is_some() {
+            return Err(UsageError::new("--s3-endpoint needs --s3-bucket NAME"));
+        }
+        let Some(data_dir) = data_dir else {
+            return Err(UsageError::new(
+                "the object store is not configured: give --s3-bucket NAME, or --data-dir DIR to keep it there",
+            ));
+        };
+        let (access, secret) = data_dir.s3_keys()?;
+        return Ok(Store::Embedded {
+            directory: data_dir.store(),
+            bucket: embedded::BUCKET.into(),
+            access_key: secrets::read("--data-dir", &access)?.expose_secret().to_owned(),
+            secret_key: secrets::read("--data-dir", &secret)?,
+        });
+    };
+    let name_fits = (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+    if !name_fits {
+        return Err(UsageError::new("--s3-bucket: a name has 3 to 63 letters, digits, '-' or '.'"));
+    }
+    let endpoint = args
+        .s3_endpoint
+        .as_deref()
+        .map(|endpoint| {
+            let scheme = if args.s3_use_ssl { "https" } else { "http" };
+            let url = if endpoint.contains("://") { endpoint.to_owned() } else { format!("{scheme}://{endpoint}") };
+            web_url("--s3-endpoint", &url)
+        })
+        .transpose()?;
+    let amazon = endpoint.as_ref().is_none_or(|url| url.host_str().is_some_and(|host| host.ends_with("amazonaws.com")));
+    let access = secret("--s3-access-key", args.s3_access_key.as_ref(), args.s3_access_key_path.as_ref())?;
+    let secret = secret("--s3-secret-key", args.s3_secret_key.as_ref(), args.s3_secret_key_path.as_ref())?;
+    let credentials = match (access, secret, args.s3_use_iam) {
+        (Some(_), _, true) | (_, Some(_), true) => {
+            return Err(UsageError::new("--s3-use-iam takes the keys from the environment: leave --s3-access-key and --s3-secret-key out"));
+        }
+        (Some(access), Some(secret), false) => Some((access.expose_secret().to_owned(), secret)),
+        (None, None, true) => None,
+        (None, _, false) => {
+            return Err(UsageError::new("the access key is missing: give --s3-access-key-path FILE, or --s3-use-iam"));
+        }
+        (Some(_), None, false) => {
+            return Err(UsageError::new("the secret key is missing: give --s3-secret-key-path FILE"));
+        }
+    };
+    if args.s3_concurrency == 0 {
+        return Err(UsageError::new("--s3-concurrency: at least 1"));
+    }
+    Ok(Store::S3(Box::new(S3Settings {
+        path_style: match args.s3_bucket_lookup {
+            BucketLookup::Path => true,
+            BucketLookup::Dns => false,
+            BucketLookup::Auto => !amazon,
+        },
+        // For AWS itself the region names the endpoint.
+        endpoint: endpoint.filter(|url| url.host_str() != Some("s3.amazonaws.com")),
+        bucket,
+        region: args.s3_region.clone(),
+        credentials,
+        concurrency: args.s3_concurrency,
+        rate_limit: (args.s3_rate_limit > 0).then_some(args.s3_rate_limit),
+        public_url: args.s3_public_url.as_deref().map(|url| web_url("--s3-public-url", url)).transpose()?,
+    })))
+}

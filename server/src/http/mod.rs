@@ -1,0 +1,78 @@
+//! HTTP: the API, the pages that describe it, the bucket's contents, and the
+//! embedded S3 service, on one port.
+
+pub mod api;
+mod bucket;
+mod cache_config;
+mod health;
+mod limits;
+pub mod problem;
+mod protocol;
+mod pushes;
+mod request_id;
+mod upload_base;
+mod wire;
+
+use std::sync::Arc;
+
+use poem::endpoint::BoxEndpoint;
+use poem::http::StatusCode;
+use poem::{EndpointExt as _, IntoResponse as _, Response, Route};
+
+use crate::app::App;
+use crate::storage::S3Endpoint;
+use problem::Problem;
+
+/// Everything the server answers.
+pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint<'static, Response> {
+    let api = api::service();
+    let document = api::document(&api);
+    let docs = api.rapidoc();
+    let limited = Route::new()
+        .nest("/api/v1", api)
+        .at("/health", poem::get(health::health))
+        .at("/ready", poem::get(health::ready))
+        .at("/openapi.json", poem::get(poem::endpoint::make_sync(move |_| {
+            Response::builder().content_type("application/json").body(document.clone())
+        })))
+        .at("/docs", poem::get(docs))
+        .at("/*key", bucket::endpoint())
+        .at("/", bucket::endpoint())
+        .catch_all_error(|error| async move { plain_error(error) })
+        .around(|next, request| async move { protocol::layer(next, request).await })
+        .around(|next, request| async move { limits::layer(next, request).await });
+    let route = match s3 {
+        // The signature covers the path, so the service has to see it as it came.
+        Some((bucket, s3)) => {
+            let service = Arc::new(s3);
+            Route::new()
+                .at(format!("/{bucket}"), service.clone())
+                .at(format!("/{bucket}/*key"), service)
+                .nest_no_strip("/", limited)
+                .boxed()
+        }
+        None => limited.boxed(),
+    };
+    route
+        .data(app.clone())
+        .around(|next, request| async move { request_id::layer(next, request).await })
+        .map_to_response()
+        .boxed()
+}
+
+/// Failures before a handler come as plain text; they leave as problems.
+fn plain_error(error: poem::Error) -> Response {
+    if error.is_from_response() {
+        return error.into_response();
+    }
+    let status = error.status();
+    let detail = match status {
+        StatusCode::UNAUTHORIZED => "this needs a token: Authorization: Bearer TOKEN".to_owned(),
+        StatusCode::NOT_FOUND => "there is nothing under this path".to_owned(),
+        StatusCode::METHOD_NOT_ALLOWED => "this path does not know that method".to_owned(),
+        status if status.is_server_error() => return Problem::internal(error).into_response(),
+        _ => error.to_string().chars().take(500).collect(),
+    };
+    // Bodies and parameters that are JSON but not of the right shape are wrong, not malformed.
+    Problem::from_status(status, detail).into_response()
+}

@@ -1,0 +1,248 @@
+//! The one place that knows status codes: every failure becomes
+//! `application/problem+json` (RFC 9457), with what the caller is told apart
+//! from what the log is told.
+
+use std::fmt;
+
+use poem::http::{StatusCode, header};
+use poem::{IntoResponse, Response};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object};
+
+use super::request_id;
+use crate::catalog::CatalogError;
+use crate::storage::StorageError;
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "Problem")]
+pub struct Body {
+    /// Kind of problem.
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// Short text that is the same for every problem of this kind.
+    pub title: String,
+    /// HTTP status code.
+    pub status: u16,
+    /// What is wrong with this very request, and what to do about it.
+    pub detail: String,
+    /// Name of the request in the server's log.
+    pub request_id: String,
+    /// The field of the request that is wrong.
+    #[oai(skip_serializing_if_is_none)]
+    pub field: Option<String>,
+    /// What has not arrived yet, with 409 on a commit: `nar PATH`, `listing PATH` or `log DRV`.
+    #[oai(skip_serializing_if_is_none)]
+    pub missing: Option<Vec<String>>,
+}
+
+/// A failure on its way to the caller.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    field: Option<String>,
+    missing: Option<Vec<String>>,
+    retry_after: Option<u32>,
+    /// For the log alone.
+    cause: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), field: None, missing: None, retry_after: None, cause: None }
+    }
+
+    /// 400: the request is malformed.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401: who is asking?
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 403: known, and not allowed.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 409: it does not go together with what is there.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// 413: more than the server takes at once.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// 422: well-formed, but wrong: which field, and why.
+    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+    }
+
+    /// 503: later, perhaps.
+    pub fn unavailable(detail: impl Into<String>, retry_after: u32) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    /// 500: a defect of this program; the caller learns only the request id.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log has this request id")
+        }
+    }
+
+    /// Names what has not arrived.
+    #[must_use]
+    pub fn with_missing(mut self, missing: Vec<String>) -> Self {
+        self.missing = Some(missing);
+        self
+    }
+
+    fn with_cause(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// A problem out of an error that came out of the framework as plain text.
+    pub fn from_status(status: StatusCode, detail: String) -> Self {
+        Self::new(status, detail)
+    }
+
+    fn body(&self) -> Body {
+        if let Some(cause) = &self.cause {
+            tracing::warn!(status = self.status.as_u16(), detail = %self.detail, %cause, "request failed");
+        }
+        Body {
+            kind: "about:blank".into(),
+            title: self.status.canonical_reason().unwrap_or("Error").into(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            request_id: request_id::current(),
+            field: self.field.clone(),
+            missing: self.missing.clone(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_string(&poem_openapi::types::ToJSON::to_json(&self.body())).unwrap_or_default();
+        let mut response =
+            Response::builder().status(self.status).content_type("application/problem+json").body(body);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"niks3\""));
+        }
+        response
+    }
+}
+
+/// How every operation fails.
+#[derive(Debug, ApiResponse)]
+pub enum ApiProblem {
+    /// The request is malformed.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    Malformed(Json<Body>),
+    /// No token, or one that is not accepted.
+    #[oai(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Json<Body>, #[oai(header = "WWW-Authenticate")] String),
+    /// The token does not allow this.
+    #[oai(status = 403, content_type = "application/problem+json")]
+    Forbidden(Json<Body>),
+    /// There is no such thing.
+    #[oai(status = 404, content_type = "application/problem+json")]
+    NotFound(Json<Body>),
+    /// It does not go together with what is there.
+    #[oai(status = 409, content_type = "application/problem+json")]
+    Conflict(Json<Body>),
+    /// More than the server takes at once.
+    #[oai(status = 413, content_type = "application/problem+json")]
+    TooLarge(Json<Body>),
+    /// Well-formed, but wrong.
+    #[oai(status = 422, content_type = "application/problem+json")]
+    Invalid(Json<Body>),
+    /// Too many requests.
+    #[oai(status = 429, content_type = "application/problem+json")]
+    TooMany(Json<Body>, #[oai(header = "Retry-After")] u32),
+    /// The server failed.
+    #[oai(status = 500, content_type = "application/problem+json")]
+    Internal(Json<Body>),
+    /// Database or bucket do not answer; try again.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(Json<Body>, #[oai(header = "Retry-After")] u32),
+}
+
+impl From<Problem> for ApiProblem {
+    fn from(problem: Problem) -> Self {
+        let body = Json(problem.body());
+        let retry_after = problem.retry_after.unwrap_or(1);
+        match problem.status.as_u16() {
+            400 => Self::Malformed(body),
+            401 => Self::Unauthorized(body, "Bearer realm=\"niks3\"".into()),
+            403 => Self::Forbidden(body),
+            404 => Self::NotFound(body),
+            409 => Self::Conflict(body),
+            413 => Self::TooLarge(body),
+            422 => Self::Invalid(body),
+            429 => Self::TooMany(body, retry_after),
+            503 => Self::Unavailable(body, retry_after),
+            _ => Self::Internal(body),
+        }
+    }
+}
+
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Self {
+        match &error {
+            CatalogError::Unavailable(_) => Self::unavailable("the database does not answer", 2).with_cause(error),
+            CatalogError::Full(_) => Self::unavailable("the database has no space left", 60).with_cause(error),
+            CatalogError::NameMismatch(detail) => Self::invalid("path", detail.clone()),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        match &error {
+            StorageError::NotFound => Self::not_found("the bucket has no such object"),
+            StorageError::Throttled { retry_after } => {
+                let seconds = retry_after.map_or(1, |wait| u32::try_from(wait.as_secs()).unwrap_or(60).max(1));
+                Self::unavailable("the object store asks for patience", seconds).with_cause(error)
+            }
+            StorageError::Full => Self::unavailable("the object store has no space left", 60).with_cause(error),
+            StorageError::Denied(_) => {
+                Self::unavailable("the object store does not let the server in", 60).with_cause(error)
+            }
+            StorageError::Unavailable(_) => {
+                Self::unavailable("the object store does not answer", 2).with_cause(error)
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<CatalogError> for ApiProblem {
+    fn from(error: CatalogError) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+impl From<StorageError> for ApiProblem {
+    fn from(error: StorageError) -> Self {
+        Problem::from(error).into()
+    }
+}

@@ -1,0 +1,17 @@
+//! `DELETE /pushes/{id}`
+
+use super::{App, Identity, Problem, PushState, find};
+
+pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Problem> {
+    let push = find(app, who, id).await?;
+    if push.state == PushState::Aborted {
+        return Ok(());
+    }
+    let mut tx = app.catalog.write().await?;
+    if !tx.abort_push(push.id).await? {
+        return Err(Problem::conflict("the push is committed, or about to be"));
+    }
+    tx.commit().await?;
+    tracing::info!(push = push.token, "push given up by its client");
+    Ok(())
+}

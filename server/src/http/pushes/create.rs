@@ -1,0 +1,57 @@
+//! `POST /pushes`
+
+use std::collections::BTreeSet;
+
+use niks3_nix::store_path::{StoreDir, StorePath};
+
+use super::types::{ChecksumAlgorithm, CreatePush, CreatedPush};
+use super::{App, Identity, Problem};
+use crate::catalog::NewPush;
+use crate::http::wire;
+use crate::pin_name::PinName;
+use crate::push::{LEASE_SECONDS, MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
+use crate::storage::ChecksumKind;
+
+pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Result<CreatedPush, Problem> {
+    let store_dir: StoreDir =
+        body.store_dir.parse().map_err(|error| Problem::invalid("store_dir", format!("{error}")))?;
+    if store_dir != app.store_dir {
+        let detail = format!("this cache is of the store {}, not of {store_dir}", app.store_dir);
+        return Err(Problem::invalid("store_dir", detail));
+    }
+    let roots = wire::list("roots", &body.roots, MAX_ROOTS)?;
+    let roots: BTreeSet<StorePath> =
+        roots.iter().map(|root| wire::store_path("roots", root)).collect::<Result<_, _>>()?;
+    let roots: Vec<StorePath> = roots.into_iter().collect();
+    if roots.is_empty() {
+        return Err(Problem::invalid("roots", "a push needs a root"));
+    }
+    let pin = body.pin.map(|name| name.parse::<PinName>()).transpose().map_err(|error| Problem::invalid("pin", error))?;
+    if pin.is_some() && roots.len() > 1 {
+        return Err(Problem::invalid("pin", "a pin names one path, so the push must have one root"));
+    }
+    let new = NewPush {
+        token: niks3_nix::base32::encode(&rand::random::<[u8; 20]>()),
+        identity: who.name.clone(),
+        pin: pin.map(|pin| pin.to_string()),
+        verify: body.verify_integrity,
+        lease: i64::from(LEASE_SECONDS),
+    };
+    let mut tx = app.catalog.write().await?;
+    let id = tx.open_push(&new).await?;
+    tx.add_roots(id, &roots).await?;
+    tx.commit().await?;
+    tracing::info!(push = new.token, identity = who.name, roots = roots.len(), "push opened");
+    Ok(CreatedPush {
+        id: new.token,
+        lease_seconds: LEASE_SECONDS,
+        checksum: match app.checksum {
+            ChecksumKind::Sha256 => ChecksumAlgorithm::Sha256,
+            ChecksumKind::Md5 => ChecksumAlgorithm::Md5,
+        },
+        part_size: PART_SIZE,
+        max_batch: u32::try_from(MAX_BATCH).unwrap_or(u32::MAX),
+        max_log_size: MAX_LOG,
+        max_listing_size: MAX_LISTING,
+    })
+}

@@ -1,0 +1,246 @@
+//! `/pushes`: claim first, ask for URLs when bytes and checksum are known, commit
+//! when all has arrived. Each verb is a file beside this one.
+
+mod abort;
+mod claim;
+mod commit;
+mod complete_multipart;
+mod create;
+mod multipart;
+mod parts;
+mod realisations;
+mod renew;
+mod show;
+mod types;
+mod uploads;
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::api::ApiTags;
+use super::problem::{ApiProblem, Problem};
+use super::upload_base::UploadBase;
+use crate::app::App;
+use crate::auth::{Authenticated, Identity};
+use crate::catalog::{Push, PushState};
+use types::{
+    Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart, NewMultipart, Parts,
+    PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
+};
+
+pub(super) struct PushesApi;
+
+#[derive(ApiResponse)]
+enum Created<T: poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON + Send> {
+    /// Made.
+    #[oai(status = 201)]
+    Created(Json<T>),
+}
+
+#[derive(ApiResponse)]
+enum Gone {
+    /// Done; there is nothing to say.
+    #[oai(status = 204)]
+    Gone,
+}
+
+type Answer<T> = Result<Json<T>, ApiProblem>;
+
+fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
+    Ok(Json(result?))
+}
+
+#[OpenApi(prefix_path = "/pushes", tag = "ApiTags::Pushes")]
+impl PushesApi {
+    /// Open a push
+    ///
+    /// Names the roots whose closures are to become visible together. The answer's id
+    /// names the push in every other operation, for whoever opened it.
+    #[oai(path = "/", method = "post", operation_id = "create_push")]
+    async fn create(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Json(body): Json<CreatePush>,
+    ) -> Result<Created<CreatedPush>, ApiProblem> {
+        Ok(Created::Created(Json(create::create(app, &who, body).await?)))
+    }
+
+    /// Show a push
+    #[oai(path = "/:id", method = "get", operation_id = "get_push")]
+    async fn show(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+    ) -> Answer<PushStatus> {
+        answer(show::show(app, &who, &id).await)
+    }
+
+    /// Give up a push
+    ///
+    /// Lets go of everything that it claimed. A committed push stays.
+    #[oai(path = "/:id", method = "delete", operation_id = "abort_push")]
+    async fn abort(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+    ) -> Result<Gone, ApiProblem> {
+        abort::abort(app, &who, &id).await?;
+        Ok(Gone::Gone)
+    }
+
+    /// Claim paths
+    ///
+    /// Says what the cache lacks, and keeps everything named from being collected
+    /// while the push lives. Repeatable, in batches.
+    #[oai(path = "/:id/paths", method = "post", operation_id = "claim_paths")]
+    async fn claim(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+        Json(body): Json<Claims>,
+    ) -> Answer<ClaimsAnswer> {
+        answer(claim::claim(app, &who, &id, body).await)
+    }
+
+    /// Ask for upload URLs
+    ///
+    /// Each URL takes one object of one size and one checksum, by PUT, for a few
+    /// minutes. No URL: the object is in the bucket already.
+    #[oai(path = "/:id/uploads", method = "post", operation_id = "create_uploads")]
+    async fn uploads(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+        Json(body): Json<Uploads>,
+        base: UploadBase,
+    ) -> Answer<UploadsAnswer> {
+        answer(uploads::uploads(app, &who, &id, body, base.as_deref()).await)
+    }
+
+    /// Begin an upload in parts, or go on with an unfinished one
+    #[oai(path = "/:id/multipart-uploads", method = "post", operation_id = "create_multipart_upload")]
+    async fn multipart(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+        Json(body): Json<NewMultipart>,
+    ) -> Result<Created<Multipart>, ApiProblem> {
+        Ok(Created::Created(Json(multipart::begin(app, &who, &id, body).await?)))
+    }
+
+    /// Ask for URLs of parts
+    ///
+    /// No URL: that part has arrived already. 409: a part was announced with other
+    /// bytes before; begin again with `fresh`.
+    #[oai(
+        path = "/:id/multipart-uploads/:multipart/parts",
+        method = "post",
+        operation_id = "create_part_uploads"
+    )]
+    async fn parts(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+        Path(multipart): Path<i64>,
+        Json(body): Json<Parts>,
+        base: UploadBase,
+    ) -> Answer<PartsAnswer> {
+        answer(parts::parts(app, &who, &id, multipart, body, base.as_deref()).await)
+    }
+
+    /// Make one object of all parts
+    #[oai(
+        path = "/:id/multipart-uploads/:multipart/complete",
+        method = "post",
+        operation_id = "complete_multipart_upload"
+    )]
+    async fn complete(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+        Path(multipart): Path<i64>,
+        Json(body): Json<CompleteMultipart>,
+    ) -> Answer<Empty> {
+        answer(complete_multipart::complete(app, who, id, multipart, body).await)
+    }
+
+    /// Add realisations of content-addressed derivations
+    ///
+    /// They become visible with the push.
+    #[oai(path = "/:id/realisations", method = "put", operation_id = "put_realisations")]
+    async fn realisations(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+        Json(body): Json<Realisations>,
+    ) -> Answer<Empty> {
+        answer(realisations::put(app, &who, &id, body).await)
+    }
+
+    /// Renew the lease of a push
+    #[oai(path = "/:id/lease", method = "put", operation_id = "renew_push")]
+    async fn renew(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+    ) -> Answer<Lease> {
+        answer(renew::renew(app, &who, &id).await)
+    }
+
+    /// Commit a push
+    ///
+    /// Checks that all has arrived, signs, publishes. Committing again answers the
+    /// same. 409 with `missing`: upload those, then commit again.
+    #[oai(path = "/:id/commit", method = "post", operation_id = "commit_push")]
+    async fn commit(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Path(id): Path<String>,
+    ) -> Answer<Commit> {
+        answer(commit::commit(app, who, id).await)
+    }
+}
+
+fn wire_error(error: tokio::task::JoinError) -> Problem {
+    Problem::internal(error)
+}
+
+/// The push of that id, which belongs to the caller.
+async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
+    let unknown = || Problem::not_found(format!("there is no push {:?}", id.chars().take(64).collect::<String>()));
+    if id.len() > 64 {
+        return Err(unknown());
+    }
+    let push = app.catalog.push(id).await?.ok_or_else(unknown)?;
+    if push.identity != who.name {
+        // Another's push does not exist for the caller.
+        return Err(unknown());
+    }
+    Ok(push)
+}
+
+/// That push, when it still takes claims and uploads.
+async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
+    let push = find(app, who, id).await?;
+    match push.state {
+        _ if push.expired() => Err(Problem::not_found("the lease of the push has run out: begin again")),
+        PushState::Open => Ok(push),
+        PushState::Committing | PushState::Committed => Err(Problem::conflict("the push is committed already")),
+        PushState::Aborted => Err(Problem::not_found("the push was given up: begin again")),
+    }
+}

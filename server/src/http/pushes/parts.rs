@@ -1,0 +1,80 @@
+//! `POST /pushes/{id}/multipart-uploads/{multipart}/parts`
+
+use std::collections::HashMap;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::types::{Part, Parts, PartsAnswer, UploadTarget};
+use super::{App, Identity, Problem, find_open, multipart, uploads};
+use crate::catalog::{MultipartState, PartRow};
+use crate::http::wire;
+use crate::push::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
+
+/// Parts, typed, each number once.
+pub(super) fn parse(parts: &[Part], part_size: i64) -> Result<Vec<PartRow>, Problem> {
+    let mut rows: Vec<PartRow> = Vec::with_capacity(parts.len());
+    for part in parts {
+        if !(1..=MAX_PARTS).contains(&u64::from(part.number)) {
+            return Err(Problem::invalid("parts.number", format!("parts are numbered 1 to {MAX_PARTS}")));
+        }
+        let size = wire::size("parts.size", part.size, part_size.unsigned_abs())?;
+        if size == 0 {
+            return Err(Problem::invalid("parts.size", "a part has at least one byte"));
+        }
+        let sha256 = *wire::file_hash("parts.sha256", &part.sha256)?.as_bytes();
+        let number = i64::from(part.number);
+        if rows.iter().rev().take(MAX_BATCH).any(|row| row.number == number) {
+            return Err(Problem::invalid("parts.number", format!("part {number} is named twice")));
+        }
+        rows.push(PartRow { number, size, sha256 });
+    }
+    Ok(rows)
+}
+
+pub(super) async fn parts(
+    app: &App,
+    who: &Identity,
+    id: &str,
+    multipart_id: i64,
+    body: Parts,
+    base: Option<&str>,
+) -> Result<PartsAnswer, Problem> {
+    let push = find_open(app, who, id).await?;
+    let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
+    if multipart.state != MultipartState::Open {
+        return Err(Problem::conflict("this upload in parts has ended: begin another"));
+    }
+    let announced = parse(wire::list("parts", &body.parts, MAX_BATCH)?, multipart.part_size)?;
+    let before = app.catalog.parts(multipart.id).await?;
+    // Only a part announced before can have arrived, so a fresh upload asks nothing.
+    let arrived: HashMap<u32, u64> = if announced.iter().any(|part| before.contains_key(&part.number)) {
+        let listed = app.bucket.list_parts(&staging, &multipart.upload_id).await?;
+        listed.into_iter().map(|part| (part.number, part.size)).collect()
+    } else {
+        HashMap::new()
+    };
+    let mut tx = app.catalog.write().await?;
+    let conflicts = tx.announce_parts(multipart.id, &announced).await?;
+    if let Some(number) = conflicts.first() {
+        return Err(Problem::conflict(format!("part {number} was announced with other bytes: begin again, fresh")));
+    }
+    tx.commit().await?;
+    tracing::debug!(push = push.token, multipart = multipart.id, parts = announced.len(), "parts announced");
+    let targets = futures::stream::iter(body.parts.iter().zip(&announced))
+        .map(async |(part, row)| {
+            if before.contains_key(&row.number) && arrived.get(&part.number) == Some(&part.size) {
+                return Ok::<_, Problem>(UploadTarget::default());
+            }
+            let sha256 = wire::file_hash("parts.sha256", &part.sha256)?;
+            let checksum = uploads::checksum(app, "parts.md5", sha256, part.md5.as_ref())?;
+            let request = app
+                .bucket
+                .presign_part(&staging, &multipart.upload_id, part.number, part.size, &checksum, URL_LIFETIME, base)
+                .await?;
+            Ok(UploadTarget { url: Some(request.url), headers: request.headers.into_iter().collect() })
+        })
+        .buffered(16)
+        .try_collect()
+        .await?;
+    Ok(PartsAnswer { parts: targets })
+}

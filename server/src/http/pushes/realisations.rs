@@ -1,0 +1,41 @@
+//! `PUT /pushes/{id}/realisations`
+
+use super::types::{Empty, Realisations};
+use super::{App, Identity, Problem, find_open};
+use crate::http::wire;
+use crate::push::{MAX_BATCH, realisation};
+
+/// Bytes of one realisation.
+const MAX_REALISATION: usize = 64 << 10;
+
+pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations) -> Result<Empty, Problem> {
+    let push = find_open(app, who, id).await?;
+    let realisations = wire::list("realisations", &body.realisations, MAX_BATCH)?;
+    let wrong = |detail: String| Problem::invalid("realisations", detail);
+    let mut rows = Vec::with_capacity(realisations.len());
+    for given in realisations {
+        let path = wire::store_path("realisations.path", &given.path)?;
+        let claim = app.catalog.claim_of(push.id, &path).await?;
+        let claim = claim.ok_or_else(|| wrong(format!("the push does not claim {path}")))?;
+        match (&given.id, &given.body) {
+            (Some(_), Some(body)) if body.len() > MAX_REALISATION => {
+                return Err(wrong(format!("a realisation has at most {MAX_REALISATION} bytes")));
+            }
+            (Some(id), Some(body)) => {
+                rows.push((realisation::by_hash(id, &path, body).map_err(wrong)?, claim.path_id));
+            }
+            (None, None) if given.drv.is_some() => {}
+            _ => return Err(wrong("give `id` and `body` together, or `drv`, or all three".into())),
+        }
+        if let Some(drv) = &given.drv {
+            let drv = wire::store_path("realisations.drv", drv)?;
+            rows.push((realisation::by_path(&drv, &given.output, &path).map_err(wrong)?, claim.path_id));
+        }
+    }
+    let mut tx = app.catalog.write().await?;
+    for ((key, body), path_id) in rows {
+        tx.set_realisation(push.id, &key, path_id, &body).await?;
+    }
+    tx.commit().await?;
+    Ok(Empty {})
+}

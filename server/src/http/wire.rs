@@ -1,0 +1,46 @@
+//! From strings on the wire to types: each conversion names the field it failed in.
+
+use niks3_nix::hash::{FileHash, NarHash};
+use niks3_nix::store_path::StorePath;
+
+use super::problem::Problem;
+
+/// A store path's base name.
+pub(super) fn store_path(field: &str, text: &str) -> Result<StorePath, Problem> {
+    text.parse().map_err(|error| Problem::invalid(field, format!("{error}")))
+}
+
+/// A NAR hash.
+pub(super) fn nar_hash(field: &str, text: &str) -> Result<NarHash, Problem> {
+    text.parse().map_err(|error| Problem::invalid(field, format!("{error}")))
+}
+
+/// SHA-256 of an object.
+pub(super) fn file_hash(field: &str, text: &str) -> Result<FileHash, Problem> {
+    text.parse().map_err(|error| Problem::invalid(field, format!("{error}")))
+}
+
+/// A number of bytes, from 0 to `most`.
+pub(super) fn size(field: &str, bytes: u64, most: u64) -> Result<i64, Problem> {
+    match i64::try_from(bytes) {
+        Ok(size) if bytes <= most => Ok(size),
+        _ => Err(Problem::invalid(field, format!("{bytes} bytes are more than the {most} that are possible here"))),
+    }
+}
+
+/// A list with a bound on its length.
+pub(super) fn list<'a, T>(field: &str, items: &'a [T], most: usize) -> Result<&'a [T], Problem> {
+    if items.len() > most {
+        let detail = format!("{} entries in one request; send at most {most}", items.len());
+        return Err(Problem::invalid(field, detail));
+    }
+    Ok(items)
+}
+
+/// An MD5 checksum in hexadecimal.
+pub(super) fn md5(field: &str, text: &str) -> Result<[u8; 16], Problem> {
+    let mut bytes = [0; 16];
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|_| Problem::invalid(field, "an MD5 checksum has 32 hexadecimal digits"))?;
+    Ok(bytes)
+}

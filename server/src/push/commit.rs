@@ -1,0 +1,191 @@
+//! The commit: check, decide, publish, finish. Every step can be repeated; what a
+//! dead process left is completed by whoever commits next.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, Serialize};
+
+use super::{LEASE_SECONDS, publish};
+use crate::app::App;
+use crate::catalog::{ClaimKind, CommitClaim, Push, PushState};
+use crate::http::problem::Problem;
+use crate::storage::ObjectKey;
+
+/// Questions to the bucket under way at once.
+const CONCURRENCY: usize = 64;
+/// Most names of missing objects in one answer.
+const MAX_MISSING: usize = 10_000;
+
+/// What a commit did; kept with the push, so that a repeated commit answers the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Base names of the roots.
+    pub roots: Vec<String>,
+    /// Paths that the push added.
+    pub paths_added: u64,
+    /// Paths that were there already.
+    pub paths_present: u64,
+}
+
+/// Makes a push visible, wholly.
+///
+/// # Errors
+/// 404 when its lease has run out, 409 naming what has not arrived, 422 when the
+/// closure is not closed or not a closure; nothing is visible then.
+pub async fn commit(app: &App, push: Push) -> Result<Outcome, Problem> {
+    let outcome = match push.state {
+        PushState::Committed => serde_json::from_str(&push.result).map_err(Problem::internal)?,
+        PushState::Aborted => return Err(Problem::not_found("the push was given up: begin again")),
+        PushState::Open | PushState::Committing => keep_alive(app, &push, run(app, &push)).await?,
+    };
+    if let Some(name) = &push.pin {
+        publish::pin(app, name).await?;
+    }
+    Ok(outcome)
+}
+
+/// Renews the lease for as long as the work takes.
+async fn keep_alive<T>(app: &App, push: &Push, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let seconds = i64::from(LEASE_SECONDS);
+    if !app.catalog.renew_lease(push.id, seconds).await? {
+        return Err(Problem::not_found("the lease of the push has run out: begin again"));
+    }
+    let mut work = std::pin::pin!(work);
+    let mut tick = tokio::time::interval(Duration::from_secs(u64::from(LEASE_SECONDS) / 4));
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = tick.tick() => {
+                if let Err(error) = app.catalog.renew_lease(push.id, seconds).await {
+                    tracing::warn!(push = push.token, %error, "the lease could not be renewed during the commit");
+                }
+            }
+        }
+    }
+}
+
+async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
+    let claims = app.catalog.commit_claims(push.id).await?;
+    let roots = app.catalog.roots(push.id).await?;
+    check_closed(&claims, roots.iter().map(|root| root.root.as_str()))?;
+    check_arrived(app, push, &claims).await?;
+
+    let mut tx = app.catalog.write().await?;
+    let Some(added) = tx.decide(push.id).await? else {
+        return Err(Problem::not_found("the lease of the push has run out: begin again"));
+    };
+    if tx.undecided(push.id).await? > 0 {
+        // Something that was there when it was claimed turned out lost meanwhile.
+        drop(tx);
+        return Err(Problem::conflict("something the push relies on has to be uploaded again: claim its paths again"));
+    }
+    tx.commit().await?;
+
+    publish::logs(app, push.id).await?;
+    publish::narinfos(app, push.id).await?;
+    publish::realisations(app, push.id).await?;
+
+    let relied_on = claims.iter().filter(|claim| claim.kind != ClaimKind::External).count() as u64;
+    // A commit that is repeated after a crash has decided already.
+    let provided = claims.iter().filter(|claim| claim.kind == ClaimKind::Needed && claim.object_id != 0).count() as u64;
+    let added = if push.state == PushState::Committing { provided } else { added };
+    let outcome = Outcome {
+        roots: roots.iter().map(|root| root.root.to_string()).collect(),
+        paths_added: added,
+        paths_present: relied_on.saturating_sub(added),
+    };
+    let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
+    let mut tx = app.catalog.write().await?;
+    tx.finish(push.id, push.pin.as_deref(), &result).await?;
+    tx.commit().await?;
+    tracing::info!(push = push.token, identity = push.identity, added, relied_on, "push committed");
+    Ok(outcome)
+}
+
+/// Every root is claimed, everything referred to is claimed or left out on
+/// purpose, and nothing refers to itself through others.
+fn check_closed<'r>(claims: &[CommitClaim], roots: impl Iterator<Item = &'r str>) -> Result<(), Problem> {
+    let known: BTreeMap<i64, &CommitClaim> = claims.iter().map(|claim| (claim.path_id, claim)).collect();
+    let names: HashSet<&str> = claims
+        .iter()
+        .filter(|claim| claim.kind != ClaimKind::External)
+        .map(|claim| claim.path.as_str())
+        .collect();
+    for root in roots {
+        if !names.contains(root) {
+            return Err(Problem::invalid("roots", format!("the root {root} is not among the claimed paths")));
+        }
+    }
+    for claim in claims.iter().filter(|claim| claim.to_provide()) {
+        if let Some(stray) = claim.refs.iter().find(|id| !known.contains_key(id)) {
+            let detail = format!(
+                "{} refers to a path (number {stray} of its references) that the push neither claims nor names as external",
+                claim.path
+            );
+            return Err(Problem::invalid("paths.references", detail));
+        }
+    }
+    let provided: BTreeMap<i64, &[i64]> = claims
+        .iter()
+        .filter(|claim| claim.to_provide())
+        .map(|claim| (claim.path_id, claim.refs.as_slice()))
+        .collect();
+    if let Some(id) = publish::find_cycle(&provided) {
+        let path = known.get(&id).map(|claim| claim.path.to_string()).unwrap_or_default();
+        return Err(Problem::invalid("paths.references", format!("{path} refers to itself through other paths")));
+    }
+    Ok(())
+}
+
+/// Everything the push has to provide is in the bucket with the right size.
+async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<(), Problem> {
+    let mut missing: BTreeSet<String> = BTreeSet::new();
+    let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
+    for claim in claims.iter().filter(|claim| claim.to_provide()) {
+        match &claim.object {
+            None => {
+                missing.insert(format!("nar {}", claim.path));
+            }
+            Some((key, size)) if !claim.object_present => {
+                let entry = unseen.entry(key.as_str()).or_insert_with(|| (claim.object_id, *size, Vec::new()));
+                entry.2.push(format!("nar {}", claim.path));
+            }
+            Some(_) => {}
+        }
+        let (key, size) = &claim.listing;
+        if key.is_empty() {
+            missing.insert(format!("listing {}", claim.path));
+        } else {
+            unseen.entry(key.as_str()).or_insert_with(|| (0, *size, Vec::new())).2.push(format!("listing {}", claim.path));
+        }
+    }
+    let logs = app.catalog.staged_logs(push.id).await?;
+    for log in &logs {
+        let entry = unseen.entry(log.staging.as_str()).or_insert_with(|| (0, log.size, Vec::new()));
+        entry.2.push(format!("log {}", log.drv));
+    }
+    let looked: Vec<(i64, bool, &Vec<String>)> = futures::stream::iter(&unseen)
+        .map(async |(key, (object_id, size, names))| {
+            let key = ObjectKey::parse(key).map_err(Problem::internal)?;
+            let found = app.bucket.head(&key).await?.is_some_and(|meta| meta.size == size.unsigned_abs());
+            Ok::<_, Problem>((*object_id, found, names))
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    missing.extend(looked.iter().filter(|(_, found, _)| !found).flat_map(|(_, _, names)| (*names).clone()));
+    let arrived: Vec<i64> = looked.iter().filter(|(id, found, _)| *found && *id != 0).map(|(id, _, _)| *id).collect();
+    if !arrived.is_empty() {
+        let mut tx = app.catalog.write().await?;
+        tx.objects_arrived(&arrived).await?;
+        tx.commit().await?;
+    }
+    if missing.is_empty() || push.state == PushState::Committing {
+        // What a commit before this one has published is no longer staged.
+        return Ok(());
+    }
+    let detail = format!("{} objects have not arrived", missing.len());
+    Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))
+}

@@ -1,0 +1,203 @@
+//! Writing into the bucket what readers see, what is referred to before what refers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use niks3_nix::hash::FileHash;
+use niks3_nix::narinfo::{Compression, NarInfo, NarUrl};
+use niks3_nix::store_path::StorePath;
+
+use crate::app::App;
+use crate::catalog::{Publishable, Realised};
+use crate::http::problem::Problem;
+use crate::storage::{ObjectKey, StorageError};
+
+/// Writes to the bucket under way at once.
+const CONCURRENCY: usize = 64;
+
+/// How many of its references each node still waits for, and who waits for it.
+struct Order {
+    waiting: BTreeMap<i64, usize>,
+    waiters: HashMap<i64, Vec<i64>>,
+    ready: Vec<i64>,
+}
+
+impl Order {
+    fn new(graph: &BTreeMap<i64, &[i64]>) -> Self {
+        let mut order = Self { waiting: BTreeMap::new(), waiters: HashMap::new(), ready: Vec::new() };
+        for (&node, refs) in graph {
+            let inside: BTreeSet<i64> =
+                refs.iter().copied().filter(|id| *id != node && graph.contains_key(id)).collect();
+            if inside.is_empty() {
+                order.ready.push(node);
+            } else {
+                order.waiting.insert(node, inside.len());
+            }
+            for id in inside {
+                order.waiters.entry(id).or_default().push(node);
+            }
+        }
+        order
+    }
+
+    /// Whoever waited for nothing but this node is ready.
+    fn done(&mut self, node: i64) {
+        for waiter in self.waiters.remove(&node).unwrap_or_default() {
+            if let Some(count) = self.waiting.get_mut(&waiter) {
+                *count -= 1;
+                if *count == 0 {
+                    self.waiting.remove(&waiter);
+                    self.ready.push(waiter);
+                }
+            }
+        }
+    }
+}
+
+/// A node that refers to itself through others, if there is one.
+#[must_use]
+pub(super) fn find_cycle(graph: &BTreeMap<i64, &[i64]>) -> Option<i64> {
+    let mut order = Order::new(graph);
+    while let Some(node) = order.ready.pop() {
+        order.done(node);
+    }
+    order.waiting.keys().next().copied()
+}
+
+/// Writes the narinfo of every path that the push relies on and that may lack one,
+/// each after those of its references.
+pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
+    let mut paths: BTreeMap<i64, Publishable> = BTreeMap::new();
+    let mut found = app.catalog.publishables(push_id).await?;
+    // A path that somebody else committed may refer to others that this push does not claim.
+    while !found.is_empty() {
+        let mut next: BTreeSet<i64> = found.iter().flat_map(|path| path.refs.iter().copied()).collect();
+        paths.extend(found.into_iter().map(|path| (path.path_id, path)));
+        next.retain(|id| !paths.contains_key(id));
+        found = app.catalog.publishables_among(&next.into_iter().collect::<Vec<_>>()).await?;
+    }
+    let ids: BTreeSet<i64> = paths.values().flat_map(|path| path.refs.iter().copied()).collect();
+    let names = app.catalog.names(&ids.into_iter().collect::<Vec<_>>()).await?;
+
+    let graph: BTreeMap<i64, &[i64]> = paths.iter().map(|(id, path)| (*id, path.refs.as_slice())).collect();
+    let mut order = Order::new(&graph);
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < CONCURRENCY
+            && let Some(id) = order.ready.pop()
+        {
+            let (path, names) = (&paths[&id], &names);
+            running.push(async move { narinfo(app, path, names).await.map(|()| id) });
+        }
+        match running.next().await {
+            Some(done) => order.done(done?),
+            None => break,
+        }
+    }
+    if !order.waiting.is_empty() {
+        return Err(Problem::internal("committed paths refer to each other in a circle"));
+    }
+    app.bucket.sync().await?;
+    Ok(())
+}
+
+async fn narinfo(app: &App, path: &Publishable, names: &HashMap<i64, StorePath>) -> Result<(), Problem> {
+    if !path.listing.is_empty() {
+        let staged = ObjectKey::parse(&path.listing).map_err(Problem::internal)?;
+        move_staged(app, &staged, &ObjectKey::listing(&path.path.hash())).await?;
+    }
+    let references: BTreeSet<StorePath> = path
+        .refs
+        .iter()
+        .map(|id| names.get(id).cloned().ok_or_else(|| Problem::internal(format!("path {id} has no name"))))
+        .collect::<Result<_, _>>()?;
+    let text = text(app, path, references).map_err(Problem::internal)?;
+    app.bucket.put(&ObjectKey::narinfo(&path.path.hash()), Bytes::from(text)).await?;
+    Ok(())
+}
+
+/// Moves what a client staged to where readers look; done already is done.
+async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey) -> Result<(), Problem> {
+    match app.bucket.head(staged).await? {
+        Some(meta) => Ok(app.bucket.promote(staged, to, meta.size).await?),
+        None if app.bucket.head(to).await?.is_some() => Ok(()),
+        None => Err(Problem::internal(format!("{} is gone before it was published", staged.as_str()))),
+    }
+}
+
+/// Publishes the build logs of a push that the cache lacks.
+pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
+    let staged = app.catalog.staged_logs(push_id).await?;
+    let drvs: Vec<String> = staged.iter().map(|log| log.drv.clone()).collect();
+    let known = app.catalog.known_logs(&drvs).await?;
+    for log in staged.iter().filter(|log| !known.contains(&log.drv)) {
+        let drv: StorePath = log.drv.parse().map_err(|_| Problem::internal("the name of a log"))?;
+        let key = ObjectKey::parse(&log.staging).map_err(Problem::internal)?;
+        move_staged(app, &key, &ObjectKey::log(&drv)).await?;
+    }
+    Ok(())
+}
+
+/// Publishes the realisations of a push. The first writer's stays, so that is the
+/// one that is written.
+pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem> {
+    let staged = app.catalog.staged_realisations(push_id).await?;
+    if staged.is_empty() {
+        return Ok(());
+    }
+    let mut tx = app.catalog.write().await?;
+    for realised in &staged {
+        tx.add_realisation(realised).await?;
+    }
+    tx.commit().await?;
+    for Realised { key, .. } in staged {
+        let body = app.catalog.realisation(&key).await?.ok_or_else(|| Problem::internal(format!("{key} is gone")))?;
+        let text = super::realisation::signed(&app.signer, &key, &body).map_err(Problem::internal)?;
+        let key = ObjectKey::parse(&key).map_err(Problem::internal)?;
+        app.bucket.put(&key, Bytes::from(text)).await?;
+    }
+    Ok(())
+}
+
+/// Writes a pin as the database has it, and again if it moved meanwhile.
+pub(super) async fn pin(app: &App, name: &str) -> Result<(), Problem> {
+    let mut written = None;
+    loop {
+        let wanted = app.catalog.pin(name).await?;
+        if wanted == written {
+            return Ok(());
+        }
+        if let Some(path) = &wanted {
+            let text = format!("{}\n", app.store_dir.display(path));
+            app.bucket.put(&ObjectKey::pin(name).map_err(StorageError::Invalid)?, Bytes::from(text)).await?;
+        }
+        written = wanted;
+    }
+}
+
+/// The narinfo of a path, with the signatures it carried and ours.
+fn text(app: &App, path: &Publishable, references: BTreeSet<StorePath>) -> Result<String, String> {
+    let file_hash = path
+        .nar_key
+        .strip_prefix("nar/")
+        .and_then(|name| name.strip_suffix(".nar.zst"))
+        .ok_or_else(|| format!("{} is not the key of a NAR", path.nar_key))?;
+    let file_hash = FileHash::from_base32(file_hash).map_err(|error| error.to_string())?;
+    let mut info = NarInfo {
+        store_path: path.path.clone(),
+        url: NarUrl::of_file(&file_hash, &Compression::ZSTD),
+        compression: Compression::ZSTD,
+        file_hash: Some(file_hash),
+        file_size: Some(path.file_size.unsigned_abs()),
+        nar_hash: path.nar_hash,
+        nar_size: path.nar_size.unsigned_abs(),
+        references,
+        deriver: path.deriver.clone(),
+        sigs: path.sigs.iter().filter_map(|sig| sig.parse().ok()).collect(),
+        ca: path.ca.as_deref().and_then(|ca| ca.parse().ok()),
+    };
+    app.signer.sign_narinfo(&app.store_dir, &mut info);
+    Ok(info.to_string(&app.store_dir))
+}
