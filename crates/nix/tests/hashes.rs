@@ -1,4 +1,5 @@
 //! Base 32 and hashes agree with `nix hash` and `nix-hash`.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -26,7 +27,10 @@ fn every_form_that_nix_prints_of_a_hash_parses_to_the_same_hash() {
         for form in ["--base16", "--base32", "--base64"] {
             assert_eq!(format!("{algorithm}:{}", print(form)).parse(), Ok(hash));
         }
-        assert_eq!(nix.text("nix-hash", ["--flat", "--base32", "--type", algorithm, file]), hash.base32());
+        assert_eq!(
+            nix.text("nix-hash", ["--flat", "--base32", "--type", algorithm, file]),
+            hash.base32()
+        );
     }
     let sha256 = NarHash::of(b"contents");
     let printed = nix.text("nix", ["hash", "file", "--type", "sha256", "--sri", file]);
@@ -92,7 +96,10 @@ fn a_hash_of_the_wrong_form_is_refused_with_the_reason() {
         assert!(error.contains(reason), "{text}: {error}");
     }
     let md5 = Hash::new(HashAlgorithm::Md5, &[0; 16]).unwrap();
-    let wrong = HashError::Unexpected { expected: HashAlgorithm::Sha256, got: HashAlgorithm::Md5 };
+    let wrong = HashError::Unexpected {
+        expected: HashAlgorithm::Sha256,
+        got: HashAlgorithm::Md5,
+    };
     assert_eq!(md5.to_string().parse::<NarHash>(), Err(wrong));
     assert!("x".repeat(100_000).parse::<Hash>().unwrap_err().to_string().len() < 300);
 }
@@ -107,6 +114,9 @@ fn hashes_are_strings_in_json_and_the_object_of_newer_nix_is_read() {
     let digest = sri.strip_prefix("sha256-").unwrap();
     let object = format!(r#"{{"algorithm":"sha256","format":"base64","hash":"{digest}"}}"#);
     assert_eq!(serde_json::from_str::<NarHash>(&object).unwrap(), hash);
-    assert_eq!(FileHash::from_base32(&hash.base32()).unwrap().as_bytes(), hash.as_bytes());
+    assert_eq!(
+        FileHash::from_base32(&hash.base32()).unwrap().as_bytes(),
+        hash.as_bytes()
+    );
     assert!(FileHash::from_base32(&hash.hex()).is_err());
 }

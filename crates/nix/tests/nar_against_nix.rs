@@ -1,4 +1,5 @@
 //! NARs and listings are byte for byte those of real Nix.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -25,7 +26,12 @@ fn nix_dump(nix: &Nix, path: &Path) -> Vec<u8> {
 /// Not `assert_eq`, which would print megabytes.
 fn assert_same(ours: &[u8], theirs: &[u8]) {
     let differ = ours.iter().zip(theirs).position(|(a, b)| a != b);
-    assert!(ours == theirs, "{} and {} bytes differ from byte {differ:?}", ours.len(), theirs.len());
+    assert!(
+        ours == theirs,
+        "{} and {} bytes differ from byte {differ:?}",
+        ours.len(),
+        theirs.len()
+    );
 }
 
 #[test]
@@ -60,7 +66,10 @@ fn the_hash_of_what_is_packed_is_the_hash_that_nix_records() {
     let hashed = hashing.finish();
     let recorded = nix.text("nix-store", ["--query", "--hash", &path]);
     assert_eq!(NarHash::from_bytes(hashed.sha256).to_string(), recorded);
-    assert_eq!(hashed.len.to_string(), nix.text("nix-store", ["--query", "--size", &path]));
+    assert_eq!(
+        hashed.len.to_string(),
+        nix.text("nix-store", ["--query", "--size", &path])
+    );
 }
 
 #[test]
@@ -128,12 +137,17 @@ fn the_case_hack_is_undone_and_done_as_nix_does_it() {
     let mut ours = Vec::new();
     nar::dump(&tree, &mut ours, hack).unwrap();
     let dump_as_mac = [OsStr::new("--option"), "use-case-hack".as_ref(), "true".as_ref()];
-    let dump_as_mac = dump_as_mac.into_iter().chain(["--dump".as_ref(), tree.as_os_str()]);
+    let dump_as_mac = dump_as_mac
+        .into_iter()
+        .chain(["--dump".as_ref(), tree.as_os_str()]);
     assert_same(&ours, &nix.run("nix-store", dump_as_mac));
 
     let restored = nix.dir().join("restored");
     nar::restore(ours.as_slice(), &restored, RestoreOptions { case_hack: true }).unwrap();
-    assert!(restored.join("a~nix~case~hack~1").exists(), "'A' sorts first and keeps its name");
+    assert!(
+        restored.join("a~nix~case~hack~1").exists(),
+        "'A' sorts first and keeps its name"
+    );
     let mut again = Vec::new();
     nar::dump(&restored, &mut again, hack).unwrap();
     assert_same(&again, &ours);

@@ -1,4 +1,5 @@
 //! A tree that changes while it is packed is an error that names what changed, never a wrong NAR.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -41,9 +42,10 @@ fn tree() -> (TempDir, PathBuf) {
 
 fn change(root: &Path, meddle: impl FnOnce()) -> (String, Change) {
     match nar::dump(root, Meddle(Some(meddle)), DumpOptions::default()) {
-        Err(DumpError::Changed { path, change }) => {
-            (path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), change)
-        }
+        Err(DumpError::Changed { path, change }) => (
+            path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(),
+            change,
+        ),
         other => panic!("expected an error of change, got {other:?}"),
     }
 }
@@ -52,7 +54,14 @@ fn change(root: &Path, meddle: impl FnOnce()) -> (String, Change) {
 fn a_file_that_grows_between_two_reads_is_an_error() {
     let (_dir, root) = tree();
     let big = root.join("big");
-    let grow = || OpenOptions::new().append(true).open(&big).unwrap().write_all(b"more").unwrap();
+    let grow = || {
+        OpenOptions::new()
+            .append(true)
+            .open(&big)
+            .unwrap()
+            .write_all(b"more")
+            .unwrap()
+    };
     assert_eq!(change(&root, grow), ("big".into(), Change::Grew));
 }
 
@@ -60,7 +69,14 @@ fn a_file_that_grows_between_two_reads_is_an_error() {
 fn a_file_that_shrinks_between_two_reads_is_an_error() {
     let (_dir, root) = tree();
     let big = root.join("big");
-    let shrink = || OpenOptions::new().write(true).open(&big).unwrap().set_len(3 << 20).unwrap();
+    let shrink = || {
+        OpenOptions::new()
+            .write(true)
+            .open(&big)
+            .unwrap()
+            .set_len(3 << 20)
+            .unwrap()
+    };
     assert_eq!(change(&root, shrink), ("big".into(), Change::Shrank));
     let truncate = || drop(File::create(&big).unwrap());
     assert_eq!(change(&root, truncate).1, Change::Shrank);
@@ -134,7 +150,10 @@ fn a_socket_and_a_fifo_are_refused_by_name_without_waiting() {
     let (_dir, root) = tree();
     let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
     let error = nar::dump(&root, io::sink(), DumpOptions::default()).unwrap_err();
-    assert!(matches!(&error, DumpError::UnsupportedType(path) if path.ends_with("socket")), "{error}");
+    assert!(
+        matches!(&error, DumpError::UnsupportedType(path) if path.ends_with("socket")),
+        "{error}"
+    );
     fs::remove_file(root.join("socket")).unwrap();
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -145,14 +164,20 @@ fn a_socket_and_a_fifo_are_refused_by_name_without_waiting() {
     )
     .unwrap();
     let error = nar::dump(&root, io::sink(), DumpOptions::default()).unwrap_err();
-    assert!(matches!(&error, DumpError::UnsupportedType(path) if path.ends_with("fifo")), "{error}");
+    assert!(
+        matches!(&error, DumpError::UnsupportedType(path) if path.ends_with("fifo")),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_is_missing_and_a_sink_that_fails_are_told_apart() {
     let (_dir, root) = tree();
     let error = nar::dump(&root.join("none"), io::sink(), DumpOptions::default()).unwrap_err();
-    assert!(matches!(&error, DumpError::Read { path, .. } if path.ends_with("none")), "{error}");
+    assert!(
+        matches!(&error, DumpError::Read { path, .. } if path.ends_with("none")),
+        "{error}"
+    );
     let mut full = [0u8; 100];
     let error = nar::dump(&root, &mut full[..], DumpOptions::default()).unwrap_err();
     assert!(matches!(error, DumpError::Write(_)), "{error}");

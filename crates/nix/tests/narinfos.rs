@@ -1,4 +1,5 @@
 //! narinfo: read as Nix reads it, written as Nix writes it, signed so that Nix is content.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -36,7 +37,17 @@ fn a_narinfo_of_nix_is_written_again_byte_for_byte() {
     let source = nix.store_dir().display(&nix.add(&nix.dir().join("source")));
     fs::write(nix.dir().join("key"), nix_secret_key(&nix, "test-1")).unwrap();
     let key = nix.dir().join("key");
-    nix.run("nix", ["store", "sign", "--key-file", key.to_str().unwrap(), "--recursive", &second]);
+    nix.run(
+        "nix",
+        [
+            "store",
+            "sign",
+            "--key-file",
+            key.to_str().unwrap(),
+            "--recursive",
+            &second,
+        ],
+    );
     for compression in ["xz", "zstd", "none"] {
         let parameters = format!("&compression={compression}");
         let _ = fs::remove_dir_all(nix.dir().join("cache"));
@@ -48,7 +59,10 @@ fn a_narinfo_of_nix_is_written_again_byte_for_byte() {
             assert_eq!(info.to_string(&nix.store_dir()), text);
             assert_eq!(info.store_path, store_path);
             assert_eq!(info.compression.as_str(), compression);
-            assert_eq!(NarUrl::of_file(&info.file_hash.unwrap(), &info.compression), info.url);
+            assert_eq!(
+                NarUrl::of_file(&info.file_hash.unwrap(), &info.compression),
+                info.url
+            );
             let file = fs::read(cache.join(info.url.as_str())).unwrap();
             assert_eq!(info.file_hash, Some(FileHash::of(&file)));
             assert_eq!(info.file_size, Some(file.len() as u64));
@@ -65,7 +79,17 @@ fn a_signature_of_nix_verifies_and_signing_gives_the_same_one() {
     let secret = nix_secret_key(&nix, "test-1");
     fs::write(nix.dir().join("key"), &secret).unwrap();
     let key_file = nix.dir().join("key");
-    nix.run("nix", ["store", "sign", "--key-file", key_file.to_str().unwrap(), "--recursive", &second]);
+    nix.run(
+        "nix",
+        [
+            "store",
+            "sign",
+            "--key-file",
+            key_file.to_str().unwrap(),
+            "--recursive",
+            &second,
+        ],
+    );
     let cache = nix.copy_to_cache(&[&second], "");
     let store_path = nix.store_dir().parse(&second).unwrap();
     let text = fs::read_to_string(cache.join(format!("{}.narinfo", store_path.hash_part()))).unwrap();
@@ -92,14 +116,25 @@ fn nix_trusts_a_path_by_a_signature_made_here_and_by_no_other() {
         let store_path = nix.store_dir().parse(path).unwrap();
         let file = cache.join(format!("{}.narinfo", store_path.hash_part()));
         let mut info = NarInfo::parse(&nix.store_dir(), &fs::read_to_string(&file).unwrap()).unwrap();
-        info.sigs.insert(ours.sign(info.fingerprint(&nix.store_dir()).as_bytes()));
+        info.sigs
+            .insert(ours.sign(info.fingerprint(&nix.store_dir()).as_bytes()));
         fs::write(&file, info.to_string(&nix.store_dir())).unwrap();
     }
     let store = format!("file://{}", cache.display());
     let verify = |key: &SecretKey| {
         let trusted = key.public_key().to_string();
-        let args = ["store", "verify", "--recursive", "--sigs-needed", "1", "--store", &store];
-        let args = args.into_iter().chain(["--option", "trusted-public-keys", &trusted, &second]);
+        let args = [
+            "store",
+            "verify",
+            "--recursive",
+            "--sigs-needed",
+            "1",
+            "--store",
+            &store,
+        ];
+        let args = args
+            .into_iter()
+            .chain(["--option", "trusted-public-keys", &trusted, &second]);
         // A fresh home: Nix keeps narinfos it has seen.
         nix.run("nix", args);
     };
@@ -113,7 +148,10 @@ fn what_nix_tolerates_is_tolerated() {
     assert_eq!(info.to_string(&StoreDir::default()), EXAMPLE);
     let more = format!("{EXAMPLE}System: x86_64-linux\nFuture: a: b\nSig: not a signature\nCA: \n");
     assert_eq!(parse(&more).unwrap(), info);
-    let unknown = EXAMPLE.replace("90vx7h4hr4ma6lkq2x1k9v2q4vq6kfsr-glibc-2.37-8.drv", "unknown-deriver");
+    let unknown = EXAMPLE.replace(
+        "90vx7h4hr4ma6lkq2x1k9v2q4vq6kfsr-glibc-2.37-8.drv",
+        "unknown-deriver",
+    );
     assert_eq!(parse(&unknown).unwrap().deriver, None);
     let none = EXAMPLE.replace("Compression: xz\n", "");
     assert_eq!(parse(&none).unwrap().compression, Compression::BZIP2);
@@ -129,7 +167,10 @@ fn what_nix_tolerates_is_tolerated() {
 #[test]
 fn what_is_corrupt_is_refused_with_its_line() {
     let without = |field: &str| {
-        EXAMPLE.split_inclusive('\n').filter(|line| !line.starts_with(field)).collect::<String>()
+        EXAMPLE
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with(field))
+            .collect::<String>()
     };
     let ca = "CA: text:sha256:1impfw8zdgisxkghq9a3q7cn7jb9zyzgxdydiamp8z2nlyyl0h5h\n";
     let cases = [
@@ -137,16 +178,43 @@ fn what_is_corrupt_is_refused_with_its_line() {
         (without("URL"), "a narinfo without URL"),
         (without("NarHash"), "a narinfo without NarHash"),
         (without("NarSize"), "a narinfo without NarSize"),
-        (EXAMPLE.replace("NarSize: 400", "NarSize: 0"), "a narinfo without NarSize"),
-        (EXAMPLE.replace("NarSize: 400", "NarSize: +400"), "narinfo line 7: '+400' is not a size"),
-        (EXAMPLE.replace("NarSize: 400", "NarSize: 18446744073709551616"), "narinfo line 7"),
-        (EXAMPLE.replace("FileSize: ", "FileSize:"), "narinfo line 5: 'FileSize:100\\n' is not"),
-        (EXAMPLE.replace("Compression: xz", "Compression: x z"), "'x z' is not the name of a compression"),
-        (EXAMPLE.replace("/nix/store/", "/other/store/"), "narinfo line 1: '/other/store/3n58"),
-        (EXAMPLE.replace("FileHash: sha256", "FileHash: sha1"), "narinfo line 4"),
-        (format!("{EXAMPLE}References: 0lkgq22z1cqwqlwv7w5sf5pbyb27q37x-x\n"), "line 11: a second References"),
+        (
+            EXAMPLE.replace("NarSize: 400", "NarSize: 0"),
+            "a narinfo without NarSize",
+        ),
+        (
+            EXAMPLE.replace("NarSize: 400", "NarSize: +400"),
+            "narinfo line 7: '+400' is not a size",
+        ),
+        (
+            EXAMPLE.replace("NarSize: 400", "NarSize: 18446744073709551616"),
+            "narinfo line 7",
+        ),
+        (
+            EXAMPLE.replace("FileSize: ", "FileSize:"),
+            "narinfo line 5: 'FileSize:100\\n' is not",
+        ),
+        (
+            EXAMPLE.replace("Compression: xz", "Compression: x z"),
+            "'x z' is not the name of a compression",
+        ),
+        (
+            EXAMPLE.replace("/nix/store/", "/other/store/"),
+            "narinfo line 1: '/other/store/3n58",
+        ),
+        (
+            EXAMPLE.replace("FileHash: sha256", "FileHash: sha1"),
+            "narinfo line 4",
+        ),
+        (
+            format!("{EXAMPLE}References: 0lkgq22z1cqwqlwv7w5sf5pbyb27q37x-x\n"),
+            "line 11: a second References",
+        ),
         (format!("{EXAMPLE}{ca}{ca}"), "narinfo line 12: a second CA"),
-        (format!("{EXAMPLE}no field\n"), "narinfo line 11: 'no field\\n' is not"),
+        (
+            format!("{EXAMPLE}no field\n"),
+            "narinfo line 11: 'no field\\n' is not",
+        ),
         (EXAMPLE.trim_end().to_owned(), "narinfo line 10"),
         (String::new(), "a narinfo without StorePath"),
     ];
@@ -154,21 +222,36 @@ fn what_is_corrupt_is_refused_with_its_line() {
         let error = parse(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error:?} should say {expected:?}");
     }
-    assert!(matches!(parse(&"A: b\n".repeat(1 << 20)), Err(NarInfoError::TooLong(_))));
+    assert!(matches!(
+        parse(&"A: b\n".repeat(1 << 20)),
+        Err(NarInfoError::TooLong(_))
+    ));
 }
 
 #[test]
 fn content_addresses_are_read_and_written_in_every_form() {
     use ContentAddressMethod::{Flat, Git, NixArchive, Text};
     let hash = "sha256:1impfw8zdgisxkghq9a3q7cn7jb9zyzgxdydiamp8z2nlyyl0h5h";
-    for (prefix, method) in [("text:", Text), ("fixed:", Flat), ("fixed:r:", NixArchive), ("fixed:git:", Git)] {
+    for (prefix, method) in [
+        ("text:", Text),
+        ("fixed:", Flat),
+        ("fixed:r:", NixArchive),
+        ("fixed:git:", Git),
+    ] {
         let text = format!("{prefix}{hash}");
         let ca: ContentAddress = text.parse().unwrap();
         assert_eq!((ca.method(), ca.to_string()), (method, text));
     }
     let sha1 = "fixed:git:sha1:4r5ydj35ihv5j9mzqvvlk3x2zmb5rqaz";
     assert_eq!(sha1.parse::<ContentAddress>().unwrap().to_string(), sha1);
-    for wrong in ["", "text:", "fixed:r:", "text:sha1:4r5ydj35ihv5j9mzqvvlk3x2zmb5rqaz", "r:sha256:x", "fixed:x:sha256:x"] {
+    for wrong in [
+        "",
+        "text:",
+        "fixed:r:",
+        "text:sha1:4r5ydj35ihv5j9mzqvvlk3x2zmb5rqaz",
+        "r:sha256:x",
+        "fixed:x:sha256:x",
+    ] {
         assert!(wrong.parse::<ContentAddress>().is_err(), "{wrong}");
     }
 }

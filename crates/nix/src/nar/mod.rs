@@ -2,15 +2,19 @@
 
 mod dirs;
 mod dump;
+mod dump_error;
 mod read;
+mod read_error;
 mod restore;
 mod token;
 
 use crate::listing::Listing;
 
 pub use crate::hash::Sha256Writer as HashingWriter;
-pub use dump::{Change, DumpError, DumpOptions, dump};
-pub use read::{FileHead, ReadError, Visitor, listing_of, read, read_prefix};
+pub use dump::{DumpOptions, dump};
+pub use dump_error::{Change, DumpError};
+pub use read::{FileHead, Visitor, listing_of, read, read_prefix};
+pub use read_error::ReadError;
 pub use restore::{RestoreOptions, restore};
 
 /// How many folders within folders a NAR may have: beyond what a path of `PATH_MAX` bytes can name.

@@ -1,5 +1,5 @@
 //! Runs the real `nix` on a store of its own.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::{
     ffi::OsStr,
@@ -58,7 +58,9 @@ impl Nix {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("these tests compare with real Nix, and need '{program}': {error}"));
+            .unwrap_or_else(|error| {
+                panic!("these tests compare with real Nix, and need '{program}': {error}")
+            });
         child.stdin.take().unwrap().write_all(input).unwrap();
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -67,7 +69,10 @@ impl Nix {
     }
 
     pub fn text<A: AsRef<OsStr>>(&self, program: &str, args: impl IntoIterator<Item = A>) -> String {
-        String::from_utf8(self.run(program, args)).unwrap().trim_end().to_owned()
+        String::from_utf8(self.run(program, args))
+            .unwrap()
+            .trim_end()
+            .to_owned()
     }
 
     /// Adds a tree to the store.
@@ -112,10 +117,16 @@ pub fn odd_tree(root: &Path) {
     for folder in ["empty folder", "a", "a.d", "a-d", "b/c/d/e"] {
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
-    for name in ["a/x", "a.d/x", "a-d/x", "a.b", "a-b", "ab", "A", "a b", "aé", "日本", ".hidden", "-dash", "..."] {
+    for name in [
+        "a/x", "a.d/x", "a-d/x", "a.b", "a-b", "ab", "A", "a b", "aé", "日本", ".hidden", "-dash", "...",
+    ] {
         write(&root.join(name), name.as_bytes(), false);
     }
-    for name in [&b"bad\xff\xfe"[..], b"ctl\x01\x1f\x7f\t\n\r", b"quote\"back\\slash/"] {
+    for name in [
+        &b"bad\xff\xfe"[..],
+        b"ctl\x01\x1f\x7f\t\n\r",
+        b"quote\"back\\slash/",
+    ] {
         write(&odd(root, name.strip_suffix(b"/").unwrap_or(name)), b"odd", false);
     }
     write(&root.join("z".repeat(255)), b"long name", true);
