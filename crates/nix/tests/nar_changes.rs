@@ -60,7 +60,7 @@ fn a_file_that_grows_between_two_reads_is_an_error() {
             .open(&big)
             .unwrap()
             .write_all(b"more")
-            .unwrap()
+            .unwrap();
     };
     assert_eq!(change(&root, grow), ("big".into(), Change::Grew));
 }
@@ -75,7 +75,7 @@ fn a_file_that_shrinks_between_two_reads_is_an_error() {
             .open(&big)
             .unwrap()
             .set_len(3 << 20)
-            .unwrap()
+            .unwrap();
     };
     assert_eq!(change(&root, shrink), ("big".into(), Change::Shrank));
     let truncate = || drop(File::create(&big).unwrap());
