@@ -1,3 +1,54 @@
-//! The niks3 server: uploads, signatures, garbage collection.
+//! niks3-server.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use niks3_server::config::{Args, Config};
+use niks3_server::start;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => {
+            return usage(&one_line(&error.to_string()));
+        }
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    if let Err(why) = start::init_log(&args) {
+        return usage(&format!("--log: {why}"));
+    }
+    let config = match Config::resolve(args) {
+        Ok(config) => config,
+        Err(error) => return usage(&error.to_string()),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match runtime.block_on(start::run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(start::StartError::Usage(line)) => usage(&line),
+        Err(start::StartError::Failed(line)) => fail(&line),
+    }
+}
+
+/// The first sentence of what the parser says: it names the option and the mend.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+fn usage(line: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "niks3-server: {line}");
+    ExitCode::from(2)
+}
+
+fn fail(line: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "niks3-server: {line}");
+    ExitCode::from(1)
+}

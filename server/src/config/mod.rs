@@ -5,5 +5,5 @@ mod embedded;
 mod resolve;
 mod secrets;
 
-pub use args::Args;
+pub use args::{Args, BucketLookup, ChecksumChoice, LogFormat};
 pub use resolve::{Config, S3Settings, Store, UsageError};

@@ -29,7 +29,8 @@ pub struct CacheConfig {
     protocol_max: u32,
 }
 
-pub(super) struct CacheConfigApi;
+/// What a client needs to know of the cache.
+pub struct CacheConfigApi;
 
 #[OpenApi]
 impl CacheConfigApi {

@@ -3,12 +3,12 @@
 
 pub mod api;
 mod bucket;
-mod cache_config;
+pub mod cache_config;
 mod health;
 mod limits;
 pub mod problem;
 mod protocol;
-mod pushes;
+pub mod pushes;
 mod request_id;
 mod upload_base;
 mod wire;
@@ -36,8 +36,8 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
             Response::builder().content_type("application/json").body(document.clone())
         })))
         .at("/docs", poem::get(docs))
-        .at("/*key", bucket::endpoint())
-        .at("/", bucket::endpoint())
+        .at("/*key", bucket::endpoint)
+        .at("/", bucket::endpoint)
         .catch_all_error(|error| async move { plain_error(error) })
         .around(|next, request| async move { protocol::layer(next, request).await })
         .around(|next, request| async move { limits::layer(next, request).await });

@@ -36,17 +36,3 @@ impl<'a> FromRequest<'a> for UploadBase {
         Ok(Self(base))
     }
 }
-
-impl poem_openapi::ApiExtractor<'_> for UploadBase {
-    const TYPES: &'static [poem_openapi::ApiExtractorType] = &[poem_openapi::ApiExtractorType::PoemExtractor];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    async fn from_request(
-        request: &Request,
-        body: &mut RequestBody,
-        _options: poem_openapi::ExtractParamOptions<()>,
-    ) -> Result<Self> {
-        <Self as FromRequest>::from_request(request, body).await
-    }
-}

@@ -166,16 +166,19 @@ async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result
         let entry = unseen.entry(log.staging.as_str()).or_insert_with(|| (0, log.size, Vec::new()));
         entry.2.push(format!("log {}", log.drv));
     }
-    let looked: Vec<(i64, bool, &Vec<String>)> = futures::stream::iter(&unseen)
-        .map(async |(key, (object_id, size, names))| {
-            let key = ObjectKey::parse(key).map_err(Problem::internal)?;
+    let unseen: Vec<(ObjectKey, i64, i64, Vec<String>)> = unseen
+        .into_iter()
+        .map(|(key, (id, size, names))| Ok((ObjectKey::parse(key).map_err(Problem::internal)?, id, size, names)))
+        .collect::<Result<_, Problem>>()?;
+    let looked: Vec<(i64, bool, Vec<String>)> = futures::stream::iter(unseen)
+        .map(|(key, object_id, size, names)| async move {
             let found = app.bucket.head(&key).await?.is_some_and(|meta| meta.size == size.unsigned_abs());
-            Ok::<_, Problem>((*object_id, found, names))
+            Ok::<_, Problem>((object_id, found, names))
         })
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
-    missing.extend(looked.iter().filter(|(_, found, _)| !found).flat_map(|(_, _, names)| (*names).clone()));
+    missing.extend(looked.iter().filter(|(_, found, _)| !found).flat_map(|(_, _, names)| names.iter().cloned()));
     let arrived: Vec<i64> = looked.iter().filter(|(id, found, _)| *found && *id != 0).map(|(id, _, _)| *id).collect();
     if !arrived.is_empty() {
         let mut tx = app.catalog.write().await?;

@@ -28,23 +28,24 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Problem> {
         .map(|claim| claim.path.clone())
         .collect();
     let nars: BTreeMap<StorePath, (String, i64)> = app.catalog.nar_keys(&present).await?;
-    let keys: BTreeSet<&(String, i64)> = nars.values().collect();
+    let keys: BTreeSet<(String, i64)> = nars.values().cloned().collect();
     let missing: BTreeSet<String> = futures::stream::iter(keys)
-        .map(async |(key, size)| {
-            let object = ObjectKey::parse(key).map_err(Problem::internal)?;
+        .map(|(key, size)| async move {
+            let object = ObjectKey::parse(&key).map_err(Problem::internal)?;
             let found = app.bucket.head(&object).await?.is_some_and(|meta| meta.size == size.unsigned_abs());
-            Ok::<_, Problem>((!found).then(|| key.clone()))
+            Ok::<_, Problem>((!found).then_some(key))
         })
         .buffer_unordered(CONCURRENCY)
         .try_filter_map(|missing| async { Ok(missing) })
         .try_collect()
         .await?;
-    let lost: Vec<(StorePath, Lost)> = futures::stream::iter(&nars)
-        .map(async |(path, (key, _))| {
+    let nars: Vec<(StorePath, bool)> =
+        nars.into_iter().map(|(path, (key, _))| (path, missing.contains(&key))).collect();
+    let lost: Vec<(StorePath, Lost)> = futures::stream::iter(nars)
+        .map(|(path, nar_lost)| async move {
             let narinfo = app.bucket.head(&ObjectKey::narinfo(&path.hash())).await?.is_none();
             let listing = app.bucket.head(&ObjectKey::listing(&path.hash())).await?.is_none();
-            let lost = Lost { contents: listing || missing.contains(key), narinfo };
-            Ok::<_, Problem>((path.clone(), lost))
+            Ok::<_, Problem>((path, Lost { contents: listing || nar_lost, narinfo }))
         })
         .buffer_unordered(CONCURRENCY)
         .try_filter(|(_, lost)| {

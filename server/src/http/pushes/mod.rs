@@ -32,7 +32,8 @@ use types::{
     PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
 };
 
-pub(super) struct PushesApi;
+/// Operations on pushes.
+pub struct PushesApi;
 
 #[derive(ApiResponse)]
 enum Created<T: poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON + Send> {

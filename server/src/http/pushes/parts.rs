@@ -60,16 +60,20 @@ pub(super) async fn parts(
     }
     tx.commit().await?;
     tracing::debug!(push = push.token, multipart = multipart.id, parts = announced.len(), "parts announced");
-    let targets = futures::stream::iter(body.parts.iter().zip(&announced))
-        .map(async |(part, row)| {
-            if before.contains_key(&row.number) && arrived.get(&part.number) == Some(&part.size) {
+    let staging = &staging;
+    let upload_id = multipart.upload_id.as_str();
+    let (before, arrived) = (&before, &arrived);
+    let targets = futures::stream::iter(body.parts)
+        .map(|part| async move {
+            let known = before.contains_key(&i64::from(part.number));
+            if known && arrived.get(&part.number) == Some(&part.size) {
                 return Ok::<_, Problem>(UploadTarget::default());
             }
             let sha256 = wire::file_hash("parts.sha256", &part.sha256)?;
             let checksum = uploads::checksum(app, "parts.md5", sha256, part.md5.as_ref())?;
             let request = app
                 .bucket
-                .presign_part(&staging, &multipart.upload_id, part.number, part.size, &checksum, URL_LIFETIME, base)
+                .presign_part(staging, upload_id, part.number, part.size, &checksum, URL_LIFETIME, base)
                 .await?;
             Ok(UploadTarget { url: Some(request.url), headers: request.headers.into_iter().collect() })
         })

@@ -42,8 +42,9 @@ pub(super) async fn uploads(
     wire::list("uploads", &body.uploads, MAX_BATCH)?;
     let items = parse(app, &push, &body.uploads).await?;
     let objects = record(app, &push, &items).await?;
-    let targets: Vec<UploadTarget> = futures::stream::iter(&items)
-        .map(|item| target(app, item, &objects, base))
+    let objects = &objects;
+    let targets: Vec<UploadTarget> = futures::stream::iter(items)
+        .map(|item| async move { target(app, &item, objects, base).await })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;

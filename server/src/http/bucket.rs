@@ -1,0 +1,106 @@
+//! The bucket's objects over HTTP: GET and HEAD of the keys a reader knows, one
+//! request to the object store each, streamed.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::web::Data;
+use poem::{Body, IntoResponse as _, Request, Response, handler};
+
+use super::problem::Problem;
+use crate::app::App;
+use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
+
+/// Answers every path that nothing else answers.
+#[handler]
+pub(super) async fn endpoint(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
+    match read(app, request).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
+    let path = request.uri().path().trim_start_matches('/');
+    let nothing = || Problem::not_found("there is nothing under this path");
+    if !app.read_proxy {
+        return Err(nothing());
+    }
+    let key = if path.is_empty() { Ok(ObjectKey::landing_page()) } else { ObjectKey::parse(path) };
+    let key = key.ok().filter(ObjectKey::is_public).ok_or_else(nothing)?;
+    let head_only = match *request.method() {
+        Method::GET => false,
+        Method::HEAD => true,
+        _ => {
+            let problem = Problem::from_status(StatusCode::METHOD_NOT_ALLOWED, "objects can be read by GET and HEAD".into());
+            let mut response = problem.into_response();
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Ok(response);
+        }
+    };
+    let options = GetOptions::from_headers(request.headers());
+    let result = if head_only { app.bucket.head_as_get(&key, &options).await } else { app.bucket.get(&key, &options).await };
+    match result {
+        Ok(GetResult::Found(object)) => {
+            let mut response = Response::builder().finish();
+            describe(response.headers_mut(), &key, &object.meta);
+            let length = match &object.range {
+                Some(range) => {
+                    response.set_status(StatusCode::PARTIAL_CONTENT);
+                    let text = format!("bytes {}-{}/{}", range.first, range.last, object.meta.size);
+                    if let Ok(value) = HeaderValue::from_str(&text) {
+                        response.headers_mut().insert(header::CONTENT_RANGE, value);
+                    }
+                    range.last - range.first + 1
+                }
+                None => object.meta.size,
+            };
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            if !head_only {
+                response.set_body(Body::from_bytes_stream(
+                    object.body.map(|chunk| chunk.map_err(std::io::Error::other)),
+                ));
+            }
+            Ok(response)
+        }
+        Ok(GetResult::NotModified(meta)) => {
+            let mut response = Response::builder().status(StatusCode::NOT_MODIFIED).finish();
+            describe(response.headers_mut(), &key, &meta);
+            Ok(response)
+        }
+        Ok(GetResult::RangeNotSatisfiable { size }) => {
+            let problem = Problem::from_status(StatusCode::RANGE_NOT_SATISFIABLE, format!("the object has {size} bytes"));
+            let mut response = problem.into_response();
+            if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
+                response.headers_mut().insert(header::CONTENT_RANGE, value);
+            }
+            Ok(response)
+        }
+        Ok(GetResult::NotFound) | Err(StorageError::NotFound) => Err(nothing()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn describe(headers: &mut HeaderMap, key: &ObjectKey, meta: &Meta) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(key.content_type()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(key.cache_control()));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let mut text = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    text(header::ETAG, &meta.etag);
+    text(header::LAST_MODIFIED, &httpdate(meta.last_modified));
+    if let Some(encoding) = &meta.content_encoding {
+        text(header::CONTENT_ENCODING, encoding);
+    }
+}
+
+/// A Unix time as HTTP writes it.
+fn httpdate(seconds: i64) -> String {
+    chrono::DateTime::from_timestamp(seconds, 0)
+        .map(|time| time.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        .unwrap_or_default()
+}

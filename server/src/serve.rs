@@ -1,0 +1,111 @@
+//! Accepting connections, and letting go of them in time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use poem::endpoint::BoxEndpoint;
+use poem::http::uri::Scheme;
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Endpoint as _, Response};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the head of a request may take.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long requests under way may take once the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(8);
+/// Most connections at once.
+const MAX_CONNECTIONS: usize = 4096;
+/// Most bytes of the head of a request.
+const MAX_HEADER: usize = 64 << 10;
+
+/// The socket that systemd handed over, or else one on that address.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let handed = listenfd::ListenFd::from_env().take_tcp_listener(0)?;
+    let listener = match handed {
+        Some(listener) => listener,
+        None => std::net::TcpListener::bind(address)?,
+    };
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Serves until SIGTERM or SIGINT, then lets requests under way finish.
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub async fn run(listener: TcpListener, endpoint: BoxEndpoint<'static, Response>) -> std::io::Result<()> {
+    let endpoint = Arc::new(endpoint);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let graceful = GracefulShutdown::new();
+    let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    let local = listener.local_addr()?;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &permits) => accepted,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        let (stream, remote, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, or a connection that went away: neither ends the server.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let endpoint = endpoint.clone();
+        let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let endpoint = endpoint.clone();
+            async move {
+                let request = poem::Request::from((
+                    request,
+                    LocalAddr(poem::Addr::SocketAddr(local)),
+                    RemoteAddr(poem::Addr::SocketAddr(remote)),
+                    Scheme::HTTP,
+                ));
+                let response: http::Response<_> = endpoint.get_response(request).await.into();
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER);
+        builder.http2().timer(TokioTimer::new()).max_header_list_size(64 << 10).keep_alive_interval(Duration::from_secs(30));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping");
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<tokio::sync::Semaphore>,
+) -> std::io::Result<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, remote) = listener.accept().await?;
+    Ok((stream, remote, permit))
+}

@@ -1,0 +1,151 @@
+//! From configuration to a listening server, and to its end.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::catalog::{Catalog, CatalogError};
+use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
+use crate::signing::Signer;
+use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
+use crate::{http, landing, serve};
+
+/// Why the server did not start, or ended.
+#[derive(Debug)]
+pub enum StartError {
+    /// An option is wrong.
+    Usage(String),
+    /// What the options name does not work.
+    Failed(String),
+}
+
+impl From<CatalogError> for StartError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Url(why) => Self::Usage(format!("--db: {why}")),
+            error => Self::Failed(format!("--db: {error}")),
+        }
+    }
+}
+
+impl From<StorageError> for StartError {
+    fn from(error: StorageError) -> Self {
+        Self::Failed(format!("the object store: {error}"))
+    }
+}
+
+/// Starts the log on standard error.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn init_log(args: &Args) -> Result<(), String> {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(&args.log).map_err(|error| error.to_string())?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    match args.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// How long the parts a server stands on may take to appear.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn patiently<T, E: std::fmt::Display>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    passing: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let started = std::time::Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if passing(&error) && started.elapsed() < PATIENCE => {
+                tracing::warn!(%error, "{what} does not answer yet");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Runs the server until a signal ends it.
+///
+/// # Errors
+/// When a part it stands on is unusable.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let catalog = patiently(
+        "the database",
+        async || Catalog::open(&config.database).await,
+        |error| matches!(error, CatalogError::Unavailable(_)),
+    )
+    .await?;
+    let (bucket, s3, embedded) = match &config.store {
+        Store::Embedded { directory, bucket, access_key, secret_key } => {
+            let files = FileBucket::open(directory, bucket, access_key, secret_key)?;
+            let s3 = S3Endpoint::new(&files);
+            (Bucket::from(files), Some((bucket.clone(), s3)), true)
+        }
+        Store::S3(settings) => (Bucket::s3(settings).await?, None, false),
+    };
+    patiently(
+        "the object store",
+        async || bucket.ready().await,
+        |error| matches!(error, StorageError::Unavailable(_) | StorageError::Throttled { .. }),
+    )
+    .await?;
+    let checksum = match (config.checksum, embedded) {
+        (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
+        (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
+        (ChecksumChoice::Auto, false) => bucket.probe_checksum().await?.ok_or_else(|| {
+            StartError::Failed(
+                "the object store takes uploads whose bytes do not fit their checksum, so nothing it has can be trusted"
+                    .into(),
+            )
+        })?,
+    };
+    let app = Arc::new(App {
+        catalog,
+        bucket,
+        checksum,
+        signer: Signer::new(config.sign_keys),
+        admin_token: config.admin_token,
+        store_dir: config.store_dir,
+        priority: config.priority,
+        cache_url: config.cache_url,
+        server_url: config.server_url,
+        embedded_store: embedded,
+        read_proxy: config.read_proxy,
+    });
+    landing::write(&app).await?;
+    let listener = serve::listen(config.http_addr)
+        .map_err(|error| StartError::Failed(format!("--http-addr: {}: {error}", config.http_addr)))?;
+    let address = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
+    introduce(&app, &format!("http://{address}"), &config.api_token_path);
+    let stopped = serve::run(listener, http::endpoint(&app, s3)).await;
+    app.catalog.close().await;
+    stopped.map_err(|error| StartError::Failed(error.to_string()))
+}
+
+/// What a user needs next, on standard output.
+fn introduce(app: &App, address: &str, token: &Path) {
+    let server = app.server_url.as_ref().map_or(address, |url| url.as_str().trim_end_matches('/'));
+    let cache = app.cache_url.as_ref().map_or(server, |url| url.as_str().trim_end_matches('/'));
+    let keys = app.signer.public_keys().join(" ");
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "server: {server}   (admin token in {})", token.display());
+    let _ = writeln!(out, "public key: {keys}");
+    if app.read_proxy || app.cache_url.is_some() {
+        let _ = writeln!(out, "nix.conf: extra-substituters = {cache}");
+        let _ = writeln!(out, "          extra-trusted-public-keys = {keys}");
+    } else {
+        let _ = writeln!(out, "nix.conf: extra-trusted-public-keys = {keys}   (say --cache-url for the substituter's line)");
+    }
+    let _ = out.flush();
+}
