@@ -155,4 +155,15 @@ fn the_case_hack_is_undone_and_done_as_nix_does_it() {
     write(&tree.join("a~nix~case~hack~2"), b"", false);
     let error = nar::dump(&tree, std::io::sink(), hack).unwrap_err();
     assert!(matches!(error, nar::DumpError::CaseHackCollision(_)), "{error}");
+
+    fs::remove_file(tree.join("a~nix~case~hack~2")).unwrap();
+    for name in ["~nix~case~hack~1", ".~nix~case~hack~1", "..~nix~case~hack~1"] {
+        write(&tree.join(name), b"", false);
+    }
+    let mut kept = Vec::new();
+    nar::dump(&tree, &mut kept, hack).unwrap();
+    assert!(
+        nar::listing_of(kept.as_slice()).is_ok(),
+        "no suffix is cut where no name would be left"
+    );
 }

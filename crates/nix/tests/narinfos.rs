@@ -135,7 +135,6 @@ fn nix_trusts_a_path_by_a_signature_made_here_and_by_no_other() {
         let args = args
             .into_iter()
             .chain(["--option", "trusted-public-keys", &trusted, &second]);
-        // A fresh home: Nix keeps narinfos it has seen.
         nix.run("nix", args);
     };
     verify(&ours);

@@ -16,7 +16,7 @@ use rustix::{
 use super::{
     CASE_HACK_SUFFIX, Change, DumpError, MAX_DEPTH, Packed,
     dirs::{DIRECTORY, Dirs},
-    token,
+    is_entry_name, token,
 };
 use crate::listing::Builder;
 
@@ -313,9 +313,11 @@ impl<W: Write> Packer<'_, W> {
     }
 }
 
+/// Where the suffix of the case hack begins, if what is before it is a name.
 fn case_hack(name: &[u8]) -> Option<usize> {
     name.windows(CASE_HACK_SUFFIX.len())
         .position(|part| part == CASE_HACK_SUFFIX)
+        .filter(|at| is_entry_name(&name[..*at]))
 }
 
 /// A buffer before the sink that files are read into directly.
