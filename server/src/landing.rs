@@ -11,10 +11,18 @@ use crate::storage::{GetOptions, GetResult, ObjectKey, StorageError};
 /// # Errors
 /// When the bucket does not answer.
 pub async fn write(app: &App) -> Result<(), StorageError> {
-    let info = format!("StoreDir: {}\nWantMassQuery: 1\nPriority: {}\n", app.store_dir, app.priority);
+    let info = format!(
+        "StoreDir: {}\nWantMassQuery: 1\nPriority: {}\n",
+        app.store_dir, app.priority
+    );
     update(app, &ObjectKey::cache_info(), info).await?;
     if let Some(url) = &app.cache_url {
-        update(app, &ObjectKey::landing_page(), page(app, url.as_str().trim_end_matches('/'))).await?;
+        update(
+            app,
+            &ObjectKey::landing_page(),
+            page(app, url.as_str().trim_end_matches('/')),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -43,13 +51,19 @@ async fn read(app: &App, key: &ObjectKey) -> Result<Option<Vec<u8>>, StorageErro
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 fn page(app: &App, url: &str) -> String {
     let url = escape(url);
     let keys = app.signer.public_keys();
-    let list: String = keys.iter().map(|key| format!("<li><code>{}</code></li>\n", escape(key))).collect();
+    let list: String = keys
+        .iter()
+        .map(|key| format!("<li><code>{}</code></li>\n", escape(key)))
+        .collect();
     let keys = escape(&keys.join(" "));
     format!(
         r#"<!doctype html>
@@ -87,6 +101,12 @@ extra-trusted-public-keys = {keys}</pre>
 </html>
 "#,
         store = escape(app.store_dir.as_str()),
-        quoted = app.signer.public_keys().iter().map(|key| format!("\"{}\"", escape(key))).collect::<Vec<_>>().join(" "),
+        quoted = app
+            .signer
+            .public_keys()
+            .iter()
+            .map(|key| format!("\"{}\"", escape(key)))
+            .collect::<Vec<_>>()
+            .join(" "),
     )
 }

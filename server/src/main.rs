@@ -38,8 +38,14 @@ fn main() -> ExitCode {
 
 /// The first sentence of what the parser says: it names the option and the mend.
 fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
+    let line = lines
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 

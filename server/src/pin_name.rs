@@ -12,8 +12,14 @@ impl FromStr for PinName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if text.is_empty() || text.len() > 256 || !text.bytes().all(allowed) || text.bytes().all(|byte| byte == b'.') {
-            return Err("a pin's name has 1 to 256 letters, digits, '.', '_' or '-', and not dots alone".into());
+        if text.is_empty()
+            || text.len() > 256
+            || !text.bytes().all(allowed)
+            || text.bytes().all(|byte| byte == b'.')
+        {
+            return Err(
+                "a pin's name has 1 to 256 letters, digits, '.', '_' or '-', and not dots alone".into(),
+            );
         }
         Ok(Self(text.to_owned()))
     }

@@ -30,7 +30,8 @@ impl Signer {
     pub fn sign_narinfo(&self, store_dir: &StoreDir, info: &mut NarInfo) {
         let fingerprint = info.fingerprint(store_dir);
         self.keep_foreign(&mut info.sigs);
-        info.sigs.extend(self.keys.iter().map(|key| key.sign(fingerprint.as_bytes())));
+        info.sigs
+            .extend(self.keys.iter().map(|key| key.sign(fingerprint.as_bytes())));
     }
 
     /// Adds our signatures to a realisation.

@@ -87,7 +87,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     )
     .await?;
     let (bucket, s3, embedded) = match &config.store {
-        Store::Embedded { directory, bucket, access_key, secret_key } => {
+        Store::Embedded {
+            directory,
+            bucket,
+            access_key,
+            secret_key,
+        } => {
             let files = FileBucket::open(directory, bucket, access_key, secret_key)?;
             let s3 = S3Endpoint::new(&files);
             (Bucket::from(files), Some((bucket.clone(), s3)), true)
@@ -97,7 +102,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     patiently(
         "the object store",
         async || bucket.ready().await,
-        |error| matches!(error, StorageError::Unavailable(_) | StorageError::Throttled { .. }),
+        |error| {
+            matches!(
+                error,
+                StorageError::Unavailable(_) | StorageError::Throttled { .. }
+            )
+        },
     )
     .await?;
     let checksum = match (config.checksum, embedded) {
@@ -126,7 +136,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     landing::write(&app).await?;
     let listener = serve::listen(config.http_addr)
         .map_err(|error| StartError::Failed(format!("--http-addr: {}: {error}", config.http_addr)))?;
-    let address = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Failed(error.to_string()))?;
     introduce(&app, &format!("http://{address}"), &config.api_token_path);
     let stopped = serve::run(listener, http::endpoint(&app, s3)).await;
     app.catalog.close().await;
@@ -135,8 +147,14 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 
 /// What a user needs next, on standard output.
 fn introduce(app: &App, address: &str, token: &Path) {
-    let server = app.server_url.as_ref().map_or(address, |url| url.as_str().trim_end_matches('/'));
-    let cache = app.cache_url.as_ref().map_or(server, |url| url.as_str().trim_end_matches('/'));
+    let server = app
+        .server_url
+        .as_ref()
+        .map_or(address, |url| url.as_str().trim_end_matches('/'));
+    let cache = app
+        .cache_url
+        .as_ref()
+        .map_or(server, |url| url.as_str().trim_end_matches('/'));
     let keys = app.signer.public_keys().join(" ");
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "server: {server}   (admin token in {})", token.display());
@@ -145,7 +163,10 @@ fn introduce(app: &App, address: &str, token: &Path) {
         let _ = writeln!(out, "nix.conf: extra-substituters = {cache}");
         let _ = writeln!(out, "          extra-trusted-public-keys = {keys}");
     } else {
-        let _ = writeln!(out, "nix.conf: extra-trusted-public-keys = {keys}   (say --cache-url for the substituter's line)");
+        let _ = writeln!(
+            out,
+            "nix.conf: extra-trusted-public-keys = {keys}   (say --cache-url for the substituter's line)"
+        );
     }
     let _ = out.flush();
 }

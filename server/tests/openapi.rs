@@ -10,5 +10,8 @@ fn the_committed_openapi_document_is_what_the_server_serves() {
         std::fs::write(path, &current).expect("the document can be written");
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == current, "openapi/niks3.json is not current: run scripts/generate");
+    assert!(
+        committed == current,
+        "openapi/niks3.json is not current: run scripts/generate"
+    );
 }

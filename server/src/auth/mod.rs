@@ -43,7 +43,9 @@ impl AdminToken {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("an API token is made of visible ASCII characters".into());
         }
-        Ok(Self { hash: Sha256::digest(token).into() })
+        Ok(Self {
+            hash: Sha256::digest(token).into(),
+        })
     }
 
     /// Whether that is the token. Hashes are compared, so time tells nothing of it.
@@ -55,11 +57,15 @@ impl AdminToken {
 
 #[expect(clippy::unused_async, reason = "the framework wants a future")]
 async fn check(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
-    let app: &App = request.data().ok_or_else(|| poem::Error::from_status(poem::http::StatusCode::INTERNAL_SERVER_ERROR))?;
+    let app: &App = request
+        .data()
+        .ok_or_else(|| poem::Error::from_status(poem::http::StatusCode::INTERNAL_SERVER_ERROR))?;
     if app.admin_token.is(&bearer.token) {
         return Ok(Identity { name: "admin".into() });
     }
     tracing::info!(reason = "unknown token", "authentication failed");
     let problem = Problem::unauthorized("the token is not one that this server knows");
-    Err(poem::Error::from_response(poem::IntoResponse::into_response(problem)))
+    Err(poem::Error::from_response(poem::IntoResponse::into_response(
+        problem,
+    )))
 }

@@ -22,7 +22,12 @@ pub(super) fn placeholders(first: usize, count: usize) -> String {
 pub(super) fn values(rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
     for row in 0..rows {
-        let _ = write!(text, "{}({})", if row == 0 { "" } else { "," }, placeholders(row * columns + 1, columns));
+        let _ = write!(
+            text,
+            "{}({})",
+            if row == 0 { "" } else { "," },
+            placeholders(row * columns + 1, columns)
+        );
     }
     text
 }

@@ -50,6 +50,7 @@ impl Catalog {
             .bind(name.to_owned())
             .fetch_optional(&self.reader)
             .await?;
-        row.map(|row| super::paths::store_path(&row.try_get::<String, _>(0)?)).transpose()
+        row.map(|row| super::paths::store_path(&row.try_get::<String, _>(0)?))
+            .transpose()
     }
 }

@@ -34,16 +34,19 @@ impl From<sqlx::Error> for CatalogError {
             _ => None,
         };
         match (&error, code.as_deref()) {
-            (E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) | E::Protocol(_), _) => {
-                Self::Unavailable(error)
-            }
+            (
+                E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) | E::Protocol(_),
+                _,
+            ) => Self::Unavailable(error),
             // SQLITE_FULL; PostgreSQL disk_full.
             (_, Some("13" | "53100")) => Self::Full(error),
             // SQLITE_BUSY and LOCKED with their extended codes, CANTOPEN, IOERR.
             (_, Some("5" | "6" | "261" | "517" | "14" | "10")) => Self::Unavailable(error),
             // PostgreSQL: connection exceptions, insufficient resources, operator
             // intervention, system errors, lock and serialization failures.
-            (_, Some(code)) if code.len() == 5 && ["08", "53", "57", "58", "40", "55"].contains(&&code[..2]) => {
+            (_, Some(code))
+                if code.len() == 5 && ["08", "53", "57", "58", "40", "55"].contains(&&code[..2]) =>
+            {
                 Self::Unavailable(error)
             }
             _ => Self::Other(error),

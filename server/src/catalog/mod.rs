@@ -75,13 +75,18 @@ impl Catalog {
         let backend = match url.split_once(':') {
             Some(("sqlite", _)) => Backend::Sqlite,
             Some(("postgres" | "postgresql", _)) => Backend::Postgres,
-            _ => return Err(CatalogError::Url("expected sqlite:///path or postgres://…".into())),
+            _ => {
+                return Err(CatalogError::Url(
+                    "expected sqlite:///path or postgres://…".into(),
+                ));
+            }
         };
         let url = match backend {
             Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
             _ => url.to_owned(),
         };
-        let options = AnyConnectOptions::from_str(&url).map_err(|_| CatalogError::Url("not a database URL".into()))?;
+        let options =
+            AnyConnectOptions::from_str(&url).map_err(|_| CatalogError::Url("not a database URL".into()))?;
         let pool = |size: u32| {
             AnyPoolOptions::new()
                 .max_connections(size)
@@ -112,12 +117,24 @@ impl Catalog {
             },
             Backend::Postgres => {
                 let both = pool(12).connect_with(options).await?;
-                Self { reader: both.clone(), writer: both, backend }
+                Self {
+                    reader: both.clone(),
+                    writer: both,
+                    backend,
+                }
             }
         };
         match backend {
-            Backend::Sqlite => sqlx::migrate!("../migrations/sqlite").run(&catalog.writer).await?,
-            Backend::Postgres => sqlx::migrate!("../migrations/postgres").run(&catalog.writer).await?,
+            Backend::Sqlite => {
+                sqlx::migrate!("../migrations/sqlite")
+                    .run(&catalog.writer)
+                    .await?
+            }
+            Backend::Postgres => {
+                sqlx::migrate!("../migrations/postgres")
+                    .run(&catalog.writer)
+                    .await?
+            }
         }
         Ok(catalog)
     }
@@ -128,7 +145,10 @@ impl Catalog {
             Backend::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => {
                 let mut tx = self.writer.begin().await?;
-                sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITE_GATE).execute(&mut *tx).await?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                    .bind(WRITE_GATE)
+                    .execute(&mut *tx)
+                    .await?;
                 tx
             }
         };

@@ -116,14 +116,22 @@ impl Catalog {
             .bind(multipart_id)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(|row| part(row).map(|part| (part.number, part))).collect()
+        rows.iter()
+            .map(|row| part(row).map(|part| (part.number, part)))
+            .collect()
     }
 }
 
 fn part(row: &AnyRow) -> Result<PartRow> {
     let sha256: Vec<u8> = row.try_get(2)?;
-    let sha256 = sha256.try_into().map_err(|_| CatalogError::Corrupt("a part's checksum of the wrong length".into()))?;
-    Ok(PartRow { number: row.try_get(0)?, size: row.try_get(1)?, sha256 })
+    let sha256 = sha256
+        .try_into()
+        .map_err(|_| CatalogError::Corrupt("a part's checksum of the wrong length".into()))?;
+    Ok(PartRow {
+        number: row.try_get(0)?,
+        size: row.try_get(1)?,
+        sha256,
+    })
 }
 
 impl WriteTx {
@@ -156,7 +164,11 @@ impl WriteTx {
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for part in chunk {
-                query = query.bind(multipart_id).bind(part.number).bind(part.size).bind(part.sha256.to_vec());
+                query = query
+                    .bind(multipart_id)
+                    .bind(part.number)
+                    .bind(part.size)
+                    .bind(part.sha256.to_vec());
             }
             query.execute(&mut *self.tx).await?;
         }
@@ -164,8 +176,10 @@ impl WriteTx {
             .bind(multipart_id)
             .fetch_all(&mut *self.tx)
             .await?;
-        let announced: HashMap<i64, PartRow> =
-            rows.iter().map(|row| part(row).map(|part| (part.number, part))).collect::<Result<_>>()?;
+        let announced: HashMap<i64, PartRow> = rows
+            .iter()
+            .map(|row| part(row).map(|part| (part.number, part)))
+            .collect::<Result<_>>()?;
         for part in parts {
             if announced.get(&part.number) != Some(part) {
                 conflicts.push(part.number);

@@ -41,7 +41,13 @@ impl WriteTx {
             for row in query.fetch_all(&mut *self.tx).await? {
                 let key: String = row.try_get(1)?;
                 let size = wanted.get(&key).copied().unwrap_or_default();
-                let object = ObjectRow { id: row.try_get(0)?, size, present: false, parts_digest: Vec::new(), new: true };
+                let object = ObjectRow {
+                    id: row.try_get(0)?,
+                    size,
+                    present: false,
+                    parts_digest: Vec::new(),
+                    new: true,
+                };
                 rows.insert(key, object);
             }
             let text = format!(
@@ -70,8 +76,10 @@ impl WriteTx {
     /// Records that objects are in the bucket, each with its size, as S3 said.
     pub async fn objects_arrived(&mut self, ids: &[i64]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
-            let text =
-                format!("UPDATE objects SET state = 1 WHERE id IN ({})", bulk::placeholders(1, chunk.len()));
+            let text = format!(
+                "UPDATE objects SET state = 1 WHERE id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);

@@ -104,19 +104,23 @@ pub(super) fn pack_refs(ids: impl Iterator<Item = i64>) -> Vec<u8> {
 pub(super) fn unpack_refs(bytes: &[u8]) -> Result<Vec<i64>> {
     let (chunks, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() {
-        return Err(CatalogError::Corrupt("a list of references that is cut short".into()));
+        return Err(CatalogError::Corrupt(
+            "a list of references that is cut short".into(),
+        ));
     }
     Ok(chunks.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect())
 }
 
 pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
-    let bytes: [u8; 32] =
-        bytes.try_into().map_err(|_| CatalogError::Corrupt("a NAR hash of the wrong length".into()))?;
+    let bytes: [u8; 32] = bytes
+        .try_into()
+        .map_err(|_| CatalogError::Corrupt("a NAR hash of the wrong length".into()))?;
     Ok(NarHash::from_bytes(bytes))
 }
 
 pub(super) fn store_path(name: &str) -> Result<StorePath> {
-    name.parse().map_err(|_| CatalogError::Corrupt(format!("store path {name:?}")))
+    name.parse()
+        .map_err(|_| CatalogError::Corrupt(format!("store path {name:?}")))
 }
 
 impl WriteTx {
@@ -150,20 +154,30 @@ impl WriteTx {
             for meta in chunk {
                 let row = &known[&meta.path];
                 let present = row.state != ABSENT;
-                let kind = if present { ClaimKind::Present } else { ClaimKind::Needed };
+                let kind = if present {
+                    ClaimKind::Present
+                } else {
+                    ClaimKind::Needed
+                };
                 let conflict = if present && row.nar_hash != meta.nar_hash.as_bytes() {
                     Some(nar_hash(&row.nar_hash)?)
                 } else {
                     None
                 };
-                claimed.push(Claimed { path: meta.path.clone(), kind, conflict });
+                claimed.push(Claimed {
+                    path: meta.path.clone(),
+                    kind,
+                    conflict,
+                });
                 query = query
                     .bind(push_id)
                     .bind(row.id)
                     .bind(kind.code())
                     .bind(meta.nar_hash.as_bytes().to_vec())
                     .bind(meta.nar_size)
-                    .bind(pack_refs(meta.references.iter().map(|reference| known[reference].id)))
+                    .bind(pack_refs(
+                        meta.references.iter().map(|reference| known[reference].id),
+                    ))
                     .bind(meta.deriver.as_ref().map(ToString::to_string).unwrap_or_default())
                     .bind(meta.sigs.join("\n"))
                     .bind(meta.ca.clone().unwrap_or_default());
@@ -177,7 +191,10 @@ impl WriteTx {
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for path in chunk {
-                query = query.bind(push_id).bind(known[path].id).bind(ClaimKind::External.code());
+                query = query
+                    .bind(push_id)
+                    .bind(known[path].id)
+                    .bind(ClaimKind::External.code());
             }
             query.execute(&mut *self.tx).await?;
         }
@@ -205,7 +222,10 @@ impl WriteTx {
     async fn intern<'p>(&mut self, names: &HashSet<&'p StorePath>) -> Result<HashMap<&'p StorePath, Known>> {
         let names: Vec<&StorePath> = names.iter().copied().collect();
         let mut known = self.lookup(&names).await?;
-        let unknown: Vec<&StorePath> = names.into_iter().filter(|name| !known.contains_key(*name)).collect();
+        let unknown: Vec<&StorePath> = names
+            .into_iter()
+            .filter(|name| !known.contains_key(*name))
+            .collect();
         let created_at = now();
         for chunk in unknown.chunks(ROWS) {
             let text = format!(
@@ -214,13 +234,26 @@ impl WriteTx {
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for path in chunk {
-                query = query.bind(path.hash_part().to_owned()).bind(path.to_string()).bind(created_at);
+                query = query
+                    .bind(path.hash_part().to_owned())
+                    .bind(path.to_string())
+                    .bind(created_at);
             }
-            let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
+            let by_hash: HashMap<&str, &StorePath> =
+                chunk.iter().map(|path| (path.hash_part(), *path)).collect();
             for row in query.fetch_all(&mut *self.tx).await? {
                 let hash: String = row.try_get(1)?;
-                let path = by_hash.get(hash.as_str()).ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
-                known.insert(path, Known { id: row.try_get(0)?, state: ABSENT, nar_hash: Vec::new() });
+                let path = by_hash
+                    .get(hash.as_str())
+                    .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
+                known.insert(
+                    path,
+                    Known {
+                        id: row.try_get(0)?,
+                        state: ABSENT,
+                        nar_hash: Vec::new(),
+                    },
+                );
             }
         }
         Ok(known)
@@ -229,7 +262,8 @@ impl WriteTx {
     async fn lookup<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, Known>> {
         let mut known = HashMap::with_capacity(names.len());
         for chunk in names.chunks(ROWS) {
-            let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
+            let by_hash: HashMap<&str, &StorePath> =
+                chunk.iter().map(|path| (path.hash_part(), *path)).collect();
             if by_hash.len() != chunk.len() {
                 return Err(CatalogError::NameMismatch("two names with one hash part".into()));
             }
@@ -243,13 +277,19 @@ impl WriteTx {
             }
             for row in query.fetch_all(&mut *self.tx).await? {
                 let (hash, name): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-                let path = by_hash.get(hash.as_str()).ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
+                let path = by_hash
+                    .get(hash.as_str())
+                    .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
                 if path.to_string() != name {
                     return Err(CatalogError::NameMismatch(format!("{path} is known as {name}")));
                 }
                 known.insert(
                     *path,
-                    Known { id: row.try_get(0)?, state: row.try_get(3)?, nar_hash: row.try_get(4)? },
+                    Known {
+                        id: row.try_get(0)?,
+                        state: row.try_get(3)?,
+                        nar_hash: row.try_get(4)?,
+                    },
                 );
             }
         }
@@ -277,7 +317,10 @@ impl WriteTx {
              object_id = (SELECT object_id FROM paths WHERE hash = $1))",
             "UPDATE paths SET state = 0 WHERE object_id = (SELECT object_id FROM paths WHERE hash = $1)",
         ] {
-            sqlx::query(text).bind(path.hash_part().to_owned()).execute(&mut *self.tx).await?;
+            sqlx::query(text)
+                .bind(path.hash_part().to_owned())
+                .execute(&mut *self.tx)
+                .await?;
         }
         Ok(())
     }
@@ -286,7 +329,10 @@ impl WriteTx {
 impl Catalog {
     /// The claim that a push has on a path, if any.
     pub async fn claim_of(&self, push_id: i64, path: &StorePath) -> Result<Option<Claim>> {
-        Ok(self.claims_of(push_id, std::slice::from_ref(path)).await?.remove(path))
+        Ok(self
+            .claims_of(push_id, std::slice::from_ref(path))
+            .await?
+            .remove(path))
     }
 
     /// The claims that a push has among some paths.
@@ -321,11 +367,12 @@ impl Catalog {
 
     /// Ids of the paths with those contents that a push has to upload.
     pub async fn claims_by_contents(&self, push_id: i64, nar_hash: NarHash) -> Result<Vec<i64>> {
-        let rows = sqlx::query("SELECT path_id FROM push_paths WHERE push_id = $1 AND kind = 1 AND nar_hash = $2")
-            .bind(push_id)
-            .bind(nar_hash.as_bytes().to_vec())
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query("SELECT path_id FROM push_paths WHERE push_id = $1 AND kind = 1 AND nar_hash = $2")
+                .bind(push_id)
+                .bind(nar_hash.as_bytes().to_vec())
+                .fetch_all(&self.reader)
+                .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
@@ -343,7 +390,10 @@ impl Catalog {
                 query = query.bind(path.hash_part().to_owned());
             }
             for row in query.fetch_all(&self.reader).await? {
-                keys.insert(store_path(&row.try_get::<String, _>(0)?)?, (row.try_get(1)?, row.try_get(2)?));
+                keys.insert(
+                    store_path(&row.try_get::<String, _>(0)?)?,
+                    (row.try_get(1)?, row.try_get(2)?),
+                );
             }
         }
         Ok(keys)

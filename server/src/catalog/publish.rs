@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
-use super::{Catalog, ClaimKind, ClosureSummary, CatalogError, Result, WriteTx, now};
+use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, WriteTx, now};
 
 /// A claim as the commit sees it.
 #[derive(Debug, Clone)]
@@ -96,7 +96,10 @@ fn publishable(row: &AnyRow) -> Result<Publishable> {
         nar_hash: paths::nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
         nar_size: row.try_get(3)?,
         refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
-        deriver: optional(row.try_get(5)?).as_deref().map(paths::store_path).transpose()?,
+        deriver: optional(row.try_get(5)?)
+            .as_deref()
+            .map(paths::store_path)
+            .transpose()?,
         sigs: sigs.lines().map(str::to_owned).collect(),
         ca: optional(row.try_get(7)?),
         nar_key: row.try_get(8)?,
@@ -182,7 +185,10 @@ impl Catalog {
     pub async fn names(&self, ids: &[i64]) -> Result<HashMap<i64, StorePath>> {
         let mut names = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
-            let text = format!("SELECT id, name FROM paths WHERE id IN ({})", bulk::placeholders(1, chunk.len()));
+            let text = format!(
+                "SELECT id, name FROM paths WHERE id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);
@@ -201,7 +207,13 @@ impl Catalog {
             .fetch_all(&self.reader)
             .await?;
         rows.iter()
-            .map(|row| Ok(StagedLog { drv: row.try_get(0)?, staging: row.try_get(1)?, size: row.try_get(2)? }))
+            .map(|row| {
+                Ok(StagedLog {
+                    drv: row.try_get(0)?,
+                    staging: row.try_get(1)?,
+                    size: row.try_get(2)?,
+                })
+            })
             .collect()
     }
 
@@ -209,7 +221,10 @@ impl Catalog {
     pub async fn known_logs(&self, drvs: &[String]) -> Result<Vec<String>> {
         let mut known = Vec::new();
         for chunk in drvs.chunks(ROWS) {
-            let text = format!("SELECT drv FROM logs WHERE drv IN ({})", bulk::placeholders(1, chunk.len()));
+            let text = format!(
+                "SELECT drv FROM logs WHERE drv IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for drv in chunk {
                 query = query.bind(drv.clone());
@@ -228,18 +243,30 @@ impl Catalog {
             .fetch_all(&self.reader)
             .await?;
         rows.iter()
-            .map(|row| Ok(Realised { key: row.try_get(0)?, path_id: row.try_get(1)?, body: row.try_get(2)? }))
+            .map(|row| {
+                Ok(Realised {
+                    key: row.try_get(0)?,
+                    path_id: row.try_get(1)?,
+                    body: row.try_get(2)?,
+                })
+            })
             .collect()
     }
 
     /// The roots of a push.
     pub async fn roots(&self, push_id: i64) -> Result<Vec<ClosureSummary>> {
-        let rows = sqlx::query("SELECT p.name FROM push_roots r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1")
-            .bind(push_id)
-            .fetch_all(&self.reader)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT p.name FROM push_roots r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
         rows.iter()
-            .map(|row| Ok(ClosureSummary { root: paths::store_path(&row.try_get::<String, _>(0)?)? }))
+            .map(|row| {
+                Ok(ClosureSummary {
+                    root: paths::store_path(&row.try_get::<String, _>(0)?)?,
+                })
+            })
             .collect()
     }
 }
@@ -249,11 +276,12 @@ impl WriteTx {
     /// its; one that another push committed meanwhile stays as it is. Returns how
     /// many became its, or `None` when its lease has run out.
     pub async fn decide(&mut self, push_id: i64) -> Result<Option<u64>> {
-        let open = sqlx::query("UPDATE pushes SET state = 1 WHERE id = $1 AND state <= 1 AND lease_until > $2")
-            .bind(push_id)
-            .bind(now())
-            .execute(&mut *self.tx)
-            .await?;
+        let open =
+            sqlx::query("UPDATE pushes SET state = 1 WHERE id = $1 AND state <= 1 AND lease_until > $2")
+                .bind(push_id)
+                .bind(now())
+                .execute(&mut *self.tx)
+                .await?;
         if open.rows_affected() == 0 {
             return Ok(None);
         }

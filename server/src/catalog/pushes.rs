@@ -94,19 +94,24 @@ const BY_TOKEN: &str =
 impl Catalog {
     /// The push of that name.
     pub async fn push(&self, token: &str) -> Result<Option<Push>> {
-        let row = sqlx::query(BY_TOKEN).bind(token.to_owned()).fetch_optional(&self.reader).await?;
+        let row = sqlx::query(BY_TOKEN)
+            .bind(token.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
         row.as_ref().map(Push::from_row).transpose()
     }
 
     /// Renews the lease of a push that still has one; false when it had run out.
     pub async fn renew_lease(&self, push_id: i64, seconds: i64) -> Result<bool> {
         let now = now();
-        let done = sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state <= 1 AND lease_until > $3")
-            .bind(now + seconds)
-            .bind(push_id)
-            .bind(now)
-            .execute(&self.writer)
-            .await?;
+        let done = sqlx::query(
+            "UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state <= 1 AND lease_until > $3",
+        )
+        .bind(now + seconds)
+        .bind(push_id)
+        .bind(now)
+        .execute(&self.writer)
+        .await?;
         Ok(done.rows_affected() == 1)
     }
 }
@@ -132,7 +137,10 @@ impl WriteTx {
 
     /// The push of that name, as it stands inside the transaction.
     pub async fn push(&mut self, token: &str) -> Result<Option<Push>> {
-        let row = sqlx::query(BY_TOKEN).bind(token.to_owned()).fetch_optional(&mut *self.tx).await?;
+        let row = sqlx::query(BY_TOKEN)
+            .bind(token.to_owned())
+            .fetch_optional(&mut *self.tx)
+            .await?;
         row.as_ref().map(Push::from_row).transpose()
     }
 

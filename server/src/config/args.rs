@@ -52,15 +52,31 @@ pub struct Args {
     pub db: Option<String>,
 
     /// The same as --db, as other programs call it
-    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, hide = true)]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        hide = true
+    )]
     pub database_url: Option<String>,
 
     /// Address to listen on; sockets from systemd win over it
-    #[arg(long, env = "NIKS3_HTTP_ADDR", value_name = "ADDR", default_value = "127.0.0.1:5751")]
+    #[arg(
+        long,
+        env = "NIKS3_HTTP_ADDR",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:5751"
+    )]
     pub http_addr: SocketAddr,
 
     /// Store directory of the paths in the cache
-    #[arg(long, env = "NIKS3_STORE_DIR", value_name = "DIR", default_value = "/nix/store")]
+    #[arg(
+        long,
+        env = "NIKS3_STORE_DIR",
+        value_name = "DIR",
+        default_value = "/nix/store"
+    )]
     pub store_dir: String,
 
     /// Priority among substituters; lower is asked first
@@ -90,15 +106,31 @@ pub struct Args {
     pub sign_key_path: Vec<PathBuf>,
 
     /// Object store: host, host:port or URL
-    #[arg(long, env = "NIKS3_S3_ENDPOINT", value_name = "ENDPOINT", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_ENDPOINT",
+        value_name = "ENDPOINT",
+        help_heading = "Object store"
+    )]
     pub s3_endpoint: Option<String>,
 
     /// Bucket; without it the object store is embedded in DATA_DIR
-    #[arg(long, env = "NIKS3_S3_BUCKET", value_name = "NAME", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_BUCKET",
+        value_name = "NAME",
+        help_heading = "Object store"
+    )]
     pub s3_bucket: Option<String>,
 
     /// Region
-    #[arg(long, env = "NIKS3_S3_REGION", value_name = "REGION", default_value = "us-east-1", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_REGION",
+        value_name = "REGION",
+        default_value = "us-east-1",
+        help_heading = "Object store"
+    )]
     pub s3_region: String,
 
     /// Use TLS where the endpoint does not say
@@ -108,23 +140,52 @@ pub struct Args {
     pub s3_use_ssl: bool,
 
     /// How the bucket is addressed
-    #[arg(long, env = "NIKS3_S3_BUCKET_LOOKUP", value_name = "HOW", value_enum, default_value = "auto", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_BUCKET_LOOKUP",
+        value_name = "HOW",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Object store"
+    )]
     pub s3_bucket_lookup: BucketLookup,
 
     /// Access key
-    #[arg(long, env = "NIKS3_S3_ACCESS_KEY", value_name = "KEY", hide_env_values = true, help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_ACCESS_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        help_heading = "Object store"
+    )]
     pub s3_access_key: Option<String>,
 
     /// File with the access key
-    #[arg(long, env = "NIKS3_S3_ACCESS_KEY_PATH", value_name = "FILE", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_ACCESS_KEY_PATH",
+        value_name = "FILE",
+        help_heading = "Object store"
+    )]
     pub s3_access_key_path: Option<PathBuf>,
 
     /// Secret key; better in a file, since others can see a command line
-    #[arg(long, env = "NIKS3_S3_SECRET_KEY", value_name = "KEY", hide_env_values = true, help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_SECRET_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        help_heading = "Object store"
+    )]
     pub s3_secret_key: Option<String>,
 
     /// File with the secret key
-    #[arg(long, env = "NIKS3_S3_SECRET_KEY_PATH", value_name = "FILE", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_SECRET_KEY_PATH",
+        value_name = "FILE",
+        help_heading = "Object store"
+    )]
     pub s3_secret_key_path: Option<PathBuf>,
 
     /// Take credentials from the environment: instance role, web identity, profile
@@ -134,23 +195,53 @@ pub struct Args {
     pub s3_use_iam: bool,
 
     /// Most requests to the object store under way at once
-    #[arg(long, env = "NIKS3_S3_CONCURRENCY", value_name = "N", default_value_t = 64, help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_CONCURRENCY",
+        value_name = "N",
+        default_value_t = 64,
+        help_heading = "Object store"
+    )]
     pub s3_concurrency: usize,
 
     /// Most requests to the object store in a second; 0 for no limit
-    #[arg(long, env = "NIKS3_S3_RATE_LIMIT", value_name = "N", default_value_t = 0, help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_RATE_LIMIT",
+        value_name = "N",
+        default_value_t = 0,
+        help_heading = "Object store"
+    )]
     pub s3_rate_limit: u32,
 
     /// Address in upload URLs when clients reach the object store by another one
-    #[arg(long, env = "NIKS3_S3_PUBLIC_URL", value_name = "URL", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_PUBLIC_URL",
+        value_name = "URL",
+        help_heading = "Object store"
+    )]
     pub s3_public_url: Option<String>,
 
     /// Checksum that uploads carry
-    #[arg(long, env = "NIKS3_S3_CHECKSUM", value_name = "KIND", value_enum, default_value = "auto", help_heading = "Object store")]
+    #[arg(
+        long,
+        env = "NIKS3_S3_CHECKSUM",
+        value_name = "KIND",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Object store"
+    )]
     pub s3_checksum: ChecksumChoice,
 
     /// Format of the log on standard error
-    #[arg(long, env = "NIKS3_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value = "text")]
+    #[arg(
+        long,
+        env = "NIKS3_LOG_FORMAT",
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
     pub log_format: LogFormat,
 
     /// What to log: error, warn, info, debug, trace, or a filter as `niks3_server=debug`

@@ -20,10 +20,18 @@ pub struct DataDir {
 impl DataDir {
     /// Opens the directory, making it for its owner alone when it is not there.
     pub(super) fn open(path: &Path) -> Result<Self, UsageError> {
-        let wrong = |error: std::io::Error| UsageError::new(format!("--data-dir: {}: {error}", path.display()));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
+        let wrong =
+            |error: std::io::Error| UsageError::new(format!("--data-dir: {}: {error}", path.display()));
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(wrong)?;
         let root = path.canonicalize().map_err(wrong)?;
-        let probe = tempfile::Builder::new().prefix(".probe-").tempfile_in(&root).map_err(wrong)?;
+        let probe = tempfile::Builder::new()
+            .prefix(".probe-")
+            .tempfile_in(&root)
+            .map_err(wrong)?;
         drop(probe);
         Ok(Self { root })
     }
@@ -31,7 +39,14 @@ impl DataDir {
     /// URL of the database.
     pub(super) fn database(&self) -> String {
         let path = self.root.join("niks3.db");
-        format!("sqlite://{}?mode=rwc", path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23"))
+        format!(
+            "sqlite://{}?mode=rwc",
+            path.display()
+                .to_string()
+                .replace('%', "%25")
+                .replace('?', "%3f")
+                .replace('#', "%23")
+        )
     }
 
     /// Where the object store keeps its files.
@@ -41,7 +56,9 @@ impl DataDir {
 
     /// The admin token, made when missing.
     pub(super) fn api_token(&self) -> Result<PathBuf, UsageError> {
-        self.make("api-token", || Ok(niks3_nix::base32::encode(&rand::random::<[u8; 32]>()) + "\n"))
+        self.make("api-token", || {
+            Ok(niks3_nix::base32::encode(&rand::random::<[u8; 32]>()) + "\n")
+        })
     }
 
     /// The signing key, made when missing.
@@ -56,14 +73,23 @@ impl DataDir {
 
     /// Access key and secret key of the object store, made when missing.
     pub(super) fn s3_keys(&self) -> Result<(PathBuf, PathBuf), UsageError> {
-        let access = self.make("s3-access-key", || Ok(format!("niks3{}\n", hex::encode(rand::random::<[u8; 8]>()))))?;
-        let secret = self.make("s3-secret-key", || Ok(hex::encode(rand::random::<[u8; 32]>()) + "\n"))?;
+        let access = self.make("s3-access-key", || {
+            Ok(format!("niks3{}\n", hex::encode(rand::random::<[u8; 8]>())))
+        })?;
+        let secret = self.make("s3-secret-key", || {
+            Ok(hex::encode(rand::random::<[u8; 32]>()) + "\n")
+        })?;
         Ok((access, secret))
     }
 
-    fn make(&self, name: &str, text: impl FnOnce() -> Result<String, UsageError>) -> Result<PathBuf, UsageError> {
+    fn make(
+        &self,
+        name: &str,
+        text: impl FnOnce() -> Result<String, UsageError>,
+    ) -> Result<PathBuf, UsageError> {
         let path = self.root.join(name);
-        let wrong = |error: std::io::Error| UsageError::new(format!("--data-dir: {}: {error}", path.display()));
+        let wrong =
+            |error: std::io::Error| UsageError::new(format!("--data-dir: {}: {error}", path.display()));
         if !path.exists() {
             secrets::create(&path, &text()?).map_err(wrong)?;
         }

@@ -99,11 +99,15 @@ pub struct Config {
 }
 
 fn web_url(option: &str, text: &str) -> Result<Url, UsageError> {
-    let url: Url = text
-        .parse()
-        .map_err(|error| UsageError::new(format!("{option}: {text:?} is not a URL ({error}): write https://host")))?;
+    let url: Url = text.parse().map_err(|error| {
+        UsageError::new(format!(
+            "{option}: {text:?} is not a URL ({error}): write https://host"
+        ))
+    })?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(UsageError::new(format!("{option}: {text:?} must begin with http:// or https://")));
+        return Err(UsageError::new(format!(
+            "{option}: {text:?} must begin with http:// or https://"
+        )));
     }
     Ok(url)
 }
@@ -116,12 +120,19 @@ impl Config {
     pub fn resolve(args: Args) -> Result<Self, UsageError> {
         let data_dir = args.data_dir.as_deref().map(DataDir::open).transpose()?;
         let missing = |what: &str, option: &str| {
-            UsageError::new(format!("{what} is not configured: give {option}, or --data-dir DIR to keep it there"))
+            UsageError::new(format!(
+                "{what} is not configured: give {option}, or --data-dir DIR to keep it there"
+            ))
         };
         let database = match (args.db.clone().or_else(|| args.database_url.clone()), &data_dir) {
             (Some(url), _) => {
-                if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
-                    return Err(UsageError::new("--db: write sqlite:///path or postgres://user@host/name"));
+                if !["sqlite:", "postgres:", "postgresql:"]
+                    .iter()
+                    .any(|scheme| url.starts_with(scheme))
+                {
+                    return Err(UsageError::new(
+                        "--db: write sqlite:///path or postgres://user@host/name",
+                    ));
                 }
                 url
             }
@@ -144,11 +155,20 @@ impl Config {
         let mut sign_keys: Vec<SecretKey> = Vec::new();
         for path in &key_paths {
             let text = secrets::read("--sign-key-path", path)?;
-            let key: SecretKey = text.expose_secret().parse().map_err(|error: niks3_nix::signature::KeyError| {
-                UsageError::new(format!("--sign-key-path: {}: {error}; make one with `nix key generate-secret`", path.display()))
-            })?;
+            let key: SecretKey =
+                text.expose_secret()
+                    .parse()
+                    .map_err(|error: niks3_nix::signature::KeyError| {
+                        UsageError::new(format!(
+                            "--sign-key-path: {}: {error}; make one with `nix key generate-secret`",
+                            path.display()
+                        ))
+                    })?;
             if sign_keys.iter().any(|other| other.name() == key.name()) {
-                return Err(UsageError::new(format!("--sign-key-path: two keys are called {}", key.name())));
+                return Err(UsageError::new(format!(
+                    "--sign-key-path: two keys are called {}",
+                    key.name()
+                )));
             }
             sign_keys.push(key);
         }
@@ -168,9 +188,19 @@ impl Config {
                 .parse()
                 .map_err(|error| UsageError::new(format!("--store-dir: {error}")))?,
             priority: args.priority,
-            cache_url: args.cache_url.as_deref().map(|url| web_url("--cache-url", url)).transpose()?,
-            server_url: args.server_url.as_deref().map(|url| web_url("--server-url", url)).transpose()?,
-            read_proxy: args.enable_read_proxy.unwrap_or(matches!(store, Store::Embedded { .. })),
+            cache_url: args
+                .cache_url
+                .as_deref()
+                .map(|url| web_url("--cache-url", url))
+                .transpose()?,
+            server_url: args
+                .server_url
+                .as_deref()
+                .map(|url| web_url("--server-url", url))
+                .transpose()?,
+            read_proxy: args
+                .enable_read_proxy
+                .unwrap_or(matches!(store, Store::Embedded { .. })),
             store,
         })
     }
@@ -182,7 +212,9 @@ fn secret(
     path: Option<&PathBuf>,
 ) -> Result<Option<SecretString>, UsageError> {
     match (value, path) {
-        (Some(_), Some(_)) => Err(UsageError::new(format!("{option} and {option}-path: give one of them"))),
+        (Some(_), Some(_)) => Err(UsageError::new(format!(
+            "{option} and {option}-path: give one of them"
+        ))),
         (Some(value), None) if value.trim().is_empty() => Err(UsageError::new(format!("{option} is empty"))),
         (Some(value), None) => Ok(Some(value.trim().to_owned().into())),
         (None, Some(path)) => secrets::read(&format!("{option}-path"), path).map(Some),
@@ -209,33 +241,57 @@ fn store(args: &Args, data_dir: Option<&DataDir>) -> Result<Store, UsageError> {
         });
     };
     let name_fits = (3..=63).contains(&bucket.len())
-        && bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+        && bucket
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
     if !name_fits {
-        return Err(UsageError::new("--s3-bucket: a name has 3 to 63 letters, digits, '-' or '.'"));
+        return Err(UsageError::new(
+            "--s3-bucket: a name has 3 to 63 letters, digits, '-' or '.'",
+        ));
     }
     let endpoint = args
         .s3_endpoint
         .as_deref()
         .map(|endpoint| {
             let scheme = if args.s3_use_ssl { "https" } else { "http" };
-            let url = if endpoint.contains("://") { endpoint.to_owned() } else { format!("{scheme}://{endpoint}") };
+            let url = if endpoint.contains("://") {
+                endpoint.to_owned()
+            } else {
+                format!("{scheme}://{endpoint}")
+            };
             web_url("--s3-endpoint", &url)
         })
         .transpose()?;
-    let amazon = endpoint.as_ref().is_none_or(|url| url.host_str().is_some_and(|host| host.ends_with("amazonaws.com")));
-    let access = secret("--s3-access-key", args.s3_access_key.as_ref(), args.s3_access_key_path.as_ref())?;
-    let secret = secret("--s3-secret-key", args.s3_secret_key.as_ref(), args.s3_secret_key_path.as_ref())?;
+    let amazon = endpoint
+        .as_ref()
+        .is_none_or(|url| url.host_str().is_some_and(|host| host.ends_with("amazonaws.com")));
+    let access = secret(
+        "--s3-access-key",
+        args.s3_access_key.as_ref(),
+        args.s3_access_key_path.as_ref(),
+    )?;
+    let secret = secret(
+        "--s3-secret-key",
+        args.s3_secret_key.as_ref(),
+        args.s3_secret_key_path.as_ref(),
+    )?;
     let credentials = match (access, secret, args.s3_use_iam) {
         (Some(_), _, true) | (_, Some(_), true) => {
-            return Err(UsageError::new("--s3-use-iam takes the keys from the environment: leave --s3-access-key and --s3-secret-key out"));
+            return Err(UsageError::new(
+                "--s3-use-iam takes the keys from the environment: leave --s3-access-key and --s3-secret-key out",
+            ));
         }
         (Some(access), Some(secret), false) => Some((access.expose_secret().to_owned(), secret)),
         (None, None, true) => None,
         (None, _, false) => {
-            return Err(UsageError::new("the access key is missing: give --s3-access-key-path FILE, or --s3-use-iam"));
+            return Err(UsageError::new(
+                "the access key is missing: give --s3-access-key-path FILE, or --s3-use-iam",
+            ));
         }
         (Some(_), None, false) => {
-            return Err(UsageError::new("the secret key is missing: give --s3-secret-key-path FILE"));
+            return Err(UsageError::new(
+                "the secret key is missing: give --s3-secret-key-path FILE",
+            ));
         }
     };
     if args.s3_concurrency == 0 {
@@ -254,6 +310,10 @@ fn store(args: &Args, data_dir: Option<&DataDir>) -> Result<Store, UsageError> {
         credentials,
         concurrency: args.s3_concurrency,
         rate_limit: (args.s3_rate_limit > 0).then_some(args.s3_rate_limit),
-        public_url: args.s3_public_url.as_deref().map(|url| web_url("--s3-public-url", url)).transpose()?,
+        public_url: args
+            .s3_public_url
+            .as_deref()
+            .map(|url| web_url("--s3-public-url", url))
+            .transpose()?,
     })))
 }

@@ -38,12 +38,18 @@ pub(super) fn create(path: &Path, text: &str) -> std::io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
-        .permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600))
+        .permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(
+            0o600,
+        ))
         .tempfile_in(directory)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
-        Ok(_) => fs::OpenOptions::new().read(true).custom_flags(0).open(directory)?.sync_all(),
+        Ok(_) => fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(0)
+            .open(directory)?
+            .sync_all(),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error),
     }

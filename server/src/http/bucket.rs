@@ -27,20 +27,33 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
     if !app.read_proxy {
         return Err(nothing());
     }
-    let key = if path.is_empty() { Ok(ObjectKey::landing_page()) } else { ObjectKey::parse(path) };
+    let key = if path.is_empty() {
+        Ok(ObjectKey::landing_page())
+    } else {
+        ObjectKey::parse(path)
+    };
     let key = key.ok().filter(ObjectKey::is_public).ok_or_else(nothing)?;
     let head_only = match *request.method() {
         Method::GET => false,
         Method::HEAD => true,
         _ => {
-            let problem = Problem::from_status(StatusCode::METHOD_NOT_ALLOWED, "objects can be read by GET and HEAD".into());
+            let problem = Problem::from_status(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "objects can be read by GET and HEAD".into(),
+            );
             let mut response = problem.into_response();
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return Ok(response);
         }
     };
     let options = GetOptions::from_headers(request.headers());
-    let result = if head_only { app.bucket.head_as_get(&key, &options).await } else { app.bucket.get(&key, &options).await };
+    let result = if head_only {
+        app.bucket.head_as_get(&key, &options).await
+    } else {
+        app.bucket.get(&key, &options).await
+    };
     match result {
         Ok(GetResult::Found(object)) => {
             let mut response = Response::builder().finish();
@@ -56,7 +69,9 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
                 }
                 None => object.meta.size,
             };
-            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length.into());
             if !head_only {
                 response.set_body(Body::from_bytes_stream(
                     object.body.map(|chunk| chunk.map_err(std::io::Error::other)),
@@ -70,7 +85,10 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
             Ok(response)
         }
         Ok(GetResult::RangeNotSatisfiable { size }) => {
-            let problem = Problem::from_status(StatusCode::RANGE_NOT_SATISFIABLE, format!("the object has {size} bytes"));
+            let problem = Problem::from_status(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                format!("the object has {size} bytes"),
+            );
             let mut response = problem.into_response();
             if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
                 response.headers_mut().insert(header::CONTENT_RANGE, value);
@@ -84,7 +102,10 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
 
 fn describe(headers: &mut HeaderMap, key: &ObjectKey, meta: &Meta) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(key.content_type()));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(key.cache_control()));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static(key.cache_control()),
+    );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let mut text = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -35,7 +35,12 @@ pub struct CacheConfigApi;
 #[OpenApi]
 impl CacheConfigApi {
     /// How to use this cache
-    #[oai(path = "/cache-config", method = "get", operation_id = "get_cache_config", tag = "ApiTags::Cache")]
+    #[oai(
+        path = "/cache-config",
+        method = "get",
+        operation_id = "get_cache_config",
+        tag = "ApiTags::Cache"
+    )]
     async fn get(&self, Data(app): Data<&Arc<App>>) -> Result<Json<CacheConfig>, ApiProblem> {
         Ok(Json(CacheConfig {
             store_dir: app.store_dir.to_string(),

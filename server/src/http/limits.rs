@@ -15,8 +15,15 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Reads the body within the bounds before anything looks at it.
 pub async fn layer<E: Endpoint<Output = Response>>(next: E, mut request: Request) -> Result<Response> {
-    let too_large = || Problem::too_large(format!("a request body may have {MAX_BODY} bytes; send it in smaller batches"));
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let too_large = || {
+        Problem::too_large(format!(
+            "a request body may have {MAX_BODY} bytes; send it in smaller batches"
+        ))
+    };
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|bytes| bytes > MAX_BODY as u64) {
         return Ok(too_large().into_response());
     }

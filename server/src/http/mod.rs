@@ -32,9 +32,14 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
         .nest("/api/v1", api)
         .at("/health", poem::get(health::health))
         .at("/ready", poem::get(health::ready))
-        .at("/openapi.json", poem::get(poem::endpoint::make_sync(move |_| {
-            Response::builder().content_type("application/json").body(document.clone())
-        })))
+        .at(
+            "/openapi.json",
+            poem::get(poem::endpoint::make_sync(move |_| {
+                Response::builder()
+                    .content_type("application/json")
+                    .body(document.clone())
+            })),
+        )
         .at("/docs", poem::get(docs))
         .at("/*key", bucket::endpoint)
         .at("/", bucket::endpoint)

@@ -50,7 +50,14 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), field: None, missing: None, retry_after: None, cause: None }
+        Self {
+            status,
+            detail: detail.into(),
+            field: None,
+            missing: None,
+            retry_after: None,
+            cause: None,
+        }
     }
 
     /// 400: the request is malformed.
@@ -85,19 +92,28 @@ impl Problem {
 
     /// 422: well-formed, but wrong: which field, and why.
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        Self {
+            field: Some(field.into()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
     }
 
     /// 503: later, perhaps.
     pub fn unavailable(detail: impl Into<String>, retry_after: u32) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
     }
 
     /// 500: a defect of this program; the caller learns only the request id.
     pub fn internal(cause: impl fmt::Display) -> Self {
         Self {
             cause: Some(cause.to_string()),
-            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log has this request id")
+            ..Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the server failed; its log has this request id",
+            )
         }
     }
 
@@ -136,15 +152,21 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::to_string(&poem_openapi::types::ToJSON::to_json(&self.body())).unwrap_or_default();
-        let mut response =
-            Response::builder().status(self.status).content_type("application/problem+json").body(body);
+        let body =
+            serde_json::to_string(&poem_openapi::types::ToJSON::to_json(&self.body())).unwrap_or_default();
+        let mut response = Response::builder()
+            .status(self.status)
+            .content_type("application/problem+json")
+            .body(body);
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"niks3\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                header::HeaderValue::from_static("Bearer realm=\"niks3\""),
+            );
         }
         response
     }
@@ -207,8 +229,12 @@ impl From<Problem> for ApiProblem {
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match &error {
-            CatalogError::Unavailable(_) => Self::unavailable("the database does not answer", 2).with_cause(error),
-            CatalogError::Full(_) => Self::unavailable("the database has no space left", 60).with_cause(error),
+            CatalogError::Unavailable(_) => {
+                Self::unavailable("the database does not answer", 2).with_cause(error)
+            }
+            CatalogError::Full(_) => {
+                Self::unavailable("the database has no space left", 60).with_cause(error)
+            }
             CatalogError::NameMismatch(detail) => Self::invalid("path", detail.clone()),
             _ => Self::internal(error),
         }
@@ -220,10 +246,13 @@ impl From<StorageError> for Problem {
         match &error {
             StorageError::NotFound => Self::not_found("the bucket has no such object"),
             StorageError::Throttled { retry_after } => {
-                let seconds = retry_after.map_or(1, |wait| u32::try_from(wait.as_secs()).unwrap_or(60).max(1));
+                let seconds =
+                    retry_after.map_or(1, |wait| u32::try_from(wait.as_secs()).unwrap_or(60).max(1));
                 Self::unavailable("the object store asks for patience", seconds).with_cause(error)
             }
-            StorageError::Full => Self::unavailable("the object store has no space left", 60).with_cause(error),
+            StorageError::Full => {
+                Self::unavailable("the object store has no space left", 60).with_cause(error)
+            }
             StorageError::Denied(_) => {
                 Self::unavailable("the object store does not let the server in", 60).with_cause(error)
             }

@@ -26,7 +26,11 @@ pub async fn layer<E: Endpoint<Output = Response>>(next: E, request: Request) ->
         match asked {
             Some(version) if (OLDEST..=NEWEST).contains(&version) => {}
             Some(version) => {
-                let mend = if version < OLDEST { "upgrade the client" } else { "upgrade the server" };
+                let mend = if version < OLDEST {
+                    "upgrade the client"
+                } else {
+                    "upgrade the server"
+                };
                 let detail = format!(
                     "the client speaks version {version} of the niks3 protocol, this server ({}) speaks {OLDEST} to {NEWEST}: {mend}",
                     env!("CARGO_PKG_VERSION")

@@ -50,7 +50,9 @@ pub async fn layer<E: Endpoint>(next: E, request: Request) -> Result<Response> {
 }
 
 /// Runs work that a client going away must not cut short, under the request's id.
-pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+pub fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
     let id: Arc<str> = current().into();
     tokio::spawn(CURRENT.scope(id, work.in_current_span()))
 }

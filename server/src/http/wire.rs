@@ -7,24 +7,30 @@ use super::problem::Problem;
 
 /// A store path's base name.
 pub(super) fn store_path(field: &str, text: &str) -> Result<StorePath, Problem> {
-    text.parse().map_err(|error| Problem::invalid(field, format!("{error}")))
+    text.parse()
+        .map_err(|error| Problem::invalid(field, format!("{error}")))
 }
 
 /// A NAR hash.
 pub(super) fn nar_hash(field: &str, text: &str) -> Result<NarHash, Problem> {
-    text.parse().map_err(|error| Problem::invalid(field, format!("{error}")))
+    text.parse()
+        .map_err(|error| Problem::invalid(field, format!("{error}")))
 }
 
 /// SHA-256 of an object.
 pub(super) fn file_hash(field: &str, text: &str) -> Result<FileHash, Problem> {
-    text.parse().map_err(|error| Problem::invalid(field, format!("{error}")))
+    text.parse()
+        .map_err(|error| Problem::invalid(field, format!("{error}")))
 }
 
 /// A number of bytes, from 0 to `most`.
 pub(super) fn size(field: &str, bytes: u64, most: u64) -> Result<i64, Problem> {
     match i64::try_from(bytes) {
         Ok(size) if bytes <= most => Ok(size),
-        _ => Err(Problem::invalid(field, format!("{bytes} bytes are more than the {most} that are possible here"))),
+        _ => Err(Problem::invalid(
+            field,
+            format!("{bytes} bytes are more than the {most} that are possible here"),
+        )),
     }
 }
 

@@ -47,10 +47,16 @@ pub async fn commit(app: &App, push: Push) -> Result<Outcome, Problem> {
 }
 
 /// Renews the lease for as long as the work takes.
-async fn keep_alive<T>(app: &App, push: &Push, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+async fn keep_alive<T>(
+    app: &App,
+    push: &Push,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
     let seconds = i64::from(LEASE_SECONDS);
     if !app.catalog.renew_lease(push.id, seconds).await? {
-        return Err(Problem::not_found("the lease of the push has run out: begin again"));
+        return Err(Problem::not_found(
+            "the lease of the push has run out: begin again",
+        ));
     }
     let mut work = std::pin::pin!(work);
     let mut tick = tokio::time::interval(Duration::from_secs(u64::from(LEASE_SECONDS) / 4));
@@ -74,12 +80,16 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
 
     let mut tx = app.catalog.write().await?;
     let Some(added) = tx.decide(push.id).await? else {
-        return Err(Problem::not_found("the lease of the push has run out: begin again"));
+        return Err(Problem::not_found(
+            "the lease of the push has run out: begin again",
+        ));
     };
     if tx.undecided(push.id).await? > 0 {
         // Something that was there when it was claimed turned out lost meanwhile.
         drop(tx);
-        return Err(Problem::conflict("something the push relies on has to be uploaded again: claim its paths again"));
+        return Err(Problem::conflict(
+            "something the push relies on has to be uploaded again: claim its paths again",
+        ));
     }
     tx.commit().await?;
 
@@ -87,10 +97,20 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     publish::narinfos(app, push.id).await?;
     publish::realisations(app, push.id).await?;
 
-    let relied_on = claims.iter().filter(|claim| claim.kind != ClaimKind::External).count() as u64;
+    let relied_on = claims
+        .iter()
+        .filter(|claim| claim.kind != ClaimKind::External)
+        .count() as u64;
     // A commit that is repeated after a crash has decided already.
-    let provided = claims.iter().filter(|claim| claim.kind == ClaimKind::Needed && claim.object_id != 0).count() as u64;
-    let added = if push.state == PushState::Committing { provided } else { added };
+    let provided = claims
+        .iter()
+        .filter(|claim| claim.kind == ClaimKind::Needed && claim.object_id != 0)
+        .count() as u64;
+    let added = if push.state == PushState::Committing {
+        provided
+    } else {
+        added
+    };
     let outcome = Outcome {
         roots: roots.iter().map(|root| root.root.to_string()).collect(),
         paths_added: added,
@@ -100,7 +120,13 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     let mut tx = app.catalog.write().await?;
     tx.finish(push.id, push.pin.as_deref(), &result).await?;
     tx.commit().await?;
-    tracing::info!(push = push.token, identity = push.identity, added, relied_on, "push committed");
+    tracing::info!(
+        push = push.token,
+        identity = push.identity,
+        added,
+        relied_on,
+        "push committed"
+    );
     Ok(outcome)
 }
 
@@ -115,7 +141,10 @@ fn check_closed<'r>(claims: &[CommitClaim], roots: impl Iterator<Item = &'r str>
         .collect();
     for root in roots {
         if !names.contains(root) {
-            return Err(Problem::invalid("roots", format!("the root {root} is not among the claimed paths")));
+            return Err(Problem::invalid(
+                "roots",
+                format!("the root {root} is not among the claimed paths"),
+            ));
         }
     }
     for claim in claims.iter().filter(|claim| claim.to_provide()) {
@@ -133,8 +162,14 @@ fn check_closed<'r>(claims: &[CommitClaim], roots: impl Iterator<Item = &'r str>
         .map(|claim| (claim.path_id, claim.refs.as_slice()))
         .collect();
     if let Some(id) = publish::find_cycle(&provided) {
-        let path = known.get(&id).map(|claim| claim.path.to_string()).unwrap_or_default();
-        return Err(Problem::invalid("paths.references", format!("{path} refers to itself through other paths")));
+        let path = known
+            .get(&id)
+            .map(|claim| claim.path.to_string())
+            .unwrap_or_default();
+        return Err(Problem::invalid(
+            "paths.references",
+            format!("{path} refers to itself through other paths"),
+        ));
     }
     Ok(())
 }
@@ -149,7 +184,9 @@ async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result
                 missing.insert(format!("nar {}", claim.path));
             }
             Some((key, size)) if !claim.object_present => {
-                let entry = unseen.entry(key.as_str()).or_insert_with(|| (claim.object_id, *size, Vec::new()));
+                let entry = unseen
+                    .entry(key.as_str())
+                    .or_insert_with(|| (claim.object_id, *size, Vec::new()));
                 entry.2.push(format!("nar {}", claim.path));
             }
             Some(_) => {}
@@ -158,28 +195,49 @@ async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result
         if key.is_empty() {
             missing.insert(format!("listing {}", claim.path));
         } else {
-            unseen.entry(key.as_str()).or_insert_with(|| (0, *size, Vec::new())).2.push(format!("listing {}", claim.path));
+            unseen
+                .entry(key.as_str())
+                .or_insert_with(|| (0, *size, Vec::new()))
+                .2
+                .push(format!("listing {}", claim.path));
         }
     }
     let logs = app.catalog.staged_logs(push.id).await?;
     for log in &logs {
-        let entry = unseen.entry(log.staging.as_str()).or_insert_with(|| (0, log.size, Vec::new()));
+        let entry = unseen
+            .entry(log.staging.as_str())
+            .or_insert_with(|| (0, log.size, Vec::new()));
         entry.2.push(format!("log {}", log.drv));
     }
     let unseen: Vec<(ObjectKey, i64, i64, Vec<String>)> = unseen
         .into_iter()
-        .map(|(key, (id, size, names))| Ok((ObjectKey::parse(key).map_err(Problem::internal)?, id, size, names)))
+        .map(|(key, (id, size, names))| {
+            Ok((ObjectKey::parse(key).map_err(Problem::internal)?, id, size, names))
+        })
         .collect::<Result<_, Problem>>()?;
     let looked: Vec<(i64, bool, Vec<String>)> = futures::stream::iter(unseen)
         .map(|(key, object_id, size, names)| async move {
-            let found = app.bucket.head(&key).await?.is_some_and(|meta| meta.size == size.unsigned_abs());
+            let found = app
+                .bucket
+                .head(&key)
+                .await?
+                .is_some_and(|meta| meta.size == size.unsigned_abs());
             Ok::<_, Problem>((object_id, found, names))
         })
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
-    missing.extend(looked.iter().filter(|(_, found, _)| !found).flat_map(|(_, _, names)| names.iter().cloned()));
-    let arrived: Vec<i64> = looked.iter().filter(|(id, found, _)| *found && *id != 0).map(|(id, _, _)| *id).collect();
+    missing.extend(
+        looked
+            .iter()
+            .filter(|(_, found, _)| !found)
+            .flat_map(|(_, _, names)| names.iter().cloned()),
+    );
+    let arrived: Vec<i64> = looked
+        .iter()
+        .filter(|(id, found, _)| *found && *id != 0)
+        .map(|(id, _, _)| *id)
+        .collect();
     if !arrived.is_empty() {
         let mut tx = app.catalog.write().await?;
         tx.objects_arrived(&arrived).await?;

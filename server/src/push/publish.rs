@@ -12,7 +12,7 @@ use niks3_nix::store_path::StorePath;
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
 use crate::http::problem::Problem;
-use crate::storage::{ObjectKey, StorageError};
+use crate::storage::ObjectKey;
 
 /// Writes to the bucket under way at once.
 const CONCURRENCY: usize = 64;
@@ -26,10 +26,17 @@ struct Order {
 
 impl Order {
     fn new(graph: &BTreeMap<i64, &[i64]>) -> Self {
-        let mut order = Self { waiting: BTreeMap::new(), waiters: HashMap::new(), ready: Vec::new() };
+        let mut order = Self {
+            waiting: BTreeMap::new(),
+            waiters: HashMap::new(),
+            ready: Vec::new(),
+        };
         for (&node, refs) in graph {
-            let inside: BTreeSet<i64> =
-                refs.iter().copied().filter(|id| *id != node && graph.contains_key(id)).collect();
+            let inside: BTreeSet<i64> = refs
+                .iter()
+                .copied()
+                .filter(|id| *id != node && graph.contains_key(id))
+                .collect();
             if inside.is_empty() {
                 order.ready.push(node);
             } else {
@@ -76,12 +83,21 @@ pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
         let mut next: BTreeSet<i64> = found.iter().flat_map(|path| path.refs.iter().copied()).collect();
         paths.extend(found.into_iter().map(|path| (path.path_id, path)));
         next.retain(|id| !paths.contains_key(id));
-        found = app.catalog.publishables_among(&next.into_iter().collect::<Vec<_>>()).await?;
+        found = app
+            .catalog
+            .publishables_among(&next.into_iter().collect::<Vec<_>>())
+            .await?;
     }
-    let ids: BTreeSet<i64> = paths.values().flat_map(|path| path.refs.iter().copied()).collect();
+    let ids: BTreeSet<i64> = paths
+        .values()
+        .flat_map(|path| path.refs.iter().copied())
+        .collect();
     let names = app.catalog.names(&ids.into_iter().collect::<Vec<_>>()).await?;
 
-    let graph: BTreeMap<i64, &[i64]> = paths.iter().map(|(id, path)| (*id, path.refs.as_slice())).collect();
+    let graph: BTreeMap<i64, &[i64]> = paths
+        .iter()
+        .map(|(id, path)| (*id, path.refs.as_slice()))
+        .collect();
     let mut order = Order::new(&graph);
     let mut running = FuturesUnordered::new();
     loop {
@@ -97,7 +113,9 @@ pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
         }
     }
     if !order.waiting.is_empty() {
-        return Err(Problem::internal("committed paths refer to each other in a circle"));
+        return Err(Problem::internal(
+            "committed paths refer to each other in a circle",
+        ));
     }
     app.bucket.sync().await?;
     Ok(())
@@ -111,10 +129,17 @@ async fn narinfo(app: &App, path: &Publishable, names: &HashMap<i64, StorePath>)
     let references: BTreeSet<StorePath> = path
         .refs
         .iter()
-        .map(|id| names.get(id).cloned().ok_or_else(|| Problem::internal(format!("path {id} has no name"))))
+        .map(|id| {
+            names
+                .get(id)
+                .cloned()
+                .ok_or_else(|| Problem::internal(format!("path {id} has no name")))
+        })
         .collect::<Result<_, _>>()?;
     let text = text(app, path, references).map_err(Problem::internal)?;
-    app.bucket.put(&ObjectKey::narinfo(&path.path.hash()), Bytes::from(text)).await?;
+    app.bucket
+        .put(&ObjectKey::narinfo(&path.path.hash()), Bytes::from(text))
+        .await?;
     Ok(())
 }
 
@@ -123,7 +148,10 @@ async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey) -> Result<()
     match app.bucket.head(staged).await? {
         Some(meta) => Ok(app.bucket.promote(staged, to, meta.size).await?),
         None if app.bucket.head(to).await?.is_some() => Ok(()),
-        None => Err(Problem::internal(format!("{} is gone before it was published", staged.as_str()))),
+        None => Err(Problem::internal(format!(
+            "{} is gone before it was published",
+            staged.as_str()
+        ))),
     }
 }
 
@@ -133,7 +161,10 @@ pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
     let drvs: Vec<String> = staged.iter().map(|log| log.drv.clone()).collect();
     let known = app.catalog.known_logs(&drvs).await?;
     for log in staged.iter().filter(|log| !known.contains(&log.drv)) {
-        let drv: StorePath = log.drv.parse().map_err(|_| Problem::internal("the name of a log"))?;
+        let drv: StorePath = log
+            .drv
+            .parse()
+            .map_err(|_| Problem::internal("the name of a log"))?;
         let key = ObjectKey::parse(&log.staging).map_err(Problem::internal)?;
         move_staged(app, &key, &ObjectKey::log(&drv)).await?;
     }
@@ -153,7 +184,11 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem>
     }
     tx.commit().await?;
     for Realised { key, .. } in staged {
-        let body = app.catalog.realisation(&key).await?.ok_or_else(|| Problem::internal(format!("{key} is gone")))?;
+        let body = app
+            .catalog
+            .realisation(&key)
+            .await?
+            .ok_or_else(|| Problem::internal(format!("{key} is gone")))?;
         let text = super::realisation::signed(&app.signer, &key, &body).map_err(Problem::internal)?;
         let key = ObjectKey::parse(&key).map_err(Problem::internal)?;
         app.bucket.put(&key, Bytes::from(text)).await?;
@@ -171,7 +206,12 @@ pub(super) async fn pin(app: &App, name: &str) -> Result<(), Problem> {
         }
         if let Some(path) = &wanted {
             let text = format!("{}\n", app.store_dir.display(path));
-            app.bucket.put(&ObjectKey::pin(name).map_err(StorageError::Invalid)?, Bytes::from(text)).await?;
+            app.bucket
+                .put(
+                    &ObjectKey::pin(name).map_err(Problem::internal)?,
+                    Bytes::from(text),
+                )
+                .await?;
         }
         written = wanted;
     }

@@ -18,7 +18,9 @@ const BY_PATH: &str = "build-trace-v2/";
 pub fn by_hash(id: &str, path: &StorePath, body: &str) -> Result<(String, String), String> {
     let realisation = Realisation::parse(body.as_bytes()).map_err(|error| error.to_string())?;
     if realisation.id().to_string() != id || realisation.out_path() != path {
-        return Err(format!("the realisation is not that of {id} with the path {path}"));
+        return Err(format!(
+            "the realisation is not that of {id} with the path {path}"
+        ));
     }
     Ok((realisation.cache_key(), realisation.to_json()))
 }
@@ -28,7 +30,9 @@ pub fn by_hash(id: &str, path: &StorePath, body: &str) -> Result<(String, String
 /// # Errors
 /// When `drv` is no derivation or `output` no name of an output.
 pub fn by_path(drv: &StorePath, output: &str, path: &StorePath) -> Result<(String, String), String> {
-    let output: OutputName = output.parse().map_err(|error: niks3_nix::realisation::RealisationError| error.to_string())?;
+    let output: OutputName = output
+        .parse()
+        .map_err(|error: niks3_nix::realisation::RealisationError| error.to_string())?;
     let key = BuildTraceKey::new(drv.clone(), output).map_err(|error| error.to_string())?;
     Ok((key.cache_key(), BuildTraceEntry::new(path.clone()).to_json()))
 }

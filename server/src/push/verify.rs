@@ -32,20 +32,40 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Problem> {
     let missing: BTreeSet<String> = futures::stream::iter(keys)
         .map(|(key, size)| async move {
             let object = ObjectKey::parse(&key).map_err(Problem::internal)?;
-            let found = app.bucket.head(&object).await?.is_some_and(|meta| meta.size == size.unsigned_abs());
+            let found = app
+                .bucket
+                .head(&object)
+                .await?
+                .is_some_and(|meta| meta.size == size.unsigned_abs());
             Ok::<_, Problem>((!found).then_some(key))
         })
         .buffer_unordered(CONCURRENCY)
         .try_filter_map(|missing| async { Ok(missing) })
         .try_collect()
         .await?;
-    let nars: Vec<(StorePath, bool)> =
-        nars.into_iter().map(|(path, (key, _))| (path, missing.contains(&key))).collect();
+    let nars: Vec<(StorePath, bool)> = nars
+        .into_iter()
+        .map(|(path, (key, _))| (path, missing.contains(&key)))
+        .collect();
     let lost: Vec<(StorePath, Lost)> = futures::stream::iter(nars)
         .map(|(path, nar_lost)| async move {
-            let narinfo = app.bucket.head(&ObjectKey::narinfo(&path.hash())).await?.is_none();
-            let listing = app.bucket.head(&ObjectKey::listing(&path.hash())).await?.is_none();
-            Ok::<_, Problem>((path, Lost { contents: listing || nar_lost, narinfo }))
+            let narinfo = app
+                .bucket
+                .head(&ObjectKey::narinfo(&path.hash()))
+                .await?
+                .is_none();
+            let listing = app
+                .bucket
+                .head(&ObjectKey::listing(&path.hash()))
+                .await?
+                .is_none();
+            Ok::<_, Problem>((
+                path,
+                Lost {
+                    contents: listing || nar_lost,
+                    narinfo,
+                },
+            ))
         })
         .buffer_unordered(CONCURRENCY)
         .try_filter(|(_, lost)| {
@@ -57,7 +77,10 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Problem> {
     if lost.is_empty() {
         return Ok(false);
     }
-    tracing::warn!(paths = lost.len(), "the bucket lacks what the database believed to be there");
+    tracing::warn!(
+        paths = lost.len(),
+        "the bucket lacks what the database believed to be there"
+    );
     let mut tx = app.catalog.write().await?;
     for (path, lost) in &lost {
         if lost.contents {

@@ -12,17 +12,27 @@ use crate::catalog::{ClaimKind, PathMeta};
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
 
-pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> Result<ClaimsAnswer, Problem> {
+pub(super) async fn claim(
+    app: &App,
+    who: &Identity,
+    id: &str,
+    body: Claims,
+) -> Result<ClaimsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
     let paths = wire::list("paths", &body.paths, MAX_BATCH)?;
     let paths: Vec<PathMeta> = paths.iter().map(path_meta).collect::<Result<_, _>>()?;
     let mut seen = HashSet::with_capacity(paths.len());
     if let Some(twice) = paths.iter().find(|meta| !seen.insert(&meta.path)) {
-        return Err(Problem::invalid("paths", format!("{} is named twice", twice.path)));
+        return Err(Problem::invalid(
+            "paths",
+            format!("{} is named twice", twice.path),
+        ));
     }
     let external = wire::list("external", &body.external, MAX_BATCH * 10)?;
-    let external: BTreeSet<StorePath> =
-        external.iter().map(|path| wire::store_path("external", path)).collect::<Result<_, _>>()?;
+    let external: BTreeSet<StorePath> = external
+        .iter()
+        .map(|path| wire::store_path("external", path))
+        .collect::<Result<_, _>>()?;
     let external: Vec<StorePath> = external.into_iter().collect();
 
     let mut tx = app.catalog.write().await?;
@@ -34,8 +44,10 @@ pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> 
         tx.commit().await?;
     }
 
-    let derivers: BTreeSet<String> =
-        paths.iter().filter_map(|meta| meta.deriver.as_ref().map(ToString::to_string)).collect();
+    let derivers: BTreeSet<String> = paths
+        .iter()
+        .filter_map(|meta| meta.deriver.as_ref().map(ToString::to_string))
+        .collect();
     let derivers: Vec<String> = derivers.into_iter().collect();
     let known: HashSet<String> = app.catalog.known_logs(&derivers).await?.into_iter().collect();
     let mut answer = ClaimsAnswer {
@@ -47,7 +59,10 @@ pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> 
         if claim.kind == ClaimKind::Needed {
             answer.needed.push(claim.path.to_string());
         } else if let Some(hash) = claim.conflict {
-            answer.conflicts.push(PathConflict { path: claim.path.to_string(), nar_hash: hash.to_string() });
+            answer.conflicts.push(PathConflict {
+                path: claim.path.to_string(),
+                nar_hash: hash.to_string(),
+            });
         }
     }
     Ok(answer)
@@ -65,19 +80,32 @@ fn path_meta(info: &PathInfo) -> Result<PathMeta, Problem> {
         .iter()
         .map(|sig| match sig.parse::<Signature>() {
             Ok(sig) => Ok(sig.to_string()),
-            Err(error) => Err(Problem::invalid("paths.signatures", format!("of {path}: {error}"))),
+            Err(error) => Err(Problem::invalid(
+                "paths.signatures",
+                format!("of {path}: {error}"),
+            )),
         })
         .collect::<Result<_, _>>()?;
     let ca = info.ca.as_deref().map(|ca| match ca.parse::<ContentAddress>() {
         Ok(ca) => Ok(ca.to_string()),
         Err(error) => Err(Problem::invalid("paths.ca", format!("of {path}: {error}"))),
     });
-    let deriver = info.deriver.as_deref().map(|deriver| wire::store_path("paths.deriver", deriver)).transpose()?;
+    let deriver = info
+        .deriver
+        .as_deref()
+        .map(|deriver| wire::store_path("paths.deriver", deriver))
+        .transpose()?;
     if let Some(deriver) = deriver.as_ref().filter(|deriver| !deriver.is_derivation()) {
-        return Err(Problem::invalid("paths.deriver", format!("{deriver} is not a derivation")));
+        return Err(Problem::invalid(
+            "paths.deriver",
+            format!("{deriver} is not a derivation"),
+        ));
     }
     if info.nar_size == 0 {
-        return Err(Problem::invalid("paths.nar_size", format!("no NAR is empty, so neither is that of {path}")));
+        return Err(Problem::invalid(
+            "paths.nar_size",
+            format!("no NAR is empty, so neither is that of {path}"),
+        ));
     }
     Ok(PathMeta {
         nar_hash: wire::nar_hash("paths.nar_hash", &info.nar_hash)?,

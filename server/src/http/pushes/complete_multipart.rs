@@ -36,21 +36,37 @@ async fn run(
     let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
     let file_hash = wire::file_hash("file_hash", &body.file_hash)?;
     let file_size = wire::size("file_size", body.file_size, MAX_NAR)?;
-    let announced = parts::parse(wire::list("parts", &body.parts, MAX_PARTS as usize)?, multipart.part_size)?;
+    let announced = parts::parse(
+        wire::list("parts", &body.parts, MAX_PARTS as usize)?,
+        multipart.part_size,
+    )?;
     check_shape(&announced, file_size, multipart.part_size)?;
-    let path = app.catalog.claims_by_contents(push.id, multipart.nar_hash).await?;
+    let path = app
+        .catalog
+        .claims_by_contents(push.id, multipart.nar_hash)
+        .await?;
     if path.is_empty() {
-        return Err(Problem::conflict("the push claims no path with the contents of this upload"));
+        return Err(Problem::conflict(
+            "the push claims no path with the contents of this upload",
+        ));
     }
     let key = ObjectKey::nar(file_hash);
     let object_id = match multipart.state {
         MultipartState::Completed => multipart.object_id,
-        MultipartState::GivenUp => return Err(Problem::conflict("this upload in parts was given up: begin another")),
+        MultipartState::GivenUp => {
+            return Err(Problem::conflict(
+                "this upload in parts was given up: begin another",
+            ));
+        }
         MultipartState::Open => {
             let digest = digest(&announced);
             let wanted = HashMap::from([(key.as_str().to_owned(), file_size)]);
             let mut tx = app.catalog.write().await?;
-            let object = tx.objects(&wanted).await?.remove(key.as_str()).ok_or_else(|| Problem::internal("no row"))?;
+            let object = tx
+                .objects(&wanted)
+                .await?
+                .remove(key.as_str())
+                .ok_or_else(|| Problem::internal("no row"))?;
             if !object.present {
                 tx.set_parts_digest(object.id, &digest).await?;
             }
@@ -60,13 +76,17 @@ async fn run(
                 return Err(Problem::conflict(detail));
             }
             if object.present && !object.parts_digest.is_empty() && object.parts_digest != digest {
-                return Err(Problem::conflict(format!("{file_hash} is known with other contents")));
+                return Err(Problem::conflict(format!(
+                    "{file_hash} is known with other contents"
+                )));
             }
             if object.present {
                 app.bucket.abort_multipart(&staging, &multipart.upload_id).await?;
             } else {
                 assemble(app, &multipart, &staging, &announced, file_size).await?;
-                app.bucket.promote(&staging, &key, file_size.unsigned_abs()).await?;
+                app.bucket
+                    .promote(&staging, &key, file_size.unsigned_abs())
+                    .await?;
             }
             let mut tx = app.catalog.write().await?;
             tx.objects_arrived(&[object.id]).await?;
@@ -76,17 +96,30 @@ async fn run(
         }
     };
     let mut tx = app.catalog.write().await?;
-    tx.set_nars(push.id, &path.iter().map(|path_id| (*path_id, object_id)).collect::<Vec<_>>()).await?;
+    tx.set_nars(
+        push.id,
+        &path
+            .iter()
+            .map(|path_id| (*path_id, object_id))
+            .collect::<Vec<_>>(),
+    )
+    .await?;
     tx.commit().await?;
     Ok(Empty {})
 }
 
 /// Parts 1, 2, 3, … of one size but for the last, which add up.
 fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), Problem> {
-    let in_order = parts.iter().zip(1_i64..).all(|(part, number)| part.number == number);
+    let in_order = parts
+        .iter()
+        .zip(1_i64..)
+        .all(|(part, number)| part.number == number);
     let full = parts.iter().rev().skip(1).all(|part| part.size == part_size);
     if parts.is_empty() || !in_order || !full {
-        return Err(Problem::invalid("parts", "every part is needed, in order, all of one size but the last"));
+        return Err(Problem::invalid(
+            "parts",
+            "every part is needed, in order, all of one size but the last",
+        ));
     }
     if parts.iter().map(|part| part.size).sum::<i64>() != file_size {
         return Err(Problem::invalid("file_size", "the parts add up to another size"));
@@ -122,17 +155,28 @@ async fn assemble(
             let mut tx = app.catalog.write().await?;
             tx.end_multipart(multipart.id, None).await?;
             tx.commit().await?;
-            return Err(Problem::conflict("the object store has lost this upload in parts: begin another"));
+            return Err(Problem::conflict(
+                "the object store has lost this upload in parts: begin another",
+            ));
         }
         Err(error) => return Err(error.into()),
     };
-    let listed: HashMap<i64, _> = listed.into_iter().map(|part| (i64::from(part.number), part)).collect();
+    let listed: HashMap<i64, _> = listed
+        .into_iter()
+        .map(|part| (i64::from(part.number), part))
+        .collect();
     let mut missing = Vec::new();
     let mut completed = Vec::with_capacity(parts.len());
     for part in parts {
         match listed.get(&part.number) {
-            Some(found) if found.size == part.size.unsigned_abs() && known.get(&part.number) == Some(part) => {
-                completed.push(CompletedPart { number: found.number, etag: found.etag.clone(), sha256: part.sha256 });
+            Some(found)
+                if found.size == part.size.unsigned_abs() && known.get(&part.number) == Some(part) =>
+            {
+                completed.push(CompletedPart {
+                    number: found.number,
+                    etag: found.etag.clone(),
+                    sha256: part.sha256,
+                });
             }
             _ => missing.push(format!("part {}", part.number)),
         }
@@ -141,9 +185,13 @@ async fn assemble(
         missing.truncate(1000);
         return Err(Problem::conflict("some parts have not arrived").with_missing(missing));
     }
-    app.bucket.complete_multipart(staging, &multipart.upload_id, &completed).await?;
+    app.bucket
+        .complete_multipart(staging, &multipart.upload_id, &completed)
+        .await?;
     if !uploads::arrived(app, staging, file_size).await? {
-        return Err(Problem::conflict("the object store made something else of the parts: begin again, fresh"));
+        return Err(Problem::conflict(
+            "the object store made something else of the parts: begin again, fresh",
+        ));
     }
     Ok(())
 }

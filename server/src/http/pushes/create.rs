@@ -13,22 +13,33 @@ use crate::push::{LEASE_SECONDS, MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PAR
 use crate::storage::ChecksumKind;
 
 pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Result<CreatedPush, Problem> {
-    let store_dir: StoreDir =
-        body.store_dir.parse().map_err(|error| Problem::invalid("store_dir", format!("{error}")))?;
+    let store_dir: StoreDir = body
+        .store_dir
+        .parse()
+        .map_err(|error| Problem::invalid("store_dir", format!("{error}")))?;
     if store_dir != app.store_dir {
         let detail = format!("this cache is of the store {}, not of {store_dir}", app.store_dir);
         return Err(Problem::invalid("store_dir", detail));
     }
     let roots = wire::list("roots", &body.roots, MAX_ROOTS)?;
-    let roots: BTreeSet<StorePath> =
-        roots.iter().map(|root| wire::store_path("roots", root)).collect::<Result<_, _>>()?;
+    let roots: BTreeSet<StorePath> = roots
+        .iter()
+        .map(|root| wire::store_path("roots", root))
+        .collect::<Result<_, _>>()?;
     let roots: Vec<StorePath> = roots.into_iter().collect();
     if roots.is_empty() {
         return Err(Problem::invalid("roots", "a push needs a root"));
     }
-    let pin = body.pin.map(|name| name.parse::<PinName>()).transpose().map_err(|error| Problem::invalid("pin", error))?;
+    let pin = body
+        .pin
+        .map(|name| name.parse::<PinName>())
+        .transpose()
+        .map_err(|error| Problem::invalid("pin", error))?;
     if pin.is_some() && roots.len() > 1 {
-        return Err(Problem::invalid("pin", "a pin names one path, so the push must have one root"));
+        return Err(Problem::invalid(
+            "pin",
+            "a pin names one path, so the push must have one root",
+        ));
     }
     let new = NewPush {
         token: niks3_nix::base32::encode(&rand::random::<[u8; 20]>()),
@@ -41,7 +52,12 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
     let id = tx.open_push(&new).await?;
     tx.add_roots(id, &roots).await?;
     tx.commit().await?;
-    tracing::info!(push = new.token, identity = who.name, roots = roots.len(), "push opened");
+    tracing::info!(
+        push = new.token,
+        identity = who.name,
+        roots = roots.len(),
+        "push opened"
+    );
     Ok(CreatedPush {
         id: new.token,
         lease_seconds: LEASE_SECONDS,

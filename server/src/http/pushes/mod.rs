@@ -28,8 +28,8 @@ use crate::app::App;
 use crate::auth::{Authenticated, Identity};
 use crate::catalog::{Push, PushState};
 use types::{
-    Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart, NewMultipart, Parts,
-    PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
+    Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart,
+    NewMultipart, Parts, PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
 };
 
 /// Operations on pushes.
@@ -128,7 +128,11 @@ impl PushesApi {
     }
 
     /// Begin an upload in parts, or go on with an unfinished one
-    #[oai(path = "/:id/multipart-uploads", method = "post", operation_id = "create_multipart_upload")]
+    #[oai(
+        path = "/:id/multipart-uploads",
+        method = "post",
+        operation_id = "create_multipart_upload"
+    )]
     async fn multipart(
         &self,
         Data(app): Data<&Arc<App>>,
@@ -136,7 +140,9 @@ impl PushesApi {
         Path(id): Path<String>,
         Json(body): Json<NewMultipart>,
     ) -> Result<Created<Multipart>, ApiProblem> {
-        Ok(Created::Created(Json(multipart::begin(app, &who, &id, body).await?)))
+        Ok(Created::Created(Json(
+            multipart::begin(app, &who, &id, body).await?,
+        )))
     }
 
     /// Ask for URLs of parts
@@ -223,7 +229,12 @@ fn wire_error(error: tokio::task::JoinError) -> Problem {
 
 /// The push of that id, which belongs to the caller.
 async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
-    let unknown = || Problem::not_found(format!("there is no push {:?}", id.chars().take(64).collect::<String>()));
+    let unknown = || {
+        Problem::not_found(format!(
+            "there is no push {:?}",
+            id.chars().take(64).collect::<String>()
+        ))
+    };
     if id.len() > 64 {
         return Err(unknown());
     }
@@ -239,9 +250,13 @@ async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
 async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
     let push = find(app, who, id).await?;
     match push.state {
-        _ if push.expired() => Err(Problem::not_found("the lease of the push has run out: begin again")),
+        _ if push.expired() => Err(Problem::not_found(
+            "the lease of the push has run out: begin again",
+        )),
         PushState::Open => Ok(push),
-        PushState::Committing | PushState::Committed => Err(Problem::conflict("the push is committed already")),
+        PushState::Committing | PushState::Committed => {
+            Err(Problem::conflict("the push is committed already"))
+        }
         PushState::Aborted => Err(Problem::not_found("the push was given up: begin again")),
     }
 }

@@ -7,14 +7,30 @@ use crate::http::wire;
 use crate::push::{MAX_PART, MAX_PARTS, PART_SIZE};
 use crate::storage::ObjectKey;
 
-pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipart) -> Result<Answer, Problem> {
+pub(super) async fn begin(
+    app: &App,
+    who: &Identity,
+    id: &str,
+    body: NewMultipart,
+) -> Result<Answer, Problem> {
     let push = find_open(app, who, id).await?;
     let path = wire::store_path("path", &body.path)?;
-    let claim = app.catalog.claim_of(push.id, &path).await?.filter(|claim| claim.kind == ClaimKind::Needed);
-    let claim = claim
-        .ok_or_else(|| Problem::invalid("path", format!("{path} is not a path that this push has to upload")))?;
+    let claim = app
+        .catalog
+        .claim_of(push.id, &path)
+        .await?
+        .filter(|claim| claim.kind == ClaimKind::Needed);
+    let claim = claim.ok_or_else(|| {
+        Problem::invalid(
+            "path",
+            format!("{path} is not a path that this push has to upload"),
+        )
+    })?;
     if !(PART_SIZE..=MAX_PART).contains(&body.part_size) {
-        return Err(Problem::invalid("part_size", format!("a part has {PART_SIZE} to {MAX_PART} bytes")));
+        return Err(Problem::invalid(
+            "part_size",
+            format!("a part has {PART_SIZE} to {MAX_PART} bytes"),
+        ));
     }
     if claim.nar_size.unsigned_abs() / body.part_size >= MAX_PARTS {
         let detail = format!("{path} would need more than {MAX_PARTS} parts: make them larger");
@@ -22,13 +38,21 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
     }
     let part_size = wire::size("part_size", body.part_size, MAX_PART)?;
     if !body.compressor.bytes().all(|byte| byte.is_ascii_graphic()) || body.compressor.is_empty() {
-        return Err(Problem::invalid("compressor", "a name of visible ASCII characters is needed"));
+        return Err(Problem::invalid(
+            "compressor",
+            "a name of visible ASCII characters is needed",
+        ));
     }
     if !body.fresh {
-        let unfinished =
-            app.catalog.unfinished_multipart(claim.nar_hash, &body.compressor, &who.name, part_size).await?;
+        let unfinished = app
+            .catalog
+            .unfinished_multipart(claim.nar_hash, &body.compressor, &who.name, part_size)
+            .await?;
         if let Some(found) = unfinished {
-            return Ok(Answer { id: found.id, part_size: body.part_size });
+            return Ok(Answer {
+                id: found.id,
+                part_size: body.part_size,
+            });
         }
     }
     let staging = ObjectKey::staging("parts", &niks3_nix::base32::encode(&rand::random::<[u8; 20]>()));
@@ -47,13 +71,21 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
     let mut tx = app.catalog.write().await?;
     let id = tx.add_multipart(&new, claim.nar_size).await?;
     tx.commit().await?;
-    Ok(Answer { id, part_size: body.part_size })
+    Ok(Answer {
+        id,
+        part_size: body.part_size,
+    })
 }
 
 /// The upload in parts of that id, which belongs to the caller.
 pub(super) async fn find(app: &App, who: &Identity, id: i64) -> Result<(Multipart, ObjectKey), Problem> {
     let unknown = || Problem::not_found(format!("there is no upload in parts {id}"));
-    let multipart = app.catalog.multipart(id).await?.filter(|found| found.identity == who.name).ok_or_else(unknown)?;
+    let multipart = app
+        .catalog
+        .multipart(id)
+        .await?
+        .filter(|found| found.identity == who.name)
+        .ok_or_else(unknown)?;
     let staging = ObjectKey::parse(&multipart.staging).map_err(Problem::internal)?;
     Ok((multipart, staging))
 }

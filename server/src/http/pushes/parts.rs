@@ -15,7 +15,10 @@ pub(super) fn parse(parts: &[Part], part_size: i64) -> Result<Vec<PartRow>, Prob
     let mut rows: Vec<PartRow> = Vec::with_capacity(parts.len());
     for part in parts {
         if !(1..=MAX_PARTS).contains(&u64::from(part.number)) {
-            return Err(Problem::invalid("parts.number", format!("parts are numbered 1 to {MAX_PARTS}")));
+            return Err(Problem::invalid(
+                "parts.number",
+                format!("parts are numbered 1 to {MAX_PARTS}"),
+            ));
         }
         let size = wire::size("parts.size", part.size, part_size.unsigned_abs())?;
         if size == 0 {
@@ -24,7 +27,10 @@ pub(super) fn parse(parts: &[Part], part_size: i64) -> Result<Vec<PartRow>, Prob
         let sha256 = *wire::file_hash("parts.sha256", &part.sha256)?.as_bytes();
         let number = i64::from(part.number);
         if rows.iter().rev().take(MAX_BATCH).any(|row| row.number == number) {
-            return Err(Problem::invalid("parts.number", format!("part {number} is named twice")));
+            return Err(Problem::invalid(
+                "parts.number",
+                format!("part {number} is named twice"),
+            ));
         }
         rows.push(PartRow { number, size, sha256 });
     }
@@ -56,10 +62,17 @@ pub(super) async fn parts(
     let mut tx = app.catalog.write().await?;
     let conflicts = tx.announce_parts(multipart.id, &announced).await?;
     if let Some(number) = conflicts.first() {
-        return Err(Problem::conflict(format!("part {number} was announced with other bytes: begin again, fresh")));
+        return Err(Problem::conflict(format!(
+            "part {number} was announced with other bytes: begin again, fresh"
+        )));
     }
     tx.commit().await?;
-    tracing::debug!(push = push.token, multipart = multipart.id, parts = announced.len(), "parts announced");
+    tracing::debug!(
+        push = push.token,
+        multipart = multipart.id,
+        parts = announced.len(),
+        "parts announced"
+    );
     let staging = &staging;
     let upload_id = multipart.upload_id.as_str();
     let (before, arrived) = (&before, &arrived);
@@ -73,9 +86,20 @@ pub(super) async fn parts(
             let checksum = uploads::checksum(app, "parts.md5", sha256, part.md5.as_ref())?;
             let request = app
                 .bucket
-                .presign_part(staging, upload_id, part.number, part.size, &checksum, URL_LIFETIME, base)
+                .presign_part(
+                    staging,
+                    upload_id,
+                    part.number,
+                    part.size,
+                    &checksum,
+                    URL_LIFETIME,
+                    base,
+                )
                 .await?;
-            Ok(UploadTarget { url: Some(request.url), headers: request.headers.into_iter().collect() })
+            Ok(UploadTarget {
+                url: Some(request.url),
+                headers: request.headers.into_iter().collect(),
+            })
         })
         .buffered(16)
         .try_collect()

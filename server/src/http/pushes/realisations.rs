@@ -19,17 +19,29 @@ pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations)
         let claim = claim.ok_or_else(|| wrong(format!("the push does not claim {path}")))?;
         match (&given.id, &given.body) {
             (Some(_), Some(body)) if body.len() > MAX_REALISATION => {
-                return Err(wrong(format!("a realisation has at most {MAX_REALISATION} bytes")));
+                return Err(wrong(format!(
+                    "a realisation has at most {MAX_REALISATION} bytes"
+                )));
             }
             (Some(id), Some(body)) => {
-                rows.push((realisation::by_hash(id, &path, body).map_err(wrong)?, claim.path_id));
+                rows.push((
+                    realisation::by_hash(id, &path, body).map_err(wrong)?,
+                    claim.path_id,
+                ));
             }
             (None, None) if given.drv.is_some() => {}
-            _ => return Err(wrong("give `id` and `body` together, or `drv`, or all three".into())),
+            _ => {
+                return Err(wrong(
+                    "give `id` and `body` together, or `drv`, or all three".into(),
+                ));
+            }
         }
         if let Some(drv) = &given.drv {
             let drv = wire::store_path("realisations.drv", drv)?;
-            rows.push((realisation::by_path(&drv, &given.output, &path).map_err(wrong)?, claim.path_id));
+            rows.push((
+                realisation::by_path(&drv, &given.output, &path).map_err(wrong)?,
+                claim.path_id,
+            ));
         }
     }
     let mut tx = app.catalog.write().await?;

@@ -12,5 +12,8 @@ pub(super) async fn show(app: &App, who: &Identity, id: &str) -> Result<PushStat
         PushState::Committed => State::Committed,
         PushState::Aborted => State::Aborted,
     };
-    Ok(PushStatus { id: push.token, state })
+    Ok(PushStatus {
+        id: push.token,
+        state,
+    })
 }

@@ -61,15 +61,18 @@ pub(super) fn checksum(
     match (app.checksum, md5) {
         (ChecksumKind::Sha256, _) => Ok(Checksum::Sha256(*sha256.as_bytes())),
         (ChecksumKind::Md5, Some(md5)) => Ok(Checksum::Md5(wire::md5(field, md5)?)),
-        (ChecksumKind::Md5, None) => {
-            Err(Problem::invalid(field, "the object store behind this server checks MD5, so it is needed"))
-        }
+        (ChecksumKind::Md5, None) => Err(Problem::invalid(
+            field,
+            "the object store behind this server checks MD5, so it is needed",
+        )),
     }
 }
 
 async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, Problem> {
-    let paths: Vec<StorePath> =
-        uploads.iter().map(|upload| wire::store_path("uploads.path", &upload.path)).collect::<Result<_, _>>()?;
+    let paths: Vec<StorePath> = uploads
+        .iter()
+        .map(|upload| wire::store_path("uploads.path", &upload.path))
+        .collect::<Result<_, _>>()?;
     let claims = app.catalog.claims_of(push.id, &paths).await?;
     uploads
         .iter()
@@ -83,20 +86,36 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                     .filter(|claim| claim.kind == ClaimKind::Needed)
                     .map(|claim| claim.path_id)
                     .ok_or_else(|| {
-                        Problem::invalid("uploads.path", format!("{path} is not a path that this push has to upload"))
+                        Problem::invalid(
+                            "uploads.path",
+                            format!("{path} is not a path that this push has to upload"),
+                        )
                     })
             };
             let staging = || ObjectKey::staging(&push.token, &sha256.base32());
             let (key, most, content) = match upload.kind {
-                UploadKind::Nar => (ObjectKey::nar(sha256), PART_SIZE, Content::Nar { path_id: claimed()? }),
+                UploadKind::Nar => (
+                    ObjectKey::nar(sha256),
+                    PART_SIZE,
+                    Content::Nar { path_id: claimed()? },
+                ),
                 UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { path_id: claimed()? }),
                 UploadKind::Log if path.is_derivation() => (staging(), MAX_LOG, Content::Log { drv: path }),
                 UploadKind::Log => {
-                    return Err(Problem::invalid("uploads.path", format!("{path} is not a derivation, so it has no log")));
+                    return Err(Problem::invalid(
+                        "uploads.path",
+                        format!("{path} is not a derivation, so it has no log"),
+                    ));
                 }
             };
             let size = wire::size("uploads.size", upload.size, most)?;
-            Ok(Item { key, size, sha256, checksum, content })
+            Ok(Item {
+                key,
+                size,
+                sha256,
+                checksum,
+                content,
+            })
         })
         .collect()
 }
@@ -104,9 +123,18 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
 /// Records what is about to be uploaded, before any URL for it exists.
 async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String, ObjectRow>, Problem> {
     let mut wanted = HashMap::new();
-    for item in items.iter().filter(|item| matches!(item.content, Content::Nar { .. })) {
-        if wanted.insert(item.key.as_str().to_owned(), item.size).is_some_and(|size| size != item.size) {
-            return Err(Problem::invalid("uploads.size", format!("two sizes for {}", item.sha256)));
+    for item in items
+        .iter()
+        .filter(|item| matches!(item.content, Content::Nar { .. }))
+    {
+        if wanted
+            .insert(item.key.as_str().to_owned(), item.size)
+            .is_some_and(|size| size != item.size)
+        {
+            return Err(Problem::invalid(
+                "uploads.size",
+                format!("two sizes for {}", item.sha256),
+            ));
         }
     }
     let mut tx = app.catalog.write().await?;
@@ -118,13 +146,21 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
             Content::Nar { path_id } => {
                 let object = &objects[item.key.as_str()];
                 if object.size != item.size {
-                    let detail = format!("{} is known with {} bytes, not {}", item.sha256, object.size, item.size);
+                    let detail = format!(
+                        "{} is known with {} bytes, not {}",
+                        item.sha256, object.size, item.size
+                    );
                     return Err(Problem::conflict(detail));
                 }
                 nars.push((*path_id, object.id));
             }
-            Content::Listing { path_id } => listings.push((*path_id, item.key.as_str().to_owned(), item.size)),
-            Content::Log { drv } => tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size).await?,
+            Content::Listing { path_id } => {
+                listings.push((*path_id, item.key.as_str().to_owned(), item.size))
+            }
+            Content::Log { drv } => {
+                tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size)
+                    .await?
+            }
         }
     }
     tx.set_nars(push.id, &nars).await?;
@@ -146,16 +182,33 @@ async fn target(
         // An earlier push may have sent it without anybody hearing of it. What was only
         // checked by parts is not trusted to be what its name says: the bytes come again,
         // checked whole.
-        let sent = !object.new && object.parts_digest.is_empty() && arrived(app, &item.key, item.size).await?;
+        let sent =
+            !object.new && object.parts_digest.is_empty() && arrived(app, &item.key, item.size).await?;
         if sent {
             return Ok(UploadTarget::default());
         }
     }
-    let request = app.bucket.presign_put(&item.key, item.size.unsigned_abs(), &item.checksum, URL_LIFETIME, base).await?;
-    Ok(UploadTarget { url: Some(request.url), headers: request.headers.into_iter().collect() })
+    let request = app
+        .bucket
+        .presign_put(
+            &item.key,
+            item.size.unsigned_abs(),
+            &item.checksum,
+            URL_LIFETIME,
+            base,
+        )
+        .await?;
+    Ok(UploadTarget {
+        url: Some(request.url),
+        headers: request.headers.into_iter().collect(),
+    })
 }
 
 /// Whether the bucket has the object with that size.
 pub(super) async fn arrived(app: &App, key: &ObjectKey, size: i64) -> Result<bool, Problem> {
-    Ok(app.bucket.head(key).await?.is_some_and(|meta| meta.size == size.unsigned_abs()))
+    Ok(app
+        .bucket
+        .head(key)
+        .await?
+        .is_some_and(|meta| meta.size == size.unsigned_abs()))
 }

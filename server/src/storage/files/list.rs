@@ -1,0 +1,105 @@
+//! Listing keys in order. A listing of many pages reads the folders once: the next
+//! page goes on in the same snapshot.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{FileBucket, Result};
+
+/// How long a snapshot serves further pages.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// The keys under a prefix, in order.
+#[derive(Debug)]
+struct Snapshot {
+    prefix: String,
+    keys: Vec<String>,
+    made: Instant,
+}
+
+/// The snapshot of the listing that is under way.
+#[derive(Debug, Default)]
+pub(super) struct Cache(Mutex<Option<Arc<Snapshot>>>);
+
+impl Cache {
+    fn get(&self, prefix: &str) -> Option<Arc<Snapshot>> {
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cached.filter(|snapshot| snapshot.prefix == prefix && snapshot.made.elapsed() < FRESH)
+    }
+
+    fn set(&self, snapshot: Arc<Snapshot>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+}
+
+impl FileBucket {
+    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
+    pub(in crate::storage) async fn list_keys(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        self.blocking(move |inner| {
+            let cached = if after.is_empty() {
+                None
+            } else {
+                inner.listing.get(&prefix)
+            };
+            let snapshot = match cached {
+                Some(snapshot) => snapshot,
+                None => {
+                    let mut keys = Vec::new();
+                    // Only the folder that the prefix names can hold what begins with it.
+                    let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+                    if !folder.split('/').any(|part| part == "..") {
+                        walk(&inner.objects.join(folder), folder, &mut keys)?;
+                    }
+                    keys.retain(|key| key.starts_with(&prefix));
+                    keys.sort_unstable();
+                    let snapshot = Arc::new(Snapshot {
+                        prefix,
+                        keys,
+                        made: Instant::now(),
+                    });
+                    inner.listing.set(snapshot.clone());
+                    snapshot
+                }
+            };
+            let start = snapshot.keys.partition_point(|key| *key <= after);
+            Ok(snapshot.keys[start..].iter().take(limit).cloned().collect())
+        })
+        .await
+    }
+}
+
+fn walk(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if super::absent(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        // A name that is not text was not written by this store.
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let key = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}/{name}")
+        };
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            walk(&entry.path(), &key, keys)?;
+        } else if kind.is_file() {
+            keys.push(key);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,425 @@
+//! The object store inside the process: every object is the plain file
+//! `DIR/bucket/<key>`, so that `file://DIR/bucket` is a binary cache without any
+//! server.
+//!
+//! An object appears whole, by a rename. A large one is on the disk before the
+//! answer; a small one is once [`FileBucket::sync`] returns, which a commit calls
+//! before anything counts: one flush for many narinfos instead of one for each.
+
+mod list;
+mod multipart;
+mod presigner;
+mod s3;
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use md5::Md5;
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::{ByteStream, Extent, Meta, StorageError};
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// Bytes read or written at a time.
+const CHUNK: usize = 256 << 10;
+/// Objects from this size on are on the disk before the answer.
+const LARGE: u64 = 1 << 20;
+
+/// An object store over files.
+#[derive(Debug, Clone)]
+pub struct FileBucket {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    objects: PathBuf,
+    uploads: PathBuf,
+    temporary: PathBuf,
+    name: String,
+    access_key: String,
+    secret_key: SecretString,
+    listing: list::Cache,
+    presigners: presigner::Presigners,
+}
+
+/// What a body has to be.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Expected {
+    size: Option<u64>,
+    sha256: Option<Vec<u8>>,
+    md5: Option<Vec<u8>>,
+}
+
+impl FileBucket {
+    /// Opens the store in a directory, and clears what a killed process left half written.
+    ///
+    /// # Errors
+    /// When the directory cannot be written to.
+    pub fn open(directory: &Path, name: &str, access_key: &str, secret_key: &SecretString) -> Result<Self> {
+        let [objects, uploads, temporary] = ["bucket", "uploads", "tmp"].map(|part| directory.join(part));
+        for folder in [&objects, &uploads, &temporary] {
+            fs::create_dir_all(folder)?;
+        }
+        for entry in fs::read_dir(&temporary)? {
+            let path = entry?.path();
+            fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path))?;
+        }
+        let inner = Inner {
+            objects,
+            uploads,
+            temporary,
+            name: name.to_owned(),
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.clone(),
+            listing: list::Cache::default(),
+            presigners: presigner::Presigners::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    pub(super) fn credentials(&self) -> (&str, &SecretString) {
+        (&self.inner.access_key, &self.inner.secret_key)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || work(&inner))
+            .await
+            .map_err(|error| StorageError::Unavailable(error.to_string()))?
+    }
+
+    pub(super) async fn ready(&self) -> Result<()> {
+        self.blocking(|inner| Ok(fs::metadata(&inner.objects).map(drop)?))
+            .await
+    }
+
+    /// Everything written before is on the disk when this returns.
+    pub(super) async fn sync(&self) -> Result<()> {
+        self.blocking(|inner| {
+            let folder = File::open(&inner.objects)?;
+            #[cfg(target_os = "linux")]
+            rustix::fs::syncfs(&folder).map_err(io::Error::from)?;
+            #[cfg(not(target_os = "linux"))]
+            {
+                drop(folder);
+                rustix::fs::sync();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn put(&self, key: &str, body: Bytes) -> Result<()> {
+        let key = key.to_owned();
+        self.blocking(move |inner| {
+            let path = inner.path(&key)?;
+            let mut file = inner.temporary()?;
+            file.write_all(&body)?;
+            inner.persist(file, &path)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes a body as it comes, and keeps it only if it is what was expected.
+    async fn receive(&self, body: &mut ByteStream, expected: Expected) -> Result<NamedTempFile> {
+        let mut file = self.blocking(Inner::temporary).await?;
+        let mut received = Received::new(expected);
+        let mut pending = BytesMut::new();
+        loop {
+            let chunk = body.next().await.transpose()?;
+            let ended = chunk.is_none();
+            pending.extend_from_slice(&chunk.unwrap_or_default());
+            if pending.len() >= CHUNK || (ended && !pending.is_empty()) {
+                let bytes = pending.split().freeze();
+                (file, received) = self
+                    .blocking(move |_| {
+                        received.take(&bytes)?;
+                        file.write_all(&bytes)?;
+                        Ok((file, received))
+                    })
+                    .await?;
+            }
+            if ended {
+                break;
+            }
+        }
+        let size = received.check()?;
+        if size >= LARGE {
+            file = self
+                .blocking(move |_| {
+                    file.as_file().sync_data()?;
+                    Ok(file)
+                })
+                .await?;
+        }
+        Ok(file)
+    }
+
+    pub(super) async fn put_stream(
+        &self,
+        key: &str,
+        mut body: ByteStream,
+        expected: Expected,
+    ) -> Result<Meta> {
+        let path = self.inner.path(key)?;
+        let file = self.receive(&mut body, expected).await?;
+        self.blocking(move |inner| {
+            inner.persist(file, &path)?;
+            meta(&fs::symlink_metadata(&path)?)
+        })
+        .await
+    }
+
+    pub(super) async fn head(&self, key: &str) -> Result<Option<Meta>> {
+        let path = self.inner.path(key)?;
+        self.blocking(move |_| match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => meta(&found).map(Some),
+            Ok(_) => Ok(None),
+            Err(error) if absent(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        })
+        .await
+    }
+
+    /// Opens an object; its bytes are those it had now, whatever happens to the key.
+    pub(super) async fn open_object(&self, key: &str) -> Result<Option<(File, Meta)>> {
+        let path = self.inner.path(key)?;
+        self.blocking(move |_| {
+            let file = match open(&path) {
+                Ok(file) => file,
+                Err(error) if absent(&error) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            let found = file.metadata()?;
+            if !found.is_file() {
+                return Ok(None);
+            }
+            let meta = meta(&found)?;
+            Ok(Some((file, meta)))
+        })
+        .await
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<()> {
+        let path = self.inner.path(key)?;
+        self.blocking(move |inner| match fs::remove_file(&path) {
+            Ok(()) => {
+                inner.tidy(&path);
+                Ok(())
+            }
+            Err(error) if absent(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        })
+        .await
+    }
+
+    /// Moves an object; done already, with that size, is done.
+    pub(super) async fn rename(&self, from: &str, to: &str, size: u64) -> Result<()> {
+        let (from, to) = (self.inner.path(from)?, self.inner.path(to)?);
+        self.blocking(move |inner| {
+            let moved = with_parent(&to, || fs::rename(&from, &to));
+            match moved {
+                Ok(()) => {
+                    inner.tidy(&from);
+                    Ok(())
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(&to) {
+                    Ok(found) if found.len() == size => Ok(()),
+                    _ => Err(StorageError::NotFound),
+                },
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn copy(&self, from: &str, to: &str) -> Result<Meta> {
+        let (from, to) = (self.inner.path(from)?, self.inner.path(to)?);
+        self.blocking(move |inner| {
+            let mut source = open(&from)?;
+            let mut file = inner.temporary()?;
+            io::copy(&mut source, file.as_file_mut())?;
+            file.as_file().sync_data()?;
+            inner.persist(file, &to)?;
+            meta(&fs::symlink_metadata(&to)?)
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// The file of a key. What could leave the folder is no key.
+    fn path(&self, key: &str) -> Result<PathBuf> {
+        let part_fits = |part: &str| {
+            !part.is_empty() && part.len() <= 255 && part != "." && part != ".." && !part.contains('\0')
+        };
+        if key.len() > 1024 || !key.split('/').all(part_fits) {
+            return Err(StorageError::Invalid(
+                "a key has parts of 1 to 255 bytes, none of them '.' or '..'".into(),
+            ));
+        }
+        Ok(self.objects.join(key))
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile> {
+        use std::os::unix::fs::PermissionsExt as _;
+        Ok(tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(&self.temporary)?)
+    }
+
+    fn persist(&self, file: NamedTempFile, path: &Path) -> Result<()> {
+        let mut file = Some(file);
+        with_parent(path, || match file.take().map(|file| file.persist(path)) {
+            Some(Err(failed)) => {
+                file = Some(failed.file);
+                Err(failed.error)
+            }
+            _ => Ok(()),
+        })?;
+        Ok(())
+    }
+
+    /// Removes the folder of a staged object once it is empty.
+    fn tidy(&self, path: &Path) {
+        if let Some(parent) = path.parent()
+            && parent.parent() == Some(&self.objects.join("staging"))
+        {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
+/// Does something to a path, making its folder first if that is what lacks.
+fn with_parent(path: &Path, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    // A folder can be tidied away between its making and its use.
+    for _ in 0..8 {
+        match work() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let parent = path.parent().unwrap_or(path);
+                if parent.is_dir() {
+                    return work();
+                }
+                fs::create_dir_all(parent)?;
+            }
+            result => return result,
+        }
+    }
+    work()
+}
+
+/// Neither the object nor its folder is there.
+fn absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+fn meta(found: &fs::Metadata) -> Result<Meta> {
+    let nanoseconds = found.mtime_nsec();
+    Ok(Meta {
+        size: found.len(),
+        etag: format!("\"{:x}-{:x}.{nanoseconds:x}\"", found.len(), found.mtime()),
+        last_modified: found.mtime(),
+        content_encoding: None,
+    })
+}
+
+/// A body that is being checked as it comes.
+struct Received {
+    expected: Expected,
+    size: u64,
+    sha256: Option<Sha256>,
+    md5: Option<Md5>,
+}
+
+impl Received {
+    fn new(expected: Expected) -> Self {
+        Self {
+            size: 0,
+            sha256: expected.sha256.is_some().then(Sha256::new),
+            md5: expected.md5.is_some().then(Md5::new),
+            expected,
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.size += bytes.len() as u64;
+        if self.expected.size.is_some_and(|size| self.size > size) {
+            return Err(StorageError::Invalid(
+                "the body is longer than Content-Length".into(),
+            ));
+        }
+        if let Some(hasher) = &mut self.sha256 {
+            hasher.update(bytes);
+        }
+        if let Some(hasher) = &mut self.md5 {
+            hasher.update(bytes);
+        }
+        Ok(())
+    }
+
+    fn check(self) -> Result<u64> {
+        if self.expected.size.is_some_and(|size| size != self.size) {
+            return Err(StorageError::Invalid(
+                "the body is shorter than Content-Length".into(),
+            ));
+        }
+        let sha256 = self.sha256.map(|hasher| hasher.finalize().to_vec());
+        let md5 = self.md5.map(|hasher| hasher.finalize().to_vec());
+        if sha256 != self.expected.sha256 || md5 != self.expected.md5 {
+            return Err(StorageError::Invalid("the body does not fit its checksum".into()));
+        }
+        Ok(self.size)
+    }
+}
+
+/// The bytes of an open file, or of a part of it.
+pub(super) fn stream(file: File, extent: Option<Extent>, size: u64) -> ByteStream {
+    let (first, length) = extent.map_or((0, size), |extent| (extent.first, extent.last - extent.first + 1));
+    let state = (file, first, length);
+    Box::pin(futures::stream::try_unfold(
+        state,
+        |(mut file, first, left)| async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let read = tokio::task::spawn_blocking(move || -> io::Result<_> {
+                let mut buffer = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
+                file.seek(SeekFrom::Start(first))?;
+                file.read_exact(&mut buffer)?;
+                Ok((file, Bytes::from(buffer)))
+            });
+            let (file, bytes) = read
+                .await
+                .map_err(|error| StorageError::Unavailable(error.to_string()))??;
+            let length = bytes.len() as u64;
+            Ok(Some((bytes, (file, first + length, left - length))))
+        },
+    ))
+}

@@ -1,0 +1,197 @@
+//! Keys of objects: exactly the layout that readers know, and what waits to become it.
+
+use niks3_nix::hash::FileHash;
+use niks3_nix::realisation::{BuildTraceKey, DrvOutput};
+use niks3_nix::store_path::{StorePath, StorePathHash};
+
+/// Why a text is not a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the key of an object of a binary cache")]
+pub struct KeyError;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Kind {
+    CacheInfo,
+    LandingPage,
+    NarInfo,
+    Nar,
+    Listing,
+    Log,
+    Realisation,
+    Pin,
+    Staging,
+}
+
+/// The key of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    text: String,
+    kind: Kind,
+}
+
+impl ObjectKey {
+    fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            kind,
+        }
+    }
+
+    /// `nix-cache-info`
+    #[must_use]
+    pub fn cache_info() -> Self {
+        Self::new(Kind::CacheInfo, "nix-cache-info")
+    }
+
+    /// `index.html`
+    #[must_use]
+    pub fn landing_page() -> Self {
+        Self::new(Kind::LandingPage, "index.html")
+    }
+
+    /// `<hash part>.narinfo`
+    #[must_use]
+    pub fn narinfo(hash: &StorePathHash) -> Self {
+        Self::new(Kind::NarInfo, format!("{}.narinfo", hash.as_str()))
+    }
+
+    /// `<hash part>.ls`
+    #[must_use]
+    pub fn listing(hash: &StorePathHash) -> Self {
+        Self::new(Kind::Listing, format!("{}.ls", hash.as_str()))
+    }
+
+    /// `nar/<file hash>.nar.zst`
+    #[must_use]
+    pub fn nar(hash: FileHash) -> Self {
+        Self::new(Kind::Nar, format!("nar/{}.nar.zst", hash.base32()))
+    }
+
+    /// `log/<base name of the derivation>`
+    #[must_use]
+    pub fn log(drv: &StorePath) -> Self {
+        Self::new(Kind::Log, format!("log/{drv}"))
+    }
+
+    /// `pins/<name>`
+    ///
+    /// # Errors
+    /// When the name could leave the folder.
+    pub fn pin(name: &str) -> Result<Self, KeyError> {
+        if !plain(name) {
+            return Err(KeyError);
+        }
+        Ok(Self::new(Kind::Pin, format!("pins/{name}")))
+    }
+
+    /// `staging/<group>/<name>`: what clients upload before it is published.
+    /// Both parts are the server's own words, of the characters of Nix base 32.
+    #[must_use]
+    pub fn staging(group: &str, name: &str) -> Self {
+        debug_assert!(plain(group) && plain(name), "the server makes these names");
+        Self::new(Kind::Staging, format!("staging/{group}/{name}"))
+    }
+
+    /// Reads a key out of a URL, the database or a listing of the bucket.
+    ///
+    /// # Errors
+    /// When nothing that a binary cache has is called so.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let kind = match text {
+            "nix-cache-info" => Kind::CacheInfo,
+            "index.html" => Kind::LandingPage,
+            _ => Self::kind(text).ok_or(KeyError)?,
+        };
+        Ok(Self::new(kind, text))
+    }
+
+    fn kind(text: &str) -> Option<Kind> {
+        if text.len() > 1024 {
+            return None;
+        }
+        let Some((folder, rest)) = text.split_once('/') else {
+            let (hash, extension) = text.split_once('.')?;
+            hash.parse::<StorePathHash>().ok()?;
+            return match extension {
+                "narinfo" => Some(Kind::NarInfo),
+                "ls" => Some(Kind::Listing),
+                _ => None,
+            };
+        };
+        match folder {
+            "nar" => FileHash::from_base32(rest.strip_suffix(".nar.zst")?)
+                .ok()
+                .map(|_| Kind::Nar),
+            "log" => rest
+                .parse::<StorePath>()
+                .ok()
+                .filter(StorePath::is_derivation)
+                .map(|_| Kind::Log),
+            "pins" => plain(rest).then_some(Kind::Pin),
+            "realisations" => rest
+                .strip_suffix(".doi")?
+                .parse::<DrvOutput>()
+                .ok()
+                .map(|_| Kind::Realisation),
+            "build-trace-v2" => {
+                let (drv, output) = rest.strip_suffix(".doi")?.split_once('/')?;
+                BuildTraceKey::new(drv.parse().ok()?, output.parse().ok()?)
+                    .ok()
+                    .map(|_| Kind::Realisation)
+            }
+            "staging" => {
+                let (group, name) = rest.split_once('/')?;
+                (plain(group) && plain(name)).then_some(Kind::Staging)
+            }
+            _ => None,
+        }
+    }
+
+    /// The key as S3 has it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether readers may see the object.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.kind != Kind::Staging
+    }
+
+    /// `Content-Type` of the object.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        match self.kind {
+            Kind::CacheInfo => "text/x-nix-cache-info",
+            Kind::LandingPage => "text/html; charset=utf-8",
+            Kind::NarInfo => "text/x-nix-narinfo",
+            Kind::Nar => "application/x-nix-nar",
+            Kind::Listing | Kind::Realisation => "application/json",
+            Kind::Log | Kind::Pin => "text/plain; charset=utf-8",
+            Kind::Staging => "application/octet-stream",
+        }
+    }
+
+    /// `Cache-Control` of the object. A narinfo never changes, but it can go.
+    #[must_use]
+    pub fn cache_control(&self) -> &'static str {
+        match self.kind {
+            Kind::Nar => "public, max-age=31536000, immutable",
+            Kind::NarInfo | Kind::Listing | Kind::Realisation | Kind::Log => "public, max-age=3600",
+            Kind::CacheInfo | Kind::LandingPage => "public, max-age=300",
+            Kind::Pin => "no-cache",
+            Kind::Staging => "no-store",
+        }
+    }
+}
+
+/// A name of one part: letters, digits, `.`, `_`, `-`, not dots alone.
+fn plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 256
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && !name.bytes().all(|byte| byte == b'.')
+}

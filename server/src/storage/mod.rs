@@ -1,0 +1,245 @@
+//! The object store, and all that touches it: an S3 service elsewhere, or files
+//! inside this process. The rest of the server does not know which.
+
+mod endpoint;
+mod error;
+mod files;
+mod key;
+mod pace;
+mod s3;
+mod types;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use endpoint::S3Endpoint;
+pub use error::StorageError;
+pub use files::FileBucket;
+pub use key::{KeyError, ObjectKey};
+pub use s3::S3Bucket;
+pub use types::{
+    ByteStream, Checksum, ChecksumKind, CompletedPart, Extent, GetOptions, GetResult, ListedPart, Meta,
+    Object, Presigned, Range,
+};
+
+use crate::config::S3Settings;
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// The bucket of the cache.
+#[derive(Debug)]
+pub enum Bucket {
+    /// In an S3 service.
+    S3(S3Bucket),
+    /// In files of this process.
+    Files(FileBucket),
+}
+
+impl From<FileBucket> for Bucket {
+    fn from(files: FileBucket) -> Self {
+        Self::Files(files)
+    }
+}
+
+impl Bucket {
+    /// Opens a bucket of an S3 service; asks it nothing yet.
+    ///
+    /// # Errors
+    /// When no credentials are found.
+    pub async fn s3(settings: &S3Settings) -> Result<Self> {
+        Ok(Self::S3(S3Bucket::open(settings).await?))
+    }
+
+    /// Whether the bucket answers.
+    pub async fn ready(&self) -> Result<()> {
+        match self {
+            Self::S3(bucket) => bucket.ready().await,
+            Self::Files(files) => files.ready().await,
+        }
+    }
+
+    /// Returns when all that was written before survives a power cut.
+    pub async fn sync(&self) -> Result<()> {
+        match self {
+            // A service answers only then.
+            Self::S3(_) => Ok(()),
+            Self::Files(files) => files.sync().await,
+        }
+    }
+
+    /// Writes an object of the server's own.
+    pub async fn put(&self, key: &ObjectKey, body: Bytes) -> Result<()> {
+        match self {
+            Self::S3(bucket) => bucket.put(key, body).await,
+            Self::Files(files) => files.put(key.as_str(), body).await,
+        }
+    }
+
+    /// What is known of an object, if it is there.
+    pub async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>> {
+        match self {
+            Self::S3(bucket) => bucket.head(key).await,
+            Self::Files(files) => files.head(key.as_str()).await,
+        }
+    }
+
+    /// Reads an object, or a part of it, or finds that the caller has it.
+    pub async fn get(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetResult> {
+        let files = match self {
+            Self::S3(bucket) => return bucket.get(key, options).await,
+            Self::Files(files) => files,
+        };
+        let Some((file, meta)) = files.open_object(key.as_str()).await? else {
+            return Ok(GetResult::NotFound);
+        };
+        if options.not_modified(&meta) {
+            return Ok(GetResult::NotModified(meta));
+        }
+        let range = match options.range {
+            None => None,
+            Some(range) => match range.of(meta.size) {
+                Some(extent) => Some(extent),
+                None => return Ok(GetResult::RangeNotSatisfiable { size: meta.size }),
+            },
+        };
+        let body = files::stream(file, range, meta.size);
+        Ok(GetResult::Found(Object { meta, range, body }))
+    }
+
+    /// The same for HEAD: without the bytes, and without a range.
+    pub async fn head_as_get(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetResult> {
+        Ok(match self.head(key).await? {
+            None => GetResult::NotFound,
+            Some(meta) if options.not_modified(&meta) => GetResult::NotModified(meta),
+            Some(meta) => GetResult::Found(Object {
+                meta,
+                range: None,
+                body: Box::pin(futures::stream::empty()),
+            }),
+        })
+    }
+
+    /// Moves what a client staged to where readers look. Done already is done.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] when neither is there.
+    pub async fn promote(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
+        match self {
+            Self::S3(bucket) => bucket.promote(from, to, size).await,
+            Self::Files(files) => files.rename(from.as_str(), to.as_str(), size).await,
+        }
+    }
+
+    /// Deletes objects; one that is not there is deleted.
+    pub async fn delete_many(&self, keys: &[ObjectKey]) -> Vec<(ObjectKey, Result<()>)> {
+        match self {
+            Self::S3(bucket) => bucket.delete_many(keys).await,
+            Self::Files(files) => {
+                let mut results = Vec::with_capacity(keys.len());
+                for key in keys {
+                    results.push((key.clone(), files.delete(key.as_str()).await));
+                }
+                results
+            }
+        }
+    }
+
+    /// A URL that takes one object of one size and checksum. `base` is the address
+    /// by which the client reaches the embedded store.
+    pub async fn presign_put(
+        &self,
+        key: &ObjectKey,
+        size: u64,
+        checksum: &Checksum,
+        ttl: Duration,
+        base: Option<&str>,
+    ) -> Result<Presigned> {
+        match self {
+            Self::S3(bucket) => bucket.presign_put(key, size, checksum, ttl).await,
+            Self::Files(files) => {
+                let client = files.presigner(base)?;
+                s3::presign_put(&client, files.name(), key, size, checksum, ttl).await
+            }
+        }
+    }
+
+    /// A URL that takes one part of one size and checksum.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a part is named by key, upload and number"
+    )]
+    pub async fn presign_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        number: u32,
+        size: u64,
+        checksum: &Checksum,
+        ttl: Duration,
+        base: Option<&str>,
+    ) -> Result<Presigned> {
+        match self {
+            Self::S3(bucket) => {
+                bucket
+                    .presign_part(key, upload_id, number, size, checksum, ttl)
+                    .await
+            }
+            Self::Files(files) => {
+                let client = files.presigner(base)?;
+                s3::presign_part(&client, files.name(), key, upload_id, number, size, checksum, ttl).await
+            }
+        }
+    }
+
+    /// Begins an upload in parts.
+    pub async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
+        match self {
+            Self::S3(bucket) => bucket.create_multipart(key).await,
+            Self::Files(files) => files.create_multipart(key.as_str()).await,
+        }
+    }
+
+    /// The parts that have arrived.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] when there is no such upload under way.
+    pub async fn list_parts(&self, key: &ObjectKey, upload_id: &str) -> Result<Vec<ListedPart>> {
+        match self {
+            Self::S3(bucket) => bucket.list_parts(key, upload_id).await,
+            Self::Files(files) => files.list_parts(key.as_str(), upload_id).await,
+        }
+    }
+
+    /// Makes one object of parts.
+    pub async fn complete_multipart(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<()> {
+        match self {
+            Self::S3(bucket) => bucket.complete_multipart(key, upload_id, parts).await,
+            Self::Files(files) => files
+                .complete_multipart(key.as_str(), upload_id, parts)
+                .await
+                .map(drop),
+        }
+    }
+
+    /// Gives up an upload in parts.
+    pub async fn abort_multipart(&self, key: &ObjectKey, upload_id: &str) -> Result<()> {
+        match self {
+            Self::S3(bucket) => bucket.abort_multipart(key, upload_id).await,
+            Self::Files(files) => files.abort_multipart(key.as_str(), upload_id).await,
+        }
+    }
+
+    /// Which checksum the service enforces; `None` when it takes anything.
+    pub async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
+        match self {
+            Self::S3(bucket) => bucket.probe_checksum().await,
+            Self::Files(_) => Ok(Some(ChecksumKind::Sha256)),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What goes to an object store and comes from it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use poem::http::{HeaderMap, header};
+
+use super::StorageError;
+
+/// Kinds of checksums that uploads carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumKind {
+    /// `x-amz-checksum-sha256`
+    Sha256,
+    /// `Content-MD5`
+    Md5,
+}
+
+/// What the service checks an upload against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// SHA-256.
+    Sha256([u8; 32]),
+    /// MD5.
+    Md5([u8; 16]),
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, Default)]
+pub struct Meta {
+    /// Bytes.
+    pub size: u64,
+    /// Entity tag, with its quotes.
+    pub etag: String,
+    /// Unix time of the last write.
+    pub last_modified: i64,
+    /// `Content-Encoding`, if it has one.
+    pub content_encoding: Option<String>,
+}
+
+/// A request that whoever has it may make.
+#[derive(Debug, Clone)]
+pub struct Presigned {
+    /// URL.
+    pub url: String,
+    /// Headers that have to be sent as they are.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// A part that has arrived.
+#[derive(Debug, Clone)]
+pub struct ListedPart {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Entity tag.
+    pub etag: String,
+}
+
+/// A part to make an object of.
+#[derive(Debug, Clone)]
+pub struct CompletedPart {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// Entity tag that the service gave it.
+    pub etag: String,
+    /// SHA-256 that it was checked against.
+    pub sha256: [u8; 32],
+}
+
+/// Part of an object, as RFC 9110 has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// `first-` or `first-last`
+    From(u64, Option<u64>),
+    /// `-count`
+    Last(u64),
+}
+
+/// Bytes of an object, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The first byte.
+    pub first: u64,
+    /// The last byte.
+    pub last: u64,
+}
+
+impl Range {
+    /// Reads the one range of a header; several, or other units, are read as none,
+    /// which is what RFC 9110 lets a server do.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse().unwrap_or(u64::MAX))
+        };
+        match (first.is_empty(), last.is_empty()) {
+            (true, false) => Some(Self::Last(number(last)?)),
+            (false, true) => Some(Self::From(number(first)?, None)),
+            (false, false) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::From(first, Some(last)))
+            }
+            (true, true) => None,
+        }
+    }
+
+    /// What it means for an object of `size` bytes; `None` when it lies beyond.
+    #[must_use]
+    pub fn of(self, size: u64) -> Option<Extent> {
+        let end = size.checked_sub(1)?;
+        match self {
+            Self::From(first, last) => (first <= end).then(|| Extent {
+                first,
+                last: last.map_or(end, |last| last.min(end)),
+            }),
+            Self::Last(0) => None,
+            Self::Last(count) => Some(Extent {
+                first: size.saturating_sub(count),
+                last: end,
+            }),
+        }
+    }
+
+    /// As a header has it.
+    #[must_use]
+    pub fn header(self) -> String {
+        match self {
+            Self::From(first, None) => format!("bytes={first}-"),
+            Self::From(first, Some(last)) => format!("bytes={first}-{last}"),
+            Self::Last(count) => format!("bytes=-{count}"),
+        }
+    }
+}
+
+/// Conditions of a read.
+#[derive(Debug, Clone, Default)]
+pub struct GetOptions {
+    /// Only this part.
+    pub range: Option<Range>,
+    /// Not if the object has one of these entity tags.
+    pub if_none_match: Option<String>,
+    /// Not unless it was written after this Unix time.
+    pub if_modified_since: Option<i64>,
+}
+
+impl GetOptions {
+    /// Reads the conditions of a request. `If-Range` is honoured by giving the whole.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let if_none_match = text(header::IF_NONE_MATCH).map(str::to_owned);
+        Self {
+            range: text(header::RANGE)
+                .filter(|_| !headers.contains_key(header::IF_RANGE))
+                .and_then(Range::parse),
+            // RFC 9110: If-None-Match wins.
+            if_modified_since: text(header::IF_MODIFIED_SINCE)
+                .filter(|_| if_none_match.is_none())
+                .and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok())
+                .map(|time| time.timestamp()),
+            if_none_match,
+        }
+    }
+
+    /// Whether an object with this meta need not be sent.
+    #[must_use]
+    pub fn not_modified(&self, meta: &Meta) -> bool {
+        if let Some(tags) = &self.if_none_match {
+            return tags
+                .split(',')
+                .map(|tag| tag.trim().trim_start_matches("W/"))
+                .any(|tag| tag == "*" || tag == meta.etag);
+        }
+        self.if_modified_since
+            .is_some_and(|since| meta.last_modified <= since)
+    }
+}
+
+/// The bytes of an object as they come.
+pub type ByteStream = BoxStream<'static, Result<Bytes, StorageError>>;
+
+/// An object being read.
+pub struct Object {
+    /// What is known of the whole.
+    pub meta: Meta,
+    /// The part that is being read; `None` for the whole.
+    pub range: Option<Extent>,
+    /// Its bytes.
+    pub body: ByteStream,
+}
+
+/// How a read came out.
+pub enum GetResult {
+    /// Here it is.
+    Found(Object),
+    /// The caller has it already.
+    NotModified(Meta),
+    /// The range lies beyond the object.
+    RangeNotSatisfiable {
+        /// Bytes of the object.
+        size: u64,
+    },
+    /// There is no such object.
+    NotFound,
+}
