@@ -1,3 +1,66 @@
-//! niks3: push closures into a Nix binary cache.
+//! `niks3`: push closures into a Nix binary cache, and look after it.
 
-fn main() {}
+mod args;
+mod command;
+mod output;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{args::Args, output::Output};
+
+/// How a command ends that does not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// The arguments make no sense: exit code 2.
+    Usage(String),
+    /// It did not work out: exit code 1.
+    Failed(String),
+    /// A signal ended it: 128 and its number.
+    Signal(u8),
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let output = Output::new(args.verbosity());
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&output, &Failure::Failed(format!("cannot start: {error}"))),
+    };
+    let result = runtime.block_on(command::run(args, &output));
+    // What still blocks somewhere is not waited for: everything that matters has ended.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&output, &failure),
+    }
+}
+
+fn report(output: &Output, failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Usage(text) => {
+            output.error(text);
+            ExitCode::from(2)
+        }
+        Failure::Failed(text) => {
+            output.error(text);
+            ExitCode::FAILURE
+        }
+        Failure::Signal(number) => {
+            output.error("interrupted");
+            ExitCode::from(128 + number)
+        }
+    }
+}

@@ -1,1 +1,26 @@
-//! Client of the niks3 API, generated from openapi/niks3.json.
+//! Client of the niks3 API: generated from `openapi/niks3.json`, with tokens, retries and plain errors around it.
+
+mod error;
+mod http;
+mod retry;
+mod session;
+mod token;
+
+/// What progenitor makes of `openapi/niks3.json`.
+#[rustfmt::skip]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused,
+    mismatched_lifetime_syntaxes,
+    clippy::all,
+    clippy::pedantic
+)]
+pub mod generated;
+
+pub use error::{Error, Problem};
+pub use generated::types;
+pub use http::{ConnectOptions, HttpError, build_http};
+pub use retry::{Hint, RetryPolicy, Retryable, retry, retry_after};
+pub use session::{Api, PROTOCOL_VERSION};
+pub use token::{TokenError, TokenOptions, TokenProvider};

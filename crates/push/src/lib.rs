@@ -1,1 +1,31 @@
 //! From store paths to uploaded closures: shared by the command line and the Action.
+
+mod budget;
+mod compress;
+mod error;
+mod lease;
+mod logs;
+mod multipart;
+mod nix;
+mod pack;
+mod path_info;
+mod plan;
+mod progress;
+mod push;
+mod put;
+mod realisations;
+mod server;
+mod stop;
+mod upload;
+mod upstream;
+mod work;
+
+pub use budget::{Budget, Reservation};
+pub use compress::{Compressor, DEFAULT_LEVEL, THREADED_FROM, fingerprint};
+pub use error::PushError;
+pub use nix::{LocalStore, NixError};
+pub use pack::PackError;
+pub use path_info::{PathInfo, PathInfos, query as path_infos};
+pub use progress::{Conflict, Progress, Silent, Summary};
+pub use push::{PushOptions, push};
+pub use tokio_util::sync::CancellationToken;

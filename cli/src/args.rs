@@ -1,0 +1,159 @@
+//! The arguments, as typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand};
+use url::Url;
+
+use crate::output::Verbosity;
+
+const EXAMPLES: &str = "\
+Examples:
+  niks3 push ./result                        push what `nix build` has made, with its closure
+  niks3 push --pin release ./result          and keep it from garbage collection under a name
+  niks3 push --skip-upstream https://cache.nixos.org ./result
+  nix build --print-out-paths | niks3 push --stdin";
+
+/// Push closures into a Nix binary cache in an S3 bucket, and look after it.
+#[derive(Debug, Parser)]
+#[command(name = "niks3", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Say more: -v what is tried again and left out, -vv every step.
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Say nothing but errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Args {
+    pub(crate) const fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Debug,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Upload store paths with their closures, all of it or nothing.
+    Push(Push),
+}
+
+/// Upload store paths with their closures.
+///
+/// All of it becomes visible in the cache together, or nothing. What the cache has already is not sent again, and
+/// a push that was cut off goes on where it ended when it is run again.
+#[derive(Debug, ArgGroup)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Push {
+    /// Store paths, paths inside of them, or symlinks to them such as ./result.
+    #[arg(value_name = "PATH", required_unless_present = "stdin")]
+    pub(crate) paths: Vec<String>,
+    /// Read paths from standard input, one a line, besides those given as arguments.
+    #[arg(long)]
+    pub(crate) stdin: bool,
+    /// Make a pin of this name, which keeps the closure from garbage collection; needs exactly one path.
+    #[arg(long, value_name = "NAME", value_parser = pin_name)]
+    pub(crate) pin: Option<String>,
+    /// Push the paths alone, without what they refer to.
+    #[arg(long)]
+    pub(crate) no_closure: bool,
+    /// Leave out what this cache has; can be repeated.
+    #[arg(long, value_name = "URL", value_parser = http_url)]
+    pub(crate) skip_upstream: Vec<Url>,
+    /// Send again what the server believes to be in the bucket and is not.
+    #[arg(long)]
+    pub(crate) verify_s3_integrity: bool,
+    /// Uploads at the same time.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) max_concurrent_uploads: u16,
+    /// Level of zstd: 1 is the fastest, 19 the smallest.
+    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub(crate) compression_level: i32,
+    /// Print one JSON object on standard output when done.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Where the server is, and how to get in.
+#[derive(Debug, ArgGroup)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Server {
+    /// Address of the server, for example https://niks3.example.com.
+    #[arg(long, value_name = "URL", env = "NIKS3_SERVER_URL", value_parser = http_url)]
+    pub(crate) server_url: Option<Url>,
+    /// File with the token [default: $NIKS3_AUTH_TOKEN_FILE, or ~/.config/niks3/auth-token; in GitHub Actions,
+    /// a token of the job].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) auth_token_path: Option<PathBuf>,
+    /// Command that prints a token, or {"token": "…", "expires_at": "…"}; run again when the token ends.
+    #[arg(long, value_name = "COMMAND", env = "NIKS3_AUTH_TOKEN_SCRIPT")]
+    pub(crate) auth_token_script: Option<String>,
+    /// Client certificate to show to the server, in PEM form.
+    #[arg(long, value_name = "FILE", env = "NIKS3_CLIENT_CERT")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// Key of the client certificate, in PEM form.
+    #[arg(long, value_name = "FILE", env = "NIKS3_CLIENT_KEY")]
+    pub(crate) client_key: Option<PathBuf>,
+    /// Certificates of authorities to trust besides those of the system, in PEM form.
+    #[arg(long, value_name = "FILE", env = "NIKS3_CA_CERT")]
+    pub(crate) ca_cert: Option<PathBuf>,
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    let url: Url = text
+        .parse()
+        .map_err(|error| format!("{error}: an address begins with http:// or https://"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        _ => Err("an address begins with http:// or https://".to_owned()),
+    }
+}
+
+fn pin_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.is_empty() || text.len() > 256 || !text.chars().all(allowed) {
+        return Err("a name has 1 to 256 letters, digits, `.`, `_` and `-`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn names_and_addresses_are_checked_before_anything_is_done() {
+        let parsed = |args: &[&str]| Args::try_parse_from([&["niks3", "push"], args].concat());
+        assert!(parsed(&["./result"]).is_ok());
+        assert!(parsed(&["--stdin"]).is_ok());
+        for wrong in [
+            &[][..],
+            &["--pin", "a/b", "x"],
+            &["--pin", "", "x"],
+            &["--skip-upstream", "cache.nixos.org", "x"],
+            &["--server-url", "localhost:5751", "x"],
+            &["--compression-level", "0", "x"],
+            &["--max-concurrent-uploads", "0", "x"],
+        ] {
+            let error = parsed(wrong).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! One module for each command, and what they share.
+
+mod push;
+
+use std::sync::Arc;
+
+use niks3_client::{Api, ConnectOptions, RetryPolicy, TokenOptions, TokenProvider, build_http};
+
+use crate::{
+    Failure,
+    args::{Args, Command, Server},
+    output::Output,
+};
+
+pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
+    match args.command {
+        Command::Push(push) => push::run(push, output).await,
+    }
+}
+
+/// The server that the arguments name.
+fn connect(server: Server) -> Result<Api, Failure> {
+    let url = server
+        .server_url
+        .ok_or_else(|| Failure::Usage("no server: give --server-url or set NIKS3_SERVER_URL".to_owned()))?;
+    let options = ConnectOptions {
+        client_cert: server.client_cert,
+        client_key: server.client_key,
+        ca_cert: server.ca_cert,
+    };
+    let http = build_http(&options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let tokens = TokenProvider::new(TokenOptions {
+        script: server.auth_token_script,
+        path: server.auth_token_path,
+        audience: None,
+    })?;
+    Ok(Api::new(&url, http, Arc::new(tokens), RetryPolicy::default()))
+}

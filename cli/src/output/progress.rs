@@ -1,0 +1,179 @@
+//! How far a push is: a bar with bytes, rate and time left on a terminal, a line now and then elsewhere.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use indicatif::{BinaryBytes, ProgressBar, ProgressState, ProgressStyle};
+use niks3_push::Progress;
+
+use super::Output;
+
+const LINE_EVERY: Duration = Duration::from_secs(5);
+const BAR: &str = "{spinner} {msg}{wide_bar} {bytes}/{total_bytes}  {sent}  {eta} left ";
+
+/// Counts, and shows the counts.
+pub(crate) struct PushProgress {
+    output: Output,
+    bar: ProgressBar,
+    start: Instant,
+    paths: AtomicU64,
+    paths_done: AtomicU64,
+    nar_total: AtomicU64,
+    nar_done: AtomicI64,
+    sent: Arc<AtomicU64>,
+    committing: AtomicBool,
+}
+
+/// Shows while it lives.
+pub(crate) struct Shown {
+    progress: Arc<PushProgress>,
+    lines: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.progress.bar.finish_and_clear();
+        if let Some(lines) = &self.lines {
+            lines.abort();
+        }
+    }
+}
+
+impl PushProgress {
+    pub(super) fn show(output: &Output, as_bar: bool) -> (Arc<Self>, Shown) {
+        let bar = if as_bar {
+            output.bars.add(ProgressBar::no_length())
+        } else {
+            ProgressBar::hidden()
+        };
+        let (start, sent) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let spinner = ProgressStyle::with_template("{spinner} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(spinner);
+        bar.set_message("asking Nix and the server …");
+        if as_bar {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        let progress = Arc::new(Self {
+            output: output.clone(),
+            bar,
+            start,
+            paths: AtomicU64::new(0),
+            paths_done: AtomicU64::new(0),
+            nar_total: AtomicU64::new(0),
+            nar_done: AtomicI64::new(0),
+            sent,
+            committing: AtomicBool::new(false),
+        });
+        let lines = (!as_bar).then(|| tokio::spawn(Arc::clone(&progress).lines()));
+        (Arc::clone(&progress), Shown { progress, lines })
+    }
+
+    fn style(&self) -> ProgressStyle {
+        let (start, sent) = (self.start, Arc::clone(&self.sent));
+        let rate = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let sent = sent.load(Relaxed);
+            let rate = sent as f64 / start.elapsed().as_secs_f64().max(0.001);
+            let _ = write!(out, "sent {}, {}/s", BinaryBytes(sent), BinaryBytes(rate as u64));
+        };
+        ProgressStyle::with_template(BAR)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━╸ ")
+            .with_key("sent", rate)
+    }
+
+    fn nar_done(&self) -> u64 {
+        u64::try_from(self.nar_done.load(Relaxed)).unwrap_or(0)
+    }
+
+    async fn lines(self: Arc<Self>) {
+        let mut last = 0;
+        loop {
+            tokio::time::sleep(LINE_EVERY).await;
+            let (total, done, sent) = (
+                self.nar_total.load(Relaxed),
+                self.nar_done(),
+                self.sent.load(Relaxed),
+            );
+            if self.committing.load(Relaxed) {
+                self.output
+                    .info("everything has arrived; the server makes it visible");
+            } else if total > 0 {
+                let seconds = self.start.elapsed().as_secs_f64();
+                let percent = 100 * done.min(total) / total;
+                let left = match done {
+                    0 => String::new(),
+                    done => format!(
+                        ", {:.0} s left",
+                        seconds * (total.saturating_sub(done)) as f64 / done as f64
+                    ),
+                };
+                self.output.info(&format!(
+                    "{percent} %: {} of {} paths, {} of {}, sent {} ({}/s){left}",
+                    self.paths_done.load(Relaxed),
+                    self.paths.load(Relaxed),
+                    BinaryBytes(done),
+                    BinaryBytes(total),
+                    BinaryBytes(sent),
+                    BinaryBytes((sent - last) / LINE_EVERY.as_secs()),
+                ));
+            }
+            last = sent;
+        }
+    }
+
+    fn message(&self) {
+        let (done, all) = (self.paths_done.load(Relaxed), self.paths.load(Relaxed));
+        self.bar.set_message(format!("{done}/{all} paths  "));
+    }
+}
+
+impl Progress for PushProgress {
+    fn closure(&self, paths: u64) {
+        self.bar.set_message(format!("{paths} paths in the closure …"));
+    }
+
+    fn planned(&self, paths: u64, nar_bytes: u64) {
+        self.paths.store(paths, Relaxed);
+        self.nar_total.store(nar_bytes, Relaxed);
+        self.paths_done.store(0, Relaxed);
+        self.nar_done.store(0, Relaxed);
+        if paths == 0 {
+            return;
+        }
+        self.output
+            .info(&format!("uploading {paths} paths, {}", BinaryBytes(nar_bytes)));
+        self.bar.set_length(nar_bytes);
+        self.bar.set_position(0);
+        self.bar.set_style(self.style());
+        self.message();
+    }
+
+    fn nar_bytes(&self, bytes: i64) {
+        self.nar_done.fetch_add(bytes, Relaxed);
+        self.bar.set_position(self.nar_done());
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Relaxed);
+    }
+
+    fn path_done(&self) {
+        self.paths_done.fetch_add(1, Relaxed);
+        self.message();
+    }
+
+    fn committing(&self) {
+        self.committing.store(true, Relaxed);
+        self.bar.set_message("making it visible …  ");
+    }
+
+    fn warning(&self, text: &str) {
+        self.output.warning(text);
+    }
+}

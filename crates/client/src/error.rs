@@ -1,0 +1,199 @@
+//! What went wrong with the server, as one sentence for the person who reads it.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use crate::{
+    retry::{Hint, Retryable},
+    token::TokenError,
+};
+
+/// An `application/problem+json` answer.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// The kind of problem, in words.
+    pub title: String,
+    /// What happened this time.
+    pub detail: Option<String>,
+    /// What the server's log line has too.
+    pub request_id: Option<String>,
+    /// The field that is wrong.
+    pub field: Option<String>,
+    /// What a commit still lacks.
+    pub missing: Option<Vec<String>>,
+}
+
+/// Why a call to the server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server says why.
+    #[error("{}", sentence(*status, problem))]
+    Problem {
+        /// The status of the answer.
+        status: StatusCode,
+        /// Its body.
+        problem: Box<Problem>,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Something before the server answered, a proxy for example.
+    #[error("the server answers HTTP {status}")]
+    Status {
+        /// The status of the answer.
+        status: StatusCode,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Something else answers at this address.
+    #[error("{0}")]
+    NotNiks3(String),
+    /// An answer of the server is not what the API promises.
+    #[error(
+        "cannot understand the server's answer ({0}); client and server are probably of different versions"
+    )]
+    Unintelligible(String),
+    /// No answer at all.
+    #[error("cannot reach the server: {message}")]
+    Transport {
+        /// What happened, without the URL's secrets.
+        message: String,
+        /// Whether it may pass.
+        passing: bool,
+    },
+    /// There is no token to send.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+impl Error {
+    /// The status of the answer, if there was one.
+    #[must_use]
+    pub const fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Problem { status, .. } | Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// What the server said, if it said anything.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Problem { problem, .. } => Some(problem),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn transport(error: &reqwest::Error) -> Self {
+        Self::Transport {
+            message: describe(error),
+            passing: !error.is_builder() && !is_tls(error),
+        }
+    }
+}
+
+impl Retryable for Error {
+    fn hint(&self) -> Hint {
+        match self {
+            Self::Problem {
+                status, retry_after, ..
+            }
+            | Self::Status { status, retry_after } => status_hint(*status, *retry_after),
+            Self::Transport { passing: true, .. } => Hint::Again(None),
+            Self::Token(error) if error.is_passing() => Hint::FewTimes,
+            _ => Hint::Never,
+        }
+    }
+}
+
+/// What a status says about trying again.
+pub(crate) fn status_hint(status: StatusCode, retry_after: Option<Duration>) -> Hint {
+    match status.as_u16() {
+        408 | 425 | 429 | 502 | 503 | 504 => Hint::Again(retry_after),
+        500 => Hint::FewTimes,
+        _ => Hint::Never,
+    }
+}
+
+/// The innermost cause says most: "error sending request" helps nobody.
+pub(crate) fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return if error.is_connect() {
+            "no connection in time"
+        } else {
+            "no answer in time"
+        }
+        .to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.is_connect() {
+        format!("no connection: {cause}")
+    } else {
+        cause.to_string()
+    }
+}
+
+/// A certificate that is refused now is refused the next time too.
+fn is_tls(error: &reqwest::Error) -> bool {
+    describe(error).contains("certificate")
+}
+
+fn sentence(status: StatusCode, problem: &Problem) -> String {
+    let mut text = match &problem.detail {
+        Some(detail) if !detail.is_empty() => detail.clone(),
+        _ if !problem.title.is_empty() => problem.title.clone(),
+        _ => format!("the server answers HTTP {status}"),
+    };
+    if let Some(field) = problem
+        .field
+        .as_ref()
+        .filter(|field| !text.contains(field.as_str()))
+    {
+        text = format!("{field}: {text}");
+    }
+    match &problem.request_id {
+        Some(id) => format!("{text} (HTTP {}, request {id})", status.as_u16()),
+        None => format!("{text} (HTTP {})", status.as_u16()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(status: u16, detail: &str) -> Error {
+        Error::Problem {
+            status: StatusCode::from_u16(status).unwrap(),
+            problem: Box::new(Problem {
+                title: "Forbidden".to_owned(),
+                detail: Some(detail.to_owned()),
+                request_id: Some("r1".to_owned()),
+                ..Problem::default()
+            }),
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn a_problem_is_shown_as_a_sentence_with_its_request_id() {
+        let text = problem(403, "the token lacks the scope push").to_string();
+        assert_eq!(text, "the token lacks the scope push (HTTP 403, request r1)");
+    }
+
+    #[test]
+    fn statuses_that_pass_are_tried_again_and_others_are_not() {
+        for status in [429, 502, 503, 504] {
+            assert_eq!(problem(status, "x").hint(), Hint::Again(None));
+        }
+        assert_eq!(problem(500, "x").hint(), Hint::FewTimes);
+        for status in [400, 401, 403, 404, 409, 413, 422] {
+            assert_eq!(problem(status, "x").hint(), Hint::Never);
+        }
+    }
+}

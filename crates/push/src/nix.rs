@@ -1,0 +1,392 @@
+//! The local store: where it lies, which store paths the arguments mean, and how `nix` is run.
+
+use std::{
+    env,
+    path::{Component, Path, PathBuf},
+    process::Stdio,
+};
+
+use niks3_nix::store_path::{StoreDir, StorePath};
+use tokio::process::Command;
+
+/// Why the local store does not give what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NixError {
+    /// Nothing there.
+    #[error("'{0}' does not exist")]
+    Missing(String),
+    /// A symlink that leads nowhere.
+    #[error("'{0}' is a symlink to '{1}', which does not exist")]
+    Dangling(String, String),
+    /// Somewhere else.
+    #[error("'{path}' is not in the Nix store ({store_dir})")]
+    Outside {
+        /// The argument.
+        path: String,
+        /// Where the store is.
+        store_dir: StoreDir,
+    },
+    /// In the store, but no store path.
+    #[error("'{path}' is not a store path: {source}")]
+    NotAPath {
+        /// The argument.
+        path: String,
+        /// What is wrong with its name.
+        source: niks3_nix::store_path::StorePathError,
+    },
+    /// The environment names a store directory that cannot be one.
+    #[error("NIX_STORE_DIR: {0}")]
+    StoreDir(niks3_nix::store_path::StorePathError),
+    /// No `nix` to run.
+    #[error("cannot run `nix`: {0}; is Nix installed and in PATH?")]
+    NoNix(std::io::Error),
+    /// `nix` failed.
+    #[error("`nix {command}` failed: {message}")]
+    Failed {
+        /// The command, without its options.
+        command: &'static str,
+        /// Its own words.
+        message: String,
+    },
+    /// `nix` printed something unheard of.
+    #[error("cannot understand what `nix {command}` printed: {source}")]
+    Unintelligible {
+        /// The command, without its options.
+        command: &'static str,
+        /// Where it stops to make sense.
+        source: serde_json::Error,
+    },
+    /// The file system has the path, the Nix database has not.
+    #[error("'{0}' is in the store directory, but Nix does not know it as a valid path")]
+    Invalid(String),
+    /// More than anybody has.
+    #[error("`nix {0}` printed more than {1} bytes")]
+    TooMuch(&'static str, usize),
+}
+
+/// The local store.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    store_dir: StoreDir,
+    /// Where the store directory really is: elsewhere than it says in a store below another root.
+    real_dir: PathBuf,
+    log_dir: PathBuf,
+}
+
+impl LocalStore {
+    /// The store that `nix` uses in this environment: `NIX_STORE_DIR`, `NIX_STATE_DIR`, `NIX_LOG_DIR`, `NIX_REMOTE`.
+    pub fn from_environment() -> Result<Self, NixError> {
+        Self::with_environment(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn with_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Self, NixError> {
+        let store_dir: StoreDir = match environment("NIX_STORE_DIR").or_else(|| environment("NIX_STORE")) {
+            Some(dir) => dir.trim_end_matches('/').parse().map_err(NixError::StoreDir)?,
+            None => StoreDir::default(),
+        };
+        let root = environment("NIX_REMOTE").as_deref().and_then(chroot_of);
+        let real_dir = match &root {
+            Some(root) => root.join(store_dir.as_str().trim_start_matches('/')),
+            None => PathBuf::from(store_dir.as_str()),
+        };
+        let state_dir = match (environment("NIX_STATE_DIR"), &root) {
+            (Some(dir), _) => PathBuf::from(dir),
+            (None, Some(root)) => root.join("nix/var/nix"),
+            // `--prefix` puts the state beside the store directory.
+            (None, None) => real_dir.parent().unwrap_or(Path::new("/nix")).join("var/nix"),
+        };
+        let log_dir = match environment("NIX_LOG_DIR") {
+            Some(dir) => PathBuf::from(dir),
+            None => state_dir
+                .parent()
+                .unwrap_or(Path::new("/nix/var"))
+                .join("log/nix"),
+        };
+        Ok(Self {
+            store_dir,
+            real_dir,
+            log_dir,
+        })
+    }
+
+    /// The directory that store paths name.
+    #[must_use]
+    pub const fn store_dir(&self) -> &StoreDir {
+        &self.store_dir
+    }
+
+    /// Where build logs lie.
+    #[must_use]
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    /// Where the files of `path` really are.
+    #[must_use]
+    pub fn real_path(&self, path: &StorePath) -> PathBuf {
+        self.real_dir.join(path.as_str())
+    }
+
+    /// The store path that an argument means: itself, what a symlink leads to, or what it lies in.
+    ///
+    /// Links are followed only until the store is reached: a store path may well be a symlink itself.
+    pub fn resolve(&self, argument: &str) -> Result<StorePath, NixError> {
+        let mut path = std::path::absolute(argument).map_err(|_| NixError::Missing(argument.to_owned()))?;
+        for _ in 0..64 {
+            path = normal(&path);
+            if let Some(found) = self.inside(argument, &path)? {
+                return Ok(found);
+            }
+            match follow_one(&path) {
+                Some(next) => path = next,
+                None if path.symlink_metadata().is_ok() => {
+                    return Err(NixError::Outside {
+                        path: argument.to_owned(),
+                        store_dir: self.store_dir.clone(),
+                    });
+                }
+                None if path.to_str() == Some(argument)
+                    || Path::new(argument).symlink_metadata().is_err() =>
+                {
+                    return Err(NixError::Missing(argument.to_owned()));
+                }
+                None => {
+                    return Err(NixError::Dangling(
+                        argument.to_owned(),
+                        path.display().to_string(),
+                    ));
+                }
+            }
+        }
+        Err(NixError::Missing(argument.to_owned()))
+    }
+
+    /// The store path that `path` is or lies in, if it is in the store at all.
+    fn inside(&self, argument: &str, path: &Path) -> Result<Option<StorePath>, NixError> {
+        let inner = path
+            .strip_prefix(self.store_dir.as_str())
+            .or_else(|_| path.strip_prefix(&self.real_dir));
+        let Some(Component::Normal(name)) = inner.ok().and_then(|inner| inner.components().next()) else {
+            return Ok(None);
+        };
+        let name = name.to_string_lossy();
+        let found: StorePath = name.parse().map_err(|source| NixError::NotAPath {
+            path: argument.to_owned(),
+            source,
+        })?;
+        if self.real_path(&found).symlink_metadata().is_err() {
+            let full = self.store_dir.display(&found);
+            return Err(if full == argument {
+                NixError::Missing(full)
+            } else {
+                NixError::Dangling(argument.to_owned(), full)
+            });
+        }
+        Ok(Some(found))
+    }
+
+    /// Runs `nix COMMAND ARGUMENTS…` and gives back what it printed.
+    pub(crate) async fn run(
+        &self,
+        command: &'static str,
+        features: &str,
+        arguments: &[String],
+        limit: usize,
+    ) -> Result<Vec<u8>, NixError> {
+        let mut nix = Command::new("nix");
+        nix.args(["--extra-experimental-features", features])
+            // What is not here is an error, not something to fetch.
+            .args(["--option", "substitute", "false"])
+            .args(command.split(' '));
+        nix.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        tracing::debug!("running nix {command} with {} arguments", arguments.len());
+        let output = nix.output().await.map_err(NixError::NoNix)?;
+        if output.stdout.len() > limit {
+            return Err(NixError::TooMuch(command, limit));
+        }
+        if !output.status.success() {
+            return Err(NixError::Failed {
+                command,
+                message: last_error(&output.stderr),
+            });
+        }
+        Ok(output.stdout)
+    }
+}
+
+/// The line that says most: the last one that begins with `error:`, else the last one.
+fn last_error(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines()
+        .rfind(|line| line.starts_with("error:") && line.len() > 6)
+        .or_else(|| lines().next_back());
+    line.map_or_else(
+        || "it said nothing".to_owned(),
+        |line| line.trim_start_matches("error:").trim().to_owned(),
+    )
+}
+
+/// The root of a store that lies below another directory: `NIX_REMOTE=/root` or `local?root=/root`.
+fn chroot_of(remote: &str) -> Option<PathBuf> {
+    if remote.starts_with('/') {
+        return Some(remote.into());
+    }
+    let query = remote
+        .strip_prefix("local")?
+        .trim_start_matches("://")
+        .strip_prefix('?')?;
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("root="))
+        .map(PathBuf::from)
+}
+
+/// Resolves the first symlink among the parents of `path` and itself, one step.
+fn follow_one(path: &Path) -> Option<PathBuf> {
+    let mut walked = PathBuf::new();
+    let mut components = path.components();
+    while let Some(component) = components.next() {
+        walked.push(component);
+        if let Ok(target) = walked.read_link() {
+            let parent = walked.parent().unwrap_or(Path::new("/")).to_owned();
+            return Some(parent.join(target).join(components.as_path()));
+        }
+    }
+    None
+}
+
+/// Removes `.` and `..` by name; right because symlinks before them have been followed already.
+fn normal(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            // A link before `..` must be followed first: leave it to the file system.
+            Component::ParentDir if result.is_symlink() => {
+                result = result.canonicalize().unwrap_or(result);
+                result.pop();
+            }
+            Component::ParentDir => {
+                result.pop();
+            }
+            other => result.push(other),
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "0c0vcw3pzmdhzdl4r3dqh7yfb4jbnvy4-hello";
+
+    fn store() -> (tempfile::TempDir, LocalStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let store_dir = root.join("store");
+        std::fs::create_dir_all(store_dir.join(NAME).join("bin")).unwrap();
+        let store = LocalStore::with_environment(|name| {
+            (name == "NIX_STORE_DIR").then(|| format!("{}/", store_dir.display()))
+        })
+        .unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn links_and_paths_inside_resolve_to_their_store_path() {
+        let (dir, store) = store();
+        let root = dir.path().canonicalize().unwrap();
+        let full = root.join("store").join(NAME);
+        std::os::unix::fs::symlink(&full, root.join("result")).unwrap();
+        std::os::unix::fs::symlink("result", root.join("again")).unwrap();
+        std::os::unix::fs::symlink(&root, root.join("here")).unwrap();
+        for argument in [
+            full.clone(),
+            full.join("bin"),
+            full.join("bin/.."),
+            full.join("not/there"),
+            root.join("result"),
+            root.join("again"),
+            root.join("result/bin/hello"),
+            root.join("here/again/bin"),
+            root.join("store/../result"),
+        ] {
+            assert_eq!(
+                store.resolve(argument.to_str().unwrap()).unwrap().as_str(),
+                NAME,
+                "{argument:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_in_the_store_is_named() {
+        let (dir, store) = store();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::write(root.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(root.join("store").join(NAME.replace('0', "1")), root.join("old"))
+            .unwrap();
+        std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+        let message = |name: &str| {
+            store
+                .resolve(root.join(name).to_str().unwrap())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            message("nothing").ends_with("nothing' does not exist"),
+            "{}",
+            message("nothing")
+        );
+        assert!(
+            message("file").contains("not in the Nix store"),
+            "{}",
+            message("file")
+        );
+        assert!(
+            message("store").contains("not in the Nix store"),
+            "{}",
+            message("store")
+        );
+        assert!(
+            message("old").contains("which does not exist"),
+            "{}",
+            message("old")
+        );
+        assert!(
+            message("store/short").contains("not a store path"),
+            "{}",
+            message("store/short")
+        );
+        assert!(message("loop").contains("loop"));
+    }
+
+    #[test]
+    fn a_store_below_another_root_is_found() {
+        for remote in ["/mnt", "local?root=/mnt", "local?trusted=1&root=/mnt"] {
+            let store =
+                LocalStore::with_environment(|name| (name == "NIX_REMOTE").then(|| remote.to_owned()))
+                    .unwrap();
+            assert_eq!(
+                store.real_path(&NAME.parse().unwrap()),
+                Path::new("/mnt/nix/store").join(NAME)
+            );
+            assert_eq!(store.log_dir(), Path::new("/mnt/nix/var/log/nix"));
+        }
+        let store =
+            LocalStore::with_environment(|name| (name == "NIX_REMOTE").then(|| "daemon".to_owned())).unwrap();
+        assert_eq!(store.log_dir(), Path::new("/nix/var/log/nix"));
+    }
+
+    #[test]
+    fn the_line_that_says_most_is_shown() {
+        assert_eq!(
+            last_error(b"warning: x\nerror: path '/a' is not valid\n\n"),
+            "path '/a' is not valid"
+        );
+        assert_eq!(last_error(b"Killed\n"), "Killed");
+        assert_eq!(last_error(b""), "it said nothing");
+    }
+}

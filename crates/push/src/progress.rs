@@ -1,0 +1,69 @@
+//! What a push tells while it runs, and what is left to say when it is done.
+
+use serde::Serialize;
+
+/// Hears how a push goes. Called from many threads; every call must be quick.
+pub trait Progress: Send + Sync {
+    /// The closure is known: so many paths.
+    fn closure(&self, paths: u64) {
+        let _ = paths;
+    }
+    /// The server has said what it lacks: so many paths with so many bytes of NARs.
+    fn planned(&self, paths: u64, nar_bytes: u64) {
+        let _ = (paths, nar_bytes);
+    }
+    /// Bytes of NARs have arrived in the bucket, or were found there; negative when they have to be sent again.
+    fn nar_bytes(&self, bytes: i64) {
+        let _ = bytes;
+    }
+    /// Bytes went over the wire.
+    fn sent(&self, bytes: u64) {
+        let _ = bytes;
+    }
+    /// A path is complete in the bucket.
+    fn path_done(&self) {}
+    /// All is there; the server makes it visible.
+    fn committing(&self) {}
+    /// Something that the user should know, though the push goes on.
+    fn warning(&self, text: &str) {
+        let _ = text;
+    }
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// A path that the cache keeps with other contents than ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Conflict {
+    /// Full store path.
+    pub path: String,
+    /// NAR hash of what the cache has.
+    pub nar_hash: String,
+}
+
+/// What a push did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Paths in the closures.
+    pub paths: u64,
+    /// Of these, those that the cache had already.
+    pub already_cached: u64,
+    /// Those that were uploaded.
+    pub uploaded: u64,
+    /// Those left out because an upstream cache has them.
+    pub skipped_upstream: u64,
+    /// Uncompressed bytes of what was uploaded.
+    pub nar_bytes: u64,
+    /// Bytes that went over the wire: compressed NARs, listings, logs, and what was sent twice.
+    pub bytes_sent: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Full store paths of the roots.
+    pub closures: Vec<String>,
+    /// Paths that the cache has with other contents, which stay.
+    pub conflicts: Vec<Conflict>,
+}

@@ -1,0 +1,459 @@
+//! A push from its arguments to its commit: all of it becomes visible, or nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use niks3_client::Api;
+use niks3_nix::store_path::StorePath;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+use url::Url;
+
+use crate::{
+    budget::Budget,
+    compress,
+    error::PushError,
+    lease, logs,
+    nix::LocalStore,
+    pack::PackSettings,
+    path_info::{self, PathInfos},
+    plan::{Plan, plan},
+    progress::{Conflict, Progress, Summary},
+    realisations,
+    server::{Claimed, Committed, Server, is_gone},
+    stop::{First, Stop},
+    upload::Uploader,
+    upstream,
+    work::{Job, Work},
+};
+
+/// A push that the server gave up is begun again this often.
+const RESTARTS: u32 = 2;
+/// What a commit misses is sent again this often.
+const ROUNDS: u32 = 3;
+/// Requests that name paths are under way this many at a time.
+const PARALLEL_CLAIMS: usize = 4;
+/// How long giving up may take.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What to push, and how.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// The roots.
+    pub roots: Vec<StorePath>,
+    /// Name of a pin to make of the root.
+    pub pin: Option<String>,
+    /// Push the roots alone.
+    pub no_closure: bool,
+    /// Caches whose paths are left out.
+    pub skip_upstream: Vec<Url>,
+    /// Let the server look into the bucket for what it believes is there.
+    pub verify_integrity: bool,
+    /// Level of zstd.
+    pub compression_level: i32,
+    /// Uploads at the same time.
+    pub max_concurrent_uploads: usize,
+    /// Compressed bytes that are held in memory at most.
+    pub memory: u64,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self {
+            roots: Vec::new(),
+            pin: None,
+            no_closure: false,
+            skip_upstream: Vec::new(),
+            verify_integrity: false,
+            compression_level: compress::DEFAULT_LEVEL,
+            max_concurrent_uploads: 32,
+            memory: 96 * 1024 * 1024,
+        }
+    }
+}
+
+/// Pushes the closures of the roots. Cancelling `interrupt` gives up cleanly.
+pub async fn push(
+    api: &Api,
+    store: &LocalStore,
+    options: &PushOptions,
+    progress: &Arc<dyn Progress>,
+    interrupt: &CancellationToken,
+) -> Result<Summary, PushError> {
+    let start = Instant::now();
+    let mut known: Option<Known> = None;
+    let mut restarts = 0;
+    loop {
+        let once = Once {
+            api,
+            store,
+            options,
+            progress,
+            interrupt,
+        };
+        match once.run(&mut known).await {
+            Ok(mut summary) => {
+                summary.seconds = start.elapsed().as_secs_f64();
+                return Ok(summary);
+            }
+            Err(error) if is_gone(&error) && restarts < RESTARTS => {
+                restarts += 1;
+                progress.warning(&format!("beginning the push again: {error}"));
+            }
+            Err(error) if is_gone(&error) => return Err(PushError::Gone(error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What stays true when a push has to begin again.
+struct Known {
+    infos: Arc<PathInfos>,
+    plan: Arc<Plan>,
+    upstream: u64,
+}
+
+struct Once<'a> {
+    api: &'a Api,
+    store: &'a LocalStore,
+    options: &'a PushOptions,
+    progress: &'a Arc<dyn Progress>,
+    interrupt: &'a CancellationToken,
+}
+
+impl Once<'_> {
+    async fn run(&self, known: &mut Option<Known>) -> Result<Summary, PushError> {
+        // Which roots are pushed is certain at once only when no upstream cache is asked.
+        let certain = match &*known {
+            Some(known) => Some(known.plan.roots.clone()),
+            None => self
+                .options
+                .skip_upstream
+                .is_empty()
+                .then(|| self.options.roots.clone()),
+        };
+        let before = known.take();
+        let opening = async {
+            match certain {
+                Some(roots) if !roots.is_empty() => self.open(&roots).await.map(Some),
+                _ => Ok(None),
+            }
+        };
+        let looking = async {
+            match before {
+                Some(known) => Ok(known),
+                None => self.look().await,
+            }
+        };
+        // Nix and the server are asked at the same time.
+        let (opened, looked) = self
+            .or_interrupted(async { Ok(tokio::join!(opening, looking)) })
+            .await?;
+        let looked = match (looked, &opened) {
+            (Ok(looked), _) => known.insert(looked),
+            (Err(error), Ok(Some(server))) => {
+                abort(server).await;
+                return Err(error);
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let server = match opened? {
+            Some(server) => server,
+            None if looked.plan.roots.is_empty() => {
+                return Ok(Summary {
+                    paths: looked.infos.len() as u64,
+                    skipped_upstream: looked.upstream,
+                    ..Summary::default()
+                });
+            }
+            None => self.or_interrupted(self.open(&looked.plan.roots)).await?,
+        };
+
+        let stop = Stop::default();
+        let first = First::new(stop.clone());
+        let result = self.pushed(&server, looked, &stop, &first).await;
+        // What failed first is the cause, what failed after it the consequence.
+        let failure = match (first.take(), result) {
+            (None, Ok(summary)) => return Ok(summary),
+            (Some(error), _) => error,
+            (None, Err(PushError::Stopped | PushError::Pack(crate::pack::PackError::Stopped)))
+                if self.interrupt.is_cancelled() =>
+            {
+                PushError::Interrupted
+            }
+            (None, Err(error)) => error,
+        };
+        stop.stop();
+        if !is_gone(&failure) {
+            abort(&server).await;
+        }
+        Err(failure)
+    }
+
+    async fn open(&self, roots: &[StorePath]) -> Result<Server, PushError> {
+        let (store_dir, pin) = (self.store.store_dir(), self.options.pin.as_deref());
+        Ok(Server::open(self.api, store_dir, roots, pin, self.options.verify_integrity).await?)
+    }
+
+    /// The closure, and what of it is to be pushed.
+    async fn look(&self) -> Result<Known, PushError> {
+        let infos = path_info::query(self.store, &self.options.roots, !self.options.no_closure).await?;
+        self.progress.closure(infos.len() as u64);
+        let upstream = if self.options.skip_upstream.is_empty() {
+            Default::default()
+        } else {
+            let paths = infos.keys().cloned();
+            upstream::present(
+                self.api.http(),
+                &self.options.skip_upstream,
+                paths,
+                &**self.progress,
+            )
+            .await
+        };
+        let plan = plan(&self.options.roots, &infos, &upstream, self.options.pin.is_some());
+        let upstream = (infos.len() - plan.paths.len()) as u64;
+        Ok(Known {
+            infos: Arc::new(infos),
+            plan: Arc::new(plan),
+            upstream,
+        })
+    }
+
+    async fn or_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, PushError>>,
+    ) -> Result<T, PushError> {
+        tokio::select! {
+            result = work => result,
+            () = self.interrupt.cancelled() => Err(PushError::Interrupted),
+        }
+    }
+
+    /// Everything between opening and commit.
+    async fn pushed(
+        &self,
+        server: &Server,
+        known: &Known,
+        stop: &Stop,
+        first: &First<PushError>,
+    ) -> Result<Summary, PushError> {
+        let budget = Budget::new(self.options.memory);
+        let _lease = AbortOnDropHandle::new(tokio::spawn(lease::keep(server.clone(), first.clone())));
+        let _watch = AbortOnDropHandle::new(tokio::spawn({
+            let (stop, budget, interrupt) = (stop.clone(), budget.clone(), self.interrupt.clone());
+            async move {
+                tokio::select! {
+                    () = interrupt.cancelled() => stop.stop(),
+                    () = stop.stopped() => {}
+                }
+                budget.close();
+            }
+        }));
+        let until_stopped = async {
+            stop.stopped().await;
+            PushError::Stopped
+        };
+        tokio::select! {
+            result = self.steps(server, known, stop, first, budget) => result,
+            error = until_stopped => Err(error),
+        }
+    }
+
+    async fn steps(
+        &self,
+        server: &Server,
+        known: &Known,
+        stop: &Stop,
+        first: &First<PushError>,
+        budget: Budget,
+    ) -> Result<Summary, PushError> {
+        let claimed = claim(server, &known.plan, &known.infos).await?;
+        let nar_bytes = claimed
+            .needed
+            .iter()
+            .filter_map(|path| known.infos.get(path))
+            .map(|info| info.nar_size)
+            .sum();
+        self.progress.planned(claimed.needed.len() as u64, nar_bytes);
+
+        let uploader = Uploader::start(
+            server.clone(),
+            self.options.max_concurrent_uploads,
+            Arc::clone(self.progress),
+            first.clone(),
+            stop.clone(),
+        );
+        let work = Arc::new(Work {
+            store: self.store.clone(),
+            infos: Arc::clone(&known.infos),
+            settings: PackSettings {
+                budget,
+                runtime: tokio::runtime::Handle::current(),
+                stop: stop.clone(),
+                with_md5: server.opened.with_md5,
+                min_part_size: server.opened.part_size,
+            },
+            uploader: Arc::clone(&uploader),
+            level: self.options.compression_level,
+            first: first.clone(),
+            tasks: TaskTracker::new(),
+        });
+        let jobs = claimed
+            .needed
+            .iter()
+            .map(|path| Job {
+                path: path.clone(),
+                fresh: false,
+            })
+            .collect();
+        let realisations = async {
+            match realisations::of(self.store, &known.infos, &known.plan.paths).await {
+                found if found.is_empty() => Ok(()),
+                found => server.realisations(found).await.map_err(PushError::from),
+            }
+        };
+        let ((), (), ()) = tokio::try_join!(
+            upload(&work, jobs),
+            logs::send(&uploader, self.store.log_dir(), &claimed.logs_needed),
+            realisations,
+        )?;
+        if stop.is_stopped() {
+            return Err(PushError::Stopped);
+        }
+        self.commit(server, &work, &claimed).await?;
+
+        let full = |path: &StorePath| self.store.store_dir().display(path);
+        let paths = known.infos.len() as u64;
+        let uploaded = claimed.needed.len() as u64;
+        Ok(Summary {
+            paths,
+            already_cached: paths - known.upstream - uploaded,
+            uploaded,
+            skipped_upstream: known.upstream,
+            nar_bytes,
+            bytes_sent: uploader.bytes_sent(),
+            seconds: 0.0,
+            closures: known.plan.roots.iter().map(full).collect(),
+            conflicts: claimed
+                .conflicts
+                .into_iter()
+                .map(|(path, nar_hash)| Conflict {
+                    path: full(&path),
+                    nar_hash,
+                })
+                .collect(),
+        })
+    }
+
+    /// Commits; what has not arrived is sent again.
+    async fn commit(&self, server: &Server, work: &Arc<Work>, claimed: &Claimed) -> Result<(), PushError> {
+        self.progress.committing();
+        for round in 1.. {
+            let missing = match server.commit().await? {
+                Committed::Done => return Ok(()),
+                Committed::Missing(missing) => missing,
+            };
+            if round > ROUNDS {
+                let first = missing.first().cloned().unwrap_or_default();
+                return Err(PushError::StillMissing {
+                    first,
+                    count: missing.len(),
+                    rounds: ROUNDS,
+                });
+            }
+            tracing::info!(
+                "sending {} again that did not arrive, {} for one",
+                missing.len(),
+                missing[0]
+            );
+            let named = |kinds: &[&str]| -> BTreeSet<StorePath> {
+                missing
+                    .iter()
+                    .filter_map(|text| text.split_once(' '))
+                    .filter(|(kind, _)| kinds.contains(kind))
+                    .filter_map(|(_, path)| path.parse().ok())
+                    .collect()
+            };
+            let jobs: Vec<Job> = named(&["nar", "listing", "part"])
+                .into_iter()
+                .map(|path| Job { path, fresh: true })
+                .collect();
+            let logs: Vec<StorePath> = named(&["log"]).into_iter().collect();
+            if jobs.is_empty() && logs.is_empty() {
+                return Err(PushError::StillMissing {
+                    first: missing[0].clone(),
+                    count: missing.len(),
+                    rounds: round,
+                });
+            }
+            let again: i64 = jobs
+                .iter()
+                .filter(|job| claimed.needed.contains(&job.path))
+                .filter_map(|job| work.infos.get(&job.path))
+                .map(|info| i64::try_from(info.nar_size).unwrap_or(0))
+                .sum();
+            self.progress.nar_bytes(-again);
+            tokio::try_join!(
+                upload(work, jobs),
+                logs::send(&work.uploader, self.store.log_dir(), &logs)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Uploads `jobs`; those whose upload in parts does not fit what an earlier push left begin again.
+async fn upload(work: &Arc<Work>, mut jobs: Vec<Job>) -> Result<(), PushError> {
+    for _ in 0..ROUNDS {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        jobs = work.run(jobs).await?;
+        if work.settings.stop.is_stopped() {
+            return Err(PushError::Stopped);
+        }
+    }
+    match jobs.first() {
+        None => Ok(()),
+        Some(job) => Err(PushError::Upload {
+            what: job.path.to_string(),
+            message: format!("its parts did not fit together {ROUNDS} times"),
+        }),
+    }
+}
+
+/// Names all paths, in batches, and gathers what the server lacks.
+async fn claim(server: &Server, plan: &Plan, infos: &PathInfos) -> Result<Claimed, PushError> {
+    let answers: Vec<Claimed> = futures::stream::iter(plan.batches(infos, server.opened.max_batch))
+        .map(|batch| async move { server.claim(&batch.paths, &batch.external).await })
+        .buffered(PARALLEL_CLAIMS)
+        .try_collect()
+        .await?;
+    let mut all = Claimed::default();
+    let mut conflicts = BTreeMap::new();
+    let mut logs = BTreeSet::new();
+    for answer in answers {
+        all.needed.extend(answer.needed);
+        conflicts.extend(answer.conflicts);
+        logs.extend(answer.logs_needed);
+    }
+    all.conflicts = conflicts.into_iter().collect();
+    all.logs_needed = logs.into_iter().collect();
+    Ok(all)
+}
+
+/// Lets go of what the push claimed, if the server can be told in time; else its lease ends by itself.
+async fn abort(server: &Server) {
+    match tokio::time::timeout(ABORT_TIMEOUT, server.abort()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("giving up the push: {error}"),
+        Err(_) => tracing::debug!("giving up the push took too long"),
+    }
+}

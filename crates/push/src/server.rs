@@ -1,0 +1,360 @@
+//! The calls of a push to the server, from typed values to the generated client and back.
+
+use std::sync::Arc;
+
+use niks3_client::{Api, Error as ApiError, types};
+use niks3_nix::{
+    hash::FileHash,
+    store_path::{StoreDir, StorePath},
+};
+use reqwest::StatusCode;
+
+use crate::{error::PushError, path_info::PathInfo, put::Target};
+
+/// What the server said when the push was opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) lease_seconds: u64,
+    pub(crate) with_md5: bool,
+    pub(crate) part_size: u64,
+    pub(crate) max_batch: usize,
+    pub(crate) max_log_size: u64,
+}
+
+/// An open push.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    api: Api,
+    id: Arc<str>,
+    pub(crate) opened: Opened,
+}
+
+/// What is to be done for the paths of one batch.
+#[derive(Debug, Default)]
+pub(crate) struct Claimed {
+    pub(crate) needed: Vec<StorePath>,
+    pub(crate) conflicts: Vec<(StorePath, String)>,
+    pub(crate) logs_needed: Vec<StorePath>,
+}
+
+/// Bytes to upload, by their checksums.
+#[derive(Debug, Clone)]
+pub(crate) struct Checksums {
+    pub(crate) sha256: FileHash,
+    pub(crate) md5: Option<[u8; 16]>,
+    pub(crate) size: u64,
+}
+
+/// Kinds of objects.
+pub(crate) use types::UploadKind;
+
+/// What a path is called on the wire and in messages.
+#[derive(Debug, Clone)]
+pub(crate) struct ObjectName {
+    pub(crate) kind: UploadKind,
+    pub(crate) path: StorePath,
+}
+
+impl std::fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            UploadKind::Nar => write!(f, "{}", self.path),
+            UploadKind::Listing => write!(f, "the listing of {}", self.path),
+            UploadKind::Log => write!(f, "the build log of {}", self.path),
+        }
+    }
+}
+
+/// A part of an upload in parts.
+#[derive(Debug, Clone)]
+pub(crate) struct PartInfo {
+    pub(crate) number: u32,
+    pub(crate) checksums: Checksums,
+}
+
+/// What `commit` found.
+#[derive(Debug)]
+pub(crate) enum Committed {
+    Done,
+    Missing(Vec<String>),
+}
+
+fn hex(bytes: [u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unexpected(what: impl std::fmt::Display) -> ApiError {
+    ApiError::Unintelligible(what.to_string())
+}
+
+fn target(target: types::UploadTarget) -> Option<Target> {
+    Some(Target {
+        url: target.url?,
+        headers: target.headers,
+    })
+}
+
+fn store_paths(names: Vec<String>) -> Result<Vec<StorePath>, ApiError> {
+    names
+        .iter()
+        .map(|name| name.parse().map_err(unexpected))
+        .collect()
+}
+
+impl Server {
+    /// Opens a push of `roots`.
+    pub(crate) async fn open(
+        api: &Api,
+        store_dir: &StoreDir,
+        roots: &[StorePath],
+        pin: Option<&str>,
+        verify_integrity: bool,
+    ) -> Result<Self, ApiError> {
+        let body = types::CreatePush {
+            store_dir: store_dir.as_str().try_into().map_err(unexpected)?,
+            roots: roots.iter().map(ToString::to_string).collect(),
+            pin: pin.map(TryInto::try_into).transpose().map_err(unexpected)?,
+            verify_integrity,
+        };
+        let body = &body;
+        let created = api
+            .call("opening the push", |client| async move {
+                client.create_push(body).await
+            })
+            .await?;
+        let opened = Opened {
+            lease_seconds: u64::from(created.lease_seconds).max(1),
+            with_md5: created.checksum == types::ChecksumAlgorithm::Md5,
+            part_size: created.part_size,
+            max_batch: usize::try_from(created.max_batch).unwrap_or(1).max(1),
+            max_log_size: created.max_log_size,
+        };
+        Ok(Self {
+            api: api.clone(),
+            id: created.id.into(),
+            opened,
+        })
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        self.api.http()
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Names paths and what is left out on purpose; at most `max_batch` of both.
+    pub(crate) async fn claim(
+        &self,
+        paths: &[(&StorePath, &PathInfo)],
+        external: &[StorePath],
+    ) -> Result<Claimed, ApiError> {
+        let body = types::Claims {
+            paths: paths
+                .iter()
+                .map(|(path, info)| types::PathInfo {
+                    path: path.to_string(),
+                    nar_hash: info.nar_hash.to_string(),
+                    nar_size: info.nar_size,
+                    references: info.references.iter().map(ToString::to_string).collect(),
+                    deriver: info.deriver.as_ref().map(ToString::to_string),
+                    signatures: info.signatures.clone(),
+                    ca: info.ca.as_ref().map(ToString::to_string),
+                })
+                .collect(),
+            external: external.iter().map(ToString::to_string).collect(),
+        };
+        let (id, body) = (&*self.id, &body);
+        let answer = self
+            .api
+            .call("naming paths", |client| async move {
+                client.claim_paths(id, body).await
+            })
+            .await?;
+        Ok(Claimed {
+            needed: store_paths(answer.needed)?,
+            conflicts: answer
+                .conflicts
+                .into_iter()
+                .map(|conflict| Ok((conflict.path.parse().map_err(unexpected)?, conflict.nar_hash)))
+                .collect::<Result<_, ApiError>>()?,
+            logs_needed: store_paths(answer.logs_needed)?,
+        })
+    }
+
+    /// Asks where objects go; `None` for those that are there.
+    pub(crate) async fn uploads(
+        &self,
+        objects: &[(ObjectName, Checksums)],
+    ) -> Result<Vec<Option<Target>>, ApiError> {
+        let body = types::Uploads {
+            uploads: objects
+                .iter()
+                .map(|(name, checksums)| types::Upload {
+                    kind: name.kind,
+                    path: name.path.to_string(),
+                    sha256: checksums.sha256.to_string(),
+                    size: checksums.size,
+                    md5: checksums.md5.map(hex),
+                })
+                .collect(),
+        };
+        let (id, body) = (&*self.id, &body);
+        let answer = self
+            .api
+            .call("asking for upload URLs", |client| async move {
+                client.create_uploads(id, body).await
+            })
+            .await?;
+        if answer.uploads.len() != objects.len() {
+            return Err(unexpected("not one URL for each upload"));
+        }
+        Ok(answer.uploads.into_iter().map(target).collect())
+    }
+
+    /// Begins an upload in parts, or goes on with an unfinished one.
+    pub(crate) async fn begin_multipart(
+        &self,
+        path: &StorePath,
+        part_size: u64,
+        compressor: &str,
+        fresh: bool,
+    ) -> Result<i64, ApiError> {
+        let body = types::NewMultipart {
+            path: path.to_string(),
+            part_size,
+            compressor: compressor.try_into().map_err(unexpected)?,
+            fresh,
+        };
+        let (id, body) = (&*self.id, &body);
+        let answer = self
+            .api
+            .call("beginning an upload in parts", |client| async move {
+                client.create_multipart_upload(id, body).await
+            })
+            .await?;
+        if answer.part_size != part_size {
+            return Err(unexpected("another size of parts than asked for"));
+        }
+        Ok(answer.id)
+    }
+
+    /// Asks where parts go; `None` for those that are there.
+    pub(crate) async fn parts(
+        &self,
+        multipart: i64,
+        parts: &[PartInfo],
+    ) -> Result<Vec<Option<Target>>, ApiError> {
+        let body = types::Parts {
+            parts: wire_parts(parts),
+        };
+        let (id, body) = (&*self.id, &body);
+        let answer = self
+            .api
+            .call("asking for upload URLs", |client| async move {
+                client.create_part_uploads(id, multipart, body).await
+            })
+            .await?;
+        if answer.parts.len() != parts.len() {
+            return Err(unexpected("not one URL for each part"));
+        }
+        Ok(answer.parts.into_iter().map(target).collect())
+    }
+
+    /// Ends an upload in parts.
+    pub(crate) async fn complete_multipart(
+        &self,
+        multipart: i64,
+        file_hash: FileHash,
+        file_size: u64,
+        parts: &[PartInfo],
+    ) -> Result<(), ApiError> {
+        let body = types::CompleteMultipart {
+            file_hash: file_hash.to_string(),
+            file_size,
+            parts: wire_parts(parts),
+        };
+        let (id, body) = (&*self.id, &body);
+        self.api
+            .call("ending an upload in parts", |client| async move {
+                client.complete_multipart_upload(id, multipart, body).await
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Adds realisations.
+    pub(crate) async fn realisations(&self, realisations: Vec<types::Realisation>) -> Result<(), ApiError> {
+        for chunk in realisations.chunks(self.opened.max_batch) {
+            let body = types::Realisations {
+                realisations: chunk.to_vec(),
+            };
+            let (id, body) = (&*self.id, &body);
+            self.api
+                .call("adding realisations", |client| async move {
+                    client.put_realisations(id, body).await
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the push alive for so many more seconds.
+    pub(crate) async fn renew(&self) -> Result<u64, ApiError> {
+        let id = &*self.id;
+        let lease = self
+            .api
+            .call("renewing the lease", |client| async move {
+                client.renew_push(id).await
+            })
+            .await?;
+        Ok(u64::from(lease.lease_seconds).max(1))
+    }
+
+    /// Makes everything visible, or says what has not arrived.
+    pub(crate) async fn commit(&self) -> Result<Committed, ApiError> {
+        let id = &*self.id;
+        match self
+            .api
+            .call("committing", |client| async move { client.commit_push(id).await })
+            .await
+        {
+            Ok(_) => Ok(Committed::Done),
+            Err(error) => match error.problem().and_then(|problem| problem.missing.clone()) {
+                Some(missing) if error.status() == Some(StatusCode::CONFLICT) && !missing.is_empty() => {
+                    Ok(Committed::Missing(missing))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Lets go of everything.
+    pub(crate) async fn abort(&self) -> Result<(), ApiError> {
+        let id = &*self.id;
+        self.api
+            .call("giving up the push", |client| async move {
+                client.abort_push(id).await
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn wire_parts(parts: &[PartInfo]) -> Vec<types::Part> {
+    parts
+        .iter()
+        .map(|part| types::Part {
+            number: part.number,
+            size: part.checksums.size,
+            sha256: part.checksums.sha256.to_string(),
+            md5: part.checksums.md5.map(hex),
+        })
+        .collect()
+}
+
+/// Whether the server no longer knows the push, so that all has to begin again.
+pub(crate) fn is_gone(error: &PushError) -> bool {
+    matches!(error, PushError::Api(error) if error.status() == Some(StatusCode::NOT_FOUND))
+}

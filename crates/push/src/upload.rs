@@ -1,0 +1,234 @@
+//! Sends objects whose bytes are known: URLs in batches, many PUTs at a time, each until it is through or hopeless.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use niks3_client::{Hint, Retryable, retry};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::{
+    error::PushError,
+    progress::Progress,
+    put::{PutError, Remedy, Source, Target, put},
+    server::{Checksums, ObjectName, Server},
+    stop::{First, Stop},
+};
+
+/// Objects that finish within this time ask for their URLs together.
+const GATHER: Duration = Duration::from_millis(4);
+/// Requests for URLs that are under way at the same time.
+const URL_REQUESTS: usize = 4;
+/// A URL older than this is asked for again before the next try: it lives a few minutes.
+const URL_AGE: Duration = Duration::from_secs(60);
+
+struct UrlRequest {
+    object: (ObjectName, Checksums),
+    reply: oneshot::Sender<Option<Target>>,
+}
+
+/// What all uploads of a push share.
+pub(crate) struct Uploader {
+    pub(crate) server: Server,
+    pub(crate) progress: Arc<dyn Progress>,
+    pub(crate) stop: Stop,
+    slots: Semaphore,
+    bytes_sent: AtomicU64,
+    urls: mpsc::UnboundedSender<UrlRequest>,
+}
+
+/// One try: what the bucket said, or why there was not even a URL.
+enum Attempt {
+    Put(PutError),
+    Other(PushError),
+}
+
+impl Retryable for Attempt {
+    fn hint(&self) -> Hint {
+        match self {
+            Self::Put(error) if error.remedy() == Remedy::NewMultipart => Hint::Never,
+            Self::Put(error) => error.hint(),
+            Self::Other(_) => Hint::Never,
+        }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Put(error) => error.fmt(f),
+            Self::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+/// How a transfer ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It went over the wire, or was there already.
+    Done,
+    /// The multipart upload it belongs to is gone.
+    MultipartGone,
+}
+
+impl Uploader {
+    /// Starts the task that asks for URLs; it ends with the uploader.
+    pub(crate) fn start(
+        server: Server,
+        max_concurrent: usize,
+        progress: Arc<dyn Progress>,
+        first: First<PushError>,
+        stop: Stop,
+    ) -> Arc<Self> {
+        let (urls, requests) = mpsc::unbounded_channel();
+        tokio::spawn(gather_urls(server.clone(), requests, first, stop.clone()));
+        Arc::new(Self {
+            server,
+            progress,
+            stop,
+            slots: Semaphore::new(max_concurrent.max(1)),
+            bytes_sent: AtomicU64::new(0),
+            urls,
+        })
+    }
+
+    /// Bytes that went over the wire.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.bytes_sent.load(Ordering::Relaxed)
+    }
+
+    /// Sends one whole object.
+    pub(crate) async fn send(
+        &self,
+        name: ObjectName,
+        checksums: Checksums,
+        source: &dyn Source,
+    ) -> Result<(), PushError> {
+        let what = name.to_string();
+        let new_url = || self.object_url(name.clone(), checksums.clone());
+        let Some(target) = new_url().await? else {
+            return Ok(());
+        };
+        match self.transfer(&what, target, source, new_url).await? {
+            Sent::Done => Ok(()),
+            Sent::MultipartGone => Err(PushError::Upload {
+                what,
+                message: "the object store answers NoSuchUpload".to_owned(),
+            }),
+        }
+    }
+
+    async fn object_url(&self, name: ObjectName, checksums: Checksums) -> Result<Option<Target>, PushError> {
+        let (reply, answer) = oneshot::channel();
+        let request = UrlRequest {
+            object: (name, checksums),
+            reply,
+        };
+        self.urls.send(request).map_err(|_| PushError::Stopped)?;
+        answer.await.map_err(|_| PushError::Stopped)
+    }
+
+    /// PUTs until it is through; `new_url` gives another URL when one is worn out, or none when the bytes are there.
+    pub(crate) async fn transfer<Fut>(
+        &self,
+        what: &str,
+        target: Target,
+        source: &dyn Source,
+        new_url: impl Fn() -> Fut,
+    ) -> Result<Sent, PushError>
+    where
+        Fut: Future<Output = Result<Option<Target>, PushError>>,
+    {
+        let known = Mutex::new(Some((target, Instant::now())));
+        let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = retry(self.server.api().policy(), what, || async {
+            let _slot = self
+                .slots
+                .acquire()
+                .await
+                .map_err(|_| Attempt::Other(PushError::Stopped))?;
+            let usable = lock().take().filter(|(_, since)| since.elapsed() < URL_AGE);
+            let (target, since) = match usable {
+                Some(usable) => usable,
+                None => match new_url().await.map_err(Attempt::Other)? {
+                    Some(target) => (target, Instant::now()),
+                    None => return Ok(()),
+                },
+            };
+            let result = put(self.server.http(), &target, source).await;
+            match &result {
+                Ok(()) => {
+                    self.bytes_sent.fetch_add(source.len(), Ordering::Relaxed);
+                    self.progress.sent(source.len());
+                }
+                Err(error) if error.remedy() == Remedy::Hint => *lock() = Some((target, since)),
+                Err(_) => {}
+            }
+            result.map_err(Attempt::Put)
+        })
+        .await;
+        match sent {
+            Ok(()) => Ok(Sent::Done),
+            Err(Attempt::Put(error)) if error.remedy() == Remedy::NewMultipart => Ok(Sent::MultipartGone),
+            Err(Attempt::Put(error)) => Err(PushError::Upload {
+                what: what.to_owned(),
+                message: error.to_string(),
+            }),
+            Err(Attempt::Other(error)) => Err(error),
+        }
+    }
+}
+
+/// Asks for many URLs in one request: whoever finishes while others are asking goes with the next one.
+async fn gather_urls(
+    server: Server,
+    mut requests: mpsc::UnboundedReceiver<UrlRequest>,
+    first: First<PushError>,
+    stop: Stop,
+) {
+    let in_flight = Arc::new(Semaphore::new(URL_REQUESTS));
+    loop {
+        let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else {
+            return;
+        };
+        let request = tokio::select! {
+            request = requests.recv() => request,
+            () = stop.stopped() => return,
+        };
+        let Some(request) = request else { return };
+        tokio::time::sleep(GATHER).await;
+        let mut batch = vec![request];
+        while batch.len() < server.opened.max_batch {
+            match requests.try_recv() {
+                Ok(request) => batch.push(request),
+                Err(_) => break,
+            }
+        }
+        let (server, first, stop) = (server.clone(), first.clone(), stop.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let (objects, replies): (Vec<_>, Vec<_>) = batch
+                .into_iter()
+                .map(|request| (request.object, request.reply))
+                .unzip();
+            let answer = tokio::select! {
+                answer = server.uploads(&objects) => answer,
+                () = stop.stopped() => return,
+            };
+            match answer {
+                Ok(targets) => {
+                    for (reply, target) in replies.into_iter().zip(targets) {
+                        // Whoever asked may have been stopped meanwhile.
+                        let _ = reply.send(target);
+                    }
+                }
+                Err(error) => first.fail(error.into()),
+            }
+        });
+    }
+}
