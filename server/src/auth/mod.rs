@@ -1,5 +1,7 @@
 //! Who is asking: the bearer of the admin token, for now the only identity.
 
+use std::sync::Arc;
+
 use poem::Request;
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
@@ -57,7 +59,7 @@ impl AdminToken {
 
 #[expect(clippy::unused_async, reason = "the framework wants a future")]
 async fn check(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
-    let app: &App = request
+    let app: &Arc<App> = request
         .data()
         .ok_or_else(|| poem::Error::from_status(poem::http::StatusCode::INTERNAL_SERVER_ERROR))?;
     if app.admin_token.is(&bearer.token) {

@@ -19,7 +19,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
 pub use closures::ClosureSummary;
 pub use error::CatalogError;
@@ -86,7 +86,7 @@ impl Catalog {
             _ => url.to_owned(),
         };
         let options =
-            AnyConnectOptions::from_str(&url).map_err(|_| CatalogError::Url("not a database URL".into()))?;
+            AnyConnectOptions::from_str(&url).map_err(|_| CatalogError::Url("not a database URL".into()))?.disable_statement_logging();
         let pool = |size: u32| {
             AnyPoolOptions::new()
                 .max_connections(size)

@@ -40,7 +40,7 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
                     .body(document.clone())
             })),
         )
-        .at("/docs", poem::get(docs))
+        .nest("/docs", docs)
         .at("/*key", bucket::endpoint)
         .at("/", bucket::endpoint)
         .catch_all_error(|error| async move { plain_error(error) })
