@@ -105,13 +105,12 @@ impl PushProgress {
                     .info("everything has arrived; the server makes it visible");
             } else if total > 0 {
                 let seconds = self.start.elapsed().as_secs_f64();
-                let percent = 100 * done.min(total) / total;
-                let left = match done {
-                    0 => String::new(),
-                    done => format!(
-                        ", {:.0} s left",
-                        seconds * (total.saturating_sub(done)) as f64 / done as f64
-                    ),
+                let share = (done as f64 / total as f64).min(1.0);
+                let percent = (100.0 * share).floor();
+                let left = if share > 0.0 {
+                    format!(", {:.0} s left", seconds * (1.0 - share) / share)
+                } else {
+                    String::new()
                 };
                 self.output.info(&format!(
                     "{percent} %: {} of {} paths, {} of {}, sent {} ({}/s){left}",

@@ -14,7 +14,8 @@ mod token;
     unused,
     mismatched_lifetime_syntaxes,
     clippy::all,
-    clippy::pedantic
+    clippy::pedantic,
+    clippy::unwrap_used
 )]
 pub mod generated;
 

@@ -94,7 +94,7 @@ fn target(target: types::UploadTarget) -> Option<Target> {
     })
 }
 
-fn store_paths(names: Vec<String>) -> Result<Vec<StorePath>, ApiError> {
+fn store_paths(names: &[String]) -> Result<Vec<StorePath>, ApiError> {
     names
         .iter()
         .map(|name| name.parse().map_err(unexpected))
@@ -173,13 +173,13 @@ impl Server {
             })
             .await?;
         Ok(Claimed {
-            needed: store_paths(answer.needed)?,
+            needed: store_paths(&answer.needed)?,
             conflicts: answer
                 .conflicts
                 .into_iter()
                 .map(|conflict| Ok((conflict.path.parse().map_err(unexpected)?, conflict.nar_hash)))
                 .collect::<Result<_, ApiError>>()?,
-            logs_needed: store_paths(answer.logs_needed)?,
+            logs_needed: store_paths(&answer.logs_needed)?,
         })
     }
 

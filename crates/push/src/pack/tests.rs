@@ -135,7 +135,8 @@ async fn a_file_that_fills_the_part_exactly_is_one_piece() {
 
 #[tokio::test]
 async fn contents_that_changed_are_refused_with_the_path() {
-    let changes: [(fn(&mut Expected<'_>), &str); 3] = [
+    type Change = fn(&mut Expected<'_>);
+    let changes: [(Change, &str); 3] = [
         (|expected| expected.nar_hash = NarHash::of(b"other"), "NAR hash"),
         (|expected| expected.nar_size += 8, "bytes"),
         (|expected| expected.nar_size -= 8, "larger"),
