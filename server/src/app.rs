@@ -30,6 +30,8 @@ pub struct App {
     pub server_url: Option<Url>,
     /// The object store is inside this process.
     pub embedded_store: bool,
+    /// Seconds that a push lives without being renewed.
+    pub lease_seconds: u32,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
 }

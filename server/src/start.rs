@@ -131,6 +131,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         cache_url: config.cache_url,
         server_url: config.server_url,
         embedded_store: embedded,
+        lease_seconds: config.lease_seconds,
         read_proxy: config.read_proxy,
     });
     landing::write(&app).await?;

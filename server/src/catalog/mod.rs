@@ -85,8 +85,9 @@ impl Catalog {
             Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
             _ => url.to_owned(),
         };
-        let options =
-            AnyConnectOptions::from_str(&url).map_err(|_| CatalogError::Url("not a database URL".into()))?.disable_statement_logging();
+        let options = AnyConnectOptions::from_str(&url)
+            .map_err(|_| CatalogError::Url("not a database URL".into()))?
+            .disable_statement_logging();
         let pool = |size: u32| {
             AnyPoolOptions::new()
                 .max_connections(size)

@@ -234,6 +234,10 @@ pub struct Args {
     )]
     pub s3_checksum: ChecksumChoice,
 
+    /// How long a push lives when its client is no longer heard of
+    #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]
+    pub push_lease: humantime::Duration,
+
     /// Format of the log on standard error
     #[arg(
         long,

@@ -94,6 +94,8 @@ pub struct Config {
     pub cache_url: Option<Url>,
     /// Where clients find this server.
     pub server_url: Option<Url>,
+    /// Seconds that a push lives without being renewed.
+    pub lease_seconds: u32,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
 }
@@ -176,7 +178,12 @@ impl Config {
         if !(1..=100_000).contains(&args.priority) {
             return Err(UsageError::new("--priority: a number from 1 to 100000"));
         }
+        let lease = args.push_lease.as_secs();
+        let lease_seconds = u32::try_from(lease)
+            .ok()
+            .filter(|seconds| (1..=86_400).contains(seconds));
         Ok(Self {
+            lease_seconds: lease_seconds.ok_or_else(|| UsageError::new("--push-lease: 1s to 24h"))?,
             database,
             checksum: args.s3_checksum,
             http_addr: args.http_addr,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::{LEASE_SECONDS, publish};
+use super::publish;
 use crate::app::App;
 use crate::catalog::{ClaimKind, CommitClaim, Push, PushState};
 use crate::http::problem::Problem;
@@ -52,14 +52,14 @@ async fn keep_alive<T>(
     push: &Push,
     work: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    let seconds = i64::from(LEASE_SECONDS);
+    let seconds = i64::from(app.lease_seconds);
     if !app.catalog.renew_lease(push.id, seconds).await? {
         return Err(Problem::not_found(
             "the lease of the push has run out: begin again",
         ));
     }
     let mut work = std::pin::pin!(work);
-    let mut tick = tokio::time::interval(Duration::from_secs(u64::from(LEASE_SECONDS) / 4));
+    let mut tick = tokio::time::interval(Duration::from_secs(u64::from(app.lease_seconds).div_ceil(4)));
     loop {
         tokio::select! {
             done = &mut work => return done,
@@ -75,8 +75,11 @@ async fn keep_alive<T>(
 async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     let claims = app.catalog.commit_claims(push.id).await?;
     let roots = app.catalog.roots(push.id).await?;
-    check_closed(&claims, roots.iter().map(|root| root.root.as_str()))?;
-    check_arrived(app, push, &claims).await?;
+    check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
+    // What a commit before this one has decided has been checked, and may be published.
+    if push.state == PushState::Open {
+        check_arrived(app, push, &claims).await?;
+    }
 
     let mut tx = app.catalog.write().await?;
     let Some(added) = tx.decide(push.id).await? else {
@@ -132,7 +135,11 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
 
 /// Every root is claimed, everything referred to is claimed or left out on
 /// purpose, and nothing refers to itself through others.
-fn check_closed<'r>(claims: &[CommitClaim], roots: impl Iterator<Item = &'r str>) -> Result<(), Problem> {
+async fn check_closed<'r>(
+    app: &App,
+    claims: &[CommitClaim],
+    roots: impl Iterator<Item = &'r str>,
+) -> Result<(), Problem> {
     let known: BTreeMap<i64, &CommitClaim> = claims.iter().map(|claim| (claim.path_id, claim)).collect();
     let names: HashSet<&str> = claims
         .iter()
@@ -149,8 +156,10 @@ fn check_closed<'r>(claims: &[CommitClaim], roots: impl Iterator<Item = &'r str>
     }
     for claim in claims.iter().filter(|claim| claim.to_provide()) {
         if let Some(stray) = claim.refs.iter().find(|id| !known.contains_key(id)) {
+            let names = app.catalog.names(&[*stray]).await?;
+            let stray = names.get(stray).map(ToString::to_string).unwrap_or_default();
             let detail = format!(
-                "{} refers to a path (number {stray} of its references) that the push neither claims nor names as external",
+                "{} refers to {stray}, which the push neither claims nor names as external",
                 claim.path
             );
             return Err(Problem::invalid("paths.references", detail));
@@ -239,12 +248,13 @@ async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result
         .map(|(id, _, _)| *id)
         .collect();
     if !arrived.is_empty() {
+        // The database must not outlive, in a power cut, what it says is there.
+        app.bucket.sync().await?;
         let mut tx = app.catalog.write().await?;
         tx.objects_arrived(&arrived).await?;
         tx.commit().await?;
     }
-    if missing.is_empty() || push.state == PushState::Committing {
-        // What a commit before this one has published is no longer staged.
+    if missing.is_empty() {
         return Ok(());
     }
     let detail = format!("{} objects have not arrived", missing.len());

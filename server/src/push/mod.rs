@@ -11,8 +11,6 @@ use std::time::Duration;
 pub use commit::{Outcome, commit};
 pub use verify::verify;
 
-/// Seconds that a push lives without being renewed.
-pub const LEASE_SECONDS: u32 = 120;
 /// How long an upload URL lives.
 pub const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Most roots of a push.

@@ -9,7 +9,7 @@ use super::{App, Identity, Problem};
 use crate::catalog::NewPush;
 use crate::http::wire;
 use crate::pin_name::PinName;
-use crate::push::{LEASE_SECONDS, MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
+use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
 use crate::storage::ChecksumKind;
 
 pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Result<CreatedPush, Problem> {
@@ -46,7 +46,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         identity: who.name.clone(),
         pin: pin.map(|pin| pin.to_string()),
         verify: body.verify_integrity,
-        lease: i64::from(LEASE_SECONDS),
+        lease: i64::from(app.lease_seconds),
     };
     let mut tx = app.catalog.write().await?;
     let id = tx.open_push(&new).await?;
@@ -60,7 +60,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
     );
     Ok(CreatedPush {
         id: new.token,
-        lease_seconds: LEASE_SECONDS,
+        lease_seconds: app.lease_seconds,
         checksum: match app.checksum {
             ChecksumKind::Sha256 => ChecksumAlgorithm::Sha256,
             ChecksumKind::Md5 => ChecksumAlgorithm::Md5,

@@ -51,6 +51,10 @@ enum Gone {
 
 type Answer<T> = Result<Json<T>, ApiProblem>;
 
+#[expect(
+    clippy::result_large_err,
+    reason = "what the framework answers with is that large"
+)]
 fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
     Ok(Json(result?))
 }

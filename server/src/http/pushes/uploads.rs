@@ -92,7 +92,9 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                         )
                     })
             };
-            let staging = || ObjectKey::staging(&push.token, &sha256.base32());
+            // Named after the path as well: paths with equal listings do not share one.
+            let staging =
+                || ObjectKey::staging(&push.token, &format!("{}.{}", path.hash_part(), sha256.base32()));
             let (key, most, content) = match upload.kind {
                 UploadKind::Nar => (
                     ObjectKey::nar(sha256),
