@@ -9,7 +9,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::{args::Args, output::Output};
+use crate::{
+    args::Args,
+    output::{Output, Verbosity},
+};
 
 /// How a command ends that does not succeed.
 #[derive(Debug)]
@@ -29,7 +32,16 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => {
+            return report(
+                &Output::new(Verbosity::Normal),
+                &Failure::Usage(one_sentence(&error)),
+            );
+        }
+        Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+    };
     let output = Output::new(args.verbosity());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -46,6 +58,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&output, &failure),
     }
+}
+
+/// What is wrong with the arguments, in the form of every other error.
+fn one_sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let said = said.split("\n\nFor more information").next().unwrap_or(said);
+    let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
+    format!("{}; see `niks3 --help`", words.join(" "))
 }
 
 fn report(output: &Output, failure: &Failure) -> ExitCode {

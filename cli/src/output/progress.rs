@@ -92,7 +92,7 @@ impl PushProgress {
     }
 
     async fn lines(self: Arc<Self>) {
-        let mut last = 0;
+        let (mut last, mut said) = (0, false);
         loop {
             tokio::time::sleep(LINE_EVERY).await;
             let (total, done, sent) = (
@@ -101,6 +101,9 @@ impl PushProgress {
                 self.sent.load(Relaxed),
             );
             if self.committing.load(Relaxed) {
+                if std::mem::replace(&mut said, true) {
+                    continue;
+                }
                 self.output
                     .info("everything has arrived; the server makes it visible");
             } else if total > 0 {

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder as _;
 
+/// From this failure on, the user is told.
+const LOUD_FROM: usize = 3;
+
 /// Whether an error is worth another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
@@ -53,6 +56,7 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     let start = Instant::now();
+    let mut tries = 0;
     let mut few_left = policy.few;
     let mut pauses = backon::ExponentialBuilder::default()
         .with_min_delay(policy.min_delay)
@@ -80,7 +84,14 @@ where
         if start.elapsed() + pause > policy.max_elapsed {
             return Err(error);
         }
-        tracing::info!("{what}: {error}; trying again in {:.1} s", pause.as_secs_f64());
+        tries += 1;
+        let pause_seconds = pause.as_secs_f64();
+        // One hiccup is nobody's business; whoever waits longer wants to know for what.
+        if tries < LOUD_FROM {
+            tracing::info!("{what}: {error}; trying again in {pause_seconds:.1} s");
+        } else {
+            tracing::warn!("{what}: {error}; trying again in {pause_seconds:.1} s");
+        }
         tokio::time::sleep(pause).await;
     }
 }

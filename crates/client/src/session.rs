@@ -1,7 +1,10 @@
 //! Every call to the server: with the token and the protocol version, checked for who answers, tried again.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,9 @@ const VERSION_HEADER: &str = "niks3-protocol-version";
 
 /// A call that hears nothing for this long is over: a commit may write many narinfos before it answers.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a server is tried that has never answered.
+const FIRST_CONTACT: Duration = Duration::from_secs(20);
 
 /// What a generated client carries with it through its hooks.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +97,7 @@ fn foreign(base: &str, response: &Response) -> Option<Error> {
         });
     }
     // A proxy before the server that cannot reach it for a moment.
-    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+    if matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504) {
         return Some(Error::Status {
             status,
             retry_after: retry_after(response.headers()),
@@ -125,6 +131,8 @@ pub struct Api {
     http: reqwest::Client,
     tokens: Arc<TokenProvider>,
     policy: RetryPolicy,
+    // Whether the server has ever answered.
+    reached: Arc<AtomicBool>,
 }
 
 impl Api {
@@ -141,6 +149,7 @@ impl Api {
             http,
             tokens,
             policy,
+            reached: Arc::default(),
         }
     }
 
@@ -171,7 +180,16 @@ impl Api {
         F: Fn(Client) -> Fut,
         Fut: Future<Output = Result<ResponseValue<T>, progenitor_client::Error<E>>>,
     {
-        retry(self.policy, what, || async {
+        // A server that has never answered is more likely a wrong address than one that restarts.
+        let policy = if self.reached.load(Ordering::Relaxed) {
+            self.policy
+        } else {
+            RetryPolicy {
+                max_elapsed: self.policy.max_elapsed.min(FIRST_CONTACT),
+                ..self.policy
+            }
+        };
+        retry(policy, what, || async {
             let token = self.tokens.token(&self.http, &self.base).await?;
             match self.once(token.clone(), &operation).await {
                 Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
@@ -203,7 +221,10 @@ impl Api {
         let foreign = Arc::clone(&session.foreign);
         let client = Client::new_with_client(&self.base, self.http.clone(), session);
         match operation(client).await {
-            Ok(value) => Ok(value.into_inner()),
+            Ok(value) => {
+                self.reached.store(true, Ordering::Relaxed);
+                Ok(value.into_inner())
+            }
             Err(error) => {
                 let foreign = foreign.lock().unwrap_or_else(PoisonError::into_inner).take();
                 Err(match foreign {

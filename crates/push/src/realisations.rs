@@ -61,17 +61,22 @@ pub(crate) async fn of(
         }
     };
     let mut known = BTreeMap::new();
-    for realisation in found {
-        let named = realisation
+    for mut realisation in found {
+        let info = realisation
             .path
             .parse()
-            .is_ok_and(|path: StorePath| infos.contains_key(&path));
-        if named {
-            known.insert(
-                (realisation.drv.clone(), realisation.output.to_string()),
-                realisation,
-            );
+            .ok()
+            .and_then(|path: StorePath| infos.get(&path));
+        let Some(info) = info else { continue };
+        if realisation.drv.is_none() {
+            realisation.drv = info.deriver.as_ref().map(ToString::to_string);
         }
+        let key = (
+            realisation.id.clone(),
+            realisation.drv.clone(),
+            realisation.output.to_string(),
+        );
+        known.insert(key, realisation);
     }
     known.into_values().collect()
 }
@@ -101,14 +106,7 @@ async fn query(store: &LocalStore, derivations: &[&StorePath]) -> Result<Vec<typ
             command: COMMAND,
             source,
         })?;
-    let only = match derivations {
-        [only] => Some(*only),
-        _ => None,
-    };
-    Ok(entries
-        .iter()
-        .filter_map(|entry| realisation(entry, only))
-        .collect())
+    Ok(entries.iter().filter_map(realisation).collect())
 }
 
 #[derive(Deserialize)]
@@ -138,13 +136,13 @@ struct Value {
     out_path: String,
 }
 
-fn realisation(entry: &serde_json::Value, asked: Option<&StorePath>) -> Option<types::Realisation> {
+fn realisation(entry: &serde_json::Value) -> Option<types::Realisation> {
     let base_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     match Entry::deserialize(entry).ok()? {
         Entry::ById { id, out_path } => Some(types::Realisation {
             output: id.rsplit_once(['!', '^'])?.1.try_into().ok()?,
             path: base_name(&out_path),
-            drv: asked.map(ToString::to_string),
+            drv: None,
             id: Some(id),
             body: Some(entry.to_string()),
         }),
@@ -185,22 +183,21 @@ mod tests {
         let old = serde_json::json!({
             "dependentRealisations": {}, "id": "sha256:2cbc!out", "outPath": OUT, "signatures": [],
         });
-        let derivation: StorePath = DRV.parse().unwrap();
-        let read = realisation(&old, Some(&derivation)).unwrap();
+        let read = realisation(&old).unwrap();
         assert_eq!(
             (read.path.as_str(), read.output.as_str(), read.drv.as_deref()),
-            (OUT, "out", Some(DRV))
+            (OUT, "out", None)
         );
         assert_eq!(read.id.as_deref(), Some("sha256:2cbc!out"));
         let new = serde_json::json!({
             "key": { "drvPath": DRV, "outputName": "dev" }, "value": { "outPath": OUT, "signatures": [] },
         });
-        let read = realisation(&new, None).unwrap();
+        let read = realisation(&new).unwrap();
         assert_eq!(
             (read.path.as_str(), read.output.as_str(), read.drv.as_deref()),
             (OUT, "dev", Some(DRV))
         );
-        assert!(realisation(&serde_json::json!({ "opaquePath": OUT }), None).is_none());
+        assert!(realisation(&serde_json::json!({ "opaquePath": OUT })).is_none());
     }
 
     #[test]
