@@ -247,6 +247,46 @@ mod tests {
         assert_eq!(parsed(&structured), first);
     }
 
+    /// What this version of Nix printed of one and the same closure.
+    fn fixture(name: &str) -> String {
+        let path = format!(
+            "{}/tests/fixtures/path-info/{name}.json",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    #[test]
+    fn every_version_of_nix_says_the_same_of_a_closure() {
+        let common = |version: &str| {
+            let mut infos = parsed(&fixture(version));
+            assert_eq!(infos.len(), 5, "{version}");
+            // Content-addressed and refers to itself: Nix 2.26 and later make another path of it than 2.8.
+            infos.retain(|path, _| path.name() != "caapp-1.0");
+            infos
+        };
+        let oldest = common("2.8");
+        assert!(oldest.values().any(|info| info.ca.is_some()));
+        assert!(oldest.values().any(|info| info.deriver.is_some()));
+        for version in ["2.26", "2.34", "2.34-format-2"] {
+            assert_eq!(common(version), oldest, "{version}");
+        }
+    }
+
+    #[test]
+    fn every_version_of_nix_tells_which_path_is_not_valid() {
+        for version in ["2.8", "2.26", "2.34", "2.34-format-2"] {
+            let json = fixture(&format!("{version}-missing"));
+            let message = parse(&StoreDir::default(), json.as_bytes())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                message.contains("/nix/store/00000000000000000000000000000000-missing"),
+                "{message}"
+            );
+        }
+    }
+
     #[test]
     fn a_path_that_is_not_valid_is_named() {
         for json in [

@@ -201,6 +201,24 @@ mod tests {
     }
 
     #[test]
+    fn what_every_version_of_nix_prints_is_understood() {
+        for version in ["2.8", "2.26", "2.34"] {
+            let path = format!(
+                "{}/tests/fixtures/path-info/{version}-realisations.json",
+                env!("CARGO_MANIFEST_DIR")
+            );
+            let json = std::fs::read(&path).unwrap();
+            let entries: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
+            let read: Vec<_> = entries.iter().filter_map(realisation).collect();
+            assert_eq!(read.len(), entries.len(), "{version}");
+            assert!(
+                read.iter().all(|read| read.id.is_some() && read.body.is_some()),
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
     fn only_derivations_without_path_and_hash_are_floating() {
         for (outputs, floating) in [
             (r#"("out","","r:sha256","")"#, true),
