@@ -21,7 +21,7 @@ use crate::{
     error::PushError,
     lease, logs,
     nix::LocalStore,
-    pack::PackSettings,
+    pack::{PackError, PackSettings},
     path_info::{self, PathInfos},
     plan::{Plan, plan},
     progress::{Conflict, Progress, Summary},
@@ -181,13 +181,13 @@ impl Once<'_> {
         // What failed first is the cause, what failed after it the consequence.
         let failure = match (first.take(), result) {
             (None, Ok(summary)) => return Ok(summary),
-            (Some(error), _) => error,
-            (None, Err(PushError::Stopped | PushError::Pack(crate::pack::PackError::Stopped)))
-                if self.interrupt.is_cancelled() =>
-            {
-                PushError::Interrupted
-            }
-            (None, Err(error)) => error,
+            (Some(error), _) | (None, Err(error)) => error,
+        };
+        let stopped = matches!(failure, PushError::Stopped | PushError::Pack(PackError::Stopped));
+        let failure = if stopped && self.interrupt.is_cancelled() {
+            PushError::Interrupted
+        } else {
+            failure
         };
         stop.stop();
         if !is_gone(&failure) {
