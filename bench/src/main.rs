@@ -1,1 +1,72 @@
-fn main() {}
+//! Measures niks3 beside `zstd` and `nix copy`, each number from a fresh server in a temporary directory.
+//!
+//! `bench/run` builds the release binaries and runs this; `bench/run --help` lists what there is. It needs
+//! `nix`, `nix-store` and `zstd` in `PATH`; PostgreSQL and Garage are measured where they are installed.
+
+mod args;
+mod commit;
+mod garage;
+mod large;
+mod postgres;
+mod process;
+mod proxy;
+mod push;
+mod report;
+mod server;
+mod small;
+mod store;
+mod synthetic;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use args::{Args, Benchmark};
+
+type Run = fn(&Bench) -> anyhow::Result<()>;
+
+/// What all benchmarks use.
+struct Bench {
+    args: Args,
+    runtime: tokio::runtime::Runtime,
+    /// Everything that is written lies here, and goes with it.
+    dir: tempfile::TempDir,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::note(&format!("niks3-bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("niks3-bench-");
+    let dir = match &args.dir {
+        Some(dir) => builder.tempdir_in(dir),
+        None => builder.tempdir(),
+    }
+    .context("no directory to work in")?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let bench = Bench { args, runtime, dir };
+    report::machine();
+    // `commit` comes last: it makes this process big, and a child's peak memory begins with its parent's.
+    let all: [(Benchmark, Run); 4] = [
+        (Benchmark::Push, push::run),
+        (Benchmark::Small, small::run),
+        (Benchmark::Large, large::run),
+        (Benchmark::Commit, commit::run),
+    ];
+    for (benchmark, run) in all {
+        if bench.args.only.is_empty() || bench.args.only.contains(&benchmark) {
+            run(&bench).with_context(|| format!("benchmark {benchmark:?}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! The metadata of many paths, through the API alone: claims, uploads, commit.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use futures::{StreamExt as _, TryStreamExt as _};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use crate::Bench;
+use crate::postgres::Postgres;
+use crate::report::{self, Table, Targets, megabytes, seconds};
+use crate::server::{Server, free_address};
+use crate::synthetic::{self, Contents, name, sha256};
+
+/// Requests with metadata under way at once, as many as the client has.
+const PARALLEL_REQUESTS: usize = 4;
+/// Uploads under way at once.
+const PARALLEL_UPLOADS: usize = 32;
+const WANTED: f64 = 10.0;
+
+/// A step's wall time, and CPU time of the server and its database.
+struct Step {
+    name: &'static str,
+    wall: Duration,
+    server: Duration,
+    database: Duration,
+    peak: u64,
+}
+
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+    let count = bench.args.commit_paths;
+    let dir = bench.dir.path().join("commit");
+    let measured = |name: &str, postgres: Option<&Postgres>| -> anyhow::Result<()> {
+        report::title(&format!(
+            "commit: metadata of {count} paths, about 10 references each; {name}, embedded bucket"
+        ));
+        let data = dir.join("server");
+        let steps = on(bench, &data, postgres)?;
+        print(name, &steps);
+        std::fs::remove_dir_all(&data).context("cleaning up")
+    };
+    measured("SQLite", None)?;
+    match Postgres::start(&dir.join("postgres"))? {
+        Some(postgres) => measured("PostgreSQL", Some(&postgres))?,
+        None => report::note("commit: no PostgreSQL below /usr/lib/postgresql: left out"),
+    }
+    std::fs::remove_dir_all(&dir).context("cleaning up")
+}
+
+fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result<Vec<Step>> {
+    let mut options = Vec::new();
+    if let Some(postgres) = postgres {
+        options.push(format!("--db={}", postgres.url()?));
+    }
+    let server = Server::start(data, free_address()?, &options)?;
+    let push = Push {
+        http: Client::builder().no_proxy().build()?,
+        base: server.url.clone(),
+        token: std::fs::read_to_string(server.token_file())?.trim().to_owned(),
+        count: u64::from(bench.args.commit_paths),
+        contents: Contents::new()?,
+    };
+    let database = || postgres.map_or(Ok(Duration::ZERO), Postgres::cpu);
+    let mut steps = Vec::new();
+    let mut before = (Instant::now(), server.cpu()?, database()?);
+    let mut done = |name: &'static str| -> anyhow::Result<()> {
+        report::note(&format!("commit: {name} done"));
+        steps.push(Step {
+            name,
+            wall: before.0.elapsed(),
+            server: server.cpu()?.saturating_sub(before.1),
+            database: database()?.saturating_sub(before.2),
+            peak: server.peak()?,
+        });
+        before = (Instant::now(), server.cpu()?, database()?);
+        Ok(())
+    };
+    bench.runtime.block_on(async {
+        let (id, batch) = push.open().await?;
+        done("begin")?;
+        push.claim(&id, batch).await?;
+        done("claims")?;
+        let targets = push.announce(&id, batch).await?;
+        done("upload URLs")?;
+        push.put(targets).await?;
+        done("uploads of listings")?;
+        push.commit(&id).await?;
+        done("commit")?;
+        push.commit(&id).await?;
+        done("the same commit again")?;
+        anyhow::Ok(())
+    })?;
+    Ok(steps)
+}
+
+/// A push of synthetic paths.
+struct Push {
+    http: Client,
+    base: String,
+    token: String,
+    count: u64,
+    contents: Contents,
+}
+
+/// Where an object goes.
+struct Target {
+    url: String,
+    headers: HashMap<String, String>,
+    is_nar: bool,
+}
+
+impl Push {
+    async fn call(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let answer = self
+            .http
+            .request(Method::POST, format!("{}/api/v1/pushes{path}", self.base))
+            .bearer_auth(&self.token)
+            .header("Niks3-Protocol-Version", "1")
+            .json(body)
+            .send()
+            .await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("POST /pushes{path}: {status}: {}", &text[..text.len().min(2000)]);
+        }
+        serde_json::from_str(&text).context("an answer of the server")
+    }
+
+    async fn open(&self) -> anyhow::Result<(String, u64)> {
+        let body = json!({ "store_dir": "/nix/store", "roots": [name(self.count - 1)] });
+        let answer = self.call("", &body).await?;
+        let id = answer["id"].as_str().context("no id")?;
+        let batch = answer["max_batch"].as_u64().context("no max_batch")?;
+        Ok((id.to_owned(), batch))
+    }
+
+    /// Index ranges of `size` paths each.
+    fn batches(&self, size: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
+        let count = self.count;
+        (0..count.div_ceil(size)).map(move |batch| batch * size..count.min((batch + 1) * size))
+    }
+
+    async fn claim(&self, id: &str, batch: u64) -> anyhow::Result<()> {
+        let needed: u64 = futures::stream::iter(self.batches(batch))
+            .map(|range| async move {
+                let paths: Vec<Value> = range
+                    .map(|index| synthetic::path(index, self.count, &self.contents))
+                    .collect();
+                let body = json!({ "paths": paths, "external": [] });
+                let answer = self.call(&format!("/{id}/paths"), &body).await?;
+                anyhow::Ok(answer["needed"].as_array().map_or(0, Vec::len) as u64)
+            })
+            .buffered(PARALLEL_REQUESTS)
+            .try_fold(0, |sum, needed| async move { Ok(sum + needed) })
+            .await?;
+        ensure!(needed == self.count, "{needed} paths needed of {}", self.count);
+        Ok(())
+    }
+
+    /// Announces NAR and listing of every path; where those go that are not there yet.
+    async fn announce(&self, id: &str, batch: u64) -> anyhow::Result<Vec<Target>> {
+        let nar = (sha256(&self.contents.file), self.contents.file.len());
+        let listing = (sha256(&self.contents.listing), self.contents.listing.len());
+        let (nar, listing) = (&nar, &listing);
+        let answers: Vec<Vec<Target>> = futures::stream::iter(self.batches(batch / 2))
+            .map(|range| async move {
+                let uploads: Vec<Value> = range
+                    .map(name)
+                    .flat_map(|path| {
+                        [
+                            json!({ "kind": "nar", "path": path, "sha256": nar.0, "size": nar.1 }),
+                            json!({ "kind": "listing", "path": path, "sha256": listing.0, "size": listing.1 }),
+                        ]
+                    })
+                    .collect();
+                let answer = self
+                    .call(&format!("/{id}/uploads"), &json!({ "uploads": uploads }))
+                    .await?;
+                let targets = answer["uploads"].as_array().context("no uploads")?;
+                ensure!(targets.len() == uploads.len(), "not as many answers as uploads");
+                let mut found = Vec::new();
+                for (number, target) in targets.iter().enumerate() {
+                    if let Some(url) = target["url"].as_str() {
+                        found.push(Target {
+                            url: url.to_owned(),
+                            headers: serde_json::from_value(target["headers"].clone())?,
+                            is_nar: number % 2 == 0,
+                        });
+                    }
+                }
+                Ok(found)
+            })
+            .buffered(PARALLEL_REQUESTS)
+            .try_collect()
+            .await?;
+        // One NAR for all paths: it goes up once.
+        let mut nar_seen = false;
+        Ok(answers
+            .into_iter()
+            .flatten()
+            .filter(|target| !target.is_nar || !std::mem::replace(&mut nar_seen, true))
+            .collect())
+    }
+
+    async fn put(&self, targets: Vec<Target>) -> anyhow::Result<()> {
+        futures::stream::iter(targets)
+            .map(anyhow::Ok)
+            .try_for_each_concurrent(PARALLEL_UPLOADS, |target| async move {
+                let body = if target.is_nar {
+                    &self.contents.file
+                } else {
+                    &self.contents.listing
+                };
+                let mut request = self.http.put(&target.url).body(body.clone());
+                for (name, value) in &target.headers {
+                    request = request.header(name, value);
+                }
+                let answer = request.send().await?;
+                ensure!(answer.status().is_success(), "PUT: {}", answer.status());
+                answer.bytes().await?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn commit(&self, id: &str) -> anyhow::Result<()> {
+        let answer = self.call(&format!("/{id}/commit"), &json!({})).await?;
+        ensure!(
+            answer["paths_added"].as_u64() == Some(self.count),
+            "not all paths were added: {answer}"
+        );
+        Ok(())
+    }
+}
+
+fn print(database: &str, steps: &[Step]) {
+    let mut table = Table::new(&[
+        "",
+        "wall",
+        "CPU server",
+        "CPU database",
+        "peak memory of the server",
+    ]);
+    let mut targets = Targets::new();
+    for step in steps {
+        table.row([
+            step.name.to_owned(),
+            seconds(step.wall),
+            seconds(step.server),
+            seconds(step.database),
+            megabytes(step.peak as f64),
+        ]);
+        if step.name == "commit" {
+            let what = format!("commit on {database}");
+            targets.below(&what, " s", step.wall.as_secs_f64(), WANTED, None);
+        }
+    }
+    table.print();
+    targets.print();
+}

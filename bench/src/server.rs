@@ -1,0 +1,109 @@
+//! A server of its own for each measurement, and the client that talks to it.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::process;
+
+/// A running server; it ends with this value.
+pub(crate) struct Server {
+    child: Child,
+    /// Where clients reach it.
+    pub(crate) url: String,
+    data_dir: PathBuf,
+}
+
+/// A port that nobody listens on now.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// A binary beside this one.
+pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if !path.exists() {
+        bail!("{} is missing: run bench/run, which builds it", path.display());
+    }
+    Ok(path)
+}
+
+impl Server {
+    /// Starts a server with its data in a new directory `data_dir`.
+    pub(crate) fn start(data_dir: &Path, address: SocketAddr, options: &[String]) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let log = std::fs::File::create(data_dir.with_extension("log"))?;
+        let mut child = Command::new(binary("niks3-server")?)
+            .arg("--data-dir")
+            .arg(data_dir)
+            .args(["--http-addr", &address.to_string()])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+        let url = loop {
+            let Some(line) = lines.next() else {
+                let log = std::fs::read_to_string(data_dir.with_extension("log"))?;
+                bail!("the server did not start: {}", log.trim());
+            };
+            if let Some(rest) = line?.strip_prefix("server: ") {
+                break rest.split(' ').next().unwrap_or_default().to_owned();
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self {
+            child,
+            url,
+            data_dir: data_dir.to_owned(),
+        })
+    }
+
+    /// A server with nothing but a directory.
+    pub(crate) fn embedded(data_dir: &Path) -> anyhow::Result<Self> {
+        Self::start(data_dir, free_address()?, &[])
+    }
+
+    /// The file with its admin token.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.data_dir.join("api-token")
+    }
+
+    /// CPU time so far.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        process::cpu_of(self.child.id())
+    }
+
+    /// The most memory so far.
+    pub(crate) fn peak(&self) -> anyhow::Result<u64> {
+        process::peak_of(self.child.id())
+    }
+
+    /// `niks3 push PATH --json` to it.
+    pub(crate) fn push(&self, path: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(binary("niks3")?);
+        command
+            .args(["push", path, "--json"])
+            .env("NIKS3_SERVER_URL", &self.url)
+            .env("NIKS3_AUTH_TOKEN_FILE", self.token_file())
+            .env_remove("NIKS3_AUTH_TOKEN_SCRIPT");
+        Ok(command)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.child.wait();
+    }
+}
