@@ -142,7 +142,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         .map_err(|error| StartError::Failed(error.to_string()))?;
     introduce(&app, &format!("http://{address}"), &config.api_token_path);
     let stopped = serve::run(listener, http::endpoint(&app, s3)).await;
-    app.catalog.close().await;
+    // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
+    let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
     stopped.map_err(|error| StartError::Failed(error.to_string()))
 }
 

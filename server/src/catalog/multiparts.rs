@@ -88,8 +88,9 @@ impl Catalog {
         row.as_ref().map(Multipart::from_row).transpose()
     }
 
-    /// The newest unfinished upload of the same contents by the same compressor and identity.
-    pub async fn unfinished_multipart(
+    /// The newest upload of the same contents by the same compressor and identity that
+    /// can be gone on with: an unfinished one, or one whose object is in the bucket.
+    pub async fn resumable_multipart(
         &self,
         nar_hash: NarHash,
         compressor: &str,
@@ -97,9 +98,10 @@ impl Catalog {
         part_size: i64,
     ) -> Result<Option<Multipart>> {
         let row = sqlx::query(
-            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id \
-             FROM multiparts WHERE nar_hash = $1 AND state = 0 AND compressor = $2 AND identity = $3 \
-             AND part_size = $4 ORDER BY id DESC LIMIT 1",
+            "SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.staging, m.upload_id, m.state, \
+             m.object_id FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
+             WHERE m.nar_hash = $1 AND (m.state = 0 OR (m.state = 1 AND o.state = 1)) AND m.compressor = $2 \
+             AND m.identity = $3 AND m.part_size = $4 ORDER BY m.state DESC, m.id DESC LIMIT 1",
         )
         .bind(nar_hash.as_bytes().to_vec())
         .bind(compressor.to_owned())

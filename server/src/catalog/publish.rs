@@ -299,17 +299,19 @@ impl WriteTx {
         Ok(Some(decided.rows_affected()))
     }
 
-    /// How many paths that a push relies on are not committed.
-    pub async fn undecided(&mut self, push_id: i64) -> Result<i64> {
-        let row = sqlx::query(
-            "SELECT count(*) FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = $2",
+    /// The paths that a push relies on and that are not committed, some of them.
+    pub async fn undecided(&mut self, push_id: i64) -> Result<Vec<StorePath>> {
+        let rows = sqlx::query(
+            "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = $2 LIMIT 5000",
         )
         .bind(push_id)
         .bind(ABSENT)
-        .fetch_one(&mut *self.tx)
+        .fetch_all(&mut *self.tx)
         .await?;
-        Ok(row.try_get(0)?)
+        rows.iter()
+            .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
+            .collect()
     }
 
     /// Ends a push whose paths are all in the bucket: they count as present, its

@@ -24,7 +24,9 @@ pub(super) async fn endpoint(Data(app): Data<&Arc<App>>, request: &Request) -> R
 async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("there is nothing under this path");
     // Readers differ in which characters of a key they encode.
-    let path = percent_encoding::percent_decode_str(request.uri().path()).decode_utf8().map_err(|_| nothing())?;
+    let path = percent_encoding::percent_decode_str(request.uri().path())
+        .decode_utf8()
+        .map_err(|_| nothing())?;
     let path = path.strip_prefix('/').unwrap_or(&path);
     if !app.read_proxy {
         return Err(nothing());

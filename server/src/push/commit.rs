@@ -58,17 +58,20 @@ async fn keep_alive<T>(
             "the lease of the push has run out: begin again",
         ));
     }
-    let mut work = std::pin::pin!(work);
-    let mut tick = tokio::time::interval(Duration::from_secs(u64::from(app.lease_seconds).div_ceil(4)));
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = tick.tick() => {
-                if let Err(error) = app.catalog.renew_lease(push.id, seconds).await {
-                    tracing::warn!(push = push.token, %error, "the lease could not be renewed during the commit");
-                }
+    // Beside the work, never instead of it: the work may hold the one write transaction
+    // that the renewal waits for.
+    let renewing = async {
+        let mut tick = tokio::time::interval(Duration::from_secs(u64::from(app.lease_seconds).div_ceil(4)));
+        loop {
+            tick.tick().await;
+            if let Err(error) = app.catalog.renew_lease(push.id, seconds).await {
+                tracing::warn!(push = push.token, %error, "the lease could not be renewed during the commit");
             }
         }
+    };
+    tokio::select! {
+        done = work => done,
+        () = renewing => unreachable!("it never ends"),
     }
 }
 
@@ -87,12 +90,17 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
             "the lease of the push has run out: begin again",
         ));
     };
-    if tx.undecided(push.id).await? > 0 {
+    let undecided = tx.undecided(push.id).await?;
+    if !undecided.is_empty() {
         // Something that was there when it was claimed turned out lost meanwhile.
         drop(tx);
+        let missing = undecided
+            .iter()
+            .flat_map(|path| [format!("nar {path}"), format!("listing {path}")]);
         return Err(Problem::conflict(
-            "something the push relies on has to be uploaded again: claim its paths again",
-        ));
+            "something that the push relies on was lost and has to be uploaded again",
+        )
+        .with_missing(missing.collect()));
     }
     tx.commit().await?;
 

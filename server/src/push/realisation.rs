@@ -22,7 +22,15 @@ pub fn by_hash(id: &str, path: &StorePath, body: &str) -> Result<(String, String
             "the realisation is not that of {id} with the path {path}"
         ));
     }
-    Ok((realisation.cache_key(), realisation.to_json()))
+    // Nix 2.26 dies of a dependent realisation that the cache lacks, Nix 2.34 checks signatures
+    // as if there were none, and no reader needs them: they are left out, and what signed them too.
+    let mut published = Realisation::new(realisation.id().clone(), path.clone());
+    if realisation.dependent_realisations().is_empty() {
+        for signature in realisation.signatures() {
+            published.add_signature(signature.clone());
+        }
+    }
+    Ok((published.cache_key(), published.to_json()))
 }
 
 /// Key and JSON of a realisation in the newer form.

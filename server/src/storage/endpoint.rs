@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
+use poem::http::header;
 use poem::{Body, Endpoint, IntoResponse as _, Request, Response, Result};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -36,13 +37,14 @@ impl Endpoint for S3Endpoint {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let body = request.take_body().into_bytes_stream();
-        let body = tokio_stream::StreamExt::timeout(body, SILENCE);
-        let body = futures::StreamExt::map(body, |chunk| match chunk {
-            Ok(chunk) => chunk.map(http_body::Frame::data),
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-        });
-        let body = s3s::Body::http_body_unsync(http_body_util::StreamBody::new(body));
+        let headers = request.headers();
+        let has_body =
+            headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+        let body = if has_body {
+            receive(request.take_body())
+        } else {
+            s3s::Body::empty()
+        };
         let mut forwarded = http::Request::builder()
             .method(request.method().clone())
             // The signature covers the path as it came.
@@ -66,6 +68,16 @@ impl Endpoint for S3Endpoint {
         *response.headers_mut() = head.headers;
         Ok(response)
     }
+}
+
+/// The body of a request as it comes, from a peer that must not fall silent.
+fn receive(body: Body) -> s3s::Body {
+    let body = tokio_stream::StreamExt::timeout(body.into_bytes_stream(), SILENCE);
+    let body = futures::StreamExt::map(body, |chunk| match chunk {
+        Ok(chunk) => chunk.map(http_body::Frame::data),
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+    });
+    s3s::Body::http_body_unsync(http_body_util::StreamBody::new(body))
 }
 
 fn problem(problem: Problem) -> poem::Error {

@@ -52,7 +52,17 @@ async fn run(
     }
     let key = ObjectKey::nar(file_hash);
     let object_id = match multipart.state {
-        MultipartState::Completed => multipart.object_id,
+        MultipartState::Completed => {
+            let known = app.catalog.parts(multipart.id).await?;
+            if announced.len() != known.len()
+                || !announced.iter().all(|part| known.get(&part.number) == Some(part))
+            {
+                return Err(Problem::conflict(
+                    "this upload in parts had other parts: begin again, fresh",
+                ));
+            }
+            multipart.object_id
+        }
         MultipartState::GivenUp => {
             return Err(Problem::conflict(
                 "this upload in parts was given up: begin another",

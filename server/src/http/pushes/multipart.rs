@@ -44,11 +44,11 @@ pub(super) async fn begin(
         ));
     }
     if !body.fresh {
-        let unfinished = app
+        let resumable = app
             .catalog
-            .unfinished_multipart(claim.nar_hash, &body.compressor, &who.name, part_size)
+            .resumable_multipart(claim.nar_hash, &body.compressor, &who.name, part_size)
             .await?;
-        if let Some(found) = unfinished {
+        if let Some(found) = resumable {
             return Ok(Answer {
                 id: found.id,
                 part_size: body.part_size,

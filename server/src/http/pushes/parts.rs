@@ -47,11 +47,25 @@ pub(super) async fn parts(
 ) -> Result<PartsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
     let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
-    if multipart.state != MultipartState::Open {
-        return Err(Problem::conflict("this upload in parts has ended: begin another"));
-    }
     let announced = parse(wire::list("parts", &body.parts, MAX_BATCH)?, multipart.part_size)?;
     let before = app.catalog.parts(multipart.id).await?;
+    match multipart.state {
+        MultipartState::Open => {}
+        // An earlier push finished it, and was not committed: every part has arrived.
+        MultipartState::Completed
+            if announced
+                .iter()
+                .all(|part| before.get(&part.number) == Some(part)) =>
+        {
+            let parts = announced.iter().map(|_| UploadTarget::default()).collect();
+            return Ok(PartsAnswer { parts });
+        }
+        MultipartState::Completed | MultipartState::GivenUp => {
+            return Err(Problem::conflict(
+                "this upload in parts has ended: begin again, fresh",
+            ));
+        }
+    }
     // Only a part announced before can have arrived, so a fresh upload asks nothing.
     let arrived: HashMap<u32, u64> = if announced.iter().any(|part| before.contains_key(&part.number)) {
         let listed = app.bucket.list_parts(&staging, &multipart.upload_id).await?;
