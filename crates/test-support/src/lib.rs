@@ -1,1 +1,24 @@
-//! PostgreSQL, S3, stores and faults for tests.
+//! Real parts for tests: servers, databases, object stores, Nix stores; and what
+//! goes wrong between them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on panics"
+)]
+
+mod checker;
+mod garage;
+mod postgres;
+mod process;
+mod proxy;
+mod server;
+mod store;
+
+pub use checker::check_bucket;
+pub use garage::{GarageBucket, garage_bucket};
+pub use postgres::{Postgres, database};
+pub use process::{Output, program, run};
+pub use proxy::{Fault, FaultProxy};
+pub use server::{Backend, Server, ServerOptions};
+pub use store::Store;

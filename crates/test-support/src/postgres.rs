@@ -1,0 +1,189 @@
+//! PostgreSQL on a socket in a temporary folder.
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{Running, run, share};
+
+/// A cluster of its own, which can go away and come back.
+#[derive(Debug)]
+pub struct Postgres {
+    directory: TempDir,
+    process: Option<Running>,
+}
+
+fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("NIKS3_TEST_PG_BIN") {
+        return folder.into();
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders
+        .pop()
+        .expect("no PostgreSQL in /usr/lib/postgresql: run scripts/setup --postgres")
+}
+
+fn is_root() -> bool {
+    run(Command::new("id").arg("-u")).stdout.trim() == "0"
+}
+
+/// A command of PostgreSQL; root becomes its user, since it refuses to run as root.
+fn command(name: &str) -> Command {
+    let program = programs().join(name);
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
+        .arg(program);
+    command
+}
+
+fn initialise(directory: &Path) {
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    if is_root() {
+        let user = |flag| {
+            run(Command::new("id").args([flag, "postgres"]))
+                .stdout
+                .trim()
+                .parse()
+                .unwrap()
+        };
+        chown(directory, Some(user("-u")), Some(user("-g"))).unwrap();
+    }
+    let arguments = [
+        "--auth",
+        "trust",
+        "--username",
+        "postgres",
+        "--no-sync",
+        "--encoding",
+        "UTF8",
+        "--locale",
+        "C",
+    ];
+    let _ = run(command("initdb")
+        .args(arguments)
+        .arg("-D")
+        .arg(directory.join("data")))
+    .ok();
+}
+
+fn server(directory: &Path) -> Command {
+    let mut command = command("postgres");
+    command
+        .arg("-D")
+        .arg(directory.join("data"))
+        .arg("-k")
+        .arg(directory);
+    command.args([
+        "-c",
+        "listen_addresses=",
+        "-c",
+        "fsync=off",
+        "-c",
+        "max_connections=300",
+    ]);
+    command
+}
+
+fn psql(directory: &Path, statement: &str) -> bool {
+    let mut command = Command::new(programs().join("psql"));
+    command
+        .args(["-U", "postgres", "-d", "postgres", "-qc", statement])
+        .arg("-h")
+        .arg(directory);
+    run(&mut command).code == 0
+}
+
+fn wait(directory: &Path) {
+    let up = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        psql(directory, "SELECT 1")
+    });
+    assert!(up, "PostgreSQL does not answer");
+}
+
+fn url(directory: &Path, name: &str) -> String {
+    format!(
+        "postgres://postgres@localhost/{name}?host={}",
+        directory.display()
+    )
+}
+
+/// URL of an empty database, in a cluster that the tests of this process share.
+#[must_use]
+pub fn database() -> String {
+    static CLUSTER: OnceLock<PathBuf> = OnceLock::new();
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let directory = CLUSTER.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap().keep();
+        initialise(&directory);
+        share(server(&directory));
+        wait(&directory);
+        directory
+    });
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    assert!(psql(directory, &format!("CREATE DATABASE {name}")), "a database");
+    url(directory, &name)
+}
+
+impl Postgres {
+    /// Starts a cluster.
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        initialise(directory.path());
+        let mut cluster = Self {
+            directory,
+            process: None,
+        };
+        cluster.resume();
+        cluster
+    }
+
+    /// URL of its database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(self.directory.path(), "postgres")
+    }
+
+    /// Goes away at once, as in a power cut.
+    pub fn stop(&mut self) {
+        let pid =
+            std::fs::read_to_string(self.directory.path().join("data/postmaster.pid")).unwrap_or_default();
+        let pid = pid.lines().next().unwrap_or_default().to_owned();
+        let _ = run(Command::new("kill").args(["-QUIT", &pid]));
+        if let Some(mut running) = self.process.take() {
+            let _ = running.0.wait();
+        }
+    }
+
+    /// Comes back.
+    pub fn resume(&mut self) {
+        let mut command = server(self.directory.path());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.process = Some(Running(command.spawn().unwrap()));
+        wait(self.directory.path());
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,245 @@
+//! A proxy that goes wrong where it is told to.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It is answered with this status, and with `Retry-After: 0`; nobody else sees it.
+    Status(u16),
+    /// It is carried out, and the answer lost: the connection ends.
+    LoseAnswer,
+    /// It is taken, and nothing happens any more.
+    Silence,
+    /// One bit of its body is another.
+    FlipBit,
+    /// It takes this long.
+    Delay(Duration),
+    /// A byte of its body is missing, and the connection ends.
+    CutBody,
+}
+
+#[derive(Debug)]
+struct Rule {
+    method: &'static str,
+    part: String,
+    fault: Fault,
+    times: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rules: Vec<Rule>,
+    requests: Vec<String>,
+    sent: u64,
+}
+
+/// A proxy before an HTTP server.
+#[derive(Debug, Clone)]
+pub struct FaultProxy {
+    state: Arc<Mutex<State>>,
+    port: u16,
+}
+
+impl FaultProxy {
+    /// Listens on a free port, for a server at an address like `http://127.0.0.1:1234`.
+    pub async fn before(target: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let proxy = Self {
+            state: Arc::default(),
+            port,
+        };
+        let (state, target) = (proxy.state.clone(), target.trim_end_matches('/').to_owned());
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let _ = stream.set_nodelay(true);
+                let (state, target, client) = (state.clone(), target.clone(), client.clone());
+                tokio::spawn(async move {
+                    let service = hyper::service::service_fn(move |request| {
+                        answer(state.clone(), client.clone(), target.clone(), request)
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        proxy
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Lets something go wrong with the next `times` requests of a method (any, if
+    /// empty) whose path and query contain a text.
+    pub fn fail(&self, method: &'static str, part: &str, fault: Fault, times: usize) {
+        self.state.lock().unwrap().rules.push(Rule {
+            method,
+            part: part.to_owned(),
+            fault,
+            times,
+        });
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.state.lock().unwrap().rules.clear();
+    }
+
+    /// How many faults have not happened yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.state
+            .lock()
+            .unwrap()
+            .rules
+            .iter()
+            .map(|rule| rule.times)
+            .sum()
+    }
+
+    /// `METHOD path` of every request so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.state.lock().unwrap().requests.clone()
+    }
+
+    /// Bytes of bodies that went to the server in PUT requests which it answered.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.state.lock().unwrap().sent
+    }
+
+    /// Waits until a request has come whose line contains a text.
+    pub async fn seen(&self, part: &str) {
+        while !self.requests().iter().any(|request| request.contains(part)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+type Answer = Result<Response<http_body_util::combinators::BoxBody<Bytes, reqwest::Error>>, std::io::Error>;
+
+fn empty(status: u16) -> Answer {
+    let body = Full::new(Bytes::new())
+        .map_err(|never: Infallible| match never {})
+        .boxed();
+    let response = Response::builder()
+        .status(status)
+        .header("retry-after", "0")
+        .body(body);
+    response.map_err(std::io::Error::other)
+}
+
+async fn answer(
+    state: Arc<Mutex<State>>,
+    client: reqwest::Client,
+    target: String,
+    request: Request<Incoming>,
+) -> Answer {
+    let (head, body) = request.into_parts();
+    let path = head
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    let fault = {
+        let mut state = state.lock().unwrap();
+        state.requests.push(format!("{} {path}", head.method));
+        let rule = state.rules.iter_mut().find(|rule| {
+            rule.times > 0
+                && (rule.method.is_empty() || head.method == rule.method)
+                && path.contains(&rule.part)
+        });
+        rule.map(|rule| {
+            rule.times -= 1;
+            rule.fault.clone()
+        })
+    };
+    let mut body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    match &fault {
+        Some(Fault::Status(status)) => return empty(*status),
+        Some(Fault::Silence) => std::future::pending::<()>().await,
+        Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
+        Some(Fault::FlipBit) if !body.is_empty() => {
+            let mut bytes = body.to_vec();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            body = bytes.into();
+        }
+        Some(Fault::CutBody) => {
+            // The server hears of a body that never comes to its end.
+            let half = body.slice(..body.len() / 2);
+            let stream = futures::stream::iter([Ok(half), Err(std::io::Error::other("cut"))]);
+            let sent = client
+                .request(head.method, format!("{target}{path}"))
+                .headers(head.headers)
+                .body(reqwest::Body::wrap_stream(stream))
+                .send()
+                .await;
+            return Err(std::io::Error::other(format!("cut: {:?}", sent.is_ok())));
+        }
+        _ => {}
+    }
+    let size = body.len() as u64;
+    let put = head.method == "PUT" && !path.contains("/api/");
+    let sent = client
+        .request(head.method, format!("{target}{path}"))
+        .headers(head.headers)
+        .body(body)
+        .send()
+        .await;
+    let Ok(sent) = sent else { return empty(502) };
+    if put && sent.status().is_success() {
+        state.lock().unwrap().sent += size;
+    }
+    if fault == Some(Fault::LoseAnswer) {
+        let _ = sent.bytes().await;
+        return Err(std::io::Error::other("lost"));
+    }
+    let mut response = Response::builder().status(sent.status());
+    if let Some(headers) = response.headers_mut() {
+        headers.clone_from(sent.headers());
+        headers.remove("transfer-encoding");
+    }
+    let stream = sent
+        .bytes_stream()
+        .map(|chunk| chunk.map(hyper::body::Frame::data));
+    response
+        .body(BodyExt::boxed(http_body_util::StreamBody::new(SyncStream(
+            Mutex::new(stream),
+        ))))
+        .map_err(std::io::Error::other)
+}
+
+/// A stream that is only ever polled through an exclusive reference.
+struct SyncStream<S>(Mutex<S>);
+
+impl<S: futures::Stream + Unpin> futures::Stream for SyncStream<S> {
+    type Item = S::Item;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        let stream = self.0.get_mut().unwrap();
+        stream.poll_next_unpin(context)
+    }
+}

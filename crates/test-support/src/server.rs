@@ -1,0 +1,248 @@
+//! The real server, as a process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::garage::{GarageBucket, garage_bucket};
+use crate::postgres::database;
+use crate::process::{Output, Running, free_port, program, run};
+
+/// What a server stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// SQLite, and the object store inside the process.
+    Embedded,
+    /// PostgreSQL and Garage.
+    Services,
+}
+
+/// How a server is to be started.
+#[derive(Debug, Default)]
+pub struct ServerOptions {
+    /// Store directory of its cache.
+    pub store_dir: Option<PathBuf>,
+    /// Data directory, where it is not to be a new one.
+    pub data_dir: Option<PathBuf>,
+    /// Database, where it is not to be that of the backend.
+    pub db: Option<String>,
+    /// Address of the S3 service, where a proxy stands before it.
+    pub s3_endpoint: Option<String>,
+    /// Bucket, where it is not to be a new one.
+    pub bucket: Option<GarageBucket>,
+    /// Address that clients use, where a proxy stands before it.
+    pub server_url: Option<String>,
+    /// Port, where it has to be known before.
+    pub port: Option<u16>,
+    /// More arguments.
+    pub arguments: Vec<String>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    process: Option<Running>,
+    command: Vec<String>,
+    directory: PathBuf,
+    _temporary: Option<TempDir>,
+    port: u16,
+    public_key: String,
+}
+
+impl Server {
+    /// Starts a server with nothing special.
+    #[must_use]
+    pub fn start(backend: Backend, store_dir: &Path) -> Self {
+        Self::with(
+            backend,
+            ServerOptions {
+                store_dir: Some(store_dir.to_owned()),
+                ..ServerOptions::default()
+            },
+        )
+    }
+
+    /// Starts a server.
+    #[must_use]
+    pub fn with(backend: Backend, options: ServerOptions) -> Self {
+        let temporary = options.data_dir.is_none().then(|| tempfile::tempdir().unwrap());
+        let directory = options
+            .data_dir
+            .or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned()))
+            .unwrap();
+        let port = options.port.unwrap_or_else(free_port);
+        let mut command = vec![program("niks3-server").display().to_string(), "--data-dir".into()];
+        command.push(directory.display().to_string());
+        command.extend([
+            "--http-addr".into(),
+            format!("127.0.0.1:{port}"),
+            "--log".into(),
+            "debug".into(),
+        ]);
+        if let Some(store_dir) = options.store_dir {
+            command.extend(["--store-dir".into(), store_dir.display().to_string()]);
+        }
+        if let Some(url) = options.server_url {
+            command.extend(["--server-url".into(), url]);
+        }
+        let db = options
+            .db
+            .or_else(|| (backend == Backend::Services).then(database));
+        command.extend(db.into_iter().flat_map(|db| ["--db".to_owned(), db]));
+        if backend == Backend::Services {
+            let bucket = options.bucket.unwrap_or_else(garage_bucket);
+            let endpoint = options.s3_endpoint.unwrap_or(bucket.endpoint);
+            for (option, value) in [
+                ("--s3-endpoint", endpoint.as_str()),
+                ("--s3-bucket", &bucket.name),
+                ("--s3-region", bucket.region),
+                ("--s3-access-key", bucket.access_key),
+                ("--s3-secret-key", bucket.secret_key),
+                // Readers of the tests come by HTTP, whatever the store.
+                ("--enable-read-proxy=true", ""),
+            ] {
+                command.push(option.into());
+                command.extend((!value.is_empty()).then(|| value.to_owned()));
+            }
+        }
+        command.extend(options.arguments);
+        let mut server = Self {
+            process: None,
+            command,
+            directory,
+            _temporary: temporary,
+            port,
+            public_key: String::new(),
+        };
+        server.resume();
+        server
+    }
+
+    /// Starts the server again, on the same port.
+    pub fn resume(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.join("log"))
+            .unwrap();
+        let mut command = Command::new(&self.command[0]);
+        command
+            .args(&self.command[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let running = Running(child);
+        for line in lines {
+            let line = line.unwrap();
+            if let Some(key) = line.strip_prefix("public key: ") {
+                self.public_key = key.to_owned();
+            }
+            if line.trim_start().starts_with("extra-trusted-public-keys") || line.contains("(say --cache-url")
+            {
+                self.process = Some(running);
+                return;
+            }
+        }
+        panic!("the server did not start:\n{}", self.log());
+    }
+
+    /// `kill -9`
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// SIGTERM; how long it took to end, and its exit code.
+    pub fn terminate(&mut self) -> (Duration, Option<i32>) {
+        let mut running = self.process.take().expect("a running server");
+        let started = std::time::Instant::now();
+        let _ = run(Command::new("kill").args(["-TERM", &running.0.id().to_string()]));
+        let status = running.0.wait().unwrap();
+        (started.elapsed(), status.code())
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its public key.
+    #[must_use]
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    /// Its admin token.
+    #[must_use]
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.token_path())
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    /// The file with its admin token.
+    #[must_use]
+    pub fn token_path(&self) -> PathBuf {
+        self.directory.join("api-token")
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// `niks3` with the address and the token of this server.
+    #[must_use]
+    pub fn niks3(&self) -> Command {
+        let mut command = Command::new(program("niks3"));
+        command
+            .env("NIKS3_SERVER_URL", self.url())
+            .env("NIKS3_AUTH_TOKEN_FILE", self.token_path());
+        command
+    }
+
+    /// `GET` of a path, whole.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<Vec<u8>> {
+        let output = Command::new("curl")
+            .args(["-fsS", &format!("{}/{path}", self.url())])
+            .output()
+            .unwrap();
+        output.status.success().then_some(output.stdout)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let start = log.len().saturating_sub(6000);
+            println!("log of the server:\n{}", log.get(start..).unwrap_or_default());
+        }
+    }
+}
+
+impl Server {
+    /// Runs the program with arguments, without a data directory of the test's.
+    #[must_use]
+    pub fn try_start(arguments: &[&str]) -> Output {
+        run(Command::new("timeout")
+            .arg("20")
+            .arg(program("niks3-server"))
+            .args(arguments)
+            .env_clear())
+    }
+}
