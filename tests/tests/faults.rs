@@ -1,0 +1,528 @@
+//! What goes wrong on the way: whatever it is, no reader sees half a closure, and
+//! the same push, carried on or run again, completes it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use niks3_test_support::{
+    Backend, Fault, FaultProxy, Output, Postgres, Server, ServerOptions, Store, check_bucket, database,
+    garage_bucket, run,
+};
+
+/// Runs each test on SQLite with the embedded store, and on PostgreSQL with Garage.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() { super::$name(super::Backend::Embedded).await; })+
+        }
+        mod services {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() { super::$name(super::Backend::Services).await; })+
+        }
+    };
+}
+
+on_both!(
+    every_answer_can_be_lost_once,
+    services_that_ask_for_patience_get_it,
+    a_bit_flipped_in_transit_is_sent_again,
+    a_body_cut_short_is_sent_again,
+    an_upload_that_falls_silent_is_sent_again,
+    a_file_changed_on_disk_stops_the_push_and_nothing_is_seen,
+    a_killed_client_run_again_sends_only_what_had_not_arrived,
+    a_server_killed_at_any_step_and_started_again_completes_the_push,
+    a_server_told_to_stop_does_so_in_time_and_the_push_goes_on,
+    a_part_that_was_lost_is_sent_again,
+    the_same_closure_pushed_by_many_at_once_is_whole,
+);
+
+const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
+    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
+const LARGE: &str = "build \"large\" ''mkdir $out; head -c 40000000 /dev/urandom > $out/noise; echo ${build \"small\" \"echo x > $out\"} > $out/ref''";
+
+/// A server whose clients come through a proxy, to it and to its object store.
+struct Site {
+    store: Store,
+    server: Server,
+    api: FaultProxy,
+    s3: FaultProxy,
+}
+
+impl Site {
+    async fn new(backend: Backend) -> Self {
+        let store = Store::default();
+        let mut options = ServerOptions {
+            store_dir: Some(store.dir()),
+            ..ServerOptions::default()
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let api = FaultProxy::before(&format!("http://127.0.0.1:{port}")).await;
+        options.port = Some(port);
+        let s3 = if backend == Backend::Services {
+            let bucket = garage_bucket();
+            let s3 = FaultProxy::before(&bucket.endpoint).await;
+            options.s3_endpoint = Some(s3.url());
+            options.bucket = Some(bucket);
+            s3
+        } else {
+            // The embedded store is reached as the server is.
+            options.server_url = Some(api.url());
+            api.clone()
+        };
+        let server = Server::with(backend, options);
+        Self {
+            store,
+            server,
+            api,
+            s3,
+        }
+    }
+
+    fn command(&self, path: &str) -> Command {
+        let mut command = self.server.niks3();
+        self.store.prepare(
+            command
+                .args(["push", "--json", path])
+                .env("NIKS3_SERVER_URL", self.api.url()),
+        );
+        command
+    }
+
+    fn push(&self, path: &str) -> Output {
+        run(&mut self.command(path))
+    }
+
+    fn spawn(&self, path: &str) -> Child {
+        let mut command = self.command(path);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// The closure is there, whole, and comes back.
+    fn whole(&self, path: &str) {
+        let closure = self.store.closure(path);
+        let found = check_bucket(&self.server, &self.store.dir(), &closure, &[]);
+        assert_eq!(found.len(), closure.len());
+        self.store
+            .substitutes(&self.server.url(), self.server.public_key(), path);
+    }
+
+    /// However much of the closure is there, what is there holds together.
+    fn consistent(&self, path: &str) -> usize {
+        check_bucket(&self.server, &self.store.dir(), &self.store.closure(path), &[]).len()
+    }
+}
+
+fn finish(child: Child) -> Output {
+    let output = child.wait_with_output().unwrap();
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn bytes_sent(output: Output) -> u64 {
+    let printed = output.ok();
+    let summary: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    summary["bytes_sent"].as_u64().unwrap()
+}
+
+/// Every request of a push: the method, and a part of the path of none of the others.
+const API: [(&str, &str); 7] = [
+    ("POST", "/api/v1/pushes"),
+    ("POST", "/paths"),
+    ("POST", "/uploads"),
+    ("POST", "/multipart-uploads"),
+    ("POST", "/parts"),
+    ("POST", "/complete"),
+    ("POST", "/commit"),
+];
+
+async fn every_answer_can_be_lost_once(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    for (method, part) in API {
+        site.api.fail(method, part, Fault::LoseAnswer, 1);
+    }
+    site.s3.fail("PUT", "/nar/", Fault::LoseAnswer, 1);
+    site.s3.fail("PUT", "partNumber=2", Fault::LoseAnswer, 1);
+    site.s3.fail("PUT", "/staging/", Fault::LoseAnswer, 1);
+    let _ = site.push(&path).ok();
+    assert_eq!(
+        (site.api.pending(), site.s3.pending()),
+        (0, 0),
+        "every fault happened"
+    );
+    site.whole(&path);
+}
+
+async fn services_that_ask_for_patience_get_it(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    for status in [429, 500, 502, 503] {
+        for (method, part) in API {
+            site.api.fail(method, part, Fault::Status(status), 1);
+        }
+        site.s3.fail("PUT", "/nar/", Fault::Status(status), 1);
+        site.s3.fail("PUT", "partNumber=1", Fault::Status(status), 1);
+        site.s3.fail("PUT", "/staging/", Fault::Status(status), 1);
+        // With Garage these are the server's own requests.
+        site.s3.fail(
+            "PUT",
+            ".narinfo",
+            Fault::Status(status),
+            usize::from(backend == Backend::Services),
+        );
+        site.s3.fail(
+            "HEAD",
+            "/nar/",
+            Fault::Status(status),
+            usize::from(backend == Backend::Services),
+        );
+    }
+    site.api
+        .fail("POST", "/commit", Fault::Delay(Duration::from_millis(300)), 1);
+    let _ = site.push(&path).ok();
+    assert_eq!(
+        (site.api.pending(), site.s3.pending()),
+        (0, 0),
+        "every fault happened"
+    );
+    site.whole(&path);
+}
+
+async fn a_bit_flipped_in_transit_is_sent_again(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    for part in ["/nar/", "partNumber=2", "/staging/"] {
+        site.s3.fail("PUT", part, Fault::FlipBit, 1);
+    }
+    let _ = site.push(&path).ok();
+    assert_eq!(site.s3.pending(), 0, "every fault happened");
+    site.whole(&path);
+}
+
+async fn a_body_cut_short_is_sent_again(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    for part in ["/nar/", "partNumber=1", "/staging/"] {
+        site.s3.fail("PUT", part, Fault::CutBody, 1);
+    }
+    let _ = site.push(&path).ok();
+    assert_eq!(site.s3.pending(), 0, "every fault happened");
+    site.whole(&path);
+}
+
+async fn an_upload_that_falls_silent_is_sent_again(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(CLOSURE).remove(0);
+    site.s3.fail("PUT", "/nar/", Fault::Silence, 1);
+    let _ = site.push(&path).ok();
+    site.whole(&path);
+}
+
+async fn a_file_changed_on_disk_stops_the_push_and_nothing_is_seen(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(CLOSURE).remove(0);
+    let words = site
+        .store
+        .closure(&path)
+        .into_iter()
+        .find(|path| path.ends_with("words"))
+        .unwrap();
+    let file = Path::new(&words).join("words");
+    let _ = run(Command::new("chmod").arg("u+w").arg(&file)).ok();
+    std::fs::write(&file, "jello\n").unwrap();
+    let said = site.push(&path).fails(1);
+    assert!(said.contains(&words), "{said}");
+    assert_eq!(site.consistent(&path), 0);
+    std::fs::write(&file, "hello\n").unwrap();
+    let _ = site.push(&path).ok();
+    site.whole(&path);
+}
+
+async fn a_killed_client_run_again_sends_only_what_had_not_arrived(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    // Held back, so that it is killed when some parts have arrived and the last has not.
+    site.s3.fail("PUT", "partNumber=5", Fault::Silence, 1);
+    let mut child = site.spawn(&path);
+    while site.s3.sent() < 24_000_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Whatever was on its way has arrived, or never will.
+    let mut before = 0;
+    while before != site.s3.sent() {
+        before = site.s3.sent();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(site.consistent(&path), 0);
+    site.s3.heal();
+    let sent = bytes_sent(site.push(&path));
+    assert!(
+        sent + before < 40_000_000 + 200_000,
+        "{before} bytes had arrived, and {sent} were sent again"
+    );
+    site.whole(&path);
+}
+
+async fn a_part_that_was_lost_is_sent_again(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    site.api.fail("POST", "/complete", Fault::Silence, 1);
+    let mut child = site.spawn(&path);
+    site.api.seen("/complete").await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if backend == Backend::Embedded {
+        let uploads = site.server.directory().join("uploads");
+        let upload = std::fs::read_dir(uploads)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        std::fs::remove_file(upload.join("2")).unwrap();
+    }
+    site.api.heal();
+    let sent = bytes_sent(site.push(&path));
+    if backend == Backend::Embedded {
+        assert!((8_000_000..9_000_000).contains(&sent), "one part of five: {sent}");
+    } else {
+        assert!(sent < 1_000_000, "every part had arrived: {sent}");
+    }
+    site.whole(&path);
+}
+
+async fn a_server_killed_at_any_step_and_started_again_completes_the_push(backend: Backend) {
+    let steps = API
+        .iter()
+        .map(|(_, part)| *part)
+        .chain(["/nar/", "partNumber=2", "/staging/"]);
+    for step in steps {
+        let mut site = Site::new(backend).await;
+        let path = site.store.build(LARGE).remove(0);
+        // The server does what it was asked, and dies before anybody hears of it.
+        site.api.fail("", step, Fault::LoseAnswer, 1);
+        let child = site.spawn(&path);
+        if step.starts_with("/api")
+            || site.server.url() == site.s3.url()
+            || API.iter().any(|(_, part)| *part == step)
+        {
+            site.api.seen(step).await;
+        } else {
+            site.s3.seen(step).await;
+        }
+        site.server.kill();
+        site.server.resume();
+        site.consistent(&path);
+        let _ = finish(child).ok();
+        site.whole(&path);
+    }
+}
+
+async fn a_server_told_to_stop_does_so_in_time_and_the_push_goes_on(backend: Backend) {
+    let mut site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    let child = site.spawn(&path);
+    site.api.seen("/parts").await;
+    let (time, code) = site.server.terminate();
+    assert!(time < Duration::from_secs(10), "the contract says 10 s: {time:?}");
+    assert_eq!(code, Some(0));
+    site.server.resume();
+    let _ = finish(child).ok();
+    site.whole(&path);
+}
+
+async fn the_same_closure_pushed_by_many_at_once_is_whole(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(LARGE).remove(0);
+    let children: Vec<Child> = (0..4).map(|_| site.spawn(&path)).collect();
+    for child in children {
+        let _ = finish(child).ok();
+    }
+    site.whole(&path);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_killed_between_narinfos_leaves_no_dangling_one() {
+    let mut site = Site::new(Backend::Services).await;
+    let chain = "let one = build \"one\" \"echo 1 > $out\"; two = build \"two\" \"echo ${one} > $out\"; \
+                 three = build \"three\" \"echo ${two} > $out\"; in build \"four\" \"echo ${three} ${one} > $out\"";
+    let path = site.store.build(chain).remove(0);
+    for killed_at in 0..4 {
+        // Each time the narinfo after those that are there hangs, and the server dies.
+        site.s3.fail("PUT", ".narinfo", Fault::Silence, 1);
+        let mut child = site.spawn(&path);
+        while site.s3.pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        site.server.kill();
+        site.server.resume();
+        let there = site.consistent(&path);
+        assert!(there <= killed_at, "{there} at {killed_at}");
+    }
+    let _ = site.push(&path).ok();
+    site.whole(&path);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_servers_on_one_database_and_bucket_serve_the_same_push() {
+    let store = Store::default();
+    let (db, bucket) = (database(), garage_bucket());
+    let start = || {
+        Server::with(
+            Backend::Services,
+            ServerOptions {
+                store_dir: Some(store.dir()),
+                db: Some(db.clone()),
+                bucket: Some(bucket.clone()),
+                arguments: vec![
+                    "--api-token-path".into(),
+                    store.path("token").display().to_string(),
+                ],
+                ..ServerOptions::default()
+            },
+        )
+    };
+    std::fs::write(store.path("token"), "0123456789abcdef0123456789abcdef01234567").unwrap();
+    let servers = [start(), start()];
+    let path = store.build(LARGE).remove(0);
+    let children: Vec<Child> = (0..4)
+        .map(|number| {
+            let mut command = servers[number % 2].niks3();
+            command.env("NIKS3_AUTH_TOKEN_FILE", store.path("token"));
+            store.prepare(command.args(["push", "--json", &path]));
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        let _ = finish(child).ok();
+    }
+    for server in &servers {
+        store.substitutes(
+            &server.url(),
+            &format!("{} {}", servers[0].public_key(), servers[1].public_key()),
+            &path,
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_that_goes_away_and_comes_back_only_delays_the_push() {
+    let store = Store::default();
+    let mut postgres = Postgres::start();
+    let options = ServerOptions {
+        store_dir: Some(store.dir()),
+        db: Some(postgres.url()),
+        ..ServerOptions::default()
+    };
+    let server = Server::with(Backend::Embedded, options);
+    let proxy = FaultProxy::before(&server.url()).await;
+    let path = store.build(LARGE).remove(0);
+    for step in ["/paths", "/uploads", "/commit"] {
+        // The request comes when the database is gone.
+        proxy.fail("POST", step, Fault::Delay(Duration::from_millis(700)), 1);
+        let mut command = server.niks3();
+        store.prepare(
+            command
+                .args(["push", "--json", "--verify-s3-integrity", &path])
+                .env("NIKS3_SERVER_URL", proxy.url()),
+        );
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while proxy.pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        postgres.stop();
+        let ready = run(Command::new("curl").args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            &format!("{}/ready", server.url()),
+        ]));
+        assert_eq!(ready.stdout, "503");
+        let health = run(Command::new("curl").args(["-fsS", &format!("{}/health", server.url())]));
+        assert_eq!(health.ok(), "ok\n");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        postgres.resume();
+        let _ = finish(child).ok();
+        store.substitutes(&server.url(), server.public_key(), &path);
+        // The next round has all to do again.
+        for folder in ["nar", ""] {
+            for entry in std::fs::read_dir(server.directory().join("bucket").join(folder)).unwrap() {
+                let file: PathBuf = entry.unwrap().path();
+                if file.is_file() && !file.ends_with("nix-cache-info") {
+                    std::fs::remove_file(file).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half() {
+    let store = Store::default();
+    let site = tempfile::tempdir().unwrap();
+    let mount = |option: &str| {
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", option, "tmpfs"])
+            .arg(site.path()))
+    };
+    let root = run(Command::new("id").arg("-u")).stdout.trim() == "0";
+    assert!(
+        root && mount("size=12m").code == 0,
+        "this test mounts a small file system, as root"
+    );
+    let options = ServerOptions {
+        store_dir: Some(store.dir()),
+        data_dir: Some(site.path().to_owned()),
+        ..ServerOptions::default()
+    };
+    let server = Server::with(Backend::Embedded, options);
+    let path = store.build(LARGE).remove(0);
+    let push = || {
+        let mut command = server.niks3();
+        store.prepare(command.args(["push", &path]));
+        run(&mut command)
+    };
+    let said = push().fails(1);
+    assert!(said.contains("space"), "{said}");
+    assert_eq!(
+        check_bucket(&server, &store.dir(), &store.closure(&path), &[]).len(),
+        0
+    );
+    let temporary = std::fs::read_dir(site.path().join("tmp")).unwrap().count();
+    assert_eq!(temporary, 0);
+    assert_eq!(mount("remount,size=200m").code, 0);
+    let _ = push().ok();
+    store.substitutes(&server.url(), server.public_key(), &path);
+    drop(server);
+    let _ = run(Command::new("umount").arg("-l").arg(site.path()));
+}
