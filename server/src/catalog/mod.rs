@@ -26,7 +26,7 @@ pub use error::CatalogError;
 pub use multiparts::{Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
-pub use publish::{CommitClaim, Publishable, Realised, StagedLog};
+pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
 
 /// Result of a question to the database.

@@ -62,6 +62,17 @@ pub struct Publishable {
     pub listing: String,
 }
 
+/// What [`WriteTx::decide`] found.
+#[derive(Debug)]
+pub enum Decision {
+    /// So many paths are the push's.
+    Added(u64),
+    /// The push is committed; what its commit answered.
+    Finished(String),
+    /// Its lease has run out, or it was given up.
+    Over,
+}
+
 /// A build log waiting to be published.
 #[derive(Debug, Clone)]
 pub struct StagedLog {
@@ -273,17 +284,25 @@ impl Catalog {
 
 impl WriteTx {
     /// Decides what a push adds: every path it provides that is still absent becomes
-    /// its; one that another push committed meanwhile stays as it is. Returns how
-    /// many became its, or `None` when its lease has run out.
-    pub async fn decide(&mut self, push_id: i64) -> Result<Option<u64>> {
-        let open =
-            sqlx::query("UPDATE pushes SET state = 1 WHERE id = $1 AND state <= 1 AND lease_until > $2")
-                .bind(push_id)
-                .bind(now())
-                .execute(&mut *self.tx)
-                .await?;
-        if open.rows_affected() == 0 {
-            return Ok(None);
+    /// its; one that another push committed meanwhile stays as it is. Decided once is
+    /// decided: a second commit finds what the first one did.
+    pub async fn decide(&mut self, push_id: i64) -> Result<Decision> {
+        let row = sqlx::query("SELECT state, result, lease_until FROM pushes WHERE id = $1")
+            .bind(push_id)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        let (state, result): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+        match state {
+            0 | 1 if row.try_get::<i64, _>(2)? <= now() => return Ok(Decision::Over),
+            0 => {}
+            1 => {
+                let added = result
+                    .parse()
+                    .map_err(|_| CatalogError::Corrupt("the number of a push's paths".into()))?;
+                return Ok(Decision::Added(added));
+            }
+            2 => return Ok(Decision::Finished(result)),
+            _ => return Ok(Decision::Over),
         }
         let decided = sqlx::query(
             "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
@@ -296,7 +315,13 @@ impl WriteTx {
         .bind(ABSENT)
         .execute(&mut *self.tx)
         .await?;
-        Ok(Some(decided.rows_affected()))
+        let added = decided.rows_affected();
+        sqlx::query("UPDATE pushes SET state = 1, result = $1 WHERE id = $2")
+            .bind(added.to_string())
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(Decision::Added(added))
     }
 
     /// The paths that a push relies on and that are not committed, some of them.

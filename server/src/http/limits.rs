@@ -5,6 +5,7 @@ use std::time::Duration;
 use poem::error::ReadBodyError;
 use poem::http::header;
 use poem::{Body, Endpoint, IntoResponse as _, Request, Response, Result};
+use tokio::io::AsyncReadExt as _;
 
 use super::problem::Problem;
 
@@ -25,6 +26,7 @@ pub async fn layer<E: Endpoint<Output = Response>>(next: E, mut request: Request
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|bytes| bytes > MAX_BODY as u64) {
+        drain(request.take_body()).await;
         return Ok(too_large().into_response());
     }
     let body = request.take_body();
@@ -35,4 +37,11 @@ pub async fn layer<E: Endpoint<Output = Response>>(next: E, mut request: Request
         Err(_) => return Ok(Problem::malformed("the request body took too long").into_response()),
     }
     next.call(request).await
+}
+
+/// Takes some of a body that is too long, so that its sender gets to read why.
+async fn drain(body: Body) {
+    let mut some = body.into_async_read().take(2 * MAX_BODY as u64);
+    let mut nowhere = tokio::io::sink();
+    let _ = tokio::time::timeout(Duration::from_secs(10), tokio::io::copy(&mut some, &mut nowhere)).await;
 }

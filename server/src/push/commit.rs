@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::publish;
 use crate::app::App;
-use crate::catalog::{ClaimKind, CommitClaim, Push, PushState};
+use crate::catalog::{ClaimKind, CommitClaim, Decision, Push, PushState};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
@@ -85,10 +85,14 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     }
 
     let mut tx = app.catalog.write().await?;
-    let Some(added) = tx.decide(push.id).await? else {
-        return Err(Problem::not_found(
-            "the lease of the push has run out: begin again",
-        ));
+    let added = match tx.decide(push.id).await? {
+        Decision::Added(added) => added,
+        Decision::Finished(result) => return serde_json::from_str(&result).map_err(Problem::internal),
+        Decision::Over => {
+            return Err(Problem::not_found(
+                "the lease of the push has run out: begin again",
+            ));
+        }
     };
     let undecided = tx.undecided(push.id).await?;
     if !undecided.is_empty() {
@@ -112,16 +116,6 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
         .iter()
         .filter(|claim| claim.kind != ClaimKind::External)
         .count() as u64;
-    // A commit that is repeated after a crash has decided already.
-    let provided = claims
-        .iter()
-        .filter(|claim| claim.kind == ClaimKind::Needed && claim.object_id != 0)
-        .count() as u64;
-    let added = if push.state == PushState::Committing {
-        provided
-    } else {
-        added
-    };
     let outcome = Outcome {
         roots: roots.iter().map(|root| root.root.to_string()).collect(),
         paths_added: added,

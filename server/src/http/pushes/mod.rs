@@ -239,7 +239,7 @@ async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
             id.chars().take(64).collect::<String>()
         ))
     };
-    if id.len() > 64 {
+    if id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(unknown());
     }
     let push = app.catalog.push(id).await?.ok_or_else(unknown)?;
