@@ -6,23 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, FaultProxy, Output, Postgres, Server, ServerOptions, Store, check_bucket, database,
-    garage_bucket, run,
+    Backend, Fault, FaultProxy, Output, Postgres, Server, ServerOptions, Site, Store, check_bucket, database,
+    finish, garage_bucket, on_both, run,
 };
-
-/// Runs each test on SQLite with the embedded store, and on PostgreSQL with Garage.
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $name() { super::$name(super::Backend::Embedded).await; })+
-        }
-        mod services {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn $name() { super::$name(super::Backend::Services).await; })+
-        }
-    };
-}
 
 on_both!(
     every_answer_can_be_lost_once,
@@ -41,96 +27,6 @@ on_both!(
 const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
     build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
 const LARGE: &str = "build \"large\" ''mkdir $out; head -c 40000000 /dev/urandom > $out/noise; echo ${build \"small\" \"echo x > $out\"} > $out/ref''";
-
-/// A server whose clients come through a proxy, to it and to its object store.
-struct Site {
-    store: Store,
-    server: Server,
-    api: FaultProxy,
-    s3: FaultProxy,
-}
-
-impl Site {
-    async fn new(backend: Backend) -> Self {
-        let store = Store::default();
-        let mut options = ServerOptions {
-            store_dir: Some(store.dir()),
-            ..ServerOptions::default()
-        };
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let api = FaultProxy::before(&format!("http://127.0.0.1:{port}")).await;
-        options.port = Some(port);
-        let s3 = if backend == Backend::Services {
-            let bucket = garage_bucket();
-            let s3 = FaultProxy::before(&bucket.endpoint).await;
-            options.s3_endpoint = Some(s3.url());
-            options.bucket = Some(bucket);
-            s3
-        } else {
-            // The embedded store is reached as the server is.
-            options.server_url = Some(api.url());
-            api.clone()
-        };
-        let server = Server::with(backend, options);
-        Self {
-            store,
-            server,
-            api,
-            s3,
-        }
-    }
-
-    fn command(&self, path: &str) -> Command {
-        let mut command = self.server.niks3();
-        self.store.prepare(
-            command
-                .args(["push", "--json", path])
-                .env("NIKS3_SERVER_URL", self.api.url()),
-        );
-        command
-    }
-
-    fn push(&self, path: &str) -> Output {
-        run(&mut self.command(path))
-    }
-
-    fn spawn(&self, path: &str) -> Child {
-        let mut command = self.command(path);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
-
-    /// The closure is there, whole, and comes back.
-    fn whole(&self, path: &str) {
-        let closure = self.store.closure(path);
-        let found = check_bucket(&self.server, &self.store.dir(), &closure, &[]);
-        assert_eq!(found.len(), closure.len());
-        self.store
-            .substitutes(&self.server.url(), self.server.public_key(), path);
-    }
-
-    /// However much of the closure is there, what is there holds together.
-    fn consistent(&self, path: &str) -> usize {
-        check_bucket(&self.server, &self.store.dir(), &self.store.closure(path), &[]).len()
-    }
-}
-
-fn finish(child: Child) -> Output {
-    let output = child.wait_with_output().unwrap();
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
 
 fn bytes_sent(output: Output) -> u64 {
     let printed = output.ok();

@@ -13,6 +13,7 @@ mod postgres;
 mod process;
 mod proxy;
 mod server;
+mod site;
 mod store;
 
 pub use checker::check_bucket;
@@ -21,4 +22,5 @@ pub use postgres::{Postgres, database};
 pub use process::{Output, program, run};
 pub use proxy::{Fault, FaultProxy};
 pub use server::{Backend, Server, ServerOptions};
+pub use site::{Site, finish, spawn};
 pub use store::Store;

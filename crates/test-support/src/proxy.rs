@@ -24,6 +24,8 @@ pub enum Fault {
     FlipBit,
     /// It takes this long.
     Delay(Duration),
+    /// It waits until [`FaultProxy::release`], then goes on.
+    Hold,
     /// A byte of its body is missing, and the connection ends.
     CutBody,
 }
@@ -41,6 +43,7 @@ struct State {
     rules: Vec<Rule>,
     requests: Vec<String>,
     sent: u64,
+    released: Arc<tokio::sync::Notify>,
 }
 
 /// A proxy before an HTTP server.
@@ -103,6 +106,18 @@ impl FaultProxy {
         self.state.lock().unwrap().rules.clear();
     }
 
+    /// Lets everything go on that is held now.
+    pub fn release(&self) {
+        self.state.lock().unwrap().released.notify_waiters();
+    }
+
+    /// Waits until every fault has happened.
+    pub async fn happened(&self) {
+        while self.pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// How many faults have not happened yet.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -160,7 +175,7 @@ async fn answer(
         .path_and_query()
         .map_or("/", |path| path.as_str())
         .to_owned();
-    let fault = {
+    let (fault, released) = {
         let mut state = state.lock().unwrap();
         state.requests.push(format!("{} {path}", head.method));
         let rule = state.rules.iter_mut().find(|rule| {
@@ -168,16 +183,19 @@ async fn answer(
                 && (rule.method.is_empty() || head.method == rule.method)
                 && path.contains(&rule.part)
         });
-        rule.map(|rule| {
+        let fault = rule.map(|rule| {
             rule.times -= 1;
             rule.fault.clone()
-        })
+        });
+        // It counts from here: what is released right after was held already.
+        (fault, state.released.clone().notified_owned())
     };
     let mut body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     match &fault {
         Some(Fault::Status(status)) => return empty(*status),
         Some(Fault::Silence) => std::future::pending::<()>().await,
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
+        Some(Fault::Hold) => released.await,
         Some(Fault::FlipBit) if !body.is_empty() => {
             let mut bytes = body.to_vec();
             let middle = bytes.len() / 2;
