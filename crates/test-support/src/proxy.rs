@@ -26,6 +26,8 @@ pub enum Fault {
     Delay(Duration),
     /// It waits until [`FaultProxy::release`], then goes on.
     Hold,
+    /// Its token is one that the server does not know.
+    WrongToken,
     /// A byte of its body is missing, and the connection ends.
     CutBody,
 }
@@ -44,6 +46,7 @@ struct State {
     requests: Vec<String>,
     sent: u64,
     released: Arc<tokio::sync::Notify>,
+    headers: hyper::HeaderMap,
 }
 
 /// A proxy before an HTTP server.
@@ -104,6 +107,12 @@ impl FaultProxy {
     /// Nothing goes wrong any more.
     pub fn heal(&self) {
         self.state.lock().unwrap().rules.clear();
+    }
+
+    /// Gives a header of all requests that have it another value on the way.
+    pub fn replace_header(&self, name: &'static str, value: &str) {
+        let value = value.parse().unwrap();
+        self.state.lock().unwrap().headers.insert(name, value);
     }
 
     /// Lets everything go on that is held now.
@@ -169,7 +178,7 @@ async fn answer(
     target: String,
     request: Request<Incoming>,
 ) -> Answer {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let path = head
         .uri
         .path_and_query()
@@ -177,6 +186,11 @@ async fn answer(
         .to_owned();
     let (fault, released) = {
         let mut state = state.lock().unwrap();
+        for (name, value) in &state.headers {
+            if let Some(found) = head.headers.get_mut(name) {
+                found.clone_from(value);
+            }
+        }
         state.requests.push(format!("{} {path}", head.method));
         let rule = state.rules.iter_mut().find(|rule| {
             rule.times > 0
@@ -196,6 +210,10 @@ async fn answer(
         Some(Fault::Silence) => std::future::pending::<()>().await,
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Hold) => released.await,
+        Some(Fault::WrongToken) => {
+            let wrong = hyper::header::HeaderValue::from_static("Bearer one-that-has-ended");
+            head.headers.insert(hyper::header::AUTHORIZATION, wrong);
+        }
         Some(Fault::FlipBit) if !body.is_empty() => {
             let mut bytes = body.to_vec();
             let middle = bytes.len() / 2;
