@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::{Result, WriteTx, now};
+use super::{ClaimKind, Result, WriteTx, now};
 
 /// An object of the bucket that paths share: a NAR by its file hash.
 #[derive(Debug, Clone)]
@@ -99,38 +99,49 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Says which NAR object each path of the push has: pairs of path and object id.
+    /// Says which NAR object each claimed path of the push has: pairs of path and object id.
+    ///
+    /// The rows are there; an upsert is what both databases do row by row through the
+    /// index, whatever they know of the table's size.
     pub async fn set_nars(&mut self, push_id: i64, nars: &[(i64, i64)]) -> Result<()> {
         for chunk in nars.chunks(ROWS) {
             let text = format!(
-                "UPDATE push_paths SET object_id = v.column2 FROM (VALUES {}) AS v \
-                 WHERE push_paths.path_id = v.column1 AND push_paths.push_id = ${}",
-                bulk::values(chunk.len(), 2),
-                chunk.len() * 2 + 1
+                "INSERT INTO push_paths (push_id, path_id, kind, object_id) VALUES {} \
+                 ON CONFLICT (push_id, path_id) DO UPDATE SET object_id = excluded.object_id",
+                bulk::values(chunk.len(), 4)
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for (path_id, object_id) in chunk {
-                query = query.bind(*path_id).bind(*object_id);
+                query = query
+                    .bind(push_id)
+                    .bind(*path_id)
+                    .bind(ClaimKind::Needed.code())
+                    .bind(*object_id);
             }
-            query.bind(push_id).execute(&mut *self.tx).await?;
+            query.execute(&mut *self.tx).await?;
         }
         Ok(())
     }
 
-    /// Says where the listing of each path of the push is staged, and its bytes.
+    /// Says where the listing of each claimed path of the push is staged, and its bytes.
     pub async fn set_listings(&mut self, push_id: i64, listings: &[(i64, String, i64)]) -> Result<()> {
         for chunk in listings.chunks(ROWS) {
             let text = format!(
-                "UPDATE push_paths SET listing = v.column2, listing_size = v.column3 FROM (VALUES {}) AS v \
-                 WHERE push_paths.path_id = v.column1 AND push_paths.push_id = ${}",
-                bulk::values(chunk.len(), 3),
-                chunk.len() * 3 + 1
+                "INSERT INTO push_paths (push_id, path_id, kind, listing, listing_size) VALUES {} \
+                 ON CONFLICT (push_id, path_id) DO UPDATE SET listing = excluded.listing, \
+                 listing_size = excluded.listing_size",
+                bulk::values(chunk.len(), 5)
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for (path_id, key, size) in chunk {
-                query = query.bind(*path_id).bind(key.clone()).bind(*size);
+                query = query
+                    .bind(push_id)
+                    .bind(*path_id)
+                    .bind(ClaimKind::Needed.code())
+                    .bind(key.clone())
+                    .bind(*size);
             }
-            query.bind(push_id).execute(&mut *self.tx).await?;
+            query.execute(&mut *self.tx).await?;
         }
         Ok(())
     }

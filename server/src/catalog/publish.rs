@@ -60,6 +60,8 @@ pub struct Publishable {
     pub file_size: i64,
     /// Staging key of its listing, empty when it is where it belongs.
     pub listing: String,
+    /// Bytes of its listing.
+    pub listing_size: i64,
 }
 
 /// What [`WriteTx::decide`] found.
@@ -116,6 +118,7 @@ fn publishable(row: &AnyRow) -> Result<Publishable> {
         nar_key: row.try_get(8)?,
         file_size: row.try_get(9)?,
         listing: row.try_get(10)?,
+        listing_size: row.try_get(11)?,
     })
 }
 
@@ -153,7 +156,7 @@ impl Catalog {
     /// whoever decided them.
     pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
         let rows = sqlx::query(
-            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing \
+            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size \
              FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
              WHERE c.push_id = $1 AND p.state = $2",
         )
@@ -169,7 +172,7 @@ impl Catalog {
         let mut found = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing \
+                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size \
                  FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
@@ -306,7 +309,8 @@ impl WriteTx {
         }
         let decided = sqlx::query(
             "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
-             deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing \
+             deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing, \
+             listing_size = c.listing_size \
              FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
              AND paths.state = $3 AND c.object_id <> 0",
         )

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::publish;
@@ -13,8 +12,6 @@ use crate::catalog::{ClaimKind, CommitClaim, Decision, Push, PushState};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
-/// Questions to the bucket under way at once.
-const CONCURRENCY: usize = 64;
 /// Most names of missing objects in one answer.
 const MAX_MISSING: usize = 10_000;
 
@@ -111,6 +108,8 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     publish::logs(app, push.id).await?;
     publish::narinfos(app, push.id).await?;
     publish::realisations(app, push.id).await?;
+
+    app.bucket.tidy(&push.token).await?;
 
     let relied_on = claims
         .iter()
@@ -220,24 +219,17 @@ async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result
             .or_insert_with(|| (0, log.size, Vec::new()));
         entry.2.push(format!("log {}", log.drv));
     }
-    let unseen: Vec<(ObjectKey, i64, i64, Vec<String>)> = unseen
-        .into_iter()
-        .map(|(key, (id, size, names))| {
-            Ok((ObjectKey::parse(key).map_err(Problem::internal)?, id, size, names))
-        })
-        .collect::<Result<_, Problem>>()?;
-    let looked: Vec<(i64, bool, Vec<String>)> = futures::stream::iter(unseen)
-        .map(|(key, object_id, size, names)| async move {
-            let found = app
-                .bucket
-                .head(&key)
-                .await?
-                .is_some_and(|meta| meta.size == size.unsigned_abs());
-            Ok::<_, Problem>((object_id, found, names))
-        })
-        .buffer_unordered(CONCURRENCY)
-        .try_collect()
-        .await?;
+    let keys = unseen
+        .keys()
+        .map(|key| ObjectKey::parse(key))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Problem::internal)?;
+    let sizes = app.bucket.sizes(keys).await?;
+    let looked: Vec<(i64, bool, Vec<String>)> = unseen
+        .into_values()
+        .zip(sizes)
+        .map(|((id, size, names), found)| (id, found == Some(size.unsigned_abs()), names))
+        .collect();
     missing.extend(
         looked
             .iter()

@@ -12,10 +12,7 @@ use niks3_nix::store_path::StorePath;
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
 use crate::http::problem::Problem;
-use crate::storage::ObjectKey;
-
-/// Writes to the bucket under way at once.
-const CONCURRENCY: usize = 64;
+use crate::storage::{ObjectKey, Published, Staged, StorageError};
 
 /// How many of its references each node still waits for, and who waits for it.
 struct Order {
@@ -99,16 +96,19 @@ pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
         .map(|(id, path)| (*id, path.refs.as_slice()))
         .collect();
     let mut order = Order::new(&graph);
+    let (batch, concurrency) = app.bucket.publishing();
     let mut running = FuturesUnordered::new();
     loop {
-        while running.len() < CONCURRENCY
-            && let Some(id) = order.ready.pop()
-        {
-            let (path, names) = (&paths[&id], &names);
-            running.push(async move { narinfo(app, path, names).await.map(|()| id) });
+        while running.len() < concurrency && !order.ready.is_empty() {
+            let ids = order.ready.split_off(order.ready.len().saturating_sub(batch));
+            let objects = ids
+                .iter()
+                .map(|id| published(app, &paths[id], &names))
+                .collect::<Result<Vec<_>, _>>()?;
+            running.push(async move { app.bucket.publish(objects).await.map(|()| ids) });
         }
         match running.next().await {
-            Some(done) => order.done(done?),
+            Some(done) => done?.into_iter().for_each(|id| order.done(id)),
             None => break,
         }
     }
@@ -121,11 +121,17 @@ pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn narinfo(app: &App, path: &Publishable, names: &HashMap<i64, StorePath>) -> Result<(), Problem> {
-    if !path.listing.is_empty() {
-        let staged = ObjectKey::parse(&path.listing).map_err(Problem::internal)?;
-        move_staged(app, &staged, &ObjectKey::listing(&path.path.hash())).await?;
-    }
+/// The narinfo of a path, and the listing that has to be there before it.
+fn published(app: &App, path: &Publishable, names: &HashMap<i64, StorePath>) -> Result<Published, Problem> {
+    let staged = if path.listing.is_empty() {
+        None
+    } else {
+        Some(Staged {
+            from: ObjectKey::parse(&path.listing).map_err(Problem::internal)?,
+            to: ObjectKey::listing(&path.path.hash()),
+            size: path.listing_size.unsigned_abs(),
+        })
+    };
     let references: BTreeSet<StorePath> = path
         .refs
         .iter()
@@ -137,21 +143,21 @@ async fn narinfo(app: &App, path: &Publishable, names: &HashMap<i64, StorePath>)
         })
         .collect::<Result<_, _>>()?;
     let text = text(app, path, references).map_err(Problem::internal)?;
-    app.bucket
-        .put(&ObjectKey::narinfo(&path.path.hash()), Bytes::from(text))
-        .await?;
-    Ok(())
+    Ok(Published {
+        staged,
+        key: ObjectKey::narinfo(&path.path.hash()),
+        body: Bytes::from(text),
+    })
 }
 
 /// Moves what a client staged to where readers look; done already is done.
-async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey) -> Result<(), Problem> {
-    match app.bucket.head(staged).await? {
-        Some(meta) => Ok(app.bucket.promote(staged, to, meta.size).await?),
-        None if app.bucket.head(to).await?.is_some() => Ok(()),
-        None => Err(Problem::internal(format!(
+async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey, size: i64) -> Result<(), Problem> {
+    match app.bucket.promote(staged, to, size.unsigned_abs()).await {
+        Err(StorageError::NotFound) => Err(Problem::internal(format!(
             "{} is gone before it was published",
             staged.as_str()
         ))),
+        result => Ok(result?),
     }
 }
 
@@ -166,7 +172,7 @@ pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
             .parse()
             .map_err(|_| Problem::internal("the name of a log"))?;
         let key = ObjectKey::parse(&log.staging).map_err(Problem::internal)?;
-        move_staged(app, &key, &ObjectKey::log(&drv)).await?;
+        move_staged(app, &key, &ObjectKey::log(&drv), log.size).await?;
     }
     Ok(())
 }

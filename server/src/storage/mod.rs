@@ -12,6 +12,7 @@ mod types;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 pub use endpoint::S3Endpoint;
 pub use error::StorageError;
@@ -20,12 +21,15 @@ pub use key::{KeyError, ObjectKey};
 pub use s3::S3Bucket;
 pub use types::{
     ByteStream, Checksum, ChecksumKind, CompletedPart, Extent, GetOptions, GetResult, ListedPart, Meta,
-    Object, Presigned, Range,
+    Object, Presigned, Published, Range, Staged,
 };
 
 use crate::config::S3Settings;
 
 type Result<T> = std::result::Result<T, StorageError>;
+
+/// Requests to a service under way at once, for one question about many objects.
+const CONCURRENCY: usize = 64;
 
 /// The bucket of the cache.
 #[derive(Debug)]
@@ -84,6 +88,52 @@ impl Bucket {
         }
     }
 
+    /// Bytes of each of some objects that is there, in their order.
+    pub async fn sizes(&self, keys: Vec<ObjectKey>) -> Result<Vec<Option<u64>>> {
+        match self {
+            Self::S3(bucket) => {
+                let heads = keys
+                    .into_iter()
+                    .map(|key| async move { bucket.head(&key).await.map(|meta| Some(meta?.size)) });
+                futures::stream::iter(heads)
+                    .buffered(CONCURRENCY)
+                    .try_collect()
+                    .await
+            }
+            Self::Files(files) => {
+                files
+                    .sizes(keys.iter().map(|key| key.as_str().to_owned()).collect())
+                    .await
+            }
+        }
+    }
+
+    /// How many objects are best published by one call, and how many calls at once.
+    #[must_use]
+    pub fn publishing(&self) -> (usize, usize) {
+        match self {
+            Self::S3(_) => (1, CONCURRENCY),
+            // A call is a trip to a thread that may block; the work itself is short.
+            Self::Files(_) => (64, 4),
+        }
+    }
+
+    /// Makes objects visible, one after the other: each first moves what was staged.
+    pub async fn publish(&self, objects: Vec<Published>) -> Result<()> {
+        match self {
+            Self::S3(_) => {
+                for object in objects {
+                    if let Some(staged) = &object.staged {
+                        self.promote(&staged.from, &staged.to, staged.size).await?;
+                    }
+                    self.put(&object.key, object.body).await?;
+                }
+                Ok(())
+            }
+            Self::Files(files) => files.publish(objects).await,
+        }
+    }
+
     /// Reads an object, or a part of it, or finds that the caller has it.
     pub async fn get(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetResult> {
         let files = match self {
@@ -128,6 +178,15 @@ impl Bucket {
         match self {
             Self::S3(bucket) => bucket.promote(from, to, size).await,
             Self::Files(files) => files.rename(from.as_str(), to.as_str(), size).await,
+        }
+    }
+
+    /// Ends the staging area of a push from which everything was moved: a store over
+    /// files has a folder left.
+    pub async fn tidy(&self, group: &str) -> Result<()> {
+        match self {
+            Self::S3(_) => Ok(()),
+            Self::Files(files) => files.tidy(&format!("staging/{group}")).await,
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use poem::http::{HeaderMap, header};
 
-use super::StorageError;
+use super::{ObjectKey, StorageError};
 
 /// Kinds of checksums that uploads carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,28 @@ pub struct Presigned {
     pub url: String,
     /// Headers that have to be sent as they are.
     pub headers: BTreeMap<String, String>,
+}
+
+/// What a client staged, and where it belongs.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// Where it is.
+    pub from: ObjectKey,
+    /// Where readers look for it.
+    pub to: ObjectKey,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// An object of the server's own, and what has to be moved before it appears.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// What has to be there first.
+    pub staged: Option<Staged>,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its bytes.
+    pub body: Bytes,
 }
 
 /// A part that has arrived.

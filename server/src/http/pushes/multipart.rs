@@ -7,6 +7,9 @@ use crate::http::wire;
 use crate::push::{MAX_PART, MAX_PARTS, PART_SIZE};
 use crate::storage::ObjectKey;
 
+/// Group of the keys that parts are assembled under.
+pub(super) const STAGING: &str = "parts";
+
 pub(super) async fn begin(
     app: &App,
     who: &Identity,
@@ -55,7 +58,7 @@ pub(super) async fn begin(
             });
         }
     }
-    let staging = ObjectKey::staging("parts", &niks3_nix::base32::encode(&rand::random::<[u8; 20]>()));
+    let staging = ObjectKey::staging(STAGING, &niks3_nix::base32::encode(&rand::random::<[u8; 20]>()));
     let upload_id = app.bucket.create_multipart(&staging).await?;
     let new = Multipart {
         id: 0,

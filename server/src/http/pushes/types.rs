@@ -100,7 +100,7 @@ pub(super) struct ClaimsAnswer {
 }
 
 /// Kinds of objects that a client uploads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum)]
 #[oai(rename_all = "lowercase")]
 pub(super) enum UploadKind {
     /// A compressed NAR.

@@ -1,6 +1,6 @@
 //! `POST /pushes/{id}/uploads`
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_nix::hash::FileHash;
@@ -40,6 +40,17 @@ pub(super) async fn uploads(
 ) -> Result<UploadsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
     wire::list("uploads", &body.uploads, MAX_BATCH)?;
+    let mut seen = HashSet::with_capacity(body.uploads.len());
+    if let Some(twice) = body
+        .uploads
+        .iter()
+        .find(|upload| !seen.insert((upload.kind, &upload.path)))
+    {
+        return Err(Problem::invalid(
+            "uploads",
+            format!("{:?} of {} is named twice", twice.kind, twice.path),
+        ));
+    }
     let items = parse(app, &push, &body.uploads).await?;
     let objects = record(app, &push, &items).await?;
     let objects = &objects;

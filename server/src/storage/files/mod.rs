@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::{ByteStream, Extent, Meta, StorageError};
+use super::{ByteStream, Extent, Meta, Published, StorageError};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -129,12 +129,26 @@ impl FileBucket {
 
     pub(super) async fn put(&self, key: &str, body: Bytes) -> Result<()> {
         let key = key.to_owned();
+        self.blocking(move |inner| inner.write(&key, &body)).await
+    }
+
+    pub(super) async fn publish(&self, objects: Vec<Published>) -> Result<()> {
         self.blocking(move |inner| {
-            let path = inner.path(&key)?;
-            let mut file = inner.temporary()?;
-            file.write_all(&body)?;
-            inner.persist(file, &path)?;
+            for object in objects {
+                if let Some(staged) = object.staged {
+                    inner.rename(staged.from.as_str(), staged.to.as_str(), staged.size)?;
+                }
+                inner.write(object.key.as_str(), &object.body)?;
+            }
             Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn sizes(&self, keys: Vec<String>) -> Result<Vec<Option<u64>>> {
+        self.blocking(move |inner| {
+            let size = |key: &String| Ok(inner.find(key)?.map(|found| found.len()));
+            keys.iter().map(size).collect()
         })
         .await
     }
@@ -190,14 +204,9 @@ impl FileBucket {
     }
 
     pub(super) async fn head(&self, key: &str) -> Result<Option<Meta>> {
-        let path = self.inner.path(key)?;
-        self.blocking(move |_| match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() => meta(&found).map(Some),
-            Ok(_) => Ok(None),
-            Err(error) if absent(&error) => Ok(None),
-            Err(error) => Err(error.into()),
-        })
-        .await
+        let key = key.to_owned();
+        self.blocking(move |inner| inner.find(&key)?.as_ref().map(meta).transpose())
+            .await
     }
 
     /// Opens an object; its bytes are those it had now, whatever happens to the key.
@@ -221,11 +230,8 @@ impl FileBucket {
 
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
         let path = self.inner.path(key)?;
-        self.blocking(move |inner| match fs::remove_file(&path) {
-            Ok(()) => {
-                inner.tidy(&path);
-                Ok(())
-            }
+        self.blocking(move |_| match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
             Err(error) if absent(&error) => Ok(()),
             Err(error) => Err(error.into()),
         })
@@ -234,20 +240,17 @@ impl FileBucket {
 
     /// Moves an object; done already, with that size, is done.
     pub(super) async fn rename(&self, from: &str, to: &str, size: u64) -> Result<()> {
-        let (from, to) = (self.inner.path(from)?, self.inner.path(to)?);
-        self.blocking(move |inner| {
-            let moved = with_parent(&to, || fs::rename(&from, &to));
-            match moved {
-                Ok(()) => {
-                    inner.tidy(&from);
-                    Ok(())
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(&to) {
-                    Ok(found) if found.len() == size => Ok(()),
-                    _ => Err(StorageError::NotFound),
-                },
-                Err(error) => Err(error.into()),
-            }
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.blocking(move |inner| inner.rename(&from, &to, size)).await
+    }
+
+    /// Removes a folder that is empty.
+    pub(super) async fn tidy(&self, folder: &str) -> Result<()> {
+        let path = self.inner.path(folder)?;
+        self.blocking(move |_| {
+            // Whatever is still in it has a reason to be.
+            let _ = fs::remove_dir(&path);
+            Ok(())
         })
         .await
     }
@@ -280,6 +283,34 @@ impl Inner {
         Ok(self.objects.join(key))
     }
 
+    /// What the file system says of an object, if it is there.
+    fn find(&self, key: &str) -> Result<Option<fs::Metadata>> {
+        match fs::symlink_metadata(self.path(key)?) {
+            Ok(found) if found.is_file() => Ok(Some(found)),
+            Ok(_) => Ok(None),
+            Err(error) if absent(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write(&self, key: &str, body: &[u8]) -> Result<()> {
+        let path = self.path(key)?;
+        let mut file = self.temporary()?;
+        file.write_all(body)?;
+        self.persist(file, &path)
+    }
+
+    fn rename(&self, from: &str, to: &str, size: u64) -> Result<()> {
+        let (source, target) = (self.path(from)?, self.path(to)?);
+        match with_parent(&target, || fs::rename(&source, &target)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match self.find(to)? {
+                Some(found) if found.len() == size => Ok(()),
+                _ => Err(StorageError::NotFound),
+            },
+            result => Ok(result?),
+        }
+    }
+
     fn temporary(&self) -> Result<NamedTempFile> {
         use std::os::unix::fs::PermissionsExt as _;
         Ok(tempfile::Builder::new()
@@ -297,15 +328,6 @@ impl Inner {
             _ => Ok(()),
         })?;
         Ok(())
-    }
-
-    /// Removes the folder of a staged object once it is empty.
-    fn tidy(&self, path: &Path) {
-        if let Some(parent) = path.parent()
-            && parent.parent() == Some(&self.objects.join("staging"))
-        {
-            let _ = fs::remove_dir(parent);
-        }
     }
 }
 
