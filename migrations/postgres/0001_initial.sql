@@ -16,6 +16,7 @@ CREATE TABLE paths (
     ca           TEXT    NOT NULL DEFAULT '',
     object_id    BIGINT  NOT NULL DEFAULT 0,
     listing      TEXT    NOT NULL DEFAULT '', -- staging key until it is published
+    listing_size BIGINT  NOT NULL DEFAULT 0,
     created_at   BIGINT  NOT NULL
 );
 
