@@ -161,13 +161,29 @@ impl Postgres {
 
     /// Goes away at once, as in a power cut.
     pub fn stop(&mut self) {
-        let pid =
-            std::fs::read_to_string(self.directory.path().join("data/postmaster.pid")).unwrap_or_default();
-        let pid = pid.lines().next().unwrap_or_default().to_owned();
+        let pid = self.pid();
         let _ = run(Command::new("kill").args(["-QUIT", &pid]));
         if let Some(mut running) = self.process.take() {
             let _ = running.0.wait();
         }
+    }
+
+    /// Sends a signal to all its processes: `STOP` makes it hang, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid();
+        let children = run(Command::new("ps").args(["-o", "pid=", "--ppid", &pid])).stdout;
+        // Who answers first, then who would start another.
+        let all = children.split_whitespace().chain([pid.as_str()]);
+        let _ = run(Command::new("kill").arg(format!("-{name}")).args(all));
+    }
+
+    fn pid(&self) -> String {
+        let file = std::fs::read_to_string(self.directory.path().join("data/postmaster.pid"));
+        file.unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Comes back.

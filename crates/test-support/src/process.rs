@@ -106,11 +106,9 @@ pub(crate) fn share(mut command: Command) {
     std::mem::swap(&mut command, &mut wrapped);
     // The kernel looks at the thread that started it, so that one stays.
     std::thread::spawn(move || {
-        let _child = command
+        let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        loop {
-            std::thread::park();
-        }
+        let _ = child.wait();
     });
 }

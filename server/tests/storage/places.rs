@@ -107,10 +107,7 @@ fn start_garage() -> &'static Garage {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // The kernel looks at the thread that started it, so that one stays.
         std::thread::spawn(move || {
-            let _garage = command.spawn().expect("Garage starts");
-            loop {
-                std::thread::park();
-            }
+            let _ = command.spawn().expect("Garage starts").wait();
         });
         let node = (0..200)
             .find_map(|_| {

@@ -97,6 +97,7 @@ async fn run(
                 app.bucket
                     .promote(&staging, &key, file_size.unsigned_abs())
                     .await?;
+                app.bucket.tidy(multipart::STAGING).await?;
             }
             let mut tx = app.catalog.write().await?;
             tx.objects_arrived(&[object.id]).await?;

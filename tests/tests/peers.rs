@@ -1,0 +1,305 @@
+//! What the server stands on, and who talks to it: silent, slow, away, stuck, many.
+//! It says so in time, and goes on when they come back.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use niks3_test_support::{
+    Backend, Fault, FaultProxy, Output, Postgres, Server, ServerOptions, Site, Store, check_bucket, finish,
+    on_both, run, spawn,
+};
+use serde_json::Value;
+
+on_both!(
+    a_reader_never_sees_half_a_closure,
+    pushes_that_share_paths_do_not_hinder_each_other,
+    thousands_of_paths_that_hang_together_are_one_push,
+    connections_that_are_stuck_do_not_keep_the_server_from_stopping,
+    what_was_lost_before_the_commit_is_sent_again_by_the_same_push,
+    one_of_two_pushes_of_the_same_dies_and_the_other_completes,
+);
+
+const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
+    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
+
+fn summary(output: Output) -> Value {
+    let printed = output.ok();
+    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+}
+
+/// What a server answers at a path, within a minute and a half.
+fn status(server: &Server, path: &str) -> String {
+    let url = format!("{}{path}", server.url());
+    run(Command::new("curl").args(["-s", "-o", "/dev/null", "-m", "90", "-w", "%{http_code}", &url])).stdout
+}
+
+/// A diamond of paths over paths, so that order matters.
+fn lattice(store: &Store, name: &str, rows: usize) -> String {
+    let mut text =
+        "let p0a = build \"0a\" \"echo 0 > $out\"; p0b = build \"0b\" \"echo 0b > $out\"; ".to_owned();
+    for row in 1..rows {
+        let below = row - 1;
+        for side in ["a", "b"] {
+            text += &format!(
+                "p{row}{side} = build \"{row}{side}\" \"echo {name} ${{p{below}a}} ${{p{below}b}} > $out\"; "
+            );
+        }
+    }
+    let top = rows - 1;
+    store
+        .build(&format!(
+            "{text} in build \"top\" \"echo ${{p{top}a}} ${{p{top}b}} > $out\""
+        ))
+        .remove(0)
+}
+
+async fn a_reader_never_sees_half_a_closure(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = lattice(&site.store, "seen", 6);
+    let closure = site.store.closure(&path);
+    // What the server writes itself takes its time, one narinfo more than the other.
+    for number in 0..closure.len() as u64 {
+        let time = Duration::from_millis(40 * (number % 4));
+        site.s3.fail(
+            "PUT",
+            ".narinfo",
+            Fault::Delay(time),
+            usize::from(backend == Backend::Services),
+        );
+    }
+    let mut child = spawn(&mut site.command(&path));
+    let mut looked = 0;
+    while child.try_wait().unwrap().is_none() {
+        // Panics at the first narinfo whose NAR or whose references are not there.
+        site.consistent(&path);
+        looked += 1;
+    }
+    summary(finish(child));
+    assert!(looked > 0);
+    site.whole(&path);
+}
+
+async fn pushes_that_share_paths_do_not_hinder_each_other(backend: Backend) {
+    let site = Site::new(backend).await;
+    let base = (0..40)
+        .map(|number| format!("p{number} = build \"p{number}\" \"echo {number} > $out\"; "))
+        .collect::<String>();
+    let tops: Vec<String> = (0..12)
+        .map(|top| {
+            // Each refers to most of them, and they name them in another order.
+            let names = (0..30).map(|step| format!("${{p{}}}", (top * 7 + step * 11) % 40));
+            let script = format!("echo top {top} {} > $out", names.collect::<Vec<_>>().join(" "));
+            format!("(build \"top{top}\" \"{script}\")")
+        })
+        .collect();
+    let tops = site.store.build(&format!("let {base} in [ {} ]", tops.join(" ")));
+    let children: Vec<Child> = tops.iter().map(|top| site.spawn(top)).collect();
+    for child in children {
+        summary(finish(child));
+    }
+    for top in &tops {
+        assert_eq!(site.consistent(top), site.store.closure(top).len());
+    }
+    site.whole(&tops[0]);
+}
+
+async fn thousands_of_paths_that_hang_together_are_one_push(backend: Backend) {
+    let site = Site::new(backend).await;
+    // More than one batch of paths, each referring to some before it, the last to all rows.
+    let expression = "let f = n: p: builtins.toFile \"f${toString n}\" \"${toString n} ${p}\"; \
+        chain = n: if n == 0 then f 0 \"\" else f n (chain (n - 1)); \
+        wide = builtins.genList (n: builtins.toFile \"w${toString n}\" \"${toString n}\") 2500; in \
+        builtins.toFile \"top\" \"${chain 300} ${builtins.concatStringsSep \" \" wide}\"";
+    let top = site
+        .store
+        .nix("nix-instantiate", &["--eval", "--strict", "-E", expression]);
+    let top = top.trim().trim_matches('"').to_owned();
+    let count = site.store.closure(&top).len();
+    assert_eq!(count, 2802);
+    let first = summary(site.push(&top));
+    assert_eq!(first["uploaded"], count);
+    let again = summary(site.push(&top));
+    assert_eq!((&again["uploaded"], &again["bytes_sent"]), (&0.into(), &0.into()));
+    site.store
+        .substitutes(&site.server.url(), site.server.public_key(), &top);
+}
+
+async fn connections_that_are_stuck_do_not_keep_the_server_from_stopping(backend: Backend) {
+    let mut site = Site::new(backend).await;
+    let address = site.server.url().replace("http://", "");
+    let token = site.server.token();
+    let half = format!(
+        "POST /api/v1/pushes HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: 1000\r\n\r\n{{\"store"
+    );
+    let wrong = half.replace(&token, "wrong");
+    let mut stuck: Vec<TcpStream> = Vec::new();
+    for text in [
+        "",
+        "POST /api",
+        "POST /api/v1/pushes HTTP/1.1\r\nhost: x\r\nauthori",
+        &half,
+        &wrong,
+        "PUT /niks3/nar/x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nhalf",
+        "GET /health HTTP/1.1\r\nhost: x\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stuck.push(stream);
+    }
+    // The last one is answered, and kept open: all before it have been accepted.
+    let mut answer = [0; 12];
+    stuck.last_mut().unwrap().read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let (time, code) = site.server.terminate();
+    assert!(time < Duration::from_secs(10), "the contract says 10 s: {time:?}");
+    assert_eq!(code, Some(0));
+    site.server.resume();
+    let path = site.store.build(CLOSURE).remove(0);
+    summary(site.push(&path));
+    site.whole(&path);
+}
+
+async fn what_was_lost_before_the_commit_is_sent_again_by_the_same_push(backend: Backend) {
+    if backend == Backend::Services {
+        // Losing objects behind the server's back is done with the files of the embedded store.
+        return;
+    }
+    for lost in ["nar", "staging"] {
+        let site = Site::new(backend).await;
+        let path = site.store.build(CLOSURE).remove(0);
+        site.api.fail("POST", "/commit", Fault::Hold, 1);
+        let child = spawn(&mut site.command(&path));
+        site.api.happened().await;
+        let folder = site.server.directory().join("bucket").join(lost);
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        site.api.release();
+        summary(finish(child));
+        let commits = site.api.requests();
+        let commits = commits
+            .iter()
+            .filter(|request| request.ends_with("/commit"))
+            .count();
+        assert_eq!(commits, 2, "{lost}: the first said what was missing");
+        site.whole(&path);
+    }
+}
+
+async fn one_of_two_pushes_of_the_same_dies_and_the_other_completes(backend: Backend) {
+    for step in ["/paths", "/uploads", "/nar/", "/staging/", "/commit"] {
+        let site = Site::new(backend).await;
+        let path = site.store.build(CLOSURE).remove(0);
+        let proxy = if matches!(step, "/nar/" | "/staging/") {
+            &site.s3
+        } else {
+            &site.api
+        };
+        proxy.fail("", step, Fault::Silence, 1);
+        let mut dying = spawn(&mut site.command(&path));
+        proxy.happened().await;
+        let other = site.spawn(&path);
+        dying.kill().unwrap();
+        dying.wait().unwrap();
+        summary(finish(other));
+        site.whole(&path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_object_store_that_does_not_answer_is_noticed_and_its_return_too() {
+    for fault in [
+        Fault::Silence,
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::LoseAnswer,
+    ] {
+        let site = Site::new(Backend::Services).await;
+        let path = site.store.build(CLOSURE).remove(0);
+        site.s3.fail("", "", fault.clone(), usize::MAX / 2);
+        assert_eq!(status(&site.server, "/ready"), "503", "{fault:?}");
+        assert_eq!(status(&site.server, "/health"), "200", "{fault:?}");
+        let proxied = status(&site.server, "/00000000000000000000000000000000.narinfo");
+        assert!(
+            matches!(proxied.as_str(), "502" | "503" | "504"),
+            "{fault:?}: {proxied}"
+        );
+        let child = spawn(&mut site.command(&path));
+        site.api.seen("/uploads").await;
+        site.s3.heal();
+        summary(finish(child));
+        site.whole(&path);
+        assert_eq!(status(&site.server, "/ready"), "200", "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_object_store_that_goes_away_during_a_commit_leaves_no_dangling_narinfo() {
+    for fault in [
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::Status(403),
+        Fault::LoseAnswer,
+        Fault::CutBody,
+    ] {
+        for part in [".narinfo", ".ls", "/staging/"] {
+            let site = Site::new(Backend::Services).await;
+            let path = lattice(&site.store, "away", 4);
+            // Clients do not come this way: only what the server does fails.
+            let mut command = site.command(&path);
+            let method = if part == "/staging/" { "HEAD" } else { "PUT" };
+            site.s3.fail(method, part, fault.clone(), 9);
+            let child = spawn(&mut command);
+            let output = finish(child);
+            site.s3.heal();
+            site.consistent(&path);
+            if output.code != 0 {
+                // Given up for good reason; said in one line, and the same push completes it.
+                let last = output.stderr.lines().last().unwrap_or_default();
+                assert!(last.starts_with("niks3: "), "{fault:?} {part}: {output:?}");
+                summary(site.push(&path));
+            }
+            site.whole(&path);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_that_hangs_is_noticed_and_the_push_completes_when_it_goes_on() {
+    let store = Store::default();
+    let postgres = Postgres::start();
+    let server = Server::with(
+        Backend::Embedded,
+        ServerOptions {
+            store_dir: Some(store.dir()),
+            db: Some(postgres.url()),
+            ..ServerOptions::default()
+        },
+    );
+    let proxy = FaultProxy::before(&server.url()).await;
+    for step in ["/paths", "/uploads", "/commit"] {
+        let path = store.build(&CLOSURE.replace("hello", step)).remove(0);
+        proxy.fail("POST", step, Fault::Hold, 1);
+        let mut command = server.niks3();
+        store.prepare(
+            command
+                .args(["push", "--json", &path])
+                .env("NIKS3_SERVER_URL", proxy.url()),
+        );
+        let child = spawn(&mut command);
+        proxy.happened().await;
+        postgres.signal("STOP");
+        proxy.release();
+        assert_eq!(status(&server, "/ready"), "503", "{step}");
+        assert_eq!(status(&server, "/health"), "200", "{step}");
+        postgres.signal("CONT");
+        summary(finish(child));
+        let found = check_bucket(&server, &store.dir(), &store.closure(&path), &[]);
+        assert_eq!(found.len(), 2, "{step}");
+        store.substitutes(&server.url(), server.public_key(), &path);
+    }
+}
