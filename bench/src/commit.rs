@@ -67,7 +67,7 @@ fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result
     let mut steps = Vec::new();
     let mut before = (Instant::now(), server.cpu()?, database()?);
     let mut done = |name: &'static str| -> anyhow::Result<()> {
-        report::note(&format!("commit: {name} done"));
+        report::note(&format!("commit: {name} took {}", seconds(before.0.elapsed())));
         steps.push(Step {
             name,
             wall: before.0.elapsed(),
@@ -79,19 +79,25 @@ fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result
         Ok(())
     };
     bench.runtime.block_on(async {
-        let (id, batch) = push.open().await?;
+        let opened = push.open().await?;
         done("begin")?;
-        push.claim(&id, batch).await?;
-        done("claims")?;
-        let targets = push.announce(&id, batch).await?;
-        done("upload URLs")?;
-        push.put(targets).await?;
-        done("uploads of listings")?;
-        push.commit(&id).await?;
-        done("commit")?;
-        push.commit(&id).await?;
-        done("the same commit again")?;
-        anyhow::Ok(())
+        let (id, batch) = (&opened.id, opened.max_batch);
+        let steps = async {
+            push.claim(id, batch).await?;
+            done("claims")?;
+            let targets = push.announce(id, batch).await?;
+            done("upload URLs")?;
+            push.put(targets).await?;
+            done("uploads of listings")?;
+            push.commit(id).await?;
+            done("commit")?;
+            push.commit(id).await?;
+            done("the same commit again")
+        };
+        tokio::select! {
+            result = steps => result,
+            error = push.keep(&opened) => Err(error),
+        }
     })?;
     Ok(steps)
 }
@@ -105,6 +111,13 @@ struct Push {
     contents: Contents,
 }
 
+/// What the server said of the push.
+struct Opened {
+    id: String,
+    max_batch: u64,
+    lease_seconds: u64,
+}
+
 /// Where an object goes.
 struct Target {
     url: String,
@@ -113,10 +126,14 @@ struct Target {
 }
 
 impl Push {
-    async fn call(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, body).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
         let answer = self
             .http
-            .request(Method::POST, format!("{}/api/v1/pushes{path}", self.base))
+            .request(method.clone(), format!("{}/api/v1/pushes{path}", self.base))
             .bearer_auth(&self.token)
             .header("Niks3-Protocol-Version", "1")
             .json(body)
@@ -125,17 +142,34 @@ impl Push {
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {
-            bail!("POST /pushes{path}: {status}: {}", &text[..text.len().min(2000)]);
+            bail!(
+                "{method} /pushes{path}: {status}: {}",
+                &text[..text.len().min(2000)]
+            );
         }
         serde_json::from_str(&text).context("an answer of the server")
     }
 
-    async fn open(&self) -> anyhow::Result<(String, u64)> {
+    async fn open(&self) -> anyhow::Result<Opened> {
         let body = json!({ "store_dir": "/nix/store", "roots": [name(self.count - 1)] });
-        let answer = self.call("", &body).await?;
+        let answer = self.post("", &body).await?;
         let id = answer["id"].as_str().context("no id")?;
-        let batch = answer["max_batch"].as_u64().context("no max_batch")?;
-        Ok((id.to_owned(), batch))
+        Ok(Opened {
+            id: id.to_owned(),
+            max_batch: answer["max_batch"].as_u64().context("no max_batch")?,
+            lease_seconds: answer["lease_seconds"].as_u64().context("no lease_seconds")?,
+        })
+    }
+
+    /// Renews the lease, as the client does, until that fails.
+    async fn keep(&self, opened: &Opened) -> anyhow::Error {
+        let path = format!("/{}/lease", opened.id);
+        loop {
+            tokio::time::sleep(Duration::from_secs(opened.lease_seconds) / 3).await;
+            if let Err(error) = self.call(Method::PUT, &path, &json!({})).await {
+                return error;
+            }
+        }
     }
 
     /// Index ranges of `size` paths each.
@@ -151,7 +185,7 @@ impl Push {
                     .map(|index| synthetic::path(index, self.count, &self.contents))
                     .collect();
                 let body = json!({ "paths": paths, "external": [] });
-                let answer = self.call(&format!("/{id}/paths"), &body).await?;
+                let answer = self.post(&format!("/{id}/paths"), &body).await?;
                 anyhow::Ok(answer["needed"].as_array().map_or(0, Vec::len) as u64)
             })
             .buffered(PARALLEL_REQUESTS)
@@ -178,7 +212,7 @@ impl Push {
                     })
                     .collect();
                 let answer = self
-                    .call(&format!("/{id}/uploads"), &json!({ "uploads": uploads }))
+                    .post(&format!("/{id}/uploads"), &json!({ "uploads": uploads }))
                     .await?;
                 let targets = answer["uploads"].as_array().context("no uploads")?;
                 ensure!(targets.len() == uploads.len(), "not as many answers as uploads");
@@ -228,7 +262,7 @@ impl Push {
     }
 
     async fn commit(&self, id: &str) -> anyhow::Result<()> {
-        let answer = self.call(&format!("/{id}/commit"), &json!({})).await?;
+        let answer = self.post(&format!("/{id}/commit"), &json!({})).await?;
         ensure!(
             answer["paths_added"].as_u64() == Some(self.count),
             "not all paths were added: {answer}"
