@@ -13,7 +13,7 @@ use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint as _, Response};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long the head of a request may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -38,14 +38,42 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// Serves until SIGTERM or SIGINT, then lets requests under way finish.
+/// The signals that end the server. Listened to from the start, so that none is missed.
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// Listens to SIGTERM and SIGINT.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until it is told to stop, then lets requests under way finish.
 ///
 /// # Errors
-/// When signals cannot be listened to.
-pub async fn run(listener: TcpListener, endpoint: BoxEndpoint<'static, Response>) -> std::io::Result<()> {
+/// When the socket has no address.
+pub async fn run(
+    listener: TcpListener,
+    endpoint: BoxEndpoint<'static, Response>,
+    mut stop: Stop,
+) -> std::io::Result<()> {
     let endpoint = Arc::new(endpoint);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
     let local = listener.local_addr()?;
@@ -53,8 +81,7 @@ pub async fn run(listener: TcpListener, endpoint: BoxEndpoint<'static, Response>
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &permits) => accepted,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = stop.wait() => break,
         };
         let (stream, remote, permit) = match accepted {
             Ok(accepted) => accepted,

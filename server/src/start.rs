@@ -80,6 +80,7 @@ async fn patiently<T, E: std::fmt::Display>(
 /// # Errors
 /// When a part it stands on is unusable.
 pub async fn run(config: Config) -> Result<(), StartError> {
+    let stop = serve::Stop::listen().map_err(|error| StartError::Failed(error.to_string()))?;
     let catalog = patiently(
         "the database",
         async || Catalog::open(&config.database).await,
@@ -99,7 +100,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         }
         Store::S3(settings) => (Bucket::s3(settings).await?, None, false),
     };
-    patiently(
+    let ready = patiently(
         "the object store",
         async || bucket.ready().await,
         |error| {
@@ -109,7 +110,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             )
         },
     )
-    .await?;
+    .await;
+    if let Err(error) = ready {
+        return Err(match bucket.diagnose().await {
+            Some(line) => StartError::Failed(line),
+            None => StartError::Failed(format!("--s3-endpoint: {error}")),
+        });
+    }
     let checksum = match (config.checksum, embedded) {
         (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
         (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
@@ -141,7 +148,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
     introduce(&app, &format!("http://{address}"), &config.api_token_path);
-    let stopped = serve::run(listener, http::endpoint(&app, s3)).await;
+    let stopped = serve::run(listener, http::endpoint(&app, s3), stop).await;
     // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
     let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
     stopped.map_err(|error| StartError::Failed(error.to_string()))

@@ -56,8 +56,10 @@ pub enum Error {
     )]
     Unintelligible(String),
     /// No answer at all.
-    #[error("cannot reach the server: {message}")]
+    #[error("cannot reach the server{}: {message}", at(server.as_deref()))]
     Transport {
+        /// Its address, without path and query.
+        server: Option<String>,
         /// What happened, without the URL's secrets.
         message: String,
         /// Whether it may pass.
@@ -89,10 +91,16 @@ impl Error {
 
     pub(crate) fn transport(error: &reqwest::Error) -> Self {
         Self::Transport {
+            server: error.url().map(|url| url.origin().ascii_serialization()),
             message: describe(error),
             passing: !error.is_builder() && !is_tls(error),
         }
     }
+}
+
+/// ` at http://host:port`, if it is known.
+fn at(server: Option<&str>) -> String {
+    server.map(|server| format!(" at {server}")).unwrap_or_default()
 }
 
 impl Retryable for Error {

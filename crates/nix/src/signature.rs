@@ -48,6 +48,9 @@ pub enum KeyError {
     /// Bytes that are not a point of the curve.
     #[error("the public key of '{0}' is not an ed25519 key")]
     NotAKey(String),
+    /// A public key where a secret one is needed.
+    #[error("the key of '{0}' has 32 bytes, as a public key: the secret one has 64")]
+    Public(String),
     /// The public half of a secret key does not belong to its secret half.
     #[error("the halves of the secret key of '{0}' do not belong together")]
     Mismatch(String),
@@ -141,21 +144,24 @@ impl SecretKey {
 impl FromStr for SecretKey {
     type Err = KeyError;
 
-    /// Takes the 64 bytes that Nix writes, or the 32 of the seed alone; surrounding white space is cut.
+    /// Takes the 64 bytes that Nix writes; surrounding white space is cut. 32 bytes, which could be a seed,
+    /// are refused: they are far more likely a public key, and a key made of that is known to everybody.
     fn from_str(text: &str) -> Result<Self, KeyError> {
         const WHAT: &str = "secret key";
         let (name, bytes) = parse_parts(WHAT, text.trim())?;
+        if bytes.len() == 32 {
+            return Err(KeyError::Public(echo(&name.0)));
+        }
         let (seed, public) = bytes.split_at(bytes.len().min(32));
         let mut seed: [u8; 32] = seed
             .try_into()
-            .map_err(|_| wrong_length(WHAT, &name, bytes.len(), "32 or 64"))?;
+            .map_err(|_| wrong_length(WHAT, &name, bytes.len(), "64"))?;
         let key = SigningKey::from_bytes(&seed);
         seed.zeroize();
         match public.len() {
-            0 => {}
             32 if public == key.verifying_key().as_bytes() => {}
             32 => return Err(KeyError::Mismatch(echo(&name.0))),
-            _ => return Err(wrong_length(WHAT, &name, bytes.len(), "32 or 64")),
+            _ => return Err(wrong_length(WHAT, &name, bytes.len(), "64")),
         }
         Ok(Self { name, key })
     }

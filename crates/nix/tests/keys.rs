@@ -107,6 +107,18 @@ fn a_signature_counts_for_its_message_its_key_and_its_name_only() {
 }
 
 #[test]
+fn a_public_key_is_no_secret_key() {
+    let public = SecretKey::generate("a", [1; 32])
+        .unwrap()
+        .public_key()
+        .to_string();
+    assert_eq!(
+        public.parse::<SecretKey>().unwrap_err(),
+        KeyError::Public("a".into())
+    );
+}
+
+#[test]
 fn what_is_no_key_or_signature_is_refused() {
     for wrong in [
         "",

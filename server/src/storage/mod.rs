@@ -63,6 +63,14 @@ impl Bucket {
         }
     }
 
+    /// Which option is wrong when the bucket is not ready, and the mend, if that can be told.
+    pub async fn diagnose(&self) -> Option<String> {
+        match self {
+            Self::S3(bucket) => bucket.diagnose().await,
+            Self::Files(_) => None,
+        }
+    }
+
     /// Returns when all that was written before survives a power cut.
     pub async fn sync(&self) -> Result<()> {
         match self {

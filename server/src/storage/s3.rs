@@ -238,13 +238,56 @@ impl S3Bucket {
 
     pub(super) async fn ready(&self) -> Result<()> {
         let _turn = self.pace.turn().await;
-        match self.client.head_bucket().bucket(&self.bucket).send().await {
+        match self
+            .client
+            .head_bucket()
+            .bucket(&self.bucket)
+            .send()
+            .await
+            .map_err(failed)
+        {
             Ok(_) => Ok(()),
-            Err(error) => match failed(error) {
-                StorageError::NotFound => Err(StorageError::Denied("the bucket does not exist".into())),
-                error => Err(error),
-            },
+            Err(StorageError::NotFound) => Err(StorageError::Denied("the bucket does not exist".into())),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Which option is wrong when the bucket does not let the server in, and the mend.
+    /// The answer to HEAD has no body, so it is asked in another way.
+    pub(super) async fn diagnose(&self) -> Option<String> {
+        let asked = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .max_keys(1)
+            .send()
+            .await;
+        let error = asked.err()?;
+        let said: String = error
+            .message()
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
+        Some(match error.code()? {
+            "NoSuchBucket" => format!(
+                "--s3-bucket: there is no bucket {}: make it, or name another",
+                self.bucket
+            ),
+            "InvalidAccessKeyId" => "--s3-access-key: the object store does not know this key".to_owned(),
+            "SignatureDoesNotMatch" => "--s3-secret-key: it does not fit the access key".to_owned(),
+            "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException" => {
+                format!("--s3-region: the bucket is in another region: {said}")
+            }
+            "AccessDenied" => {
+                // Services differ in how they say that they do not know a key.
+                format!(
+                    "--s3-access-key, --s3-secret-key: the object store does not let them into the bucket: {said}"
+                )
+            }
+            code => format!("--s3-endpoint: the object store refuses: {code}: {said}"),
+        })
     }
 
     pub(super) async fn put(&self, key: &ObjectKey, body: Bytes) -> Result<()> {

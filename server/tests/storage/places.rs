@@ -45,7 +45,10 @@ fn serve(files: &FileBucket) -> String {
     let endpoint = S3Endpoint::new(files).map_to_response().boxed();
     tokio::spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-        niks3_server::serve::run(listener, endpoint).await.expect("serve");
+        let stop = niks3_server::serve::Stop::listen().expect("signals");
+        niks3_server::serve::run(listener, endpoint, stop)
+            .await
+            .expect("serve");
     });
     format!("http://{address}")
 }
