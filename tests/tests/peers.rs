@@ -114,13 +114,16 @@ async fn thousands_of_paths_that_hang_together_are_one_push(backend: Backend) {
         chain = n: if n == 0 then f 0 \"\" else f n (chain (n - 1)); \
         wide = builtins.genList (n: builtins.toFile \"w${toString n}\" \"${toString n}\") 2500; in \
         builtins.toFile \"top\" \"${chain 300} ${builtins.concatStringsSep \" \" wide}\"";
-    let top = site
-        .store
-        .nix("nix-instantiate", &["--eval", "--strict", "-E", expression]);
+    let top = site.store.nix(
+        "nix-instantiate",
+        &["--eval", "--read-write-mode", "--strict", "-E", expression],
+    );
     let top = top.trim().trim_matches('"').to_owned();
     let count = site.store.closure(&top).len();
     assert_eq!(count, 2802);
+    let started = std::time::Instant::now();
     let first = summary(site.push(&top));
+    println!("pushed in {:?}", started.elapsed());
     assert_eq!(first["uploaded"], count);
     let again = summary(site.push(&top));
     assert_eq!((&again["uploaded"], &again["bytes_sent"]), (&0.into(), &0.into()));

@@ -46,6 +46,8 @@ fn command(name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command
         .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
+        // Changing the user undoes what whoever starts it asked for: it ends with the test.
+        .args(["--pdeathsig", "KILL"])
         .arg(program);
     command
 }
