@@ -25,8 +25,7 @@ CREATE TABLE objects (
     id           INTEGER PRIMARY KEY,
     key          TEXT    NOT NULL UNIQUE,
     size         INTEGER NOT NULL,
-    state        INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 present
-    parts_digest BLOB    NOT NULL DEFAULT x'', -- empty: the whole object was checked against its key
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 present: its bytes were checked against its key
     created_at   INTEGER NOT NULL
 );
 
@@ -37,6 +36,7 @@ CREATE TABLE pushes (
     state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 committing, 2 committed, 3 aborted
     pin          TEXT    NOT NULL DEFAULT '',
     verify       INTEGER NOT NULL DEFAULT 0,
+    revision     INTEGER NOT NULL DEFAULT 0, -- counts what is claimed and announced
     result       TEXT    NOT NULL DEFAULT '',
     created_at   INTEGER NOT NULL,
     lease_until  INTEGER NOT NULL

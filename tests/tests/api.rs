@@ -31,6 +31,10 @@ on_both!(
     a_push_whose_lease_ran_out_is_over,
     a_url_writes_only_what_it_was_made_for,
     a_push_given_up_lets_go_and_cannot_go_on,
+    a_url_cannot_be_made_to_copy_another_object,
+    a_false_size_hinders_nobody,
+    a_false_hash_of_a_large_object_is_found_out,
+    what_is_announced_during_a_commit_does_not_slip_through,
 );
 
 const A: &str = "00000000000000000000000000000000-a";
@@ -671,4 +675,155 @@ async fn a_push_given_up_lets_go_and_cannot_go_on(backend: Backend) {
         .await
         .problem(404);
     site.empty();
+}
+
+async fn a_url_cannot_be_made_to_copy_another_object(backend: Backend) {
+    let site = Site::new(backend, &[]);
+    site.push(A, b"the first").await.ok();
+    let push = site.open(B).await;
+    site.claim(&push, json!([info(B, &[])])).await.ok();
+    let bytes = b"compressed";
+    let sha256 = niks3_nix::hash::FileHash::of(bytes);
+    let upload = json!({ "kind": "nar", "path": B, "sha256": sha256.to_string(), "size": bytes.len() });
+    let answer = site
+        .post(
+            &format!("/pushes/{push}/uploads"),
+            &json!({ "uploads": [upload] }),
+        )
+        .await
+        .ok();
+    let target = &answer["uploads"][0];
+    let bucket = target["url"]
+        .as_str()
+        .unwrap()
+        .split('/')
+        .nth(3)
+        .unwrap()
+        .to_owned();
+    for header in ["x-amz-copy-source", "X-Amz-Copy-Source"] {
+        let mut headers = target["headers"].clone();
+        headers[header] = json!(format!("/{bucket}/nix-cache-info"));
+        let status = site.put(target["url"].as_str().unwrap(), &headers, bytes).await;
+        assert!((400..500).contains(&status), "{status}");
+    }
+    assert!(
+        site.server
+            .get(&format!("nar/{}.nar.zst", sha256.base32()))
+            .is_none()
+    );
+}
+
+async fn a_false_size_hinders_nobody(backend: Backend) {
+    let site = Site::new(backend, &[]);
+    let nar = b"wanted by somebody else";
+    let compressed = zstd::encode_all(&nar[..], 3).unwrap();
+    let push = site.open(B).await;
+    site.claim(&push, json!([info(B, &[])])).await.ok();
+    let sha256 = niks3_nix::hash::FileHash::of(&compressed).to_string();
+    let upload = json!({ "kind": "nar", "path": B, "sha256": sha256, "size": 5 });
+    site.post(
+        &format!("/pushes/{push}/uploads"),
+        &json!({ "uploads": [upload] }),
+    )
+    .await
+    .ok();
+    site.push(A, nar).await.ok();
+    let narinfo = String::from_utf8(site.server.get(&format!("{}.narinfo", &A[..32])).unwrap()).unwrap();
+    assert!(
+        narinfo.contains(&format!("FileSize: {}\n", compressed.len())),
+        "{narinfo}"
+    );
+}
+
+/// Sends bytes in parts, and says they have a hash; the answer.
+async fn send_in_parts(site: &Site, push: &str, path: &str, bytes: &[u8], hash: &str) -> Answer {
+    let begin = json!({ "path": path, "part_size": 8 << 20, "compressor": "test", "fresh": true });
+    let upload = site
+        .post(&format!("/pushes/{push}/multipart-uploads"), &begin)
+        .await
+        .ok();
+    let base = format!("/pushes/{push}/multipart-uploads/{}", upload["id"]);
+    let parts: Vec<Value> = (1..)
+        .zip(bytes.chunks(8 << 20))
+        .map(|(number, part)| {
+            json!({ "number": number, "size": part.len(), "sha256": niks3_nix::hash::FileHash::of(part).to_string() })
+        })
+        .collect();
+    let targets = site
+        .post(&format!("{base}/parts"), &json!({ "parts": parts }))
+        .await
+        .ok();
+    for (target, part) in targets["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(bytes.chunks(8 << 20))
+    {
+        assert_eq!(
+            site.put(target["url"].as_str().unwrap(), &target["headers"], part)
+                .await,
+            200
+        );
+    }
+    let whole = json!({ "file_hash": hash, "file_size": bytes.len(), "parts": parts });
+    site.post(&format!("{base}/complete"), &whole).await
+}
+
+async fn a_false_hash_of_a_large_object_is_found_out(backend: Backend) {
+    let site = Site::new(backend, &[]);
+    let push = site.open(A).await;
+    let large = json!([{ "path": A, "nar_hash": HASH, "nar_size": 20 << 20, "references": [] }]);
+    site.claim(&push, large).await.ok();
+    let bytes: Vec<u8> = (0..9_u32 << 20)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    let problem = send_in_parts(&site, &push, A, &bytes, HASH).await.problem(422);
+    assert_eq!(problem["field"], "file_hash");
+    assert!(
+        site.server
+            .get("nar/1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0.nar.zst")
+            .is_none()
+    );
+    let hash = niks3_nix::hash::FileHash::of(&bytes);
+    send_in_parts(&site, &push, A, &bytes, &hash.to_string())
+        .await
+        .ok();
+    assert!(
+        site.server
+            .get(&format!("nar/{}.nar.zst", hash.base32()))
+            .unwrap()
+            == bytes
+    );
+}
+
+async fn what_is_announced_during_a_commit_does_not_slip_through(backend: Backend) {
+    let site = Site::new(backend, &[]);
+    for round in 0..10 {
+        let path = format!("{round:032}-x");
+        let push = site.open(&path).await;
+        site.claim(&push, json!([info(&path, &[])])).await.ok();
+        site.upload(&push, "nar", &path, format!("there {round}").as_bytes())
+            .await;
+        site.upload(&push, "listing", &path, b"{}").await;
+        // A NAR that is never sent takes the place of the one that was.
+        let sha256 = niks3_nix::hash::FileHash::of(format!("never sent {round}").as_bytes()).to_string();
+        let upload = json!({ "uploads": [{ "kind": "nar", "path": path, "sha256": sha256, "size": 12 }] });
+        let (announce, commit) = (
+            format!("/pushes/{push}/uploads"),
+            format!("/pushes/{push}/commit"),
+        );
+        let empty = json!({});
+        tokio::join!(site.post(&commit, &empty), site.post(&announce, &upload));
+        if let Some(narinfo) = site.server.get(&format!("{}.narinfo", &path[..32])) {
+            let narinfo = String::from_utf8(narinfo).unwrap();
+            let url = narinfo
+                .lines()
+                .find_map(|line| line.strip_prefix("URL: "))
+                .unwrap();
+            assert!(
+                site.server.get(url).is_some(),
+                "a narinfo without its NAR: {narinfo}"
+            );
+        }
+    }
 }

@@ -16,9 +16,6 @@ pub struct ObjectRow {
     pub size: i64,
     /// Seen in the bucket with that size.
     pub present: bool,
-    /// Empty when the service checked the whole object against the hash in its
-    /// key; otherwise the digest of the parts it checked one by one.
-    pub parts_digest: Vec<u8>,
     /// Made by this very request, so nothing can be in the bucket yet.
     pub new: bool,
 }
@@ -45,13 +42,12 @@ impl WriteTx {
                     id: row.try_get(0)?,
                     size,
                     present: false,
-                    parts_digest: Vec::new(),
                     new: true,
                 };
                 rows.insert(key, object);
             }
             let text = format!(
-                "SELECT id, key, size, state, parts_digest FROM objects WHERE key IN ({})",
+                "SELECT id, key, size, state FROM objects WHERE key IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
@@ -64,7 +60,6 @@ impl WriteTx {
                     id: row.try_get(0)?,
                     size: row.try_get(2)?,
                     present: row.try_get::<i64, _>(3)? == 1,
-                    parts_digest: row.try_get(4)?,
                     new: false,
                 };
                 rows.entry(key).or_insert(object);
@@ -73,29 +68,15 @@ impl WriteTx {
         Ok(rows)
     }
 
-    /// Records that objects are in the bucket, each with its size, as S3 said.
-    pub async fn objects_arrived(&mut self, ids: &[i64]) -> Result<()> {
-        for chunk in ids.chunks(ROWS) {
-            let text = format!(
-                "UPDATE objects SET state = 1 WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
+    /// Records that objects are in the bucket: pairs of id and the bytes that S3 said.
+    pub async fn objects_arrived(&mut self, objects: &[(i64, i64)]) -> Result<()> {
+        for (id, size) in objects {
+            sqlx::query("UPDATE objects SET state = 1, size = $1 WHERE id = $2 AND state = 0")
+                .bind(*size)
+                .bind(*id)
+                .execute(&mut *self.tx)
+                .await?;
         }
-        Ok(())
-    }
-
-    /// Says how the contents of an object were checked: whole (empty) or by parts.
-    pub async fn set_parts_digest(&mut self, object_id: i64, digest: &[u8]) -> Result<()> {
-        sqlx::query("UPDATE objects SET parts_digest = $1 WHERE id = $2")
-            .bind(digest.to_vec())
-            .bind(object_id)
-            .execute(&mut *self.tx)
-            .await?;
         Ok(())
     }
 

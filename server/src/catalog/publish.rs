@@ -71,6 +71,8 @@ pub enum Decision {
     Added(u64),
     /// The push is committed; what its commit answered.
     Finished(String),
+    /// Something was claimed or announced since it was looked at.
+    Changed,
     /// Its lease has run out, or it was given up.
     Over,
 }
@@ -289,14 +291,15 @@ impl WriteTx {
     /// Decides what a push adds: every path it provides that is still absent becomes
     /// its; one that another push committed meanwhile stays as it is. Decided once is
     /// decided: a second commit finds what the first one did.
-    pub async fn decide(&mut self, push_id: i64) -> Result<Decision> {
-        let row = sqlx::query("SELECT state, result, lease_until FROM pushes WHERE id = $1")
+    pub async fn decide(&mut self, push_id: i64, revision: i64) -> Result<Decision> {
+        let row = sqlx::query("SELECT state, result, lease_until, revision FROM pushes WHERE id = $1")
             .bind(push_id)
             .fetch_one(&mut *self.tx)
             .await?;
         let (state, result): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
         match state {
             0 | 1 if row.try_get::<i64, _>(2)? <= now() => return Ok(Decision::Over),
+            0 if row.try_get::<i64, _>(3)? != revision => return Ok(Decision::Changed),
             0 => {}
             1 => {
                 let added = result

@@ -60,6 +60,8 @@ pub struct Push {
     pub pin: Option<String>,
     /// Look into the bucket instead of believing the database.
     pub verify: bool,
+    /// Counts what was claimed and announced.
+    pub revision: i64,
     /// What its commit answered, as JSON.
     pub result: String,
     /// Unix time at which it is given up.
@@ -78,6 +80,7 @@ impl Push {
             verify: row.try_get::<i64, _>(5)? != 0,
             result: row.try_get(6)?,
             lease_until: row.try_get(7)?,
+            revision: row.try_get(8)?,
         })
     }
 
@@ -88,8 +91,7 @@ impl Push {
     }
 }
 
-const BY_TOKEN: &str =
-    "SELECT id, token, identity, state, pin, verify, result, lease_until FROM pushes WHERE token = $1";
+const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision FROM pushes WHERE token = $1";
 
 impl Catalog {
     /// The push of that name.
@@ -142,6 +144,19 @@ impl WriteTx {
             .fetch_optional(&mut *self.tx)
             .await?;
         row.as_ref().map(Push::from_row).transpose()
+    }
+
+    /// Admits a change to what a push claims or announces; false when it no longer takes
+    /// any. A commit that had looked before the change has to look again.
+    pub async fn change_push(&mut self, push_id: i64) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = 0 AND lease_until > $2",
+        )
+        .bind(push_id)
+        .bind(now())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Gives up an open push and lets go of what it claimed; false when it is not open.

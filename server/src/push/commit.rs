@@ -72,18 +72,40 @@ async fn keep_alive<T>(
     }
 }
 
+/// How often a commit looks again because its push was changed meanwhile.
+const LOOKS: usize = 5;
+
 async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
+    for _ in 0..LOOKS {
+        let seen = app
+            .catalog
+            .push(&push.token)
+            .await?
+            .ok_or_else(|| Problem::internal("a push is gone"))?;
+        if let Some(outcome) = attempt(app, &seen).await? {
+            return Ok(outcome);
+        }
+    }
+    Err(Problem::conflict(
+        "the push is changed while it is committed: commit once everything is announced",
+    ))
+}
+
+/// One look at everything, and the commit of what was seen; `None` when it was changed
+/// in between.
+async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     let claims = app.catalog.commit_claims(push.id).await?;
     let roots = app.catalog.roots(push.id).await?;
-    check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
+        check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
         check_arrived(app, push, &claims).await?;
     }
 
     let mut tx = app.catalog.write().await?;
-    let added = match tx.decide(push.id).await? {
+    let added = match tx.decide(push.id, push.revision).await? {
         Decision::Added(added) => added,
+        Decision::Changed => return Ok(None),
         Decision::Finished(result) => return serde_json::from_str(&result).map_err(Problem::internal),
         Decision::Over => {
             return Err(Problem::not_found(
@@ -131,7 +153,7 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
         relied_on,
         "push committed"
     );
-    Ok(outcome)
+    Ok(Some(outcome))
 }
 
 /// Every root is claimed, everything referred to is claimed or left out on
@@ -225,22 +247,15 @@ async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result
         .collect::<Result<Vec<_>, _>>()
         .map_err(Problem::internal)?;
     let sizes = app.bucket.sizes(keys).await?;
-    let looked: Vec<(i64, bool, Vec<String>)> = unseen
-        .into_values()
-        .zip(sizes)
-        .map(|((id, size, names), found)| (id, found == Some(size.unsigned_abs()), names))
-        .collect();
-    missing.extend(
-        looked
-            .iter()
-            .filter(|(_, found, _)| !found)
-            .flat_map(|(_, _, names)| names.iter().cloned()),
-    );
-    let arrived: Vec<i64> = looked
-        .iter()
-        .filter(|(id, found, _)| *found && *id != 0)
-        .map(|(id, _, _)| *id)
-        .collect();
+    let mut arrived: Vec<(i64, i64)> = Vec::new();
+    for ((id, size, names), found) in unseen.into_values().zip(sizes) {
+        match found {
+            // Under the name of its hash is what has that hash, whatever anybody said of its size.
+            Some(found) if id != 0 => arrived.push((id, i64::try_from(found).map_err(Problem::internal)?)),
+            Some(found) if found == size.unsigned_abs() => {}
+            _ => missing.extend(names),
+        }
+    }
     if !arrived.is_empty() {
         // The database must not outlive, in a power cut, what it says is there.
         app.bucket.sync().await?;

@@ -37,6 +37,10 @@ impl Endpoint for S3Endpoint {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
+        if let Some(stray) = unsigned_header(&request) {
+            let detail = format!("the header {stray} is not one that the URL was signed for");
+            return Err(problem(Problem::forbidden(detail)));
+        }
         let headers = request.headers();
         let has_body =
             headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
@@ -68,6 +72,21 @@ impl Endpoint for S3Endpoint {
         *response.headers_mut() = head.headers;
         Ok(response)
     }
+}
+
+/// A header that means something to S3 and that the signature of a presigned URL does
+/// not cover: with it, whoever has the URL could do something else, as copy.
+fn unsigned_header(request: &Request) -> Option<String> {
+    let query = request.original_uri().query().unwrap_or_default();
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let signed = pairs
+        .find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-SignedHeaders"))?
+        .1
+        .into_owned();
+    let stray = request.headers().keys().find(|name| {
+        name.as_str().starts_with("x-amz-") && !signed.split(';').any(|signed| signed == name.as_str())
+    });
+    stray.map(ToString::to_string)
 }
 
 /// The body of a request as it comes, from a peer that must not fall silent.

@@ -7,7 +7,7 @@ use niks3_nix::signature::Signature;
 use niks3_nix::store_path::StorePath;
 
 use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
-use super::{App, Identity, Problem, find_open};
+use super::{App, Identity, Problem, change, find_open};
 use crate::catalog::{ClaimKind, PathMeta};
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
@@ -35,11 +35,11 @@ pub(super) async fn claim(
         .collect::<Result<_, _>>()?;
     let external: Vec<StorePath> = external.into_iter().collect();
 
-    let mut tx = app.catalog.write().await?;
+    let mut tx = change(app, &push).await?;
     let mut claimed = tx.claim(push.id, &paths, &external).await?;
     tx.commit().await?;
     if push.verify && push::verify(app, &claimed).await? {
-        let mut tx = app.catalog.write().await?;
+        let mut tx = change(app, &push).await?;
         claimed = tx.claim(push.id, &paths, &external).await?;
         tx.commit().await?;
     }

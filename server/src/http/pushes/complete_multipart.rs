@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use niks3_nix::hash::FileHash;
 use sha2::{Digest as _, Sha256};
 
 use super::types::{CompleteMultipart, Empty};
-use super::{App, Identity, Problem, find_open, multipart, parts, uploads, wire_error};
+use super::{App, Identity, Problem, change, find_open, multipart, parts, uploads, wire_error};
 use crate::catalog::{Multipart, MultipartState, PartRow};
 use crate::http::wire;
-use crate::push::{MAX_NAR, MAX_PARTS};
-use crate::storage::{CompletedPart, ObjectKey, StorageError};
+use crate::push::{MAX_NAR, MAX_PARTS, PART_SIZE};
+use crate::storage::{CompletedPart, GetOptions, GetResult, ObjectKey, StorageError};
 
 /// Runs to its end even if the client goes away: what it began it finishes.
 pub(super) async fn complete(
@@ -41,6 +43,12 @@ async fn run(
         multipart.part_size,
     )?;
     check_shape(&announced, file_size, multipart.part_size)?;
+    if file_size.unsigned_abs() <= PART_SIZE {
+        return Err(Problem::invalid(
+            "file_size",
+            format!("up to {PART_SIZE} bytes go up in one piece"),
+        ));
+    }
     let path = app
         .catalog
         .claims_by_contents(push.id, multipart.nar_hash)
@@ -69,7 +77,6 @@ async fn run(
             ));
         }
         MultipartState::Open => {
-            let digest = digest(&announced);
             let wanted = HashMap::from([(key.as_str().to_owned(), file_size)]);
             let mut tx = app.catalog.write().await?;
             let object = tx
@@ -77,36 +84,34 @@ async fn run(
                 .await?
                 .remove(key.as_str())
                 .ok_or_else(|| Problem::internal("no row"))?;
-            if !object.present {
-                tx.set_parts_digest(object.id, &digest).await?;
-            }
             tx.commit().await?;
-            if object.size != file_size {
+            if object.present && object.size != file_size {
                 let detail = format!("{file_hash} is known with {} bytes, not {file_size}", object.size);
                 return Err(Problem::conflict(detail));
             }
-            if object.present && !object.parts_digest.is_empty() && object.parts_digest != digest {
-                return Err(Problem::conflict(format!(
-                    "{file_hash} is known with other contents"
-                )));
-            }
             if object.present {
                 app.bucket.abort_multipart(&staging, &multipart.upload_id).await?;
+            } else if app.bucket.head(&staging).await?.is_none()
+                && uploads::arrived(app, &key, file_size).await?
+            {
+                // It was moved, and the process died before it could say so.
             } else {
                 assemble(app, &multipart, &staging, &announced, file_size).await?;
+                check_whole(app, &multipart, &staging, file_hash).await?;
                 app.bucket
                     .promote(&staging, &key, file_size.unsigned_abs())
                     .await?;
                 app.bucket.tidy(multipart::STAGING).await?;
             }
+            app.bucket.sync().await?;
             let mut tx = app.catalog.write().await?;
-            tx.objects_arrived(&[object.id]).await?;
+            tx.objects_arrived(&[(object.id, file_size)]).await?;
             tx.end_multipart(multipart.id, Some(object.id)).await?;
             tx.commit().await?;
             object.id
         }
     };
-    let mut tx = app.catalog.write().await?;
+    let mut tx = change(app, &push).await?;
     tx.set_nars(
         push.id,
         &path
@@ -138,14 +143,36 @@ fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), 
     Ok(())
 }
 
-/// What identifies contents that were checked part by part.
-fn digest(parts: &[PartRow]) -> Vec<u8> {
+/// S3 checked every part, but the hash in the name of the whole is the client's word:
+/// the staged object is read once, so that nobody can put other bytes under that name.
+async fn check_whole(
+    app: &App,
+    multipart: &Multipart,
+    staging: &ObjectKey,
+    file_hash: FileHash,
+) -> Result<(), Problem> {
+    let GetResult::Found(object) = app.bucket.get(staging, &GetOptions::default()).await? else {
+        return Err(Problem::conflict(
+            "the object store has lost what the parts made: begin again, fresh",
+        ));
+    };
+    let mut body = object.body;
     let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part.size.to_le_bytes());
-        hasher.update(part.sha256);
+    while let Some(chunk) = body.next().await {
+        hasher.update(&chunk?);
     }
-    hasher.finalize().to_vec()
+    let found = FileHash::from_bytes(hasher.finalize().into());
+    if found == file_hash {
+        return Ok(());
+    }
+    let mut tx = app.catalog.write().await?;
+    tx.end_multipart(multipart.id, None).await?;
+    tx.commit().await?;
+    app.bucket.delete_many(std::slice::from_ref(staging)).await;
+    Err(Problem::invalid(
+        "file_hash",
+        format!("the parts make {found}, not {file_hash}"),
+    ))
 }
 
 /// Makes one object of the parts, unless that was done before an answer was lost.

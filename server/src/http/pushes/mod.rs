@@ -26,7 +26,7 @@ use super::problem::{ApiProblem, Problem};
 use super::upload_base::UploadBase;
 use crate::app::App;
 use crate::auth::{Authenticated, Identity};
-use crate::catalog::{Push, PushState};
+use crate::catalog::{Push, PushState, WriteTx};
 use types::{
     Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart,
     NewMultipart, Parts, PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
@@ -263,4 +263,13 @@ async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem>
         }
         PushState::Aborted => Err(Problem::not_found("the push was given up: begin again")),
     }
+}
+
+/// Begins a transaction that changes what a push claims or announces.
+async fn change(app: &App, push: &Push) -> Result<WriteTx, Problem> {
+    let mut tx = app.catalog.write().await?;
+    if tx.change_push(push.id).await? {
+        return Ok(tx);
+    }
+    Err(Problem::conflict("the push is being committed, or over"))
 }

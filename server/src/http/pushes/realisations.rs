@@ -1,7 +1,7 @@
 //! `PUT /pushes/{id}/realisations`
 
 use super::types::{Empty, Realisations};
-use super::{App, Identity, Problem, find_open};
+use super::{App, Identity, Problem, change, find_open};
 use crate::http::wire;
 use crate::push::{MAX_BATCH, realisation};
 
@@ -44,7 +44,7 @@ pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations)
             ));
         }
     }
-    let mut tx = app.catalog.write().await?;
+    let mut tx = change(app, &push).await?;
     for ((key, body), path_id) in rows {
         tx.set_realisation(push.id, &key, path_id, &body).await?;
     }

@@ -7,7 +7,7 @@ use niks3_nix::hash::FileHash;
 use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
-use super::{App, Identity, Problem, find_open};
+use super::{App, Identity, Problem, change, find_open};
 use crate::catalog::{ClaimKind, ObjectRow, Push};
 use crate::http::wire;
 use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
@@ -150,7 +150,7 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
             ));
         }
     }
-    let mut tx = app.catalog.write().await?;
+    let mut tx = change(app, push).await?;
     let objects = tx.objects(&wanted).await?;
     let mut nars = Vec::new();
     let mut listings = Vec::new();
@@ -158,7 +158,7 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
         match &item.content {
             Content::Nar { path_id } => {
                 let object = &objects[item.key.as_str()];
-                if object.size != item.size {
+                if object.present && object.size != item.size {
                     let detail = format!(
                         "{} is known with {} bytes, not {}",
                         item.sha256, object.size, item.size
@@ -189,14 +189,11 @@ async fn target(
     base: Option<&str>,
 ) -> Result<UploadTarget, Problem> {
     if let Some(object) = objects.get(item.key.as_str()) {
-        if object.present && object.parts_digest.is_empty() {
+        if object.present {
             return Ok(UploadTarget::default());
         }
-        // An earlier push may have sent it without anybody hearing of it. What was only
-        // checked by parts is not trusted to be what its name says: the bytes come again,
-        // checked whole.
-        let sent =
-            !object.new && object.parts_digest.is_empty() && arrived(app, &item.key, item.size).await?;
+        // An earlier push may have sent it without anybody hearing of it.
+        let sent = !object.new && arrived(app, &item.key, item.size).await?;
         if sent {
             return Ok(UploadTarget::default());
         }
