@@ -243,7 +243,6 @@ async fn an_object_store_that_goes_away_during_a_commit_leaves_no_dangling_narin
     for fault in [
         Fault::Status(500),
         Fault::Status(503),
-        Fault::Status(403),
         Fault::LoseAnswer,
         Fault::CutBody,
     ] {
