@@ -107,17 +107,13 @@ pub async fn run(
                 Ok::<_, Infallible>(response)
             }
         });
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // HTTP/1 alone: to tell the versions apart, the other would wait for a first byte without end.
+        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(MAX_HEADER);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(64 << 10)
-            .keep_alive_interval(Duration::from_secs(30));
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();

@@ -30,16 +30,6 @@ fn a_key_generated_here_is_one_that_nix_takes() {
 }
 
 #[test]
-fn the_seed_alone_is_a_secret_key_too() {
-    let key = SecretKey::generate("k", [1; 32]).unwrap();
-    let seed = "k:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-    assert_eq!(
-        *seed.parse::<SecretKey>().unwrap().to_secret_string(),
-        *key.to_secret_string()
-    );
-}
-
-#[test]
 fn a_secret_key_is_not_shown_by_debug_nor_by_errors() {
     let key = SecretKey::generate("k", [1; 32]).unwrap();
     let secret = key.to_secret_string();

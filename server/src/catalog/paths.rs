@@ -220,6 +220,10 @@ impl WriteTx {
 
     /// Gives every name an id, new ones included.
     async fn intern<'p>(&mut self, names: &HashSet<&'p StorePath>) -> Result<HashMap<&'p StorePath, Known>> {
+        let hashes: HashSet<&str> = names.iter().map(|name| name.hash_part()).collect();
+        if hashes.len() != names.len() {
+            return Err(CatalogError::NameMismatch("two names with one hash part".into()));
+        }
         let names: Vec<&StorePath> = names.iter().copied().collect();
         let mut known = self.lookup(&names).await?;
         let unknown: Vec<&StorePath> = names
@@ -313,9 +317,10 @@ impl WriteTx {
     pub async fn contents_lost(&mut self, path: &StorePath) -> Result<()> {
         for text in [
             "UPDATE objects SET state = 0 WHERE id = (SELECT object_id FROM paths WHERE hash = $1)",
-            "UPDATE push_paths SET kind = 1 WHERE kind = 0 AND path_id IN (SELECT id FROM paths WHERE state <> 0 AND \
+            "UPDATE push_paths SET kind = 1 WHERE kind = 0 AND path_id IN (SELECT id FROM paths WHERE state = 2 AND \
              object_id = (SELECT object_id FROM paths WHERE hash = $1))",
-            "UPDATE paths SET state = 0 WHERE object_id = (SELECT object_id FROM paths WHERE hash = $1)",
+            "UPDATE paths SET state = 0 WHERE state = 2 AND \
+             object_id = (SELECT object_id FROM paths WHERE hash = $1)",
         ] {
             sqlx::query(text)
                 .bind(path.hash_part().to_owned())
@@ -382,7 +387,7 @@ impl Catalog {
         for chunk in paths.chunks(ROWS) {
             let text = format!(
                 "SELECT p.name, o.key, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
-                 WHERE p.state <> 0 AND p.hash IN ({})",
+                 WHERE p.state = 2 AND p.hash IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);

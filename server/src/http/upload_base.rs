@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use poem::http::header;
-use poem::{FromRequest, Request, RequestBody, Result};
+use poem::{FromRequest, IntoResponse as _, Request, RequestBody, Result};
 
+use super::problem::Problem;
 use crate::app::App;
 
 /// Scheme and authority for upload URLs; `None` where the store has an address of its own.
@@ -20,19 +21,27 @@ impl UploadBase {
 
 impl<'a> FromRequest<'a> for UploadBase {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
-        let base = request.data::<Arc<App>>().and_then(|app| {
-            if !app.embedded_store {
-                return None;
-            }
-            if let Some(url) = &app.server_url {
-                return Some(url.as_str().trim_end_matches('/').to_owned());
-            }
-            let host = request.headers().get(header::HOST)?.to_str().ok()?;
-            // The caller's own word, used for the caller's own uploads, and never elsewhere.
-            let parsed = url::Url::parse(&format!("http://{host}")).ok()?;
-            let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.username().is_empty();
-            bare.then(|| format!("{}://{host}", request.scheme().as_str()))
-        });
+        let Some(app) = request.data::<Arc<App>>().filter(|app| app.embedded_store) else {
+            return Ok(Self(None));
+        };
+        if let Some(url) = &app.server_url {
+            return Ok(Self(Some(url.as_str().trim_end_matches('/').to_owned())));
+        }
+        // The caller's own word, used for the caller's own uploads, and never elsewhere.
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        let bare = |host: &&str| {
+            url::Url::parse(&format!("http://{host}"))
+                .is_ok_and(|url| url.path() == "/" && url.query().is_none() && url.username().is_empty())
+        };
+        let Some(host) = host.filter(bare) else {
+            let problem =
+                Problem::malformed("the Host header does not say where the upload URLs should lead");
+            return Err(poem::Error::from_response(problem.into_response()));
+        };
+        let base = Some(format!("{}://{host}", request.scheme().as_str()));
         Ok(Self(base))
     }
 }

@@ -99,7 +99,15 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
         check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
-        check_arrived(app, push, &claims).await?;
+        if let Err(problem) = check_arrived(app, push, &claims).await {
+            // Another commit of this push may have moved on what was looked for.
+            let state = app.catalog.push(&push.token).await?.map(|push| push.state);
+            return if state == Some(PushState::Open) {
+                Err(problem)
+            } else {
+                Ok(None)
+            };
+        }
     }
 
     let mut tx = app.catalog.write().await?;

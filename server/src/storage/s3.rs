@@ -329,7 +329,8 @@ impl S3Bucket {
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetResult> {
-        let turn = self.pace.turn().await;
+        // Held until the answer begins: how fast a reader takes it is not the service's concern.
+        let _turn = self.pace.turn().await;
         let request = self
             .client
             .get_object()
@@ -354,10 +355,7 @@ impl S3Bucket {
                     futures::stream::unfold(found.body, |mut body| async move {
                         body.next().await.map(|chunk| (chunk, body))
                     })
-                    .map(move |chunk| {
-                        let _until_read = &turn;
-                        chunk.map_err(|error| StorageError::Unavailable(error.to_string()))
-                    }),
+                    .map(|chunk| chunk.map_err(|error| StorageError::Unavailable(error.to_string()))),
                 );
                 Ok(GetResult::Found(Object {
                     meta,
