@@ -275,7 +275,7 @@ async fn a_client_that_slept_through_its_lease_begins_again(backend: Backend) {
 
 async fn a_lease_is_renewed_for_as_long_as_uploads_take(backend: Backend) {
     let options = ServerOptions {
-        arguments: vec!["--push-lease".into(), "2s".into()],
+        arguments: vec!["--push-lease".into(), "9s".into()],
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
