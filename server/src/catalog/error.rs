@@ -40,8 +40,8 @@ impl From<sqlx::Error> for CatalogError {
             ) => Self::Unavailable(error),
             // SQLITE_FULL; PostgreSQL disk_full.
             (_, Some("13" | "53100")) => Self::Full(error),
-            // SQLITE_BUSY and LOCKED with their extended codes, CANTOPEN, IOERR.
-            (_, Some("5" | "6" | "261" | "517" | "14" | "10")) => Self::Unavailable(error),
+            // SQLITE_BUSY and LOCKED with their extended codes, IOERR.
+            (_, Some("5" | "6" | "261" | "517" | "10")) => Self::Unavailable(error),
             // PostgreSQL: connection exceptions, insufficient resources, operator
             // intervention, system errors, lock and serialization failures.
             (_, Some(code))

@@ -96,11 +96,21 @@ async fn run(
             {
                 // It was moved, and the process died before it could say so.
             } else {
-                assemble(app, &multipart, &staging, &announced, file_size).await?;
-                check_whole(app, &multipart, &staging, file_hash).await?;
-                app.bucket
-                    .promote(&staging, &key, file_size.unsigned_abs())
-                    .await?;
+                let work = async {
+                    assemble(app, &multipart, &staging, &announced, file_size).await?;
+                    check_whole(app, &multipart, &staging, file_hash).await?;
+                    Ok::<_, Problem>(
+                        app.bucket
+                            .promote(&staging, &key, file_size.unsigned_abs())
+                            .await?,
+                    )
+                };
+                if let Err(problem) = work.await {
+                    // Whoever completes the same upload at the same time takes it away under this one.
+                    if !completed_by_another(app, multipart.id).await? {
+                        return Err(problem);
+                    }
+                }
                 app.bucket.tidy(multipart::STAGING).await?;
             }
             app.bucket.sync().await?;
@@ -141,6 +151,23 @@ fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), 
         return Err(Problem::invalid("file_size", "the parts add up to another size"));
     }
     Ok(())
+}
+
+/// Waits a little for another request to complete the upload.
+async fn completed_by_another(app: &App, multipart_id: i64) -> Result<bool, Problem> {
+    for _ in 0..40 {
+        let state = app
+            .catalog
+            .multipart(multipart_id)
+            .await?
+            .map(|found| found.state);
+        match state {
+            Some(MultipartState::Completed) => return Ok(true),
+            Some(MultipartState::Open) => tokio::time::sleep(std::time::Duration::from_millis(250)).await,
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
 }
 
 /// S3 checked every part, but the hash in the name of the whole is the client's word:
@@ -190,9 +217,6 @@ async fn assemble(
             if uploads::arrived(app, staging, file_size).await? {
                 return Ok(());
             }
-            let mut tx = app.catalog.write().await?;
-            tx.end_multipart(multipart.id, None).await?;
-            tx.commit().await?;
             return Err(Problem::conflict(
                 "the object store has lost this upload in parts: begin another",
             ));
