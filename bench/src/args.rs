@@ -15,13 +15,15 @@ pub(crate) enum Benchmark {
     Large,
     /// The metadata of many paths, on SQLite and on PostgreSQL.
     Commit,
+    /// Ways to call the zstd library over the NARs that `push` pushes.
+    Zstd,
 }
 
 /// Measures niks3: CPU time, wall time and memory, with what they are compared to and what they should be.
 #[derive(Debug, Parser)]
 #[command(name = "niks3-bench", max_term_width = 100)]
 pub(crate) struct Args {
-    /// Store path whose closure `push` pushes [default: one is made of the files in /usr/lib].
+    /// Store path whose closure `push` and `zstd` take [default: one is made of the files in /usr/lib].
     #[arg(long, value_name = "STOREPATH", env = "NIKS3_BENCH_CLOSURE")]
     pub(crate) closure: Option<String>,
     /// Run this benchmark alone; can be repeated.

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use rustix::process::Signal;
+
+use crate::children::Kept;
 use crate::process::output;
 use crate::server::free_address;
 
@@ -16,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running Garage; it ends with this value.
 pub(crate) struct Garage {
-    child: Child,
+    _child: Kept,
     program: PathBuf,
     config: PathBuf,
     /// Where its S3 listens.
@@ -56,7 +59,7 @@ root_domain = ".s3.garage"
             .stderr(std::fs::File::create(dir.join("log"))?)
             .spawn()?;
         let garage = Self {
-            child,
+            _child: Kept::new(child, Signal::KILL),
             program,
             config,
             address,
@@ -107,13 +110,6 @@ root_domain = ".s3.garage"
             format!("--s3-access-key={KEY}"),
             format!("--s3-secret-key={SECRET}"),
         ])
-    }
-}
-
-impl Drop for Garage {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -4,6 +4,7 @@
 //! `nix`, `nix-store` and `zstd` in `PATH`; PostgreSQL and Garage are measured where they are installed.
 
 mod args;
+mod children;
 mod commit;
 mod garage;
 mod large;
@@ -16,6 +17,7 @@ mod server;
 mod small;
 mod store;
 mod synthetic;
+mod zstd_calls;
 
 use std::process::ExitCode;
 
@@ -54,14 +56,16 @@ fn run() -> anyhow::Result<()> {
     }
     .context("no directory to work in")?;
     let runtime = tokio::runtime::Runtime::new()?;
+    children::end_in_order(&runtime, dir.path().to_owned())?;
     let bench = Bench { args, runtime, dir };
     report::machine();
-    // `commit` comes last: it makes this process big, and a child's peak memory begins with its parent's.
-    let all: [(Benchmark, Run); 4] = [
+    // The last two make this process big, and a child's peak memory begins with its parent's.
+    let all: [(Benchmark, Run); 5] = [
         (Benchmark::Push, push::run),
         (Benchmark::Small, small::run),
         (Benchmark::Large, large::run),
         (Benchmark::Commit, commit::run),
+        (Benchmark::Zstd, zstd_calls::run),
     ];
     for (benchmark, run) in all {
         if bench.args.only.is_empty() || bench.args.only.contains(&benchmark) {

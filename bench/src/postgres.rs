@@ -1,18 +1,21 @@
 //! A PostgreSQL cluster of its own, where it is installed.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use rustix::process::Signal;
+
+use crate::children::Kept;
 use crate::process::{cpu_of, output};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running cluster with the settings that PostgreSQL comes with; it ends with this value.
 pub(crate) struct Postgres {
-    child: Child,
+    child: Kept,
     dir: PathBuf,
 }
 
@@ -70,7 +73,8 @@ impl Postgres {
             .stderr(std::fs::File::create(dir.join("log"))?)
             .spawn()?;
         let postgres = Self {
-            child,
+            // At once, but in order: it ends its own processes.
+            child: Kept::new(child, Signal::INT),
             dir: dir.to_owned(),
         };
         let started = Instant::now();
@@ -109,19 +113,6 @@ impl Postgres {
                 .map_or(Duration::ZERO, |child| cpu_of(child).unwrap_or_default());
         }
         Ok(sum)
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            // At once, but in order: it ends its own processes.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
-        }
-        let _ = self.child.wait();
     }
 }
 

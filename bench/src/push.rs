@@ -62,14 +62,7 @@ impl Series {
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     let dir = bench.dir.path().join("push");
     std::fs::create_dir(&dir)?;
-    let (store, root) = match &bench.args.closure {
-        Some(path) => (Store::system(), path.clone()),
-        None => {
-            let store = Store::new(&dir.join("store"))?;
-            let root = store.of_usr_lib(MADE)?;
-            (store, root)
-        }
-    };
+    let (store, root) = closure(bench, &dir)?;
     let paths = store.closure(&root)?;
     let nars = dir.join("nars");
     let bytes = store.dump_all(&paths, &nars)?;
@@ -105,6 +98,16 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     }
     print(&all);
     std::fs::remove_dir_all(&dir).context("cleaning up")
+}
+
+/// What is pushed, and the store it lies in.
+pub(crate) fn closure(bench: &Bench, dir: &Path) -> anyhow::Result<(Store, String)> {
+    if let Some(path) = &bench.args.closure {
+        return Ok((Store::system(), path.clone()));
+    }
+    let store = Store::new(&dir.join("store"))?;
+    let root = store.of_usr_lib(MADE)?;
+    Ok((store, root))
 }
 
 fn zstd(nars: &Path, threads: &str) -> anyhow::Result<Usage> {

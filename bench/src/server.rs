@@ -3,16 +3,19 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use rustix::process::Signal;
+
+use crate::children::Kept;
 use crate::process;
 
 /// A running server; it ends with this value.
 pub(crate) struct Server {
-    child: Child,
+    child: Kept,
     /// Where clients reach it.
     pub(crate) url: String,
     data_dir: PathBuf,
@@ -46,7 +49,9 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+        let stdout = child.stdout.take();
+        let child = Kept::new(child, Signal::TERM);
+        let mut lines = BufReader::new(stdout.context("no standard output")?).lines();
         let url = loop {
             let Some(line) = lines.next() else {
                 let log = std::fs::read_to_string(data_dir.with_extension("log"))?;
@@ -93,17 +98,5 @@ impl Server {
             .env("NIKS3_AUTH_TOKEN_FILE", self.token_file())
             .env_remove("NIKS3_AUTH_TOKEN_SCRIPT");
         Ok(command)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let _ = self.child.wait();
     }
 }
