@@ -7,7 +7,7 @@ CREATE TABLE paths (
     id           INTEGER PRIMARY KEY,
     hash         TEXT    NOT NULL UNIQUE,
     name         TEXT    NOT NULL,
-    state        INTEGER NOT NULL DEFAULT 0, -- 0 absent, 1 publishing, 2 present
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 absent, 1 publishing, 2 present, 3 deleting
     nar_hash     BLOB    NOT NULL DEFAULT x'',
     nar_size     INTEGER NOT NULL DEFAULT 0,
     refs         BLOB    NOT NULL DEFAULT x'',
@@ -17,15 +17,21 @@ CREATE TABLE paths (
     object_id    INTEGER NOT NULL DEFAULT 0,
     listing      TEXT    NOT NULL DEFAULT '', -- staging key until it is published
     listing_size INTEGER NOT NULL DEFAULT 0,
+    condemned_at INTEGER NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
+    fence        INTEGER NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
     created_at   INTEGER NOT NULL
 );
+CREATE INDEX paths_object ON paths (object_id) WHERE object_id <> 0;
 
 -- Objects that paths share: NARs by file hash.
 CREATE TABLE objects (
     id           INTEGER PRIMARY KEY,
     key          TEXT    NOT NULL UNIQUE,
     size         INTEGER NOT NULL,
-    state        INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 present: its bytes were checked against its key
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 present: its bytes were checked against its key, 2 deleting
+    condemned_at INTEGER NOT NULL DEFAULT 0,
+    fence        INTEGER NOT NULL DEFAULT 0,
+    announced_at INTEGER NOT NULL, -- when the last URL to write it was given out
     created_at   INTEGER NOT NULL
 );
 
@@ -33,7 +39,7 @@ CREATE TABLE pushes (
     id           INTEGER PRIMARY KEY,
     token        TEXT    NOT NULL UNIQUE,
     identity     TEXT    NOT NULL,
-    state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 committing, 2 committed, 3 aborted
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 committing, 2 committed, 3 aborted, 4 expired
     pin          TEXT    NOT NULL DEFAULT '',
     verify       INTEGER NOT NULL DEFAULT 0,
     revision     INTEGER NOT NULL DEFAULT 0, -- counts what is claimed and announced
@@ -64,6 +70,7 @@ CREATE TABLE push_paths (
     object_id    INTEGER NOT NULL DEFAULT 0,
     listing      TEXT    NOT NULL DEFAULT '',
     listing_size INTEGER NOT NULL DEFAULT 0,
+    revision     INTEGER NOT NULL DEFAULT 0, -- of the push, when this row last changed
     PRIMARY KEY (push_id, path_id)
 ) WITHOUT ROWID;
 CREATE INDEX push_paths_path ON push_paths (path_id);
@@ -72,6 +79,9 @@ CREATE INDEX push_paths_path ON push_paths (path_id);
 CREATE TABLE logs (
     drv          TEXT    PRIMARY KEY,
     size         INTEGER NOT NULL,
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting
+    condemned_at INTEGER NOT NULL DEFAULT 0,
+    fence        INTEGER NOT NULL DEFAULT 0,
     created_at   INTEGER NOT NULL
 ) WITHOUT ROWID;
 
@@ -88,6 +98,7 @@ CREATE TABLE realisations (
     key          TEXT    PRIMARY KEY,
     path_id      INTEGER NOT NULL,
     body         TEXT    NOT NULL,
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting, with its path
     created_at   INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX realisations_path ON realisations (path_id);
@@ -140,4 +151,44 @@ CREATE TABLE pins (
     path_id      INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
+-- collection under way, or 0.
+CREATE TABLE counters (
+    name         TEXT    PRIMARY KEY,
+    value        INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0);
+
+-- Paths that were decided while a garbage collection was under way: it keeps them,
+-- and what they refer to.
+CREATE TABLE gc_dirty (
+    id           INTEGER PRIMARY KEY,
+    path_id      INTEGER NOT NULL
+);
+
+-- Garbage collections, under way and over.
+CREATE TABLE gc_runs (
+    id           INTEGER PRIMARY KEY,
+    token        TEXT    NOT NULL UNIQUE,
+    identity     TEXT    NOT NULL,
+    request      TEXT    NOT NULL, -- JSON; equal texts are equal requests
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 running, 1 done, 2 failed, 3 cancelled
+    progress     TEXT    NOT NULL, -- JSON: phase and counts
+    error        TEXT    NOT NULL DEFAULT '',
+    started_at   INTEGER NOT NULL,
+    lease_until  INTEGER NOT NULL,
+    finished_at  INTEGER NOT NULL DEFAULT 0
+);
+
+-- The closures that a garbage collection let go, or would.
+CREATE TABLE gc_closures (
+    run_id       INTEGER NOT NULL REFERENCES gc_runs (id) ON DELETE CASCADE,
+    number       INTEGER NOT NULL,
+    root         TEXT    NOT NULL,
+    pushed_at    INTEGER NOT NULL,
+    paths        INTEGER NOT NULL, -- of its paths, those that nothing else keeps
+    bytes        INTEGER NOT NULL, -- in the bucket, of their NARs
+    PRIMARY KEY (run_id, number)
 ) WITHOUT ROWID;

@@ -1,6 +1,8 @@
 //! What every request can reach. Nothing that matters lives only here.
 
 use niks3_nix::store_path::StoreDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::auth::AdminToken;
@@ -32,6 +34,10 @@ pub struct App {
     pub embedded_store: bool,
     /// Seconds that a push lives without being renewed.
     pub lease_seconds: u32,
+    /// Cancelled when the server is told to stop.
+    pub stop: CancellationToken,
+    /// Work that goes on without a request.
+    pub tasks: TaskTracker,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
 }

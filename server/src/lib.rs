@@ -5,6 +5,7 @@ pub mod app;
 pub mod auth;
 pub mod catalog;
 pub mod config;
+pub mod gc;
 pub mod http;
 pub mod landing;
 pub mod pin_name;

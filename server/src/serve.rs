@@ -14,6 +14,7 @@ use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint as _, Response};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// How long the head of a request may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -64,7 +65,7 @@ impl Stop {
     }
 }
 
-/// Serves until it is told to stop, then lets requests under way finish.
+/// Serves until it is told to stop, tells the others, then lets requests under way finish.
 ///
 /// # Errors
 /// When the socket has no address.
@@ -72,6 +73,7 @@ pub async fn run(
     listener: TcpListener,
     endpoint: BoxEndpoint<'static, Response>,
     mut stop: Stop,
+    stopping: &CancellationToken,
 ) -> std::io::Result<()> {
     let endpoint = Arc::new(endpoint);
     let graceful = GracefulShutdown::new();
@@ -127,6 +129,7 @@ pub async fn run(
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
+    stopping.cancel();
     drop(listener);
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time");

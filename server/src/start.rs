@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use crate::app::App;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
@@ -150,7 +153,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         embedded_store: embedded,
         lease_seconds: config.lease_seconds,
         read_proxy: config.read_proxy,
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
     });
+    if embedded {
+        // The lock on its folder says that no other process can be writing there.
+        app.catalog.lift_fences().await?;
+    }
     landing::write(&app).await?;
     let listener = serve::listen(config.http_addr)
         .map_err(|error| StartError::Failed(format!("--http-addr: {}: {error}", config.http_addr)))?;
@@ -158,7 +167,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
     introduce(&app, &format!("http://{address}"), &config.api_token_path);
-    let stopped = serve::run(listener, http::endpoint(&app, s3), stop).await;
+    let stopped = serve::run(listener, http::endpoint(&app, s3), stop, &app.stop).await;
+    // What goes on without a request has been told at once, so it has had the same time.
+    app.tasks.close();
+    let _ = tokio::time::timeout(Duration::from_millis(500), app.tasks.wait()).await;
     // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
     let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
     stopped.map_err(|error| StartError::Failed(error.to_string()))

@@ -24,6 +24,14 @@ impl WriteTx {
         .bind(push_id)
         .execute(&mut *self.tx)
         .await?;
+        self.roots_changed().await
+    }
+
+    /// Counts a change of closures or pins, for a garbage collection under way.
+    pub(super) async fn roots_changed(&mut self) -> Result<()> {
+        sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'roots'")
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 

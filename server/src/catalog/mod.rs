@@ -9,6 +9,9 @@
 mod bulk;
 mod closures;
 mod error;
+mod gc_runs;
+mod marking;
+mod moves;
 mod multiparts;
 mod objects;
 mod paths;
@@ -23,6 +26,9 @@ use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
 pub use closures::ClosureSummary;
 pub use error::CatalogError;
+pub use gc_runs::{GcClosure, GcRow, GcState};
+pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
+pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
@@ -44,6 +50,16 @@ enum Backend {
     Postgres,
 }
 
+impl Backend {
+    /// No bytes, as a literal.
+    fn empty_bytes(self) -> &'static str {
+        match self {
+            Self::Sqlite => "x''",
+            Self::Postgres => "''::bytea",
+        }
+    }
+}
+
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Catalog {
@@ -55,6 +71,9 @@ pub struct Catalog {
 /// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
+    /// Of the push that the transaction changes, what its rows are marked with.
+    revision: i64,
+    backend: Backend,
 }
 
 impl WriteTx {
@@ -153,7 +172,11 @@ impl Catalog {
                 tx
             }
         };
-        Ok(WriteTx { tx })
+        Ok(WriteTx {
+            tx,
+            revision: 0,
+            backend: self.backend,
+        })
     }
 
     /// Whether the database answers.

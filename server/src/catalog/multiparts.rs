@@ -1,6 +1,6 @@
 //! Uploads in parts, which outlive the push that began them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use niks3_nix::hash::NarHash;
 use sqlx::Row as _;
@@ -193,6 +193,65 @@ impl WriteTx {
             .execute(&mut *self.tx)
             .await?;
         Ok(conflicts)
+    }
+
+    /// Uploads in parts that nobody went on with since a time, in the order of their ids,
+    /// after one.
+    pub async fn stale_multiparts(&mut self, before: i64, after: i64, limit: i64) -> Result<Vec<Multipart>> {
+        let rows = sqlx::query(
+            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id \
+             FROM multiparts WHERE used_at <= $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(before)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        rows.iter().map(Multipart::from_row).collect()
+    }
+
+    /// The contents larger than that which pushes under way have to upload.
+    pub async fn contents_under_way(&mut self, larger_than: i64) -> Result<HashSet<Vec<u8>>> {
+        let rows = sqlx::query("SELECT DISTINCT nar_hash FROM push_paths WHERE kind = 1 AND nar_size > $1")
+            .bind(larger_than)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Those of some staging keys that an upload in parts is assembled under.
+    pub async fn multiparts_at(&mut self, staging: &[String]) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for chunk in staging.chunks(ROWS) {
+            let text = format!(
+                "SELECT staging FROM multiparts WHERE staging IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for key in chunk {
+                query = query.bind(key.clone());
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                found.push(row.try_get(0)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Forgets uploads in parts of which the bucket has nothing.
+    pub async fn forget_multiparts(&mut self, ids: &[i64]) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "DELETE FROM multiparts WHERE state = 2 AND id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
     }
 
     /// Ends an upload in parts: it became an object, or nobody may go on with it.

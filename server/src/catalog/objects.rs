@@ -1,11 +1,19 @@
 //! Objects that store paths share, and what a push has uploaded for each path.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::{ClaimKind, Result, WriteTx, now};
+
+/// Announced; it may have arrived, and nobody has looked.
+pub(super) const OBJECT_PENDING: i64 = 0;
+/// Seen in the bucket.
+pub(super) const OBJECT_PRESENT: i64 = 1;
+/// Being deleted from the bucket.
+pub(super) const OBJECT_DELETING: i64 = 2;
 
 /// An object of the bucket that paths share: a NAR by its file hash.
 #[derive(Debug, Clone)]
@@ -18,6 +26,8 @@ pub struct ObjectRow {
     pub present: bool,
     /// Made by this very request, so nothing can be in the bucket yet.
     pub new: bool,
+    /// It is being deleted from the bucket; nothing may be written there before that is over.
+    pub deleting: bool,
 }
 
 impl WriteTx {
@@ -26,14 +36,19 @@ impl WriteTx {
         let mut rows = HashMap::with_capacity(wanted.len());
         let keys: Vec<(&String, i64)> = wanted.iter().map(|(key, size)| (key, *size)).collect();
         let created_at = now();
+        let mut pending = Vec::new();
         for chunk in keys.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO objects (key, size, created_at) VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
-                bulk::values(chunk.len(), 3)
+                "INSERT INTO objects (key, size, created_at, announced_at) VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
+                bulk::values(chunk.len(), 4)
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for (key, size) in chunk {
-                query = query.bind((*key).clone()).bind(*size).bind(created_at);
+                query = query
+                    .bind((*key).clone())
+                    .bind(*size)
+                    .bind(created_at)
+                    .bind(created_at);
             }
             for row in query.fetch_all(&mut *self.tx).await? {
                 let key: String = row.try_get(1)?;
@@ -43,6 +58,7 @@ impl WriteTx {
                     size,
                     present: false,
                     new: true,
+                    deleting: false,
                 };
                 rows.insert(key, object);
             }
@@ -56,13 +72,32 @@ impl WriteTx {
             }
             for row in query.fetch_all(&mut *self.tx).await? {
                 let key: String = row.try_get(1)?;
+                let state: i64 = row.try_get(3)?;
                 let object = ObjectRow {
                     id: row.try_get(0)?,
                     size: row.try_get(2)?,
-                    present: row.try_get::<i64, _>(3)? == 1,
+                    present: state == OBJECT_PRESENT,
                     new: false,
+                    deleting: state == OBJECT_DELETING,
                 };
-                rows.entry(key).or_insert(object);
+                if let Entry::Vacant(entry) = rows.entry(key) {
+                    if state == OBJECT_PENDING {
+                        pending.push(object.id);
+                    }
+                    entry.insert(object);
+                }
+            }
+            // A URL may be given out again, so what it writes has to be looked for that much longer.
+            if !pending.is_empty() {
+                let text = format!(
+                    "UPDATE objects SET announced_at = $1 WHERE id IN ({})",
+                    bulk::placeholders(2, pending.len())
+                );
+                let mut query = bulk::query(text, false).bind(created_at);
+                for id in pending.drain(..) {
+                    query = query.bind(id);
+                }
+                query.execute(&mut *self.tx).await?;
             }
         }
         Ok(rows)
@@ -87,9 +122,10 @@ impl WriteTx {
     pub async fn set_nars(&mut self, push_id: i64, nars: &[(i64, i64)]) -> Result<()> {
         for chunk in nars.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO push_paths (push_id, path_id, kind, object_id) VALUES {} \
-                 ON CONFLICT (push_id, path_id) DO UPDATE SET object_id = excluded.object_id",
-                bulk::values(chunk.len(), 4)
+                "INSERT INTO push_paths (push_id, path_id, kind, object_id, revision) VALUES {} \
+                 ON CONFLICT (push_id, path_id) DO UPDATE SET object_id = excluded.object_id, \
+                 revision = excluded.revision",
+                bulk::values(chunk.len(), 5)
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for (path_id, object_id) in chunk {
@@ -97,7 +133,8 @@ impl WriteTx {
                     .bind(push_id)
                     .bind(*path_id)
                     .bind(ClaimKind::Needed.code())
-                    .bind(*object_id);
+                    .bind(*object_id)
+                    .bind(self.revision);
             }
             query.execute(&mut *self.tx).await?;
         }

@@ -15,6 +15,8 @@ pub(super) const ABSENT: i64 = 0;
 pub(super) const PUBLISHING: i64 = 1;
 /// Committed and readable.
 pub(super) const PRESENT: i64 = 2;
+/// Its narinfo is being deleted: a push has to provide it again, once that is over.
+pub(super) const DELETING: i64 = 3;
 
 /// What a client says of a path it wants to push.
 #[derive(Debug, Clone)]
@@ -144,16 +146,16 @@ impl WriteTx {
         let mut claimed = Vec::with_capacity(paths.len());
         for chunk in paths.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) VALUES {} \
+                "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca, revision) VALUES {} \
                  ON CONFLICT (push_id, path_id) DO UPDATE SET kind = excluded.kind, nar_hash = excluded.nar_hash, \
                  nar_size = excluded.nar_size, refs = excluded.refs, deriver = excluded.deriver, \
-                 sigs = excluded.sigs, ca = excluded.ca",
-                bulk::values(chunk.len(), 9)
+                 sigs = excluded.sigs, ca = excluded.ca, revision = excluded.revision",
+                bulk::values(chunk.len(), 10)
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for meta in chunk {
                 let row = &known[&meta.path];
-                let present = row.state != ABSENT;
+                let present = matches!(row.state, PUBLISHING | PRESENT);
                 let kind = if present {
                     ClaimKind::Present
                 } else {
@@ -180,21 +182,23 @@ impl WriteTx {
                     ))
                     .bind(meta.deriver.as_ref().map(ToString::to_string).unwrap_or_default())
                     .bind(meta.sigs.join("\n"))
-                    .bind(meta.ca.clone().unwrap_or_default());
+                    .bind(meta.ca.clone().unwrap_or_default())
+                    .bind(self.revision);
             }
             query.execute(&mut *self.tx).await?;
         }
         for chunk in external.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO push_paths (push_id, path_id, kind) VALUES {} ON CONFLICT (push_id, path_id) DO NOTHING",
-                bulk::values(chunk.len(), 3)
+                "INSERT INTO push_paths (push_id, path_id, kind, revision) VALUES {} ON CONFLICT (push_id, path_id) DO NOTHING",
+                bulk::values(chunk.len(), 4)
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(push_id)
                     .bind(known[path].id)
-                    .bind(ClaimKind::External.code());
+                    .bind(ClaimKind::External.code())
+                    .bind(self.revision);
             }
             query.execute(&mut *self.tx).await?;
         }

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
+use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, WriteTx, now};
 
 /// A claim as the commit sees it.
@@ -143,7 +143,7 @@ impl Catalog {
                     path_id: row.try_get(0)?,
                     path: paths::store_path(&row.try_get::<String, _>(1)?)?,
                     kind: ClaimKind::from_code(row.try_get(2)?)?,
-                    absent: row.try_get::<i64, _>(3)? == ABSENT,
+                    absent: matches!(row.try_get::<i64, _>(3)?, ABSENT | DELETING),
                     refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
                     object_id: row.try_get(5)?,
                     object: key.zip(size),
@@ -238,7 +238,7 @@ impl Catalog {
         let mut known = Vec::new();
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
-                "SELECT drv FROM logs WHERE drv IN ({})",
+                "SELECT drv FROM logs WHERE state = 0 AND drv IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
@@ -323,6 +323,16 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         let added = decided.rows_affected();
+        // A garbage collection under way has looked at these paths when they were absent.
+        sqlx::query(
+            "INSERT INTO gc_dirty (path_id) SELECT c.path_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind = 1 AND p.state = $2 \
+             AND (SELECT value FROM counters WHERE name = 'gc') <> 0",
+        )
+        .bind(push_id)
+        .bind(PUBLISHING)
+        .execute(&mut *self.tx)
+        .await?;
         sqlx::query("UPDATE pushes SET state = 1, result = $1 WHERE id = $2")
             .bind(added.to_string())
             .bind(push_id)
@@ -335,10 +345,11 @@ impl WriteTx {
     pub async fn undecided(&mut self, push_id: i64) -> Result<Vec<StorePath>> {
         let rows = sqlx::query(
             "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = $2 LIMIT 5000",
+             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ($2, $3) LIMIT 5000",
         )
         .bind(push_id)
         .bind(ABSENT)
+        .bind(DELETING)
         .fetch_all(&mut *self.tx)
         .await?;
         rows.iter()
@@ -347,15 +358,20 @@ impl WriteTx {
     }
 
     /// Ends a push whose paths are all in the bucket: they count as present, its
-    /// roots become closures, its pin is set, its claims are let go, in one step.
-    pub async fn finish(&mut self, push_id: i64, pin: Option<&str>, result: &str) -> Result<()> {
+    /// roots become closures, its pin is set, its claims are let go, in one step. False
+    /// when it is over: its claims were let go before.
+    pub async fn finish(&mut self, push_id: i64, pin: Option<&str>, result: &str) -> Result<bool> {
         let done = sqlx::query("UPDATE pushes SET state = 2, result = $1 WHERE id = $2 AND state = 1")
             .bind(result.to_owned())
             .bind(push_id)
             .execute(&mut *self.tx)
             .await?;
         if done.rows_affected() == 0 {
-            return Ok(());
+            let row = sqlx::query("SELECT state FROM pushes WHERE id = $1")
+                .bind(push_id)
+                .fetch_optional(&mut *self.tx)
+                .await?;
+            return Ok(row.is_some_and(|row| row.try_get::<i64, _>(0).is_ok_and(|state| state == 2)));
         }
         sqlx::query(
             "UPDATE paths SET state = $1, listing = '' FROM push_paths c \
@@ -378,7 +394,8 @@ impl WriteTx {
         if let Some(name) = pin {
             self.add_pin(push_id, name).await?;
         }
-        self.release_claims(push_id).await
+        self.release_claims(push_id).await?;
+        Ok(true)
     }
 
     /// Offers a realisation; the first writer's stays.

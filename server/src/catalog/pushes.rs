@@ -16,6 +16,8 @@ pub enum PushState {
     Committed,
     /// Given up by its client.
     Aborted,
+    /// Its lease ran out, and garbage collection let go of what it claimed.
+    Expired,
 }
 
 impl PushState {
@@ -25,6 +27,7 @@ impl PushState {
             1 => Ok(Self::Committing),
             2 => Ok(Self::Committed),
             3 => Ok(Self::Aborted),
+            4 => Ok(Self::Expired),
             other => Err(CatalogError::Corrupt(format!("push state {other}"))),
         }
     }
@@ -149,14 +152,18 @@ impl WriteTx {
     /// Admits a change to what a push claims or announces; false when it no longer takes
     /// any. A commit that had looked before the change has to look again.
     pub async fn change_push(&mut self, push_id: i64) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = 0 AND lease_until > $2",
+        let changed = sqlx::query(
+            "UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = 0 AND lease_until > $2 \
+             RETURNING revision",
         )
         .bind(push_id)
         .bind(now())
-        .execute(&mut *self.tx)
+        .fetch_optional(&mut *self.tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if let Some(row) = &changed {
+            self.revision = row.try_get(0)?;
+        }
+        Ok(changed.is_some())
     }
 
     /// Gives up an open push and lets go of what it claimed; false when it is not open.
@@ -169,6 +176,14 @@ impl WriteTx {
             self.release_claims(push_id).await?;
         }
         Ok(done.rows_affected() == 1)
+    }
+
+    /// The names of pushes under way.
+    pub async fn live_tokens(&mut self) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT token FROM pushes WHERE state IN (0, 1)")
+            .fetch_all(&mut *self.tx)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     pub(super) async fn release_claims(&mut self, push_id: i64) -> Result<()> {

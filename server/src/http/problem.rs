@@ -117,6 +117,12 @@ impl Problem {
         }
     }
 
+    /// What happened, for the log and for those who may read it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.cause.clone().unwrap_or_else(|| self.detail.clone())
+    }
+
     /// Names what has not arrived.
     #[must_use]
     pub fn with_missing(mut self, missing: Vec<String>) -> Self {

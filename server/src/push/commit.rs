@@ -2,12 +2,13 @@
 //! dead process left is completed by whoever commits next.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::publish;
 use crate::app::App;
+use crate::gc;
 use crate::catalog::{ClaimKind, CommitClaim, Decision, Push, PushState};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
@@ -35,6 +36,7 @@ pub async fn commit(app: &App, push: Push) -> Result<Outcome, Problem> {
     let outcome = match push.state {
         PushState::Committed => serde_json::from_str(&push.result).map_err(Problem::internal)?,
         PushState::Aborted => return Err(Problem::not_found("the push was given up: begin again")),
+        PushState::Expired => return Err(lease_over()),
         PushState::Open | PushState::Committing => keep_alive(app, &push, run(app, &push)).await?,
     };
     if let Some(name) = &push.pin {
@@ -50,26 +52,42 @@ async fn keep_alive<T>(
     work: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
     let seconds = i64::from(app.lease_seconds);
+    let lease = Duration::from_secs(u64::from(app.lease_seconds));
+    let mut ends = Instant::now() + lease;
     if !app.catalog.renew_lease(push.id, seconds).await? {
-        return Err(Problem::not_found(
-            "the lease of the push has run out: begin again",
-        ));
+        return Err(lease_over());
     }
     // Beside the work, never instead of it: the work may hold the one write transaction
-    // that the renewal waits for.
+    // that the renewal waits for. The work stops where the lease does, since garbage
+    // collection begins there.
     let renewing = async {
-        let mut tick = tokio::time::interval(Duration::from_secs(u64::from(app.lease_seconds).div_ceil(4)));
+        let mut tick = tokio::time::interval(lease / 4);
         loop {
-            tick.tick().await;
-            if let Err(error) = app.catalog.renew_lease(push.id, seconds).await {
-                tracing::warn!(push = push.token, %error, "the lease could not be renewed during the commit");
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = tokio::time::sleep_until(ends.into()) => return,
+            }
+            let asked = Instant::now();
+            let renewed = tokio::time::timeout_at(ends.into(), app.catalog.renew_lease(push.id, seconds));
+            match renewed.await {
+                Ok(Ok(true)) => ends = asked + lease,
+                // Either it is over, or the work has just ended it.
+                Ok(Ok(false)) => tokio::time::sleep_until(ends.into()).await,
+                Ok(Err(error)) => {
+                    tracing::warn!(push = push.token, %error, "the lease could not be renewed during the commit");
+                }
+                Err(_) => return,
             }
         }
     };
     tokio::select! {
         done = work => done,
-        () = renewing => unreachable!("it never ends"),
+        () = renewing => Err(lease_over()),
     }
+}
+
+fn lease_over() -> Problem {
+    Problem::not_found("the lease of the push has run out: begin again")
 }
 
 /// How often a commit looks again because its push was changed meanwhile.
@@ -96,6 +114,7 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
 async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     let claims = app.catalog.commit_claims(push.id).await?;
     let roots = app.catalog.roots(push.id).await?;
+    gc::settle::push(app, push.id).await?;
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
         check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
@@ -116,9 +135,7 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
         Decision::Changed => return Ok(None),
         Decision::Finished(result) => return serde_json::from_str(&result).map_err(Problem::internal),
         Decision::Over => {
-            return Err(Problem::not_found(
-                "the lease of the push has run out: begin again",
-            ));
+            return Err(lease_over());
         }
     };
     let undecided = tx.undecided(push.id).await?;
@@ -152,7 +169,9 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     };
     let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let mut tx = app.catalog.write().await?;
-    tx.finish(push.id, push.pin.as_deref(), &result).await?;
+    if !tx.finish(push.id, push.pin.as_deref(), &result).await? {
+        return Err(lease_over());
+    }
     tx.commit().await?;
     tracing::info!(
         push = push.token,

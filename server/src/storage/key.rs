@@ -153,6 +153,15 @@ impl ObjectKey {
         &self.text
     }
 
+    /// The group of a staged object: its push, or `parts`.
+    #[must_use]
+    pub fn staging_group(&self) -> Option<&str> {
+        self.text
+            .strip_prefix("staging/")?
+            .split_once('/')
+            .map(|(group, _)| group)
+    }
+
     /// Whether readers may see the object.
     #[must_use]
     pub fn is_public(&self) -> bool {

@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod error;
+mod fence;
 mod files;
 mod key;
 mod pace;
@@ -16,11 +17,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 pub use endpoint::S3Endpoint;
 pub use error::StorageError;
+pub use fence::REQUEST_LIFETIME;
 pub use files::FileBucket;
 pub use key::{KeyError, ObjectKey};
 pub use s3::S3Bucket;
 pub use types::{
-    ByteStream, Checksum, ChecksumKind, CompletedPart, Extent, GetOptions, GetResult, ListedPart, Meta,
+    ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult, Listed, ListedPart, Meta,
     Object, Presigned, Published, Range, Staged,
 };
 
@@ -196,6 +198,44 @@ impl Bucket {
             Self::S3(_) => Ok(()),
             Self::Files(files) => files.tidy(&format!("staging/{group}")).await,
         }
+    }
+
+    /// Up to `limit` objects whose keys begin with `prefix` and come after `after`, in the
+    /// order of their bytes; fewer only at the end. `limit` is at most 1000.
+    pub async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>> {
+        match self {
+            Self::S3(bucket) => bucket.list(prefix, after, limit).await,
+            Self::Files(files) => {
+                let keys = files.list_keys(prefix, after, limit).await?;
+                let sizes = files.sizes(keys.clone()).await?;
+                Ok(keys
+                    .into_iter()
+                    .zip(sizes)
+                    .map(|(key, size)| Listed {
+                        key,
+                        // One that has just gone has none.
+                        size: size.unwrap_or_default(),
+                    })
+                    .collect())
+            }
+        }
+    }
+
+    /// Deletes objects, and says for each what is known of it then; one that was not there is
+    /// gone. What is unknown stays so for at most [`REQUEST_LIFETIME`] after the call began.
+    pub async fn delete(&self, keys: Vec<ObjectKey>) -> Vec<(ObjectKey, Deletion)> {
+        let deletion = |result: Result<()>| match result {
+            Ok(()) | Err(StorageError::NotFound) => Deletion::Gone,
+            Err(error @ (StorageError::Denied(_) | StorageError::Invalid(_))) => {
+                Deletion::Refused(error.to_string())
+            }
+            Err(error) => Deletion::Unknown(error.to_string()),
+        };
+        let results = self.delete_many(&keys).await;
+        results
+            .into_iter()
+            .map(|(key, result)| (key, deletion(result)))
+            .collect()
     }
 
     /// Deletes objects; one that is not there is deleted.

@@ -23,9 +23,10 @@ use futures::StreamExt as _;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
+use super::fence::{self, Expiring};
 use super::pace::Pace;
 use super::{
-    ByteStream, Checksum, ChecksumKind, CompletedPart, GetOptions, GetResult, ListedPart, Meta, Object,
+    ByteStream, Checksum, ChecksumKind, CompletedPart, GetOptions, GetResult, Listed, ListedPart, Meta, Object,
     ObjectKey, Presigned, StorageError,
 };
 use crate::config::S3Settings;
@@ -299,6 +300,9 @@ impl S3Bucket {
             .content_type(key.content_type())
             .cache_control(key.cache_control())
             .body(Body::from(body))
+            .customize()
+            .interceptor(Expiring)
+            .config_override(fence::bounded())
             .send()
             .await
             .map_err(failed)?;
@@ -466,6 +470,26 @@ impl S3Bucket {
             .map_or(Ok(()), |(_, result)| result)
     }
 
+    pub(super) async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>> {
+        let _turn = self.pace.turn().await;
+        let limit = i32::try_from(limit.min(1000)).unwrap_or(1000);
+        let answer = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_start_after((!after.is_empty()).then(|| after.to_owned()))
+            .max_keys(limit)
+            .send()
+            .await
+            .map_err(failed)?;
+        let listed = answer.contents().iter().map(|object| Listed {
+            key: object.key().unwrap_or_default().to_owned(),
+            size: object.size().unwrap_or_default().unsigned_abs(),
+        });
+        Ok(listed.collect())
+    }
+
     pub(super) async fn delete_many(&self, keys: &[ObjectKey]) -> Vec<(ObjectKey, Result<()>)> {
         if let [key] = keys {
             return vec![(key.clone(), self.delete(key).await)];
@@ -484,6 +508,9 @@ impl S3Bucket {
             .delete_object()
             .bucket(&self.bucket)
             .key(key.as_str())
+            .customize()
+            .interceptor(Expiring)
+            .config_override(fence::bounded())
             .send()
             .await
             .map_err(failed)
@@ -507,6 +534,9 @@ impl S3Bucket {
                 .delete_objects()
                 .bucket(&self.bucket)
                 .delete(delete)
+                .customize()
+                .interceptor(Expiring)
+                .config_override(fence::bounded())
                 .send()
                 .await
                 .map_err(failed),
@@ -521,9 +551,12 @@ impl S3Bucket {
                         let refused = errors.iter().find(|error| error.key() == Some(key.as_str()));
                         let result = match refused {
                             Some(error) if error.code() == Some("NoSuchKey") => Ok(()),
-                            Some(error) => {
-                                Err(StorageError::Denied(error.code().unwrap_or_default().to_owned()))
+                            Some(error) if error.code() == Some("AccessDenied") => {
+                                Err(StorageError::Denied("AccessDenied".into()))
                             }
+                            Some(error) => Err(StorageError::Unavailable(
+                                error.code().unwrap_or_default().to_owned(),
+                            )),
                             None => Ok(()),
                         };
                         (key.clone(), result)

@@ -70,6 +70,26 @@ pub struct Published {
     pub body: Bytes,
 }
 
+/// An object of a listing.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its key, whatever it is.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What is known of an object that was to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is not there.
+    Gone,
+    /// The service said no: it is there as before.
+    Refused(String),
+    /// No answer that says which: it may go yet.
+    Unknown(String),
+}
+
 /// A part that has arrived.
 #[derive(Debug, Clone)]
 pub struct ListedPart {

@@ -4,7 +4,7 @@ use super::{App, Identity, Problem, PushState, find};
 
 pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Problem> {
     let push = find(app, who, id).await?;
-    if push.state == PushState::Aborted {
+    if matches!(push.state, PushState::Aborted | PushState::Expired) {
         return Ok(());
     }
     let mut tx = app.catalog.write().await?;

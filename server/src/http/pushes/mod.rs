@@ -261,7 +261,9 @@ async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem>
         PushState::Committing | PushState::Committed => {
             Err(Problem::conflict("the push is committed already"))
         }
-        PushState::Aborted => Err(Problem::not_found("the push was given up: begin again")),
+        PushState::Aborted | PushState::Expired => {
+            Err(Problem::not_found("the push was given up: begin again"))
+        }
     }
 }
 

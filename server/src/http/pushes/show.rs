@@ -11,6 +11,7 @@ pub(super) async fn show(app: &App, who: &Identity, id: &str) -> Result<PushStat
         PushState::Committing => State::Committing,
         PushState::Committed => State::Committed,
         PushState::Aborted => State::Aborted,
+        PushState::Expired => State::Expired,
     };
     Ok(PushStatus {
         id: push.token,

@@ -8,7 +8,8 @@ use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
 use super::{App, Identity, Problem, change, find_open};
-use crate::catalog::{ClaimKind, ObjectRow, Push};
+use crate::catalog::{ClaimKind, ObjectRow, Push, WriteTx};
+use crate::gc;
 use crate::http::wire;
 use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
@@ -150,8 +151,7 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
             ));
         }
     }
-    let mut tx = change(app, push).await?;
-    let objects = tx.objects(&wanted).await?;
+    let (mut tx, objects) = announce(app, push, &wanted).await?;
     let mut nars = Vec::new();
     let mut listings = Vec::new();
     for item in items {
@@ -180,6 +180,29 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
     tx.set_listings(push.id, &listings).await?;
     tx.commit().await?;
     Ok(objects)
+}
+
+/// The rows of NARs, inside a transaction that changes the push. None of them is being
+/// deleted: what is written there stays.
+pub(super) async fn announce(
+    app: &App,
+    push: &Push,
+    wanted: &HashMap<String, i64>,
+) -> Result<(WriteTx, HashMap<String, ObjectRow>), Problem> {
+    loop {
+        let mut tx = change(app, push).await?;
+        let objects = tx.objects(wanted).await?;
+        let doomed: Vec<String> = objects
+            .iter()
+            .filter(|(_, object)| object.deleting)
+            .map(|(key, _)| key.clone())
+            .collect();
+        if doomed.is_empty() {
+            return Ok((tx, objects));
+        }
+        drop(tx);
+        gc::settle::objects(app, &doomed).await?;
+    }
 }
 
 async fn target(

@@ -49,6 +49,8 @@ struct Inner {
     secret_key: SecretString,
     listing: list::Cache,
     presigners: presigner::Presigners,
+    /// Held for as long as the store is open.
+    _lock: File,
 }
 
 /// What a body has to be.
@@ -69,6 +71,7 @@ impl FileBucket {
         for folder in [&objects, &uploads, &temporary] {
             fs::create_dir_all(folder)?;
         }
+        let lock = lock(directory)?;
         for entry in fs::read_dir(&temporary)? {
             let path = entry?.path();
             fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path))?;
@@ -82,6 +85,7 @@ impl FileBucket {
             secret_key: secret_key.clone(),
             listing: list::Cache::default(),
             presigners: presigner::Presigners::default(),
+            _lock: lock,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -350,6 +354,32 @@ fn with_parent(path: &Path, mut work: impl FnMut() -> io::Result<()>) -> io::Res
 }
 
 /// Neither the object nor its folder is there.
+/// Keeps other processes out of a store for as long as the file is open. One that was just
+/// killed has a moment to go.
+fn lock(directory: &Path) -> Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join("lock"))?;
+    let started = std::time::Instant::now();
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if started.elapsed() < std::time::Duration::from_secs(3) => {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(StorageError::Denied(format!(
+                    "another server uses {}",
+                    directory.display()
+                )));
+            }
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+}
+
 fn absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,0 +1,550 @@
+//! The moves of a garbage collection, each one guarded statement inside a writing
+//! transaction: it does nothing where its condition no longer holds.
+
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::objects::{OBJECT_DELETING, OBJECT_PENDING};
+use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING};
+use super::{Catalog, Result, WriteTx, now};
+
+/// What is condemned, and deleted when its time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collected {
+    /// Store paths: narinfo, listing, realisations.
+    Paths,
+    /// NARs.
+    Objects,
+    /// Build logs.
+    Logs,
+}
+
+impl Collected {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Paths => "paths",
+            Self::Objects => "objects",
+            Self::Logs => "logs",
+        }
+    }
+}
+
+/// A path that is being deleted.
+#[derive(Debug, Clone)]
+pub struct DoomedPath {
+    /// Id of the path.
+    pub id: i64,
+    /// Base name of the path.
+    pub name: String,
+    /// Keys of its realisations.
+    pub realisations: Vec<String>,
+}
+
+/// A NAR or a build log that is being deleted.
+#[derive(Debug, Clone)]
+pub struct DoomedObject {
+    /// Id of the NAR; nothing for a log.
+    pub id: i64,
+    /// Key of the NAR, or base name of the log's derivation.
+    pub name: String,
+    /// Bytes.
+    pub size: i64,
+    /// Nobody has seen it in the bucket.
+    pub pending: bool,
+}
+
+impl WriteTx {
+    /// Ends pushes whose lease has run out, and lets go of what they claimed: open ones
+    /// by now, those being committed by `committing_before`, when nothing they wrote can
+    /// still be on its way.
+    pub async fn expire_pushes(&mut self, committing_before: i64) -> Result<u64> {
+        let rows = sqlx::query(
+            "UPDATE pushes SET state = 4 WHERE (state = 0 AND lease_until <= $1) \
+             OR (state = 1 AND lease_until <= $2) RETURNING id",
+        )
+        .bind(now())
+        .bind(committing_before)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        for row in &rows {
+            self.release_claims(row.try_get(0)?).await?;
+        }
+        Ok(rows.len() as u64)
+    }
+
+    /// Forgets pushes that failed before a time, and returns how many; and those that
+    /// were committed before another.
+    pub async fn forget_pushes(&mut self, failed_before: i64, committed_before: i64) -> Result<u64> {
+        let failed = sqlx::query("DELETE FROM pushes WHERE state IN (3, 4) AND lease_until <= $1")
+            .bind(failed_before)
+            .execute(&mut *self.tx)
+            .await?;
+        sqlx::query("DELETE FROM pushes WHERE state = 2 AND lease_until <= $1")
+            .bind(committed_before)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(failed.rows_affected())
+    }
+
+    /// Lets go of closures that are still as old, and not pinned; returns which.
+    pub async fn drop_closures(&mut self, ids: &[i64], before: i64) -> Result<Vec<i64>> {
+        let mut dropped = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "DELETE FROM closures WHERE pushed_at <= $1 AND id IN ({}) \
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) RETURNING id",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(before);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                dropped.push(row.try_get(0)?);
+            }
+        }
+        if !dropped.is_empty() {
+            self.roots_changed().await?;
+        }
+        Ok(dropped)
+    }
+
+    /// Says since when nothing needs some paths or NARs; 0 says that something does.
+    pub async fn condemn(&mut self, what: Collected, ids: &[i64], at: i64) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE {} SET condemned_at = $1 WHERE id IN ({})",
+                what.table(),
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(at);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for build logs.
+    pub async fn condemn_logs(&mut self, drvs: &[String], at: i64) -> Result<()> {
+        for chunk in drvs.chunks(ROWS) {
+            let text = format!(
+                "UPDATE logs SET condemned_at = $1 WHERE drv IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(at);
+            for drv in chunk {
+                query = query.bind(drv.clone());
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to delete paths that no push under way, closure or pin names; also goes on
+    /// with those whose deletion was begun and is no longer worked on.
+    pub async fn doom_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+        let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE paths SET state = {DELETING}, fence = $1 WHERE id IN ({}) \
+                 AND (state IN ({PUBLISHING}, {PRESENT}) OR (state = {DELETING} AND fence <= $2)) \
+                 AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = paths.id \
+                 AND c.kind <> 2 AND paths.state <> {DELETING}) \
+                 AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
+                 RETURNING id, name",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                doomed.push(DoomedPath {
+                    id: row.try_get(0)?,
+                    name: row.try_get(1)?,
+                    realisations: Vec::new(),
+                });
+            }
+        }
+        self.doom_realisations(&mut doomed).await?;
+        Ok(doomed)
+    }
+
+    /// Takes over the deletion of paths that nobody works on any more.
+    pub async fn take_over_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+        let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE paths SET fence = $1 WHERE id IN ({}) AND state = {DELETING} AND fence <= $2 RETURNING id, name",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                doomed.push(DoomedPath {
+                    id: row.try_get(0)?,
+                    name: row.try_get(1)?,
+                    realisations: Vec::new(),
+                });
+            }
+        }
+        self.doom_realisations(&mut doomed).await?;
+        Ok(doomed)
+    }
+
+    async fn doom_realisations(&mut self, doomed: &mut [DoomedPath]) -> Result<()> {
+        let mut keys: std::collections::HashMap<i64, Vec<String>> = std::collections::HashMap::new();
+        for chunk in doomed.chunks(ROWS) {
+            let text = format!(
+                "UPDATE realisations SET state = 1 WHERE path_id IN ({}) RETURNING path_id, key",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for path in chunk {
+                query = query.bind(path.id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+            }
+        }
+        for path in doomed {
+            path.realisations = keys.remove(&path.id).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Gives back paths whose deletion the bucket refused: they are as they were, and
+    /// their narinfos are written again by whoever commits them next.
+    pub async fn restore_paths(&mut self, ids: &[i64]) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            for text in [
+                format!(
+                    "UPDATE realisations SET state = 0 WHERE path_id IN ({})",
+                    bulk::placeholders(1, chunk.len())
+                ),
+                format!(
+                    "UPDATE paths SET state = {PUBLISHING}, fence = 0 WHERE state = {DELETING} AND id IN ({})",
+                    bulk::placeholders(1, chunk.len())
+                ),
+            ] {
+                let mut query = bulk::query(text, chunk.len() == ROWS);
+                for id in chunk {
+                    query = query.bind(*id);
+                }
+                query.execute(&mut *self.tx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the deletion of paths: nothing of them is in the bucket.
+    pub async fn bury_paths(&mut self, ids: &[i64]) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            for text in [
+                format!(
+                    "DELETE FROM realisations WHERE state = 1 AND path_id IN ({})",
+                    bulk::placeholders(1, chunk.len())
+                ),
+                format!(
+                    "UPDATE paths SET state = {ABSENT}, fence = 0, condemned_at = 0, refs = {}, object_id = 0, \
+                     sigs = '', ca = '', deriver = '', listing = '' WHERE state = {DELETING} AND id IN ({})",
+                    self.backend.empty_bytes(),
+                    bulk::placeholders(1, chunk.len())
+                ),
+            ] {
+                let mut query = bulk::query(text, chunk.len() == ROWS);
+                for id in chunk {
+                    query = query.bind(*id);
+                }
+                query.execute(&mut *self.tx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets absent paths that no push under way names. Whether another path refers to
+    /// them is for the caller to know.
+    pub async fn forget_paths(&mut self, ids: &[i64]) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "DELETE FROM paths WHERE state = {ABSENT} AND id IN ({}) \
+                 AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM push_roots r WHERE r.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id)",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to delete NARs that no path has; also goes on with those whose deletion
+    /// was begun and is no longer worked on. What pushes under way have uploaded is for the
+    /// caller to know.
+    pub async fn doom_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
+        let mut doomed = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            // RETURNING gives what is, so what was has to be asked before.
+            let text = format!(
+                "SELECT id FROM objects WHERE state = {OBJECT_PENDING} AND id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            let pending = query
+                .fetch_all(&mut *self.tx)
+                .await?
+                .iter()
+                .map(|row| Ok(row.try_get::<i64, _>(0)?))
+                .collect::<Result<std::collections::HashSet<_>>>()?;
+            let text = format!(
+                "UPDATE objects SET state = {OBJECT_DELETING}, fence = $1 WHERE id IN ({}) \
+                 AND (state <> {OBJECT_DELETING} OR fence <= $2) \
+                 AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.state <> {ABSENT}) \
+                 RETURNING id, key, size",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                let id = row.try_get(0)?;
+                doomed.push(DoomedObject {
+                    id,
+                    name: row.try_get(1)?,
+                    size: row.try_get(2)?,
+                    pending: pending.contains(&id),
+                });
+            }
+        }
+        Ok(doomed)
+    }
+
+    /// Takes over the deletion of the NAR of that key, if nobody works on it any more.
+    pub async fn take_over_object(&mut self, key: &str, fence: i64) -> Result<Option<DoomedObject>> {
+        let text = format!(
+            "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND fence <= $3 \
+             RETURNING id, key, size"
+        );
+        let row = bulk::query(text, true)
+            .bind(fence)
+            .bind(key.to_owned())
+            .bind(now())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.map(|row| {
+            Ok(DoomedObject {
+                id: row.try_get(0)?,
+                name: row.try_get(1)?,
+                size: row.try_get(2)?,
+                pending: false,
+            })
+        })
+        .transpose()
+    }
+
+    /// Gives back NARs whose deletion the bucket refused: whoever announces one again
+    /// will find it there.
+    pub async fn restore_objects(&mut self, ids: &[i64]) -> Result<()> {
+        self.objects_where_deleting(
+            &format!("UPDATE objects SET state = {OBJECT_PENDING}, fence = 0"),
+            "",
+            ids,
+            None,
+        )
+        .await
+    }
+
+    /// Ends the deletion of NARs. While a URL that writes one may live, its row stays, so
+    /// that a later collection looks again.
+    pub async fn bury_objects(&mut self, ids: &[i64], urls_dead_before: i64) -> Result<()> {
+        self.objects_where_deleting("DELETE FROM objects", "announced_at <= $1", ids, Some(urls_dead_before))
+            .await?;
+        self.restore_objects(ids).await
+    }
+
+    async fn objects_where_deleting(
+        &mut self,
+        verb: &str,
+        also: &str,
+        ids: &[i64],
+        bound: Option<i64>,
+    ) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let first = if bound.is_some() { 2 } else { 1 };
+            let also = if also.is_empty() {
+                String::new()
+            } else {
+                format!("{also} AND ")
+            };
+            let text = format!(
+                "{verb} WHERE {also}state = {OBJECT_DELETING} AND id IN ({})",
+                bulk::placeholders(first, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            if let Some(bound) = bound {
+                query = query.bind(bound);
+            }
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to delete build logs, or goes on with it. Whether something needs them is
+    /// for the caller to know.
+    pub async fn doom_logs(&mut self, drvs: &[String], fence: i64) -> Result<Vec<DoomedObject>> {
+        let mut doomed = Vec::with_capacity(drvs.len());
+        for chunk in drvs.chunks(ROWS) {
+            let text = format!(
+                "UPDATE logs SET state = 1, fence = $1 WHERE drv IN ({}) AND (state = 0 OR fence <= $2) \
+                 RETURNING drv, size",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            for drv in chunk {
+                query = query.bind(drv.clone());
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                doomed.push(DoomedObject {
+                    id: 0,
+                    name: row.try_get(0)?,
+                    size: row.try_get(1)?,
+                    pending: false,
+                });
+            }
+        }
+        Ok(doomed)
+    }
+
+    /// Takes over the deletion of a build log, if nobody works on it any more.
+    pub async fn take_over_log(&mut self, drv: &str, fence: i64) -> Result<bool> {
+        let done = sqlx::query("UPDATE logs SET fence = $1 WHERE drv = $2 AND state = 1 AND fence <= $3")
+            .bind(fence)
+            .bind(drv.to_owned())
+            .bind(now())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends the deletion of build logs: they are gone, or were refused and are there.
+    pub async fn end_logs(&mut self, drvs: &[String], gone: bool) -> Result<()> {
+        for chunk in drvs.chunks(ROWS) {
+            let verb = if gone {
+                "DELETE FROM logs"
+            } else {
+                "UPDATE logs SET state = 0, fence = 0"
+            };
+            let text = format!(
+                "{verb} WHERE state = 1 AND drv IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for drv in chunk {
+                query = query.bind(drv.clone());
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Catalog {
+    /// Moves the fence of what is being deleted, as long as it is the one that was set:
+    /// paths by hash part, NARs by key, logs by derivation. Returns how many were moved.
+    pub async fn move_fence(&self, what: Collected, names: &[String], from: i64, to: i64) -> Result<u64> {
+        let (name, deleting) = match what {
+            Collected::Paths => ("hash", DELETING),
+            Collected::Objects => ("key", OBJECT_DELETING),
+            Collected::Logs => ("drv", 1),
+        };
+        let mut moved = 0;
+        let mut tx = self.write().await?;
+        for chunk in names.chunks(ROWS) {
+            let text = format!(
+                "UPDATE {} SET fence = $1 WHERE fence = $2 AND state = {deleting} AND {name} IN ({})",
+                what.table(),
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(to).bind(from);
+            for item in chunk {
+                query = query.bind(item.clone());
+            }
+            moved += query.execute(&mut *tx.tx).await?.rows_affected();
+        }
+        tx.commit().await?;
+        Ok(moved)
+    }
+
+    /// Says that no request of an earlier process can still be on its way.
+    pub async fn lift_fences(&self) -> Result<()> {
+        let mut tx = self.write().await?;
+        for table in ["paths", "objects", "logs"] {
+            bulk::query(format!("UPDATE {table} SET fence = 0 WHERE fence <> 0"), true)
+                .execute(&mut *tx.tx)
+                .await?;
+        }
+        tx.commit().await
+    }
+
+    /// Among what a push relies on, the paths that are being deleted, and those whose
+    /// realisations stand in the way of its own.
+    pub async fn doomed_for(&self, push_id: i64) -> Result<Vec<i64>> {
+        let rows = sqlx::query(
+            "SELECT p.id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = 3 \
+             UNION SELECT r.path_id FROM push_realisations n JOIN realisations r ON r.key = n.key \
+             WHERE n.push_id = $1 AND r.state = 1",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Among the build logs that a push brings, those that are being deleted.
+    pub async fn doomed_logs_for(&self, push_id: i64) -> Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = 1",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Those NARs of some keys that are being deleted.
+    pub async fn doomed_objects(&self, keys: &[String]) -> Result<Vec<String>> {
+        let mut doomed = Vec::new();
+        for chunk in keys.chunks(ROWS) {
+            let text = format!(
+                "SELECT key FROM objects WHERE state = {OBJECT_DELETING} AND key IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for key in chunk {
+                query = query.bind(key.clone());
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                doomed.push(row.try_get(0)?);
+            }
+        }
+        Ok(doomed)
+    }
+}

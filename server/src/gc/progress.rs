@@ -1,0 +1,87 @@
+//! How far a garbage collection is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// What a garbage collection is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Ending failed pushes.
+    #[default]
+    Pushes,
+    /// Letting go of old closures.
+    Closures,
+    /// Finding what is needed.
+    Mark,
+    /// Deleting narinfos, listings and realisations.
+    Paths,
+    /// Deleting NARs.
+    Nars,
+    /// Deleting build logs.
+    Logs,
+    /// Deleting what failed uploads have left.
+    Uploads,
+    /// Done.
+    Finished,
+}
+
+/// What it has done so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Pushes that failed, forgotten with what they had uploaded.
+    pub failed_uploads_deleted: u64,
+    /// Closures let go.
+    pub old_closures_deleted: u64,
+    /// Objects that nothing needs, and that something needed, or that were not there, the
+    /// last time.
+    pub objects_marked_for_deletion: u64,
+    /// Objects deleted from the bucket.
+    pub objects_deleted_after_grace_period: u64,
+    /// Objects that should have gone and are there.
+    pub objects_failed_to_delete: u64,
+    /// Bytes of NARs and logs deleted from the bucket.
+    pub bytes_freed: u64,
+    /// Paths that were looked at.
+    pub paths: u64,
+    /// Paths of those that something needs.
+    pub paths_needed: u64,
+}
+
+/// Phase and counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// What it has done so far.
+    pub counts: Counts,
+}
+
+/// Progress that the work writes and a reporter reads.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<Progress>>);
+
+impl Shared {
+    pub fn phase(&self, phase: Phase) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).phase = phase;
+    }
+
+    pub fn count(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).counts);
+    }
+
+    pub fn json(&self) -> String {
+        let progress = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        serde_json::to_string(&progress).unwrap_or_default()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .counts
+            .clone()
+    }
+}

@@ -1,0 +1,283 @@
+//! One collection, phase by phase. Each can end anywhere: the next one goes on.
+
+use super::marker::Marker;
+use super::progress::{Phase, Shared};
+use super::{Request, sweep, uploads};
+use crate::app::App;
+use crate::catalog::{Collected, GcClosure, OldClosure, WriteTx, now};
+use crate::http::problem::Problem;
+use crate::storage::REQUEST_LIFETIME;
+
+/// Rows that one transaction changes.
+const CHUNK: usize = 5_000;
+/// Closures that one transaction lets go.
+const PAGE: i64 = 5_000;
+/// Seconds for which a committed push is remembered, so that its commit can be repeated.
+const REMEMBERED: i64 = 24 * 3600;
+
+/// What every phase needs.
+pub(super) struct Run<'a> {
+    pub app: &'a App,
+    pub id: i64,
+    pub request: &'a Request,
+    pub shared: &'a Shared,
+    /// Unix time of the beginning.
+    pub now: i64,
+}
+
+impl Run<'_> {
+    /// A writing transaction, as long as this is the collection under way.
+    pub async fn write(&self) -> Result<WriteTx, Problem> {
+        let mut tx = self.app.catalog.write().await?;
+        if tx.holds_gc(self.id).await? {
+            return Ok(tx);
+        }
+        Err(Problem::conflict("another garbage collection took over"))
+    }
+
+    /// Whether what was condemned then may go now.
+    pub fn ripe(&self, condemned_at: i64) -> bool {
+        let grace = self.request.grace();
+        grace == 0 || (condemned_at != 0 && condemned_at <= self.now - grace)
+    }
+}
+
+/// Runs a collection to its end.
+///
+/// # Errors
+/// When the database or the object store do not let it go on.
+pub(super) async fn run(app: &App, id: i64, request: &Request, shared: &Shared) -> Result<(), Problem> {
+    let run = Run {
+        app,
+        id,
+        request,
+        shared,
+        now: now(),
+    };
+    let closures_before = run.now - i64::from(request.older_than);
+    if !request.dry_run {
+        shared.phase(Phase::Pushes);
+        end_pushes(&run).await?;
+    }
+    shared.phase(Phase::Closures);
+    let old = old_closures(&run, closures_before).await?;
+
+    shared.phase(Phase::Mark);
+    let except_before = request.dry_run.then_some(closures_before);
+    let mut marker = Marker::load(&app.catalog, except_before).await?;
+    let mut tx = run.write().await?;
+    marker.catch_up(&mut tx).await?;
+    drop(tx);
+    let needed = marker.graph.len() - marker.graph.white().count();
+    shared.count(|counts| {
+        counts.paths = marker.graph.len() as u64;
+        counts.paths_needed = needed as u64;
+    });
+    note_closures(&run, &marker, &old).await?;
+    if request.dry_run {
+        foresee(&run, &marker);
+        shared.phase(Phase::Finished);
+        return Ok(());
+    }
+    condemn(&run, &marker).await?;
+
+    shared.phase(Phase::Paths);
+    sweep::paths(&run, &mut marker).await?;
+    shared.phase(Phase::Nars);
+    sweep::objects(&run, &mut marker).await?;
+    shared.phase(Phase::Logs);
+    sweep::logs(&run, &mut marker).await?;
+    shared.phase(Phase::Uploads);
+    uploads::clean(&run).await?;
+    sweep::rows(&run, &mut marker).await?;
+    count_failed(&run, &marker);
+    shared.phase(Phase::Finished);
+    Ok(())
+}
+
+/// Ends pushes that nobody renews, forgets those that failed long ago.
+async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
+    // A commit that lost its lease may have narinfos on their way to the bucket.
+    let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
+    let mut tx = run.write().await?;
+    tx.expire_pushes(now() - lifetime).await?;
+    let failed_before = run.now - i64::from(run.request.failed_uploads_older_than);
+    let forgotten = tx.forget_pushes(failed_before, run.now - REMEMBERED).await?;
+    tx.commit().await?;
+    run.shared
+        .count(|counts| counts.failed_uploads_deleted = forgotten);
+    Ok(())
+}
+
+/// Lets go of closures that were not pushed for long, or finds which it would.
+async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Problem> {
+    let mut old = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = run.app.catalog.old_closures(before, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        if run.request.dry_run {
+            old.extend(page);
+        } else {
+            let ids: Vec<i64> = page.iter().map(|closure| closure.id).collect();
+            let mut tx = run.write().await?;
+            let dropped: std::collections::HashSet<i64> =
+                tx.drop_closures(&ids, before).await?.into_iter().collect();
+            tx.commit().await?;
+            old.extend(page.into_iter().filter(|closure| dropped.contains(&closure.id)));
+        }
+        run.shared
+            .count(|counts| counts.old_closures_deleted = old.len() as u64);
+    }
+    Ok(old)
+}
+
+/// Writes down, closure by closure, what goes with it: each path and NAR once, with the
+/// first closure that has it.
+async fn note_closures(run: &Run<'_>, marker: &Marker, old: &[OldClosure]) -> Result<(), Problem> {
+    let mut seen_paths = vec![false; marker.graph.len()];
+    let mut seen_nars = vec![false; marker.graph.objects().count()];
+    let mut notes = Vec::with_capacity(old.len());
+    for (closure, number) in old.iter().zip(1_i64..) {
+        let kept = marker.graph.kept_by(closure.path_id, &mut seen_paths);
+        notes.push(GcClosure {
+            number,
+            root: closure.root.clone(),
+            pushed_at: closure.pushed_at,
+            paths: i64::try_from(kept.len()).unwrap_or(i64::MAX),
+            bytes: kept
+                .iter()
+                .map(|path| marker.graph.nar_bytes(*path, &mut seen_nars))
+                .sum(),
+        });
+    }
+    for chunk in notes.chunks(CHUNK) {
+        let mut tx = run.write().await?;
+        tx.note_gc_closures(run.id, chunk).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Counts what a run would delete if it could.
+fn foresee(run: &Run<'_>, marker: &Marker) {
+    let graph = &marker.graph;
+    run.shared.count(|counts| {
+        for path in graph.white() {
+            if graph.condemned_at(path) == 0 {
+                counts.objects_marked_for_deletion += graph.own_objects(path);
+            }
+            if run.ripe(graph.condemned_at(path)) {
+                counts.objects_deleted_after_grace_period += graph.own_objects(path);
+            }
+        }
+        let logs = graph.logs().map(|item| (item, true));
+        for (item, is_log) in graph.objects().map(|(_, item)| (item, false)).chain(logs) {
+            if item.marked || (item.pending && !is_log) {
+                continue;
+            }
+            if item.condemned_at == 0 {
+                counts.objects_marked_for_deletion += 1;
+            }
+            if run.ripe(item.condemned_at) {
+                counts.objects_deleted_after_grace_period += 1;
+                counts.bytes_freed += item.size.unsigned_abs();
+            }
+        }
+    });
+}
+
+/// Writes down since when nothing needs what nothing needs, and takes it back where
+/// something does again.
+async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Problem> {
+    let graph = &marker.graph;
+    let fresh: Vec<u32> = graph
+        .white()
+        .filter(|path| graph.condemned_at(*path) == 0)
+        .collect();
+    let mut marked: u64 = fresh.iter().map(|path| graph.own_objects(*path)).sum();
+    let paths: Vec<i64> = fresh.iter().map(|path| graph.id(*path)).collect();
+    let of_objects = |condemned: bool| -> Vec<i64> {
+        graph
+            .objects()
+            .filter(|(_, item)| item.marked == condemned && (item.condemned_at != 0) == condemned)
+            .map(|(id, _)| id)
+            .collect()
+    };
+    let objects = of_objects(false);
+    marked += graph
+        .objects()
+        .filter(|(_, item)| !item.marked && item.condemned_at == 0 && !item.pending)
+        .count() as u64;
+    // Without grace nothing has to be remembered until later.
+    if run.request.grace() > 0 {
+        write(run, Collected::Paths, &paths, run.now).await?;
+        write(run, Collected::Objects, &objects, run.now).await?;
+    }
+    write(run, Collected::Paths, &graph.pardoned(), 0).await?;
+    write(run, Collected::Objects, &of_objects(true), 0).await?;
+    marked += condemn_logs(run, marker).await?;
+    run.shared
+        .count(|counts| counts.objects_marked_for_deletion = marked);
+    Ok(())
+}
+
+async fn write(run: &Run<'_>, what: Collected, ids: &[i64], at: i64) -> Result<(), Problem> {
+    for chunk in ids.chunks(CHUNK) {
+        let mut tx = run.write().await?;
+        tx.condemn(what, chunk, at).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+async fn condemn_logs(run: &Run<'_>, marker: &Marker) -> Result<u64, Problem> {
+    let mut marked = 0;
+    let mut after = String::new();
+    loop {
+        let page = run.app.catalog.log_nodes(&after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.drv);
+        let of = |needed: bool| -> Vec<String> {
+            page.iter()
+                .filter(|node| (node.condemned_at != 0) == needed)
+                .filter(|node| {
+                    marker
+                        .graph
+                        .log(&node.drv)
+                        .is_some_and(|item| item.marked == needed)
+                })
+                .map(|node| node.drv.clone())
+                .collect()
+        };
+        let (fresh, pardoned) = (of(false), of(true));
+        marked += fresh.len() as u64;
+        if run.request.grace() > 0 || !pardoned.is_empty() {
+            let mut tx = run.write().await?;
+            if run.request.grace() > 0 {
+                tx.condemn_logs(&fresh, run.now).await?;
+            }
+            tx.condemn_logs(&pardoned, 0).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(marked)
+}
+
+/// Counts what was to go and is there.
+fn count_failed(run: &Run<'_>, marker: &Marker) {
+    let graph = &marker.graph;
+    let paths: u64 = graph
+        .white()
+        .filter(|path| run.ripe(graph.condemned_at(*path)))
+        .map(|path| graph.own_objects(path))
+        .sum();
+    let left = |item: &&super::graph::Item| {
+        !item.marked && !item.gone && !item.pending && run.ripe(item.condemned_at)
+    };
+    let objects = graph.objects().map(|(_, item)| item).filter(left).count() as u64;
+    let logs = graph.logs().filter(left).count() as u64;
+    run.shared
+        .count(|counts| counts.objects_failed_to_delete = paths + objects + logs);
+}

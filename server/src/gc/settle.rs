@@ -1,0 +1,138 @@
+//! Waiting for deletions that stand in the way of a push, and ending those that nobody
+//! works on any more.
+
+use std::time::{Duration, Instant};
+
+use super::delete::{self, End, Fence};
+use crate::app::App;
+use crate::catalog::Collected;
+use crate::http::problem::Problem;
+use crate::storage::ObjectKey;
+
+/// How long a request waits before its client is told to come back.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// How often it looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+fn come_back() -> Problem {
+    Problem::unavailable(
+        "something that the push needs is being deleted from the object store, which does not answer",
+        5,
+    )
+}
+
+/// Returns when nothing that a push relies on, or brings, is being deleted.
+///
+/// # Errors
+/// 503 when a deletion does not end.
+pub async fn push(app: &App, push_id: i64) -> Result<(), Problem> {
+    let started = Instant::now();
+    loop {
+        let paths = app.catalog.doomed_for(push_id).await?;
+        let logs = app.catalog.doomed_logs_for(push_id).await?;
+        if paths.is_empty() && logs.is_empty() {
+            return Ok(());
+        }
+        if !paths.is_empty() {
+            end_paths(app, &paths).await?;
+        }
+        for drv in &logs {
+            end_log(app, drv).await?;
+        }
+        pause(started).await?;
+    }
+}
+
+/// Returns when none of those NARs is being deleted.
+///
+/// # Errors
+/// 503 when a deletion does not end.
+pub async fn objects(app: &App, keys: &[String]) -> Result<(), Problem> {
+    let started = Instant::now();
+    loop {
+        let doomed = app.catalog.doomed_objects(keys).await?;
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        for key in &doomed {
+            end_object(app, key).await?;
+        }
+        pause(started).await?;
+    }
+}
+
+async fn pause(started: Instant) -> Result<(), Problem> {
+    if started.elapsed() > PATIENCE {
+        return Err(come_back());
+    }
+    tokio::time::sleep(PAUSE).await;
+    Ok(())
+}
+
+async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Problem> {
+    let fence = delete::fence();
+    let mut tx = app.catalog.write().await?;
+    let doomed = tx.take_over_paths(ids, fence).await?;
+    tx.commit().await?;
+    if doomed.is_empty() {
+        return Ok(());
+    }
+    let ends = delete::paths(app, &doomed, fence).await?;
+    let of = |end: End| -> Vec<i64> {
+        doomed
+            .iter()
+            .zip(&ends)
+            .filter(|(_, found)| **found == end)
+            .map(|(path, _)| path.id)
+            .collect()
+    };
+    let mut tx = app.catalog.write().await?;
+    tx.bury_paths(&of(End::Gone)).await?;
+    tx.restore_paths(&of(End::Refused)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn end_object(app: &App, key: &str) -> Result<(), Problem> {
+    let until = delete::fence();
+    let mut tx = app.catalog.write().await?;
+    let doomed = tx.take_over_object(key, until).await?;
+    tx.commit().await?;
+    let Some(doomed) = doomed else {
+        return Ok(());
+    };
+    let parsed = ObjectKey::parse(key).map_err(Problem::internal)?;
+    let mut fence = Fence::new(app, Collected::Objects, vec![key.to_owned()], until);
+    let ends = delete::objects(app, &mut fence, vec![parsed.clone()]).await?;
+    let mut tx = app.catalog.write().await?;
+    match ends.get(&parsed) {
+        Some(End::Gone) | Some(End::Refused) => tx.restore_objects(&[doomed.id]).await?,
+        _ => {}
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn end_log(app: &App, drv: &str) -> Result<(), Problem> {
+    let until = delete::fence();
+    let mut tx = app.catalog.write().await?;
+    let mine = tx.take_over_log(drv, until).await?;
+    tx.commit().await?;
+    if !mine {
+        return Ok(());
+    }
+    let path = drv
+        .parse()
+        .map_err(|_| Problem::internal("the name of a log"))?;
+    let key = ObjectKey::log(&path);
+    let mut fence = Fence::new(app, Collected::Logs, vec![drv.to_owned()], until);
+    let ends = delete::objects(app, &mut fence, vec![key.clone()]).await?;
+    let mut tx = app.catalog.write().await?;
+    match ends.get(&key) {
+        Some(End::Gone) => tx.end_logs(&[drv.to_owned()], true).await?,
+        Some(End::Refused) => tx.end_logs(&[drv.to_owned()], false).await?,
+        _ => {}
+    }
+    tx.commit().await?;
+    Ok(())
+}

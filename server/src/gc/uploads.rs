@@ -1,0 +1,103 @@
+//! What failed uploads have left: unfinished uploads in parts, and staged objects.
+
+use std::collections::HashSet;
+
+use super::run::Run;
+use crate::http::problem::Problem;
+use crate::push::PART_SIZE;
+use crate::storage::{Deletion, ObjectKey};
+
+/// Keys that one question to the bucket lists.
+const PAGE: usize = 1000;
+/// Group of the keys that parts are assembled under.
+const PARTS: &str = "parts";
+
+/// Gives up uploads in parts that nobody went on with for long, and deletes what was
+/// staged by pushes that are over.
+pub(super) async fn clean(run: &Run<'_>) -> Result<(), Problem> {
+    multiparts(run).await?;
+    staged(run).await
+}
+
+async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {
+    let before = run.now - i64::from(run.request.failed_uploads_older_than);
+    let mut after = 0;
+    loop {
+        let mut tx = run.write().await?;
+        let page = tx.stale_multiparts(before, after, 500).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.id;
+        let wanted = tx.contents_under_way(i64::try_from(PART_SIZE).unwrap_or(i64::MAX)).await?;
+        let stale: Vec<_> = page
+            .into_iter()
+            .filter(|upload| !wanted.contains(upload.nar_hash.as_bytes().as_slice()))
+            .collect();
+        for upload in &stale {
+            tx.end_multipart(upload.id, None).await?;
+        }
+        tx.commit().await?;
+        let mut ended = Vec::with_capacity(stale.len());
+        for upload in &stale {
+            let key = ObjectKey::parse(&upload.staging).map_err(Problem::internal)?;
+            let aborted = app_result(run.app.bucket.abort_multipart(&key, &upload.upload_id).await);
+            let deleted = run.app.bucket.delete(vec![key]).await;
+            if aborted && deleted.iter().all(|(_, end)| *end == Deletion::Gone) {
+                ended.push(upload.id);
+            }
+        }
+        let mut tx = run.write().await?;
+        tx.forget_multiparts(&ended).await?;
+        tx.commit().await?;
+    }
+}
+
+fn app_result(result: Result<(), crate::storage::StorageError>) -> bool {
+    match result {
+        Ok(()) | Err(crate::storage::StorageError::NotFound) => true,
+        Err(error) => {
+            tracing::warn!(%error, "an upload in parts could not be given up; the next collection tries again");
+            false
+        }
+    }
+}
+
+async fn staged(run: &Run<'_>) -> Result<(), Problem> {
+    let mut after = String::new();
+    loop {
+        let page = run.app.bucket.list("staging/", &after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after.clone_from(&last.key);
+        let full = page.len() == PAGE;
+        let mut tx = run.write().await?;
+        let live: HashSet<String> = tx.live_tokens().await?.into_iter().collect();
+        let staging: Vec<String> = page.iter().map(|object| object.key.clone()).collect();
+        let assembling: HashSet<String> = tx.multiparts_at(&staging).await?.into_iter().collect();
+        drop(tx);
+        let mut groups = HashSet::new();
+        let doomed: Vec<ObjectKey> = page
+            .iter()
+            .filter_map(|object| ObjectKey::parse(&object.key).ok())
+            .filter(|key| match key.staging_group() {
+                Some(PARTS) => !assembling.contains(key.as_str()),
+                Some(group) => !live.contains(group),
+                None => false,
+            })
+            .inspect(|key| {
+                groups.extend(key.staging_group().filter(|group| *group != PARTS).map(str::to_owned));
+            })
+            .collect();
+        if !doomed.is_empty() {
+            for (key, end) in run.app.bucket.delete(doomed).await {
+                if let Deletion::Refused(why) | Deletion::Unknown(why) = end {
+                    tracing::warn!(key = key.as_str(), why, "a staged object may not be deleted");
+                }
+            }
+            for group in groups {
+                run.app.bucket.tidy(&group).await?;
+            }
+        }
+        if !full {
+            return Ok(());
+        }
+    }
+}
