@@ -14,6 +14,11 @@ Examples:
   niks3 push --skip-upstream https://cache.nixos.org ./result
   nix build --print-out-paths | niks3 push --stdin";
 
+const GC_EXAMPLES: &str = "\
+Examples:
+  niks3 gc --older-than=720h                 keep what was pushed in the last 30 days, and what is pinned
+  niks3 gc --older-than=720h --dry-run       say what that would delete";
+
 /// Push closures into a Nix binary cache in an S3 bucket, and look after it.
 #[derive(Debug, Parser)]
 #[command(name = "niks3", version, propagate_version = true, max_term_width = 100)]
@@ -44,6 +49,8 @@ impl Args {
 pub(crate) enum Command {
     /// Upload store paths with their closures, all of it or nothing.
     Push(Push),
+    /// Delete what no closure, no pin and no push under way needs.
+    Gc(Gc),
 }
 
 /// Upload store paths with their closures.
@@ -82,6 +89,52 @@ pub(crate) struct Push {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
+}
+
+/// Delete what no closure, no pin and no push under way needs.
+///
+/// Closures that were not pushed again for some time go, unless they are pinned. What nothing needs then is marked,
+/// and deleted from the bucket once it has been so for the grace period. It works while pushes go on, and one that
+/// was cut off is gone on with by the next.
+#[derive(Debug, ArgGroup)]
+#[command(after_help = GC_EXAMPLES)]
+pub(crate) struct Gc {
+    /// Let go of closures that were not pushed for this long, as 720h, 30d, 90m or 1h30m.
+    #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = age)]
+    pub(crate) older_than: Age,
+    /// Delete what uploads left that failed this long ago; also the grace period.
+    #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = age)]
+    pub(crate) failed_uploads_older_than: Age,
+    /// No grace period. As safe as with one: what a push under way needs stays.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Change nothing; say, closure by closure, what would go.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON object on standard output when done.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// A length of time, with the text it was given as.
+#[derive(Debug, Clone)]
+pub(crate) struct Age {
+    pub(crate) text: String,
+    pub(crate) seconds: u64,
+}
+
+fn age(text: &str) -> Result<Age, String> {
+    let age = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}: a length of time is written as 720h, 30d, 90m or 1h30m"))?;
+    if age.as_secs() > 100 * 365 * 24 * 3600 {
+        return Err("that is more than a hundred years".to_owned());
+    }
+    Ok(Age {
+        text: text.to_owned(),
+        seconds: age.as_secs(),
+    })
 }
 
 /// Where the server is, and how to get in.
@@ -136,6 +189,33 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn lengths_of_time_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("720h", 2_592_000),
+            ("30d", 2_592_000),
+            ("90m", 5400),
+            ("1h30m", 5400),
+            ("1s", 1),
+            ("0s", 0),
+        ] {
+            assert_eq!(age(text).unwrap().seconds, seconds, "{text}");
+        }
+        for wrong in [
+            "",
+            "720",
+            "-1h",
+            "1x",
+            "h",
+            "1e9h",
+            "999999999999d",
+            "200000000000000000000s",
+            "101years",
+        ] {
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One module for each command, and what they share.
 
+mod gc;
 mod push;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::{
 pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
     match args.command {
         Command::Push(push) => push::run(push, output).await,
+        Command::Gc(gc) => gc::run(gc, output).await,
     }
 }
 

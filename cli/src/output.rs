@@ -93,6 +93,12 @@ impl Output {
         });
     }
 
+    /// A line of the result.
+    pub(crate) fn line_out(&self, text: &str) -> Result<(), Failure> {
+        writeln!(io::stdout().lock(), "{text}")
+            .map_err(|error| Failure::Failed(format!("cannot write to standard output: {error}")))
+    }
+
     pub(crate) fn json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value)?;
         writeln!(io::stdout().lock(), "{text}")

@@ -290,6 +290,227 @@ pub mod types {
             Self(value)
         }
     }
+    ///A closure that a garbage collection let go, or would.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GcClosure {
+        ///Bytes of their NARs in the bucket, each counted once.
+        pub nar_bytes: u64,
+        ///Paths that go with it; one of several such closures is counted with the first.
+        pub paths: u64,
+        ///Unix time of its last push.
+        pub pushed_at: i64,
+        ///Base name of its root.
+        pub root: ::std::string::String,
+    }
+    ///A page of closures.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GcClosures {
+        ///In the order in which they were pushed first.
+        pub closures: ::std::vec::Vec<GcClosure>,
+        ///Where the next page begins, if there is one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<u64>,
+    }
+    ///What a garbage collection has done so far; of a dry run, what it would do.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GcCounts {
+        ///Bytes of NARs and build logs deleted from the bucket.
+        pub bytes_freed: u64,
+        ///Pushes that failed, forgotten with what they had uploaded.
+        pub failed_uploads_deleted: u64,
+        ///Objects deleted from the bucket.
+        pub objects_deleted_after_grace_period: u64,
+        ///Objects that were to be deleted and are still there.
+        pub objects_failed_to_delete: u64,
+        ///Objects found to be needed by nothing for the first time.
+        pub objects_marked_for_deletion: u64,
+        ///Closures let go.
+        pub old_closures_deleted: u64,
+        ///Paths that were looked at.
+        pub paths: u64,
+        ///Paths of those that something needs.
+        pub paths_needed: u64,
+    }
+    ///What a garbage collection is doing.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum GcPhase {
+        #[serde(rename = "pushes")]
+        Pushes,
+        #[serde(rename = "closures")]
+        Closures,
+        #[serde(rename = "mark")]
+        Mark,
+        #[serde(rename = "paths")]
+        Paths,
+        #[serde(rename = "nars")]
+        Nars,
+        #[serde(rename = "logs")]
+        Logs,
+        #[serde(rename = "uploads")]
+        Uploads,
+        #[serde(rename = "finished")]
+        Finished,
+    }
+    impl ::std::fmt::Display for GcPhase {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Pushes => f.write_str("pushes"),
+                Self::Closures => f.write_str("closures"),
+                Self::Mark => f.write_str("mark"),
+                Self::Paths => f.write_str("paths"),
+                Self::Nars => f.write_str("nars"),
+                Self::Logs => f.write_str("logs"),
+                Self::Uploads => f.write_str("uploads"),
+                Self::Finished => f.write_str("finished"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for GcPhase {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "pushes" => Ok(Self::Pushes),
+                "closures" => Ok(Self::Closures),
+                "mark" => Ok(Self::Mark),
+                "paths" => Ok(Self::Paths),
+                "nars" => Ok(Self::Nars),
+                "logs" => Ok(Self::Logs),
+                "uploads" => Ok(Self::Uploads),
+                "finished" => Ok(Self::Finished),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for GcPhase {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for GcPhase {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///A garbage collection.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GcRun {
+        pub counts: GcCounts,
+        ///As asked for.
+        pub dry_run: bool,
+        ///Why it ended early.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub error: ::std::option::Option<::std::string::String>,
+        ///As asked for.
+        pub failed_uploads_older_than_seconds: u64,
+        ///Unix time.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub finished_at: ::std::option::Option<i64>,
+        ///As asked for.
+        pub force: bool,
+        ///Names it in other operations.
+        pub id: ::std::string::String,
+        ///As asked for.
+        pub older_than_seconds: u64,
+        pub phase: GcPhase,
+        ///Unix time.
+        pub started_at: i64,
+        pub state: GcState,
+    }
+    ///A page of garbage collections.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GcRuns {
+        ///Where the next page begins, if there is one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<::std::string::String>,
+        ///From the newest to the oldest.
+        pub runs: ::std::vec::Vec<GcRun>,
+    }
+    ///Where a garbage collection stands.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum GcState {
+        #[serde(rename = "running")]
+        Running,
+        #[serde(rename = "done")]
+        Done,
+        #[serde(rename = "failed")]
+        Failed,
+        #[serde(rename = "cancelled")]
+        Cancelled,
+        #[serde(rename = "abandoned")]
+        Abandoned,
+    }
+    impl ::std::fmt::Display for GcState {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Running => f.write_str("running"),
+                Self::Done => f.write_str("done"),
+                Self::Failed => f.write_str("failed"),
+                Self::Cancelled => f.write_str("cancelled"),
+                Self::Abandoned => f.write_str("abandoned"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for GcState {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "running" => Ok(Self::Running),
+                "done" => Ok(Self::Done),
+                "failed" => Ok(Self::Failed),
+                "cancelled" => Ok(Self::Cancelled),
+                "abandoned" => Ok(Self::Abandoned),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for GcState {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for GcState {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
     ///A renewed lease.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Lease {
@@ -531,6 +752,22 @@ look it up by `id`, later ones by `drv`; give what is known.*/
         ///The realisations.
         pub realisations: ::std::vec::Vec<Realisation>,
     }
+    ///What to collect.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct StartGc {
+        ///Change nothing, say what would go.
+        #[serde(default)]
+        pub dry_run: bool,
+        /**Seconds after which what failed uploads left goes. Also the grace period: how long
+something has to be needed by nothing before it is deleted.*/
+        #[serde(default = "defaults::default_u64::<u64, 21600>")]
+        pub failed_uploads_older_than_seconds: u64,
+        ///No grace period; as safe as with one.
+        #[serde(default)]
+        pub force: bool,
+        ///Seconds since its last push after which a closure goes, unless it is pinned.
+        pub older_than_seconds: u64,
+    }
     ///States of a push.
     #[derive(
         ::serde::Deserialize,
@@ -699,6 +936,16 @@ look it up by `id`, later ones by `drv`; give what is known.*/
         ///One for each object.
         pub uploads: ::std::vec::Vec<UploadTarget>,
     }
+    /// Generation of default values for serde.
+    pub mod defaults {
+        pub(super) fn default_u64<T, const V: u64>() -> T
+        where
+            T: ::std::convert::TryFrom<u64>,
+            <T as ::std::convert::TryFrom<u64>>::Error: ::std::fmt::Debug,
+        {
+            T::try_from(V).unwrap()
+        }
+    }
     /// Error types.
     pub mod error {
         /// Error from a `TryFrom` or `FromStr` implementation.
@@ -827,6 +1074,304 @@ Sends a `GET` request to `/api/v1/cache-config`
             .build()?;
         let info = OperationInfo {
             operation_id: "get_cache_config",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**List garbage collections
+
+From the newest to the oldest.
+
+Sends a `GET` request to `/api/v1/gc`
+
+Arguments:
+- `after`: `next` of the page before.
+- `limit`: Entries, 100 by default, at most 1000.
+*/
+    pub async fn list_gc<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: Option<u32>,
+    ) -> Result<ResponseValue<types::GcRuns>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/gc", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("after", &after))
+            .query(&progenitor_client::QueryParam::new("limit", &limit))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "list_gc",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Collect garbage
+
+Begins a garbage collection, or joins the one under way if that has the same options;
+409 if it has others. It goes on in the server: ask for its status.
+
+Sends a `POST` request to `/api/v1/gc`
+
+*/
+    pub async fn start_gc<'a>(
+        &'a self,
+        body: &'a types::StartGc,
+    ) -> Result<ResponseValue<types::GcRun>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/gc", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "start_gc",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            202u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Show a garbage collection
+
+Sends a `GET` request to `/api/v1/gc/{id}`
+
+*/
+    pub async fn get_gc<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> Result<ResponseValue<types::GcRun>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/gc/{}", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_gc",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**List the closures that a garbage collection let go
+
+Of a dry run: those that it would let go. Known once it has marked.
+
+Sends a `GET` request to `/api/v1/gc/{id}/closures`
+
+Arguments:
+- `id`
+- `after`: `next` of the page before.
+- `limit`: Entries, 100 by default, at most 1000.
+*/
+    pub async fn list_gc_closures<'a>(
+        &'a self,
+        id: &'a str,
+        after: Option<u64>,
+        limit: Option<u32>,
+    ) -> Result<ResponseValue<types::GcClosures>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/gc/{}/closures", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("after", &after))
+            .query(&progenitor_client::QueryParam::new("limit", &limit))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "list_gc_closures",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;

@@ -220,7 +220,13 @@ impl WriteTx {
     }
 
     /// Ends a garbage collection; false when it had ended.
-    pub async fn end_gc(&mut self, run_id: i64, state: GcState, progress: Option<&str>, error: &str) -> Result<bool> {
+    pub async fn end_gc(
+        &mut self,
+        run_id: i64,
+        state: GcState,
+        progress: Option<&str>,
+        error: &str,
+    ) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE gc_runs SET state = $1, progress = COALESCE($2, progress), error = $3, finished_at = $4 \
              WHERE id = $5 AND state = 0",
@@ -267,12 +273,10 @@ impl WriteTx {
 
     /// Forgets all garbage collections but the newest ones.
     pub async fn trim_gc_runs(&mut self, keep: i64) -> Result<()> {
-        sqlx::query(
-            "DELETE FROM gc_runs WHERE state <> 0 AND id <= (SELECT MAX(id) FROM gc_runs) - $1",
-        )
-        .bind(keep)
-        .execute(&mut *self.tx)
-        .await?;
+        sqlx::query("DELETE FROM gc_runs WHERE state <> 0 AND id <= (SELECT MAX(id) FROM gc_runs) - $1")
+            .bind(keep)
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 }

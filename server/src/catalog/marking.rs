@@ -129,11 +129,12 @@ impl Catalog {
 
     /// Build logs in the order of their names, after one.
     pub async fn log_nodes(&self, after: &str, limit: i64) -> Result<Vec<LogNode>> {
-        let rows = sqlx::query("SELECT drv, size, condemned_at FROM logs WHERE drv > $1 ORDER BY drv LIMIT $2")
-            .bind(after.to_owned())
-            .bind(limit)
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query("SELECT drv, size, condemned_at FROM logs WHERE drv > $1 ORDER BY drv LIMIT $2")
+                .bind(after.to_owned())
+                .bind(limit)
+                .fetch_all(&self.reader)
+                .await?;
         rows.iter()
             .map(|row| {
                 Ok(LogNode {
@@ -183,12 +184,11 @@ impl WriteTx {
     /// Ids of the paths that closures and pins name, besides the closures that were not
     /// pushed since `except_before`.
     pub async fn root_ids(&mut self, except_before: Option<i64>) -> Result<Vec<i64>> {
-        let rows = sqlx::query(
-            "SELECT path_id FROM closures WHERE pushed_at > $1 UNION SELECT path_id FROM pins",
-        )
-        .bind(except_before.unwrap_or(-1))
-        .fetch_all(&mut *self.tx)
-        .await?;
+        let rows =
+            sqlx::query("SELECT path_id FROM closures WHERE pushed_at > $1 UNION SELECT path_id FROM pins")
+                .bind(except_before.unwrap_or(-1))
+                .fetch_all(&mut *self.tx)
+                .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 

@@ -371,8 +371,13 @@ impl WriteTx {
     /// Ends the deletion of NARs. While a URL that writes one may live, its row stays, so
     /// that a later collection looks again.
     pub async fn bury_objects(&mut self, ids: &[i64], urls_dead_before: i64) -> Result<()> {
-        self.objects_where_deleting("DELETE FROM objects", "announced_at <= $1", ids, Some(urls_dead_before))
-            .await?;
+        self.objects_where_deleting(
+            "DELETE FROM objects",
+            "announced_at <= $1",
+            ids,
+            Some(urls_dead_before),
+        )
+        .await?;
         self.restore_objects(ids).await
     }
 

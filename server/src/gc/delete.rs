@@ -134,9 +134,13 @@ pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Resul
             .collect()
     })?;
     step(app, &mut fence, realisations, &mut touched, &mut ends).await?;
-    let narinfos = keys(doomed, &ends, |path| Ok(vec![ObjectKey::narinfo(&hash_part(path)?)]))?;
+    let narinfos = keys(doomed, &ends, |path| {
+        Ok(vec![ObjectKey::narinfo(&hash_part(path)?)])
+    })?;
     step(app, &mut fence, narinfos, &mut touched, &mut ends).await?;
-    let listings = keys(doomed, &ends, |path| Ok(vec![ObjectKey::listing(&hash_part(path)?)]))?;
+    let listings = keys(doomed, &ends, |path| {
+        Ok(vec![ObjectKey::listing(&hash_part(path)?)])
+    })?;
     step(app, &mut fence, listings, &mut touched, &mut ends).await?;
     Ok(ends)
 }

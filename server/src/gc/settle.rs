@@ -121,9 +121,7 @@ async fn end_log(app: &App, drv: &str) -> Result<(), Problem> {
     if !mine {
         return Ok(());
     }
-    let path = drv
-        .parse()
-        .map_err(|_| Problem::internal("the name of a log"))?;
+    let path = drv.parse().map_err(|_| Problem::internal("the name of a log"))?;
     let key = ObjectKey::log(&path);
     let mut fence = Fence::new(app, Collected::Logs, vec![drv.to_owned()], until);
     let ends = delete::objects(app, &mut fence, vec![key.clone()]).await?;

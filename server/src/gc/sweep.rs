@@ -261,7 +261,8 @@ pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker) -> Result<(), Probl
                 .map(|(log, _)| log)
                 .collect()
         };
-        let names = |logs: &[&DoomedObject]| -> Vec<String> { logs.iter().map(|log| log.name.clone()).collect() };
+        let names =
+            |logs: &[&DoomedObject]| -> Vec<String> { logs.iter().map(|log| log.name.clone()).collect() };
         let (gone, refused) = (of(End::Gone), of(End::Refused));
         let mut tx = run.write().await?;
         tx.end_logs(&names(&gone), true).await?;

@@ -27,7 +27,9 @@ async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {
         let page = tx.stale_multiparts(before, after, 500).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.id;
-        let wanted = tx.contents_under_way(i64::try_from(PART_SIZE).unwrap_or(i64::MAX)).await?;
+        let wanted = tx
+            .contents_under_way(i64::try_from(PART_SIZE).unwrap_or(i64::MAX))
+            .await?;
         let stale: Vec<_> = page
             .into_iter()
             .filter(|upload| !wanted.contains(upload.nar_hash.as_bytes().as_slice()))
@@ -83,7 +85,11 @@ async fn staged(run: &Run<'_>) -> Result<(), Problem> {
                 None => false,
             })
             .inspect(|key| {
-                groups.extend(key.staging_group().filter(|group| *group != PARTS).map(str::to_owned));
+                groups.extend(
+                    key.staging_group()
+                        .filter(|group| *group != PARTS)
+                        .map(str::to_owned),
+                );
             })
             .collect();
         if !doomed.is_empty() {

@@ -3,6 +3,7 @@
 use poem_openapi::{OpenApiService, Tags};
 
 use super::cache_config::CacheConfigApi;
+use super::gc::GcApi;
 use super::pushes::PushesApi;
 
 /// Groups of operations.
@@ -12,17 +13,23 @@ pub enum ApiTags {
     Pushes,
     /// What a client needs to know of the cache.
     Cache,
+    /// Deleting what nothing needs.
+    Gc,
 }
 
 /// All operations.
-pub type Api = (PushesApi, CacheConfigApi);
+pub type Api = (PushesApi, CacheConfigApi, GcApi);
 
 /// The operations under `/api/v1`.
 #[must_use]
 pub fn service() -> OpenApiService<Api, ()> {
-    OpenApiService::new((PushesApi, CacheConfigApi), "niks3", env!("CARGO_PKG_VERSION"))
-        .description("Uploads into a Nix binary cache in an S3 bucket. Paths are relative to `/api/v1`.")
-        .url_prefix("/api/v1")
+    OpenApiService::new(
+        (PushesApi, CacheConfigApi, GcApi),
+        "niks3",
+        env!("CARGO_PKG_VERSION"),
+    )
+    .description("Uploads into a Nix binary cache in an S3 bucket. Paths are relative to `/api/v1`.")
+    .url_prefix("/api/v1")
 }
 
 /// The OpenAPI document, the same text for the same program: sorted, without the

@@ -4,6 +4,7 @@
 pub mod api;
 mod bucket;
 pub mod cache_config;
+pub mod gc;
 mod health;
 mod limits;
 pub mod problem;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::publish;
 use crate::app::App;
-use crate::gc;
 use crate::catalog::{ClaimKind, CommitClaim, Decision, Push, PushState};
+use crate::gc;
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 

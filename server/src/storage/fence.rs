@@ -25,7 +25,8 @@ pub(super) const ATTEMPTS: Duration = Duration::from_secs(25);
 const SKEW: Duration = Duration::from_secs(5);
 
 /// After so long, no request that was begun before can have any effect.
-pub const REQUEST_LIFETIME: Duration = Duration::from_secs(SIGNED_FOR.as_secs() + ATTEMPTS.as_secs() + SKEW.as_secs());
+pub const REQUEST_LIFETIME: Duration =
+    Duration::from_secs(SIGNED_FOR.as_secs() + ATTEMPTS.as_secs() + SKEW.as_secs());
 
 /// The configuration by which all attempts end in time.
 pub(super) fn bounded() -> Builder {

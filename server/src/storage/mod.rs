@@ -22,8 +22,8 @@ pub use files::FileBucket;
 pub use key::{KeyError, ObjectKey};
 pub use s3::S3Bucket;
 pub use types::{
-    ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult, Listed, ListedPart, Meta,
-    Object, Presigned, Published, Range, Staged,
+    ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult, Listed,
+    ListedPart, Meta, Object, Presigned, Published, Range, Staged,
 };
 
 use crate::config::S3Settings;

@@ -26,8 +26,8 @@ use url::Url;
 use super::fence::{self, Expiring};
 use super::pace::Pace;
 use super::{
-    ByteStream, Checksum, ChecksumKind, CompletedPart, GetOptions, GetResult, Listed, ListedPart, Meta, Object,
-    ObjectKey, Presigned, StorageError,
+    ByteStream, Checksum, ChecksumKind, CompletedPart, GetOptions, GetResult, Listed, ListedPart, Meta,
+    Object, ObjectKey, Presigned, StorageError,
 };
 use crate::config::S3Settings;
 

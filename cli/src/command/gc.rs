@@ -1,0 +1,144 @@
+//! `niks3 gc`.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use indicatif::BinaryBytes;
+use niks3_client::{Api, types};
+
+use crate::{Failure, args::Gc, output::Output, signals::Signals};
+
+/// How often the server is asked how far it is.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a collection is begun again that its server has left.
+const RESTARTS: usize = 20;
+/// Entries of one page of closures.
+const PAGE: u32 = 1000;
+
+pub(super) async fn run(args: Gc, output: &Output) -> Result<(), Failure> {
+    let api = super::connect(args.server)?;
+    let request = types::StartGc {
+        older_than_seconds: args.older_than.seconds,
+        failed_uploads_older_than_seconds: args.failed_uploads_older_than.seconds,
+        force: args.force,
+        dry_run: args.dry_run,
+    };
+    output.info(&format!(
+        "INFO Starting garbage collection older-than={} failed-uploads-older-than={} force={}{}",
+        args.older_than.text,
+        args.failed_uploads_older_than.text,
+        args.force,
+        if args.dry_run { " dry-run=true" } else { "" }
+    ));
+    let signals = Signals::listen()?;
+    let run = tokio::select! {
+        run = to_its_end(&api, &request, output) => run?,
+        () = signals.token().cancelled() => {
+            output.warning("the garbage collection goes on at the server");
+            return Err(Failure::Signal(signals.received().unwrap_or(2)));
+        }
+    };
+    let closures = if args.dry_run || args.json {
+        closures(&api, &run.id).await?
+    } else {
+        Vec::new()
+    };
+    if args.json {
+        output.json(&serde_json::json!({ "gc": run, "closures": closures }))?;
+    } else if args.dry_run {
+        for closure in &closures {
+            output.line_out(&format!(
+                "{}  last pushed {}, longer ago than {}: {} paths, {}",
+                closure.root,
+                DateTime::from_timestamp(closure.pushed_at, 0)
+                    .map(|at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+                    .unwrap_or_default(),
+                args.older_than.text,
+                closure.paths,
+                BinaryBytes(closure.nar_bytes)
+            ))?;
+        }
+    }
+    let counts = &run.counts;
+    let statistics = format!(
+        "failed-uploads-deleted={} old-closures-deleted={} objects-marked-for-deletion={} \
+         objects-deleted-after-grace-period={} objects-failed-to-delete={} bytes-freed={}",
+        counts.failed_uploads_deleted,
+        counts.old_closures_deleted,
+        counts.objects_marked_for_deletion,
+        counts.objects_deleted_after_grace_period,
+        counts.objects_failed_to_delete,
+        counts.bytes_freed
+    );
+    if args.dry_run {
+        output.info(&format!("INFO Garbage collection would do this {statistics}"));
+    } else {
+        output.info(&format!(
+            "INFO Garbage collection completed successfully {statistics}"
+        ));
+    }
+    if counts.objects_failed_to_delete > 0 {
+        output.warning(&format!(
+            "{} objects could not be deleted; the log of the server says why, and the next garbage collection tries again",
+            counts.objects_failed_to_delete
+        ));
+    }
+    Ok(())
+}
+
+/// Starts a collection, or joins the same one, and waits until it is over; one that its
+/// server left is begun again, and goes on where it ended.
+async fn to_its_end(api: &Api, request: &types::StartGc, output: &Output) -> Result<types::GcRun, Failure> {
+    for _ in 0..RESTARTS {
+        let mut run = api
+            .call("starting the garbage collection", |client| async move {
+                client.start_gc(request).await
+            })
+            .await?;
+        let mut pause = FIRST_PAUSE;
+        let mut phase = None;
+        while run.state == types::GcState::Running {
+            if phase != Some(run.phase) {
+                phase = Some(run.phase);
+                tracing::info!("phase: {}", run.phase);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(LAST_PAUSE);
+            let id = &run.id;
+            run = api
+                .call("asking how far the garbage collection is", |client| async move {
+                    client.get_gc(id).await
+                })
+                .await?;
+        }
+        let why = run.error.clone().unwrap_or_default();
+        match run.state {
+            types::GcState::Done => return Ok(run),
+            types::GcState::Failed => {
+                return Err(Failure::Failed(format!("the garbage collection failed: {why}")));
+            }
+            _ => output.warning("the server left the garbage collection; beginning again"),
+        }
+    }
+    Err(Failure::Failed(
+        "the server left every garbage collection that was begun".to_owned(),
+    ))
+}
+
+async fn closures(api: &Api, id: &str) -> Result<Vec<types::GcClosure>, Failure> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = api
+            .call("asking for the closures", |client| async move {
+                client.list_gc_closures(id, after, Some(PAGE)).await
+            })
+            .await?;
+        all.extend(page.closures);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `/gc`: garbage collections, each a task of the server that goes on without its client.
+
+mod closures;
+mod list;
+mod show;
+mod start;
+mod types;
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, OpenApi};
+
+use super::api::ApiTags;
+use super::problem::{ApiProblem, Problem};
+use crate::app::App;
+use crate::auth::Authenticated;
+use crate::catalog::GcRow;
+use types::{GcClosures, GcRun, GcRuns, StartGc};
+
+/// Operations on garbage collections.
+pub struct GcApi;
+
+#[derive(ApiResponse)]
+enum Accepted {
+    /// Under way.
+    #[oai(status = 202)]
+    Accepted(Json<GcRun>),
+}
+
+/// Most entries of a page.
+const MAX_PAGE: u32 = 1000;
+
+#[OpenApi(prefix_path = "/gc", tag = "ApiTags::Gc")]
+impl GcApi {
+    /// Collect garbage
+    ///
+    /// Begins a garbage collection, or joins the one under way if that has the same options;
+    /// 409 if it has others. It goes on in the server: ask for its status.
+    #[oai(path = "/", method = "post", operation_id = "start_gc")]
+    async fn start(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(who): Authenticated,
+        Json(body): Json<StartGc>,
+    ) -> Result<Accepted, ApiProblem> {
+        Ok(Accepted::Accepted(Json(start::start(app, &who, &body).await?)))
+    }
+
+    /// List garbage collections
+    ///
+    /// From the newest to the oldest.
+    #[oai(path = "/", method = "get", operation_id = "list_gc")]
+    async fn list(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(_who): Authenticated,
+        /// `next` of the page before.
+        Query(after): Query<Option<String>>,
+        /// Entries, 100 by default, at most 1000.
+        Query(limit): Query<Option<u32>>,
+    ) -> Result<Json<GcRuns>, ApiProblem> {
+        Ok(Json(list::list(app, after.as_deref(), limit).await?))
+    }
+
+    /// Show a garbage collection
+    #[oai(path = "/:id", method = "get", operation_id = "get_gc")]
+    async fn show(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(_who): Authenticated,
+        Path(id): Path<String>,
+    ) -> Result<Json<GcRun>, ApiProblem> {
+        Ok(Json(show::show(app, &id).await?))
+    }
+
+    /// List the closures that a garbage collection let go
+    ///
+    /// Of a dry run: those that it would let go. Known once it has marked.
+    #[oai(path = "/:id/closures", method = "get", operation_id = "list_gc_closures")]
+    async fn closures(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Authenticated(_who): Authenticated,
+        Path(id): Path<String>,
+        /// `next` of the page before.
+        Query(after): Query<Option<u64>>,
+        /// Entries, 100 by default, at most 1000.
+        Query(limit): Query<Option<u32>>,
+    ) -> Result<Json<GcClosures>, ApiProblem> {
+        Ok(Json(closures::closures(app, &id, after, limit).await?))
+    }
+}
+
+/// The garbage collection of that id.
+async fn find(app: &App, id: &str) -> Result<GcRow, Problem> {
+    let unknown = || {
+        Problem::not_found(format!(
+            "there is no garbage collection {:?}",
+            id.chars().take(64).collect::<String>()
+        ))
+    };
+    if id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(unknown());
+    }
+    app.catalog.gc_run(id).await?.ok_or_else(unknown)
+}
+
+fn page(limit: Option<u32>) -> Result<i64, Problem> {
+    match limit.unwrap_or(100) {
+        limit @ 1..=MAX_PAGE => Ok(i64::from(limit)),
+        _ => Err(Problem::invalid(
+            "limit",
+            format!("a page has 1 to {MAX_PAGE} entries"),
+        )),
+    }
+}

@@ -1,0 +1,197 @@
+//! What garbage collections look like on the wire.
+
+use poem_openapi::{Enum, Object};
+
+use super::Problem;
+use crate::catalog::{GcRow, GcState};
+use crate::gc::{Phase, Progress, Request};
+
+/// What to collect.
+#[derive(Debug, Object)]
+pub(super) struct StartGc {
+    /// Seconds since its last push after which a closure goes, unless it is pinned.
+    pub older_than_seconds: u64,
+    /// Seconds after which what failed uploads left goes. Also the grace period: how long
+    /// something has to be needed by nothing before it is deleted.
+    #[oai(default = "six_hours")]
+    pub failed_uploads_older_than_seconds: u64,
+    /// No grace period; as safe as with one.
+    #[oai(default)]
+    pub force: bool,
+    /// Change nothing, say what would go.
+    #[oai(default)]
+    pub dry_run: bool,
+}
+
+const fn six_hours() -> u64 {
+    6 * 3600
+}
+
+/// Where a garbage collection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "GcState", rename_all = "lowercase")]
+pub(super) enum State {
+    /// Under way.
+    Running,
+    /// It did all that it could.
+    Done,
+    /// It ended early; the next one goes on.
+    Failed,
+    /// The server stopped; the next one goes on.
+    Cancelled,
+    /// Its server went away; the next one goes on.
+    Abandoned,
+}
+
+/// What a garbage collection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub(super) enum GcPhase {
+    /// Ending failed pushes.
+    Pushes,
+    /// Letting go of old closures.
+    Closures,
+    /// Finding what is needed.
+    Mark,
+    /// Deleting narinfos, listings and realisations.
+    Paths,
+    /// Deleting NARs.
+    Nars,
+    /// Deleting build logs.
+    Logs,
+    /// Deleting what failed uploads have left.
+    Uploads,
+    /// Over.
+    Finished,
+}
+
+impl From<Phase> for GcPhase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Pushes => Self::Pushes,
+            Phase::Closures => Self::Closures,
+            Phase::Mark => Self::Mark,
+            Phase::Paths => Self::Paths,
+            Phase::Nars => Self::Nars,
+            Phase::Logs => Self::Logs,
+            Phase::Uploads => Self::Uploads,
+            Phase::Finished => Self::Finished,
+        }
+    }
+}
+
+/// What a garbage collection has done so far; of a dry run, what it would do.
+#[derive(Debug, Object)]
+pub(super) struct GcCounts {
+    /// Pushes that failed, forgotten with what they had uploaded.
+    pub failed_uploads_deleted: u64,
+    /// Closures let go.
+    pub old_closures_deleted: u64,
+    /// Objects found to be needed by nothing for the first time.
+    pub objects_marked_for_deletion: u64,
+    /// Objects deleted from the bucket.
+    pub objects_deleted_after_grace_period: u64,
+    /// Objects that were to be deleted and are still there.
+    pub objects_failed_to_delete: u64,
+    /// Bytes of NARs and build logs deleted from the bucket.
+    pub bytes_freed: u64,
+    /// Paths that were looked at.
+    pub paths: u64,
+    /// Paths of those that something needs.
+    pub paths_needed: u64,
+}
+
+/// A garbage collection.
+#[derive(Debug, Object)]
+pub(super) struct GcRun {
+    /// Names it in other operations.
+    pub id: String,
+    /// Where it stands.
+    pub state: State,
+    /// What it is doing, or was doing when it ended.
+    pub phase: GcPhase,
+    /// What it has done so far.
+    pub counts: GcCounts,
+    /// Why it ended early.
+    pub error: Option<String>,
+    /// As asked for.
+    pub older_than_seconds: u64,
+    /// As asked for.
+    pub failed_uploads_older_than_seconds: u64,
+    /// As asked for.
+    pub force: bool,
+    /// As asked for.
+    pub dry_run: bool,
+    /// Unix time.
+    pub started_at: i64,
+    /// Unix time.
+    pub finished_at: Option<i64>,
+}
+
+impl GcRun {
+    pub(super) fn of(row: GcRow) -> Result<Self, Problem> {
+        let abandoned = row.abandoned();
+        let request: Request = serde_json::from_str(&row.request).map_err(Problem::internal)?;
+        let progress: Progress = serde_json::from_str(&row.progress).map_err(Problem::internal)?;
+        let counts = progress.counts;
+        Ok(Self {
+            id: row.token,
+            state: match row.state {
+                GcState::Running if abandoned => State::Abandoned,
+                GcState::Running => State::Running,
+                GcState::Done => State::Done,
+                GcState::Failed => State::Failed,
+                GcState::Cancelled => State::Cancelled,
+            },
+            phase: progress.phase.into(),
+            counts: GcCounts {
+                failed_uploads_deleted: counts.failed_uploads_deleted,
+                old_closures_deleted: counts.old_closures_deleted,
+                objects_marked_for_deletion: counts.objects_marked_for_deletion,
+                objects_deleted_after_grace_period: counts.objects_deleted_after_grace_period,
+                objects_failed_to_delete: counts.objects_failed_to_delete,
+                bytes_freed: counts.bytes_freed,
+                paths: counts.paths,
+                paths_needed: counts.paths_needed,
+            },
+            error: (!row.error.is_empty()).then_some(row.error),
+            older_than_seconds: request.older_than.into(),
+            failed_uploads_older_than_seconds: request.failed_uploads_older_than.into(),
+            force: request.force,
+            dry_run: request.dry_run,
+            started_at: row.started_at,
+            finished_at: (row.finished_at != 0).then_some(row.finished_at),
+        })
+    }
+}
+
+/// A page of garbage collections.
+#[derive(Debug, Object)]
+pub(super) struct GcRuns {
+    /// From the newest to the oldest.
+    pub runs: Vec<GcRun>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// A closure that a garbage collection let go, or would.
+#[derive(Debug, Object)]
+pub(super) struct GcClosure {
+    /// Base name of its root.
+    pub root: String,
+    /// Unix time of its last push.
+    pub pushed_at: i64,
+    /// Paths that go with it; one of several such closures is counted with the first.
+    pub paths: u64,
+    /// Bytes of their NARs in the bucket, each counted once.
+    pub nar_bytes: u64,
+}
+
+/// A page of closures.
+#[derive(Debug, Object)]
+pub(super) struct GcClosures {
+    /// In the order in which they were pushed first.
+    pub closures: Vec<GcClosure>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<u64>,
+}
