@@ -67,4 +67,15 @@ impl Intercept for Expiring {
             .store_put::<SigV4OperationSigningConfig>(signing);
         Ok(())
     }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // The SDK never signs it, and services want every header of theirs signed here.
+        context.request_mut().headers_mut().remove("x-amz-user-agent");
+        Ok(())
+    }
 }

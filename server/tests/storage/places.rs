@@ -46,9 +46,14 @@ fn serve(files: &FileBucket) -> String {
     tokio::spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         let stop = niks3_server::serve::Stop::listen().expect("signals");
-        niks3_server::serve::run(listener, endpoint, stop)
-            .await
-            .expect("serve");
+        niks3_server::serve::run(
+            listener,
+            endpoint,
+            stop,
+            &tokio_util::sync::CancellationToken::new(),
+        )
+        .await
+        .expect("serve");
     });
     format!("http://{address}")
 }
