@@ -447,3 +447,24 @@ fn a_database_that_comes_up_later_is_waited_for() {
     let _ = run(Command::new("kill").args(["-TERM", &child.id().to_string()]));
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn an_object_store_that_says_nothing_is_given_up_and_named() {
+    // Connections are taken, since the kernel takes them, and nobody reads.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(Command::new("timeout")
+        .arg("90")
+        .arg(program("niks3-server"))
+        .args(["--http-addr", "127.0.0.1:0", "--s3-endpoint", &endpoint])
+        .args(["--s3-bucket", "bucket", "--s3-access-key", "key"])
+        .args(["--s3-secret-key", "secret", "--data-dir"])
+        .arg(folder.path()));
+    assert_eq!(output.code, 1, "{output:?}");
+    let last = output.stderr.lines().last().unwrap_or_default();
+    assert!(
+        last.contains("--s3-endpoint") && last.contains("no answer"),
+        "{last}"
+    );
+}

@@ -2,6 +2,7 @@
 //! request to the object store each, streamed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -11,6 +12,9 @@ use poem::{Body, IntoResponse as _, Request, Response, handler};
 use super::problem::Problem;
 use crate::app::App;
 use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
+
+/// How long an answer may take to begin, the wait for a turn included.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Answers every path that nothing else answers.
 #[handler]
@@ -53,10 +57,15 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
         }
     };
     let options = GetOptions::from_headers(request.headers());
-    let result = if head_only {
-        app.bucket.head_as_get(&key, &options).await
-    } else {
-        app.bucket.get(&key, &options).await
+    let asked = async {
+        if head_only {
+            app.bucket.head_as_get(&key, &options).await
+        } else {
+            app.bucket.get(&key, &options).await
+        }
+    };
+    let Ok(result) = tokio::time::timeout(PATIENCE, asked).await else {
+        return Err(Problem::unavailable("the object store does not answer", 2));
     };
     match result {
         Ok(GetResult::Found(object)) => {

@@ -40,10 +40,34 @@ const COPY_PART: u64 = 512 << 20;
 /// Keys in one DeleteObjects, as in S3.
 const MAX_DELETE: usize = 1000;
 
+/// How long a service may take over an operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Until an answer begins, in each attempt.
+    answer: Duration,
+    /// Until it is given up, all attempts together.
+    all: Duration,
+}
+
+/// What is answered out of an index, and small objects.
+pub(super) const BRIEF: Patience = Patience {
+    answer: Duration::from_secs(15),
+    all: Duration::from_secs(40),
+};
+/// What makes the service move as many bytes as an object has.
+const LONG: Patience = Patience {
+    answer: Duration::from_secs(120),
+    all: Duration::from_secs(300),
+};
+/// How long the service may take to say that it is there.
+const READY: Duration = Duration::from_secs(5);
+
 /// A bucket of an S3 service.
 #[derive(Debug)]
 pub struct S3Bucket {
     client: Client,
+    /// For what takes the service its time.
+    patient: Client,
     /// Signs URLs that clients use, for the address they use.
     public: Client,
     bucket: String,
@@ -56,6 +80,7 @@ pub(super) fn client(
     region: &str,
     path_style: bool,
     credentials: SharedCredentialsProvider,
+    patience: Patience,
 ) -> Client {
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -74,7 +99,8 @@ pub(super) fn client(
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(5))
-                .read_timeout(Duration::from_secs(30))
+                .read_timeout(patience.answer)
+                .operation_timeout(patience.all)
                 .build(),
         )
         .stalled_stream_protection(
@@ -221,35 +247,39 @@ impl S3Bucket {
                 .credentials_provider()
                 .ok_or_else(|| StorageError::Denied("the environment has no credentials".into()))?,
         };
-        let make = |endpoint: Option<&Url>| {
+        let make = |endpoint: Option<&Url>, patience| {
             client(
                 endpoint,
                 &settings.region,
                 settings.path_style,
                 credentials.clone(),
+                patience,
             )
         };
+        let public = settings.public_url.as_ref().or(settings.endpoint.as_ref());
         Ok(Self {
-            client: make(settings.endpoint.as_ref()),
-            public: make(settings.public_url.as_ref().or(settings.endpoint.as_ref())),
+            client: make(settings.endpoint.as_ref(), BRIEF),
+            patient: make(settings.endpoint.as_ref(), LONG),
+            public: make(public, BRIEF),
             bucket: settings.bucket.clone(),
             pace: Pace::new(settings.concurrency, settings.rate_limit),
         })
     }
 
     pub(super) async fn ready(&self) -> Result<()> {
-        let _turn = self.pace.turn().await;
-        match self
-            .client
-            .head_bucket()
-            .bucket(&self.bucket)
-            .send()
-            .await
-            .map_err(failed)
-        {
-            Ok(_) => Ok(()),
-            Err(StorageError::NotFound) => Err(StorageError::Denied("the bucket does not exist".into())),
-            Err(error) => Err(error),
+        let asked = async {
+            let _turn = self.pace.turn().await;
+            let asked = self.client.head_bucket().bucket(&self.bucket).send().await;
+            asked.map_err(failed)
+        };
+        match tokio::time::timeout(READY, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(StorageError::NotFound)) => Err(StorageError::Denied("the bucket does not exist".into())),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StorageError::Unavailable(format!(
+                "no answer within {} s",
+                READY.as_secs()
+            ))),
         }
     }
 
@@ -261,9 +291,8 @@ impl S3Bucket {
             .list_objects_v2()
             .bucket(&self.bucket)
             .max_keys(1)
-            .send()
-            .await;
-        let error = asked.err()?;
+            .send();
+        let error = tokio::time::timeout(READY, asked).await.ok()?.err()?;
         let said: String = error
             .message()
             .unwrap_or_default()
@@ -399,7 +428,7 @@ impl S3Bucket {
         let source = format!("{}/{}", self.bucket, from.as_str());
         if size <= MAX_COPY {
             let _turn = self.pace.turn().await;
-            self.client
+            self.patient
                 .copy_object()
                 .bucket(&self.bucket)
                 .key(to.as_str())
@@ -422,7 +451,7 @@ impl S3Bucket {
                 let _turn = self.pace.turn().await;
                 let last = (first + COPY_PART).min(size) - 1;
                 let part = self
-                    .client
+                    .patient
                     .upload_part_copy()
                     .bucket(&self.bucket)
                     .key(to.as_str())
@@ -686,7 +715,7 @@ impl S3Bucket {
 
     async fn complete(&self, key: &ObjectKey, upload_id: &str, parts: Vec<SdkPart>) -> Result<()> {
         let _turn = self.pace.turn().await;
-        self.client
+        self.patient
             .complete_multipart_upload()
             .bucket(&self.bucket)
             .key(key.as_str())
@@ -717,7 +746,7 @@ impl S3Bucket {
     /// Uploads bytes that do not fit their checksum, to see which the service minds.
     pub(super) async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
         let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(30))
+            .timeout(BRIEF.answer)
             .build()
             .map_err(|error| StorageError::Unavailable(error.to_string()))?;
         let body = b"not what was signed for";

@@ -40,6 +40,7 @@ impl FileBucket {
             "us-east-1",
             true,
             SharedCredentialsProvider::new(credentials),
+            s3::BRIEF,
         );
         if known.len() >= MAX_ADDRESSES {
             known.clear();
