@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::auth::AdminToken;
+use crate::auth::Authenticator;
 use crate::catalog::Catalog;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind};
@@ -21,7 +21,7 @@ pub struct App {
     /// The keys that sign.
     pub signer: Signer,
     /// Who may do everything.
-    pub admin_token: AdminToken,
+    pub auth: Authenticator,
     /// Store directory of the cache.
     pub store_dir: StoreDir,
     /// Priority among substituters.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::auth::Authenticator;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
 use crate::signing::Signer;
@@ -145,7 +146,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         bucket,
         checksum,
         signer: Signer::new(config.sign_keys),
-        admin_token: config.admin_token,
+        auth: Authenticator::new(config.admin_token),
         store_dir: config.store_dir,
         priority: config.priority,
         cache_url: config.cache_url,

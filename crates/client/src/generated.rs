@@ -659,6 +659,9 @@ pub mod types {
         pub missing: ::std::vec::Vec<::std::string::String>,
         ///Name of the request in the server's log.
         pub request_id: ::std::string::String,
+        ///The scope that the caller lacks, with 403: `read`, `push`, `gc` or `admin`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub required_scope: ::std::option::Option<::std::string::String>,
         ///HTTP status code.
         pub status: u16,
         ///Short text that is the same for every problem of this kind.
@@ -1049,6 +1052,8 @@ const _: () = {
 impl Client {
     /**How to use this cache
 
+Needs no token.
+
 Sends a `GET` request to `/api/v1/cache-config`
 
 */
@@ -1417,6 +1422,8 @@ Arguments:
 Names the roots whose closures are to become visible together. The answer's id
 names the push in every other operation, for whoever opened it.
 
+Needs the scope `push`.
+
 Sends a `POST` request to `/api/v1/pushes`
 
 */
@@ -1485,6 +1492,8 @@ Sends a `POST` request to `/api/v1/pushes`
         }
     }
     /**Show a push
+
+Needs the scope `push`.
 
 Sends a `GET` request to `/api/v1/pushes/{id}`
 
@@ -1557,6 +1566,8 @@ Sends a `GET` request to `/api/v1/pushes/{id}`
     /**Give up a push
 
 Lets go of everything that it claimed. A committed push stays.
+
+Needs the scope `push`.
 
 Sends a `DELETE` request to `/api/v1/pushes/{id}`
 
@@ -1631,6 +1642,8 @@ Sends a `DELETE` request to `/api/v1/pushes/{id}`
 Checks that all has arrived, signs, publishes. Committing again answers the
 same. 409 with `missing`: upload those, then commit again.
 
+Needs the scope `push`.
+
 Sends a `POST` request to `/api/v1/pushes/{id}/commit`
 
 */
@@ -1701,6 +1714,8 @@ Sends a `POST` request to `/api/v1/pushes/{id}/commit`
     }
     /**Renew the lease of a push
 
+Needs the scope `push`.
+
 Sends a `PUT` request to `/api/v1/pushes/{id}/lease`
 
 */
@@ -1770,6 +1785,8 @@ Sends a `PUT` request to `/api/v1/pushes/{id}/lease`
         }
     }
     /**Begin an upload in parts, or go on with an unfinished one
+
+Needs the scope `push`.
 
 Sends a `POST` request to `/api/v1/pushes/{id}/multipart-uploads`
 
@@ -1843,6 +1860,8 @@ Sends a `POST` request to `/api/v1/pushes/{id}/multipart-uploads`
         }
     }
     /**Make one object of all parts
+
+Needs the scope `push`.
 
 Sends a `POST` request to `/api/v1/pushes/{id}/multipart-uploads/{multipart}/complete`
 
@@ -1921,6 +1940,8 @@ Sends a `POST` request to `/api/v1/pushes/{id}/multipart-uploads/{multipart}/com
 No URL: that part has arrived already. 409: a part was announced with other
 bytes before; begin again with `fresh`.
 
+Needs the scope `push`.
+
 Sends a `POST` request to `/api/v1/pushes/{id}/multipart-uploads/{multipart}/parts`
 
 */
@@ -1998,6 +2019,8 @@ Sends a `POST` request to `/api/v1/pushes/{id}/multipart-uploads/{multipart}/par
 Says what the cache lacks, and keeps everything named from being collected
 while the push lives. Repeatable, in batches.
 
+Needs the scope `push`.
+
 Sends a `POST` request to `/api/v1/pushes/{id}/paths`
 
 */
@@ -2071,6 +2094,8 @@ Sends a `POST` request to `/api/v1/pushes/{id}/paths`
     /**Add realisations of content-addressed derivations
 
 They become visible with the push.
+
+Needs the scope `push`.
 
 Sends a `PUT` request to `/api/v1/pushes/{id}/realisations`
 
@@ -2147,6 +2172,8 @@ Sends a `PUT` request to `/api/v1/pushes/{id}/realisations`
 
 Each URL takes one object of one size and one checksum, by PUT, for a few
 minutes. No URL: the object is in the bucket already.
+
+Needs the scope `push`.
 
 Sends a `POST` request to `/api/v1/pushes/{id}/uploads`
 

@@ -33,12 +33,45 @@ pub fn service() -> OpenApiService<Api, ()> {
 }
 
 /// The OpenAPI document, the same text for the same program: sorted, without the
-/// `charset` that JSON does not have.
+/// `charset` that JSON does not have, and with the scope that each operation needs.
 #[must_use]
 pub fn document(service: &OpenApiService<Api, ()>) -> String {
     let text = service.spec().replace("; charset=utf-8", "");
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    name_scopes(&mut value);
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Says in `x-required-scope` and in words what `security` says by reference: that
+/// holds no scopes for tokens in OpenAPI 3.0, so each scope is a scheme there.
+fn name_scopes(document: &mut serde_json::Value) {
+    let Some(paths) = document.get_mut("paths").and_then(|paths| paths.as_object_mut()) else {
+        return;
+    };
+    let operations = paths
+        .values_mut()
+        .filter_map(|path| path.as_object_mut())
+        .flat_map(|path| path.values_mut())
+        .filter_map(|operation| operation.as_object_mut());
+    for operation in operations {
+        let scope = operation
+            .get("security")
+            .and_then(|security| security.as_array()?.first()?.as_object()?.keys().next().cloned());
+        let words = match scope.as_deref() {
+            None => "Needs no token.".to_owned(),
+            Some("any") => "Needs any token that the server accepts.".to_owned(),
+            Some(scope) => format!("Needs the scope `{scope}`."),
+        };
+        let description = operation.get("description").and_then(|text| text.as_str());
+        let description = match description.unwrap_or_default().trim_end() {
+            "" => words,
+            text => format!("{text}\n\n{words}"),
+        };
+        operation.insert("description".into(), description.into());
+        if let Some(scope) = scope.filter(|scope| scope != "any") {
+            operation.insert("x-required-scope".into(), scope.into());
+        }
+    }
 }

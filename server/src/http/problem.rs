@@ -10,6 +10,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
 use super::request_id;
+use crate::auth::Scope;
 use crate::catalog::CatalogError;
 use crate::storage::StorageError;
 
@@ -34,6 +35,9 @@ pub struct Body {
     /// What has not arrived yet, with 409 on a commit: `nar PATH`, `listing PATH` or `log DRV`.
     #[oai(skip_serializing_if_is_none)]
     pub missing: Option<Vec<String>>,
+    /// The scope that the caller lacks, with 403: `read`, `push`, `gc` or `admin`.
+    #[oai(skip_serializing_if_is_none)]
+    pub required_scope: Option<String>,
 }
 
 /// A failure on its way to the caller.
@@ -44,8 +48,17 @@ pub struct Problem {
     field: Option<String>,
     missing: Option<Vec<String>>,
     retry_after: Option<u32>,
+    denial: Option<Box<Denial>>,
     /// For the log alone.
     cause: Option<String>,
+}
+
+/// What a failure to get in has besides.
+#[derive(Debug)]
+struct Denial {
+    required_scope: Option<Scope>,
+    /// What the `WWW-Authenticate` header says besides the realm.
+    challenge: String,
 }
 
 impl Problem {
@@ -56,6 +69,7 @@ impl Problem {
             field: None,
             missing: None,
             retry_after: None,
+            denial: None,
             cause: None,
         }
     }
@@ -68,6 +82,37 @@ impl Problem {
     /// 401: who is asking?
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 401: what was brought proves nothing; `why` says which check failed.
+    pub fn invalid_token(why: impl Into<String>) -> Self {
+        let why = why.into();
+        // A quoted string of a header: what does not fit into one is left out.
+        let quoted: String = why
+            .chars()
+            .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+            .take(500)
+            .collect();
+        let denial = Denial {
+            required_scope: None,
+            challenge: format!("error=\"invalid_token\", error_description=\"{quoted}\""),
+        };
+        Self {
+            denial: Some(Box::new(denial)),
+            ..Self::new(StatusCode::UNAUTHORIZED, why)
+        }
+    }
+
+    /// 403: known, and without the scope.
+    pub fn missing_scope(scope: Scope, detail: impl Into<String>) -> Self {
+        let denial = Denial {
+            required_scope: Some(scope),
+            challenge: format!("error=\"insufficient_scope\", scope=\"{scope}\""),
+        };
+        Self {
+            denial: Some(Box::new(denial)),
+            ..Self::new(StatusCode::FORBIDDEN, detail)
+        }
     }
 
     /// 403: known, and not allowed.
@@ -140,6 +185,14 @@ impl Problem {
         Self::new(status, detail)
     }
 
+    /// What `WWW-Authenticate` says.
+    fn authenticate(&self) -> String {
+        match &self.denial {
+            Some(denial) => format!("Bearer realm=\"niks3\", {}", denial.challenge),
+            None => "Bearer realm=\"niks3\"".into(),
+        }
+    }
+
     fn body(&self) -> Body {
         if let Some(cause) = &self.cause {
             tracing::warn!(status = self.status.as_u16(), detail = %self.detail, %cause, "request failed");
@@ -152,6 +205,11 @@ impl Problem {
             request_id: request_id::current(),
             field: self.field.clone(),
             missing: self.missing.clone(),
+            required_scope: self
+                .denial
+                .as_ref()
+                .and_then(|denial| denial.required_scope)
+                .map(|scope| scope.to_string()),
         }
     }
 }
@@ -168,11 +226,10 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                header::HeaderValue::from_static("Bearer realm=\"niks3\""),
-            );
+        if (self.status == StatusCode::UNAUTHORIZED || self.denial.is_some())
+            && let Ok(value) = header::HeaderValue::from_str(&self.authenticate())
+        {
+            headers.insert(header::WWW_AUTHENTICATE, value);
         }
         response
     }
@@ -219,7 +276,7 @@ impl From<Problem> for ApiProblem {
         let retry_after = problem.retry_after.unwrap_or(1);
         match problem.status.as_u16() {
             400 => Self::Malformed(body),
-            401 => Self::Unauthorized(body, "Bearer realm=\"niks3\"".into()),
+            401 => Self::Unauthorized(body, problem.authenticate()),
             403 => Self::Forbidden(body),
             404 => Self::NotFound(body),
             409 => Self::Conflict(body),

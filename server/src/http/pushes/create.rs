@@ -43,7 +43,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
     }
     let new = NewPush {
         token: niks3_nix::base32::encode(&rand::random::<[u8; 20]>()),
-        identity: who.name.clone(),
+        identity: who.name(),
         pin: pin.map(|pin| pin.to_string()),
         verify: body.verify_integrity,
         lease: i64::from(app.lease_seconds),
@@ -54,7 +54,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
     tx.commit().await?;
     tracing::info!(
         push = new.token,
-        identity = who.name,
+        identity = new.identity,
         roots = roots.len(),
         "push opened"
     );

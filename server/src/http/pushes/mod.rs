@@ -25,7 +25,7 @@ use super::api::ApiTags;
 use super::problem::{ApiProblem, Problem};
 use super::upload_base::UploadBase;
 use crate::app::App;
-use crate::auth::{Authenticated, Identity};
+use crate::auth::{Identity, Pusher};
 use crate::catalog::{Push, PushState, WriteTx};
 use types::{
     Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart,
@@ -69,7 +69,7 @@ impl PushesApi {
     async fn create(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Json(body): Json<CreatePush>,
     ) -> Result<Created<CreatedPush>, ApiProblem> {
         Ok(Created::Created(Json(create::create(app, &who, body).await?)))
@@ -80,7 +80,7 @@ impl PushesApi {
     async fn show(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
     ) -> Answer<PushStatus> {
         answer(show::show(app, &who, &id).await)
@@ -93,7 +93,7 @@ impl PushesApi {
     async fn abort(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
     ) -> Result<Gone, ApiProblem> {
         abort::abort(app, &who, &id).await?;
@@ -108,7 +108,7 @@ impl PushesApi {
     async fn claim(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
         Json(body): Json<Claims>,
     ) -> Answer<ClaimsAnswer> {
@@ -123,7 +123,7 @@ impl PushesApi {
     async fn uploads(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
         Json(body): Json<Uploads>,
         base: UploadBase,
@@ -140,7 +140,7 @@ impl PushesApi {
     async fn multipart(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
         Json(body): Json<NewMultipart>,
     ) -> Result<Created<Multipart>, ApiProblem> {
@@ -161,7 +161,7 @@ impl PushesApi {
     async fn parts(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
         Path(multipart): Path<i64>,
         Json(body): Json<Parts>,
@@ -179,7 +179,7 @@ impl PushesApi {
     async fn complete(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
         Path(multipart): Path<i64>,
         Json(body): Json<CompleteMultipart>,
@@ -194,7 +194,7 @@ impl PushesApi {
     async fn realisations(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
         Json(body): Json<Realisations>,
     ) -> Answer<Empty> {
@@ -206,7 +206,7 @@ impl PushesApi {
     async fn renew(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
     ) -> Answer<Lease> {
         answer(renew::renew(app, &who, &id).await)
@@ -220,7 +220,7 @@ impl PushesApi {
     async fn commit(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Pusher(who): Pusher,
         Path(id): Path<String>,
     ) -> Answer<Commit> {
         answer(commit::commit(app, who, id).await)
@@ -243,8 +243,9 @@ async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
         return Err(unknown());
     }
     let push = app.catalog.push(id).await?.ok_or_else(unknown)?;
-    if push.identity != who.name {
-        // Another's push does not exist for the caller.
+    if !who.owns(&push.identity) {
+        // Another's push does not exist for the caller: its id is a secret between the server and whoever opened it,
+        // and 403 would confirm a guess.
         return Err(unknown());
     }
     Ok(push)

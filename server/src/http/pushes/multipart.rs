@@ -49,7 +49,7 @@ pub(super) async fn begin(
     if !body.fresh {
         let resumable = app
             .catalog
-            .resumable_multipart(claim.nar_hash, &body.compressor, &who.name, part_size)
+            .resumable_multipart(claim.nar_hash, &body.compressor, &who.name(), part_size)
             .await?;
         if let Some(found) = resumable {
             return Ok(Answer {
@@ -64,7 +64,7 @@ pub(super) async fn begin(
         id: 0,
         nar_hash: claim.nar_hash,
         compressor: body.compressor,
-        identity: who.name.clone(),
+        identity: who.name(),
         part_size,
         staging: staging.as_str().to_owned(),
         upload_id,
@@ -87,7 +87,7 @@ pub(super) async fn find(app: &App, who: &Identity, id: i64) -> Result<(Multipar
         .catalog
         .multipart(id)
         .await?
-        .filter(|found| found.identity == who.name)
+        .filter(|found| who.owns(&found.identity))
         .ok_or_else(unknown)?;
     let staging = ObjectKey::parse(&multipart.staging).map_err(Problem::internal)?;
     Ok((multipart, staging))

@@ -1,0 +1,38 @@
+//! Why somebody is not let in.
+
+use crate::catalog::CatalogError;
+use crate::http::problem::Problem;
+
+/// Why a request proves no identity.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It brings nothing that could.
+    Nothing,
+    /// What it brings is not accepted; the text says which check failed, and holds no secret.
+    Invalid(String),
+    /// It cannot be told now.
+    Unavailable(Problem),
+}
+
+impl Refusal {
+    /// Not accepted, and why.
+    pub(super) fn invalid(why: impl Into<String>) -> Self {
+        Self::Invalid(why.into())
+    }
+}
+
+impl From<CatalogError> for Refusal {
+    fn from(error: CatalogError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Nothing => Self::unauthorized("this needs a token: Authorization: Bearer TOKEN"),
+            Refusal::Invalid(why) => Self::invalid_token(why),
+            Refusal::Unavailable(problem) => problem,
+        }
+    }
+}
