@@ -1123,6 +1123,8 @@ Sends a `GET` request to `/api/v1/cache-config`
 
 From the newest to the oldest.
 
+Needs the scope `gc`.
+
 Sends a `GET` request to `/api/v1/gc`
 
 Arguments:
@@ -1200,6 +1202,8 @@ Arguments:
 Begins a garbage collection, or joins the one under way if that has the same options;
 409 if it has others. It goes on in the server: ask for its status.
 
+Needs the scope `gc`.
+
 Sends a `POST` request to `/api/v1/gc`
 
 */
@@ -1268,6 +1272,8 @@ Sends a `POST` request to `/api/v1/gc`
         }
     }
     /**Show a garbage collection
+
+Needs the scope `gc`.
 
 Sends a `GET` request to `/api/v1/gc/{id}`
 
@@ -1340,6 +1346,8 @@ Sends a `GET` request to `/api/v1/gc/{id}`
     /**List the closures that a garbage collection let go
 
 Of a dry run: those that it would let go. Known once it has marked.
+
+Needs the scope `gc`.
 
 Sends a `GET` request to `/api/v1/gc/{id}/closures`
 

@@ -16,7 +16,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::api::ApiTags;
 use super::problem::{ApiProblem, Problem};
 use crate::app::App;
-use crate::auth::Authenticated;
+use crate::auth::Collector;
 use crate::catalog::GcRow;
 use types::{GcClosures, GcRun, GcRuns, StartGc};
 
@@ -43,7 +43,7 @@ impl GcApi {
     async fn start(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(who): Authenticated,
+        Collector(who): Collector,
         Json(body): Json<StartGc>,
     ) -> Result<Accepted, ApiProblem> {
         Ok(Accepted::Accepted(Json(start::start(app, &who, &body).await?)))
@@ -56,7 +56,7 @@ impl GcApi {
     async fn list(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(_who): Authenticated,
+        Collector(_who): Collector,
         /// `next` of the page before.
         Query(after): Query<Option<String>>,
         /// Entries, 100 by default, at most 1000.
@@ -70,7 +70,7 @@ impl GcApi {
     async fn show(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(_who): Authenticated,
+        Collector(_who): Collector,
         Path(id): Path<String>,
     ) -> Result<Json<GcRun>, ApiProblem> {
         Ok(Json(show::show(app, &id).await?))
@@ -83,7 +83,7 @@ impl GcApi {
     async fn closures(
         &self,
         Data(app): Data<&Arc<App>>,
-        Authenticated(_who): Authenticated,
+        Collector(_who): Collector,
         Path(id): Path<String>,
         /// `next` of the page before.
         Query(after): Query<Option<u64>>,
