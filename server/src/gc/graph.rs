@@ -263,9 +263,10 @@ impl Graph {
         self.objects.get(*self.object_index.get(&id)? as usize)
     }
 
-    /// What is known of the log of a derivation.
-    pub fn log(&self, drv: &str) -> Option<&Item> {
-        self.logs.get(self.log_of(drv) as usize)
+    /// What is known of the log of a derivation, and its place among all.
+    pub fn log(&self, drv: &str) -> Option<(usize, &Item)> {
+        let place = self.log_of(drv) as usize;
+        self.logs.get(place).map(|item| (place, item))
     }
 
     /// A path is gone: its NAR and its log have one user fewer.
@@ -326,6 +327,67 @@ impl Graph {
             .filter(|path| !self.there[*path] && !self.marked[*path] && !named[*path])
             .map(|path| self.ids[path])
             .collect()
+    }
+}
+
+/// What may go now: what has been needed by nothing for long enough, and is not needed by
+/// what has not.
+#[derive(Debug)]
+pub(super) struct Ripe {
+    paths: Vec<bool>,
+    objects: Vec<bool>,
+    logs: Vec<bool>,
+}
+
+impl Ripe {
+    /// Judges by when things were condemned.
+    pub fn new(graph: &Graph, long_ago: impl Fn(i64) -> bool) -> Self {
+        let mut ripe = Self {
+            paths: (0..index(graph.len()))
+                .map(|path| graph.is_white(path) && long_ago(graph.condemned_at(path)))
+                .collect(),
+            objects: graph
+                .objects
+                .iter()
+                .map(|item| !item.marked && long_ago(item.condemned_at))
+                .collect(),
+            logs: graph
+                .logs
+                .iter()
+                .map(|item| !item.marked && long_ago(item.condemned_at))
+                .collect(),
+        };
+        let mut held: Vec<u32> = graph.white().filter(|path| !ripe.path(*path)).collect();
+        let mut seen = vec![false; graph.len()];
+        while let Some(path) = held.pop() {
+            if std::mem::replace(&mut seen[path as usize], true) {
+                continue;
+            }
+            ripe.paths[path as usize] = false;
+            if let Some(object) = ripe.objects.get_mut(graph.object[path as usize] as usize) {
+                *object = false;
+            }
+            if let Some(log) = ripe.logs.get_mut(graph.log[path as usize] as usize) {
+                *log = false;
+            }
+            held.extend(graph.refs(path).iter().filter(|next| **next != NONE));
+        }
+        ripe
+    }
+
+    /// Whether a path may go.
+    pub fn path(&self, path: u32) -> bool {
+        self.paths[path as usize]
+    }
+
+    /// Whether a NAR may go, by its place among all.
+    pub fn object(&self, place: usize) -> bool {
+        self.objects[place]
+    }
+
+    /// Whether a build log may go, by its place among all.
+    pub fn log(&self, place: usize) -> bool {
+        self.logs[place]
     }
 }
 
@@ -479,8 +541,8 @@ mod tests {
         assert_eq!(ids(&graph, graph.white()), [4]);
         assert!(graph.object(3).expect("known").marked);
         assert!(!graph.object(4).expect("known").marked);
-        assert!(graph.log("2.drv").expect("known").marked);
-        assert!(!graph.log("4.drv").expect("known").marked);
+        assert!(graph.log("2.drv").expect("known").1.marked);
+        assert!(!graph.log("4.drv").expect("known").1.marked);
     }
 
     #[test]
@@ -494,6 +556,24 @@ mod tests {
         order.ready.clear();
         order.gone(&graph, 1, |_| true);
         assert_eq!(ids(&graph, order.ready.clone()), [3]);
+    }
+
+    #[test]
+    fn what_waits_holds_what_it_refers_to_and_its_nars() {
+        let mut young = node(1, &[2]);
+        young.condemned_at = 9;
+        let mut old = node(2, &[]);
+        old.condemned_at = 1;
+        let mut other = node(3, &[]);
+        other.condemned_at = 1;
+        let graph = graph(&[young, old, other]);
+        let ripe = Ripe::new(&graph, |at| at < 5);
+        assert_eq!([ripe.path(0), ripe.path(1), ripe.path(2)], [false, false, true]);
+        assert_eq!(
+            [ripe.object(0), ripe.object(1), ripe.object(2)],
+            [false, false, true]
+        );
+        assert_eq!([ripe.log(0), ripe.log(1), ripe.log(2)], [false, false, true]);
     }
 
     #[test]

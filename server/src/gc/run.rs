@@ -1,5 +1,6 @@
 //! One collection, phase by phase. Each can end anywhere: the next one goes on.
 
+use super::graph::{Item, Ripe};
 use super::marker::Marker;
 use super::progress::{Phase, Shared};
 use super::{Request, sweep, uploads};
@@ -35,10 +36,12 @@ impl Run<'_> {
         Err(Problem::conflict("another garbage collection took over"))
     }
 
-    /// Whether what was condemned then may go now.
-    pub fn ripe(&self, condemned_at: i64) -> bool {
+    /// What may go now.
+    fn ripe(&self, marker: &Marker) -> Ripe {
         let grace = self.request.grace();
-        grace == 0 || (condemned_at != 0 && condemned_at <= self.now - grace)
+        Ripe::new(&marker.graph, |condemned_at| {
+            grace == 0 || (condemned_at != 0 && condemned_at <= self.now - grace)
+        })
     }
 }
 
@@ -74,23 +77,24 @@ pub(super) async fn run(app: &App, id: i64, request: &Request, shared: &Shared) 
         counts.paths_needed = needed as u64;
     });
     note_closures(&run, &marker, &old).await?;
+    let ripe = run.ripe(&marker);
     if request.dry_run {
-        foresee(&run, &marker);
+        foresee(&run, &marker, &ripe);
         shared.phase(Phase::Finished);
         return Ok(());
     }
     condemn(&run, &marker).await?;
 
     shared.phase(Phase::Paths);
-    sweep::paths(&run, &mut marker).await?;
+    sweep::paths(&run, &mut marker, &ripe).await?;
     shared.phase(Phase::Nars);
-    sweep::objects(&run, &mut marker).await?;
+    sweep::objects(&run, &mut marker, &ripe).await?;
     shared.phase(Phase::Logs);
-    sweep::logs(&run, &mut marker).await?;
+    sweep::logs(&run, &mut marker, &ripe).await?;
     shared.phase(Phase::Uploads);
     uploads::clean(&run).await?;
     sweep::rows(&run, &mut marker).await?;
-    count_failed(&run, &marker);
+    count_failed(&run, &marker, &ripe);
     shared.phase(Phase::Finished);
     Ok(())
 }
@@ -161,26 +165,33 @@ async fn note_closures(run: &Run<'_>, marker: &Marker, old: &[OldClosure]) -> Re
 }
 
 /// Counts what a run would delete if it could.
-fn foresee(run: &Run<'_>, marker: &Marker) {
+fn foresee(run: &Run<'_>, marker: &Marker, ripe: &Ripe) {
     let graph = &marker.graph;
     run.shared.count(|counts| {
         for path in graph.white() {
             if graph.condemned_at(path) == 0 {
                 counts.objects_marked_for_deletion += graph.own_objects(path);
             }
-            if run.ripe(graph.condemned_at(path)) {
+            if ripe.path(path) {
                 counts.objects_deleted_after_grace_period += graph.own_objects(path);
             }
         }
-        let logs = graph.logs().map(|item| (item, true));
-        for (item, is_log) in graph.objects().map(|(_, item)| (item, false)).chain(logs) {
-            if item.marked || (item.pending && !is_log) {
+        let objects = graph
+            .objects()
+            .enumerate()
+            .map(|(place, (_, item))| (item, ripe.object(place)));
+        let logs = graph
+            .logs()
+            .enumerate()
+            .map(|(place, item)| (item, ripe.log(place)));
+        for (item, ripe) in objects.chain(logs) {
+            if item.marked || item.pending {
                 continue;
             }
             if item.condemned_at == 0 {
                 counts.objects_marked_for_deletion += 1;
             }
-            if run.ripe(item.condemned_at) {
+            if ripe {
                 counts.objects_deleted_after_grace_period += 1;
                 counts.bytes_freed += item.size.unsigned_abs();
             }
@@ -246,7 +257,7 @@ async fn condemn_logs(run: &Run<'_>, marker: &Marker) -> Result<u64, Problem> {
                     marker
                         .graph
                         .log(&node.drv)
-                        .is_some_and(|item| item.marked == needed)
+                        .is_some_and(|(_, item)| item.marked == needed)
                 })
                 .map(|node| node.drv.clone())
                 .collect()
@@ -266,18 +277,19 @@ async fn condemn_logs(run: &Run<'_>, marker: &Marker) -> Result<u64, Problem> {
 }
 
 /// Counts what was to go and is there.
-fn count_failed(run: &Run<'_>, marker: &Marker) {
+fn count_failed(run: &Run<'_>, marker: &Marker, ripe: &Ripe) {
     let graph = &marker.graph;
     let paths: u64 = graph
         .white()
-        .filter(|path| run.ripe(graph.condemned_at(*path)))
+        .filter(|path| ripe.path(*path))
         .map(|path| graph.own_objects(path))
         .sum();
-    let left = |item: &&super::graph::Item| {
-        !item.marked && !item.gone && !item.pending && run.ripe(item.condemned_at)
-    };
-    let objects = graph.objects().map(|(_, item)| item).filter(left).count() as u64;
-    let logs = graph.logs().filter(left).count() as u64;
+    let left = |item: &Item| !item.marked && !item.gone && !item.pending;
+    let objects = graph.objects().enumerate();
+    let objects = objects.filter(|(place, (_, item))| left(item) && ripe.object(*place));
+    let logs = graph.logs().enumerate();
+    let logs = logs.filter(|(place, item)| left(item) && ripe.log(*place));
+    let (objects, logs) = (objects.count() as u64, logs.count() as u64);
     run.shared
         .count(|counts| counts.objects_failed_to_delete = paths + objects + logs);
 }

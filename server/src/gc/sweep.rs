@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use super::delete::{self, End, Fence};
-use super::graph::Order;
+use super::graph::{Order, Ripe};
 use super::marker::Marker;
 use super::run::Run;
 use crate::catalog::{Collected, DoomedObject, DoomedPath, now};
@@ -23,12 +23,8 @@ const ROWS: usize = 5_000;
 
 /// Deletes narinfos, listings and realisations of paths that nothing needs, each after those
 /// of all that refer to it.
-pub(super) async fn paths(run: &Run<'_>, marker: &mut Marker) -> Result<(), Problem> {
-    let condemned: Vec<i64> = (0..marker.graph.len())
-        .map(|path| u32::try_from(path).map(|path| marker.graph.condemned_at(path)))
-        .collect::<Result<_, _>>()
-        .map_err(Problem::internal)?;
-    let ripe = |path: u32| run.ripe(condemned[path as usize]);
+pub(super) async fn paths(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Problem> {
+    let ripe = |path: u32| ripe.path(path);
     let mut order = Order::new(&marker.graph, ripe);
     let mut running = FuturesUnordered::new();
     loop {
@@ -115,12 +111,13 @@ async fn bury_paths(
 }
 
 /// Deletes NARs that no path has any more.
-pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker) -> Result<(), Problem> {
+pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Problem> {
     let mut left: Vec<i64> = marker
         .graph
         .objects()
-        .filter(|(_, item)| !item.marked && item.users == 0 && run.ripe(item.condemned_at))
-        .map(|(id, _)| id)
+        .enumerate()
+        .filter(|(place, (_, item))| !item.marked && item.users == 0 && ripe.object(*place))
+        .map(|(_, (id, _))| id)
         .collect();
     let mut running = FuturesUnordered::new();
     loop {
@@ -217,7 +214,7 @@ async fn delete_objects(
 }
 
 /// Deletes build logs of derivations of which no path is there any more.
-pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker) -> Result<(), Problem> {
+pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Problem> {
     let mut after = String::new();
     loop {
         let page = run
@@ -236,7 +233,7 @@ pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker) -> Result<(), Probl
                 marker
                     .graph
                     .log(&node.drv)
-                    .is_some_and(|item| !item.marked && item.users == 0 && run.ripe(item.condemned_at))
+                    .is_some_and(|(place, item)| !item.marked && item.users == 0 && ripe.log(place))
             })
             .map(|node| node.drv.clone())
             .collect();
