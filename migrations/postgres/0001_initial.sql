@@ -124,6 +124,8 @@ CREATE TABLE multiparts (
     upload_id    TEXT    NOT NULL,
     state        BIGINT  NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
     object_id    BIGINT  NOT NULL DEFAULT 0,
+    turn         TEXT    NOT NULL DEFAULT '', -- of the request that makes one object of the parts
+    turn_until   BIGINT  NOT NULL DEFAULT 0,
     created_at   BIGINT  NOT NULL,
     used_at      BIGINT  NOT NULL
 );

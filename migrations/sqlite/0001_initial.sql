@@ -124,6 +124,8 @@ CREATE TABLE multiparts (
     upload_id    TEXT    NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
     object_id    INTEGER NOT NULL DEFAULT 0,
+    turn         TEXT    NOT NULL DEFAULT '', -- of the request that makes one object of the parts
+    turn_until   INTEGER NOT NULL DEFAULT 0,
     created_at   INTEGER NOT NULL,
     used_at      INTEGER NOT NULL
 );

@@ -1,1 +1,5 @@
-//! End-to-end tests: see `tests/`.
+//! What the end-to-end tests in `tests/` share.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+pub mod api;

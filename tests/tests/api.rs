@@ -2,25 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use niks3_test_support::{Backend, Server, ServerOptions};
-use reqwest::{Client, Method, StatusCode};
+use niks3_test_support::{Backend, on_both};
+use niks3_tests::api::{A, Api, B, HASH, info};
+use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(super::Backend::Embedded).await; })+
-        }
-        mod services {
-            $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(super::Backend::Services).await; })+
-        }
-    };
-}
 
 on_both!(
     a_wrong_request_gets_a_problem_and_leaves_nothing,
@@ -33,192 +21,11 @@ on_both!(
     a_push_given_up_lets_go_and_cannot_go_on,
     a_url_cannot_be_made_to_copy_another_object,
     a_false_size_hinders_nobody,
-    a_false_hash_of_a_large_object_is_found_out,
     what_is_announced_during_a_commit_does_not_slip_through,
 );
 
-const A: &str = "00000000000000000000000000000000-a";
-const B: &str = "11111111111111111111111111111111-b";
-const HASH: &str = "sha256:1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0";
-
-struct Site {
-    server: Server,
-    client: Client,
-    token: String,
-}
-
-struct Answer {
-    status: StatusCode,
-    content_type: String,
-    headers: reqwest::header::HeaderMap,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-
-    #[track_caller]
-    fn ok(self) -> Value {
-        assert!(self.status.is_success(), "{} {}", self.status, self.body);
-        self.json()
-    }
-
-    /// A whole problem, with a status.
-    #[track_caller]
-    fn problem(self, status: u16) -> Value {
-        assert_eq!(self.status.as_u16(), status, "{}", self.body);
-        assert_eq!(self.content_type, "application/problem+json", "{}", self.body);
-        let problem = self.json();
-        for field in ["type", "title", "detail", "request_id"] {
-            assert!(
-                problem[field].as_str().is_some_and(|text| !text.is_empty()),
-                "{field}: {problem}"
-            );
-        }
-        assert_eq!(problem["status"], status);
-        assert_eq!(
-            self.headers["x-request-id"].to_str().unwrap(),
-            problem["request_id"]
-        );
-        assert_eq!(self.headers["niks3-protocol-version"], "1");
-        problem
-    }
-}
-
-impl Site {
-    fn new(backend: Backend, arguments: &[&str]) -> Self {
-        let options = ServerOptions {
-            arguments: arguments.iter().map(ToString::to_string).collect(),
-            ..ServerOptions::default()
-        };
-        let server = Server::with(backend, options);
-        let token = server.token();
-        Self {
-            server,
-            client: Client::new(),
-            token,
-        }
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        token: &str,
-        kind: &str,
-        body: impl Into<reqwest::Body>,
-    ) -> Answer {
-        let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.server.url()))
-            .body(body);
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        if !kind.is_empty() {
-            request = request.header("content-type", kind);
-        }
-        let answer = request.send().await.unwrap();
-        let text = |name| {
-            answer
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Answer {
-            status: answer.status(),
-            content_type: text("content-type"),
-            headers: answer.headers().clone(),
-            body: answer.text().await.unwrap(),
-        }
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Answer {
-        let path = format!("/api/v1{path}");
-        self.send(
-            Method::POST,
-            &path,
-            &self.token,
-            "application/json",
-            body.to_string(),
-        )
-        .await
-    }
-
-    async fn open(&self, root: &str) -> String {
-        let created = self
-            .post("/pushes", &json!({ "store_dir": "/nix/store", "roots": [root] }))
-            .await
-            .ok();
-        created["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn claim(&self, push: &str, paths: Value) -> Answer {
-        self.post(&format!("/pushes/{push}/paths"), &json!({ "paths": paths }))
-            .await
-    }
-
-    async fn upload(&self, push: &str, kind: &str, path: &str, bytes: &[u8]) -> Option<String> {
-        let sha256 = niks3_nix::hash::FileHash::of(bytes).to_string();
-        let upload = json!({ "kind": kind, "path": path, "sha256": sha256, "size": bytes.len() });
-        let answer = self
-            .post(
-                &format!("/pushes/{push}/uploads"),
-                &json!({ "uploads": [upload] }),
-            )
-            .await
-            .ok();
-        let target = &answer["uploads"][0];
-        let url = target["url"].as_str()?;
-        assert_eq!(self.put(url, &target["headers"], bytes).await, 200);
-        Some(url.to_owned())
-    }
-
-    async fn put(&self, url: &str, headers: &Value, bytes: &[u8]) -> u16 {
-        let mut put = self.client.put(url).body(bytes.to_vec());
-        for (name, value) in headers.as_object().unwrap() {
-            put = put.header(name, value.as_str().unwrap());
-        }
-        put.send().await.unwrap().status().as_u16()
-    }
-
-    /// Pushes a path whose NAR is made of some bytes, and commits.
-    async fn push(&self, path: &str, nar: &[u8]) -> Answer {
-        let push = self.open(path).await;
-        let hash = niks3_nix::hash::NarHash::of(nar).to_string();
-        let info = json!({ "path": path, "nar_hash": hash, "nar_size": nar.len(), "references": [] });
-        if self.claim(&push, json!([info])).await.ok()["needed"] == json!([path]) {
-            self.upload(&push, "nar", path, &zstd::encode_all(nar, 3).unwrap())
-                .await;
-            self.upload(&push, "listing", path, b"{}").await;
-        }
-        self.post(&format!("/pushes/{push}/commit"), &json!({})).await
-    }
-
-    /// Readers see nothing but what the server itself wrote.
-    fn empty(&self) {
-        for path in [A, B] {
-            assert!(self.server.get(&format!("{}.narinfo", &path[..32])).is_none());
-            assert!(self.server.get(&format!("{}.ls", &path[..32])).is_none());
-        }
-        if Path::new(&self.server.directory().join("bucket")).exists() {
-            let names = std::fs::read_dir(self.server.directory().join("bucket")).unwrap();
-            let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(names, ["nix-cache-info"]);
-        }
-    }
-}
-
-fn info(path: &str, references: &[&str]) -> Value {
-    json!({ "path": path, "nar_hash": HASH, "nar_size": 120, "references": references })
-}
-
 async fn a_wrong_request_gets_a_problem_and_leaves_nothing(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     let push = site.open(A).await;
     let create = |store_dir: &str, roots: Value| json!({ "store_dir": store_dir, "roots": roots });
     let long = format!("00000000000000000000000000000000-{}", "x".repeat(212));
@@ -455,7 +262,7 @@ async fn a_wrong_request_gets_a_problem_and_leaves_nothing(backend: Backend) {
 }
 
 async fn a_commit_without_uploads_names_what_is_missing(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     let push = site.open(A).await;
     site.claim(&push, json!([info(A, &[B]), info(B, &[])])).await.ok();
     let commit = format!("/pushes/{push}/commit");
@@ -489,7 +296,7 @@ async fn a_commit_without_uploads_names_what_is_missing(backend: Backend) {
 }
 
 async fn a_closure_that_is_not_closed_or_not_a_closure_is_refused(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     let push = site.open(A).await;
     let commit = format!("/pushes/{push}/commit");
     site.post(&commit, &json!({})).await.problem(422);
@@ -506,7 +313,7 @@ async fn a_closure_that_is_not_closed_or_not_a_closure_is_refused(backend: Backe
 }
 
 async fn the_first_writer_of_a_path_wins(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     site.push(A, b"the first").await.ok();
     let narinfo = site.server.get(&format!("{}.narinfo", &A[..32])).unwrap();
     // Later.
@@ -555,7 +362,7 @@ async fn the_first_writer_of_a_path_wins(backend: Backend) {
 }
 
 async fn committing_again_answers_the_same(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     let push = site.open(A).await;
     let nar = b"contents";
     let hash = niks3_nix::hash::NarHash::of(nar).to_string();
@@ -589,7 +396,7 @@ async fn committing_again_answers_the_same(backend: Backend) {
 }
 
 async fn a_push_whose_lease_ran_out_is_over(backend: Backend) {
-    let site = Site::new(backend, &["--push-lease", "1s"]);
+    let site = Api::new(backend, &["--push-lease", "1s"]);
     let push = site.open(A).await;
     let path = format!("/api/v1/pushes/{push}");
     loop {
@@ -611,7 +418,7 @@ async fn a_push_whose_lease_ran_out_is_over(backend: Backend) {
 }
 
 async fn a_url_writes_only_what_it_was_made_for(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     let push = site.open(A).await;
     site.claim(&push, json!([info(A, &[])])).await.ok();
     let bytes = b"compressed";
@@ -660,7 +467,7 @@ async fn a_url_writes_only_what_it_was_made_for(backend: Backend) {
 }
 
 async fn a_push_given_up_lets_go_and_cannot_go_on(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     let push = site.open(A).await;
     site.claim(&push, json!([info(A, &[])])).await.ok();
     let path = format!("/api/v1/pushes/{push}");
@@ -678,7 +485,7 @@ async fn a_push_given_up_lets_go_and_cannot_go_on(backend: Backend) {
 }
 
 async fn a_url_cannot_be_made_to_copy_another_object(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     site.push(A, b"the first").await.ok();
     let push = site.open(B).await;
     site.claim(&push, json!([info(B, &[])])).await.ok();
@@ -714,7 +521,7 @@ async fn a_url_cannot_be_made_to_copy_another_object(backend: Backend) {
 }
 
 async fn a_false_size_hinders_nobody(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     let nar = b"wanted by somebody else";
     let compressed = zstd::encode_all(&nar[..], 3).unwrap();
     let push = site.open(B).await;
@@ -735,69 +542,8 @@ async fn a_false_size_hinders_nobody(backend: Backend) {
     );
 }
 
-/// Sends bytes in parts, and says they have a hash; the answer.
-async fn send_in_parts(site: &Site, push: &str, path: &str, bytes: &[u8], hash: &str) -> Answer {
-    let begin = json!({ "path": path, "part_size": 8 << 20, "compressor": "test", "fresh": true });
-    let upload = site
-        .post(&format!("/pushes/{push}/multipart-uploads"), &begin)
-        .await
-        .ok();
-    let base = format!("/pushes/{push}/multipart-uploads/{}", upload["id"]);
-    let parts: Vec<Value> = (1..)
-        .zip(bytes.chunks(8 << 20))
-        .map(|(number, part)| {
-            json!({ "number": number, "size": part.len(), "sha256": niks3_nix::hash::FileHash::of(part).to_string() })
-        })
-        .collect();
-    let targets = site
-        .post(&format!("{base}/parts"), &json!({ "parts": parts }))
-        .await
-        .ok();
-    for (target, part) in targets["parts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(bytes.chunks(8 << 20))
-    {
-        assert_eq!(
-            site.put(target["url"].as_str().unwrap(), &target["headers"], part)
-                .await,
-            200
-        );
-    }
-    let whole = json!({ "file_hash": hash, "file_size": bytes.len(), "parts": parts });
-    site.post(&format!("{base}/complete"), &whole).await
-}
-
-async fn a_false_hash_of_a_large_object_is_found_out(backend: Backend) {
-    let site = Site::new(backend, &[]);
-    let push = site.open(A).await;
-    let large = json!([{ "path": A, "nar_hash": HASH, "nar_size": 20 << 20, "references": [] }]);
-    site.claim(&push, large).await.ok();
-    let bytes: Vec<u8> = (0..9_u32 << 20)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect();
-    let problem = send_in_parts(&site, &push, A, &bytes, HASH).await.problem(422);
-    assert_eq!(problem["field"], "file_hash");
-    assert!(
-        site.server
-            .get("nar/1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0.nar.zst")
-            .is_none()
-    );
-    let hash = niks3_nix::hash::FileHash::of(&bytes);
-    send_in_parts(&site, &push, A, &bytes, &hash.to_string())
-        .await
-        .ok();
-    assert!(
-        site.server
-            .get(&format!("nar/{}.nar.zst", hash.base32()))
-            .unwrap()
-            == bytes
-    );
-}
-
 async fn what_is_announced_during_a_commit_does_not_slip_through(backend: Backend) {
-    let site = Site::new(backend, &[]);
+    let site = Api::new(backend, &[]);
     for round in 0..10 {
         let path = format!("{round:032}-x");
         let push = site.open(&path).await;

@@ -177,7 +177,11 @@ async fn begin_transfers(
                         let targets = uploader.server.parts(id, std::slice::from_ref(&info)).await?;
                         Ok(targets.into_iter().next().flatten())
                     };
-                    uploader.transfer(&what, target, &piece.bytes, new_url).await?
+                    match uploader.transfer(&what, target, &piece.bytes, new_url).await {
+                        // The upload ended while this part was on its way, without it.
+                        Err(PushError::Api(error)) if is_conflict(&error) => Sent::MultipartGone,
+                        sent => sent?,
+                    }
                 }
             };
             if sent == Sent::Done {

@@ -174,7 +174,11 @@ impl Uploader {
         .await;
         match sent {
             Ok(()) => Ok(Sent::Done),
-            Err(Attempt::Put(error)) if error.remedy() == Remedy::NewMultipart => Ok(Sent::MultipartGone),
+            // Another push of the same contents may have ended the upload, this part and all.
+            Err(Attempt::Put(error)) if error.remedy() == Remedy::NewMultipart => match new_url().await? {
+                None => Ok(Sent::Done),
+                Some(_) => Ok(Sent::MultipartGone),
+            },
             Err(Attempt::Put(error)) => Err(PushError::Upload {
                 what: what.to_owned(),
                 message: error.to_string(),

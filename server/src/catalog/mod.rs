@@ -29,7 +29,7 @@ pub use error::CatalogError;
 pub use gc_runs::{GcClosure, GcRow, GcState};
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
-pub use multiparts::{Multipart, MultipartState, PartRow};
+pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};

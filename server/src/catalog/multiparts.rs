@@ -41,9 +41,17 @@ pub struct Multipart {
     pub state: MultipartState,
     /// What it became.
     pub object_id: i64,
+    /// Until when a request has its turn to make one object of the parts, in Unix seconds.
+    pub turn_until: i64,
 }
 
 impl Multipart {
+    /// Whether a request is making one object of the parts.
+    #[must_use]
+    pub fn completing(&self) -> bool {
+        self.state == MultipartState::Open && self.turn_until > now()
+    }
+
     fn from_row(row: &AnyRow) -> Result<Self> {
         Ok(Self {
             id: row.try_get(0)?,
@@ -60,8 +68,20 @@ impl Multipart {
                 other => return Err(CatalogError::Corrupt(format!("multipart state {other}"))),
             },
             object_id: row.try_get(8)?,
+            turn_until: row.try_get(9)?,
         })
     }
+}
+
+/// What became of parts that were announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// They belong to the upload.
+    Taken,
+    /// The part of that number was announced before with other bytes.
+    Other(i64),
+    /// The upload takes no more parts.
+    Closed,
 }
 
 /// A part that a URL was given out for.
@@ -79,7 +99,7 @@ impl Catalog {
     /// The upload in parts of that id.
     pub async fn multipart(&self, id: i64) -> Result<Option<Multipart>> {
         let row = sqlx::query(
-            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id \
+            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until \
              FROM multiparts WHERE id = $1",
         )
         .bind(id)
@@ -99,7 +119,7 @@ impl Catalog {
     ) -> Result<Option<Multipart>> {
         let row = sqlx::query(
             "SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.staging, m.upload_id, m.state, \
-             m.object_id FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
+             m.object_id, m.turn_until FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
              WHERE m.nar_hash = $1 AND (m.state = 0 OR (m.state = 1 AND o.state = 1)) AND m.compressor = $2 \
              AND m.identity = $3 AND m.part_size = $4 ORDER BY m.state DESC, m.id DESC LIMIT 1",
         )
@@ -121,6 +141,27 @@ impl Catalog {
         rows.iter()
             .map(|row| part(row).map(|part| (part.number, part)))
             .collect()
+    }
+
+    /// Keeps a turn for so many seconds from now; false when it is not this one's any more.
+    pub async fn renew_turn(&self, multipart_id: i64, turn: &str, seconds: i64) -> Result<bool> {
+        self.set_turn(multipart_id, turn, now() + seconds).await
+    }
+
+    /// Lets another request try; false when the turn was over already.
+    pub async fn give_back_turn(&self, multipart_id: i64, turn: &str) -> Result<bool> {
+        self.set_turn(multipart_id, turn, 0).await
+    }
+
+    async fn set_turn(&self, multipart_id: i64, turn: &str, until: i64) -> Result<bool> {
+        let done =
+            sqlx::query("UPDATE multiparts SET turn_until = $1 WHERE id = $2 AND state = 0 AND turn = $3")
+                .bind(until)
+                .bind(multipart_id)
+                .bind(turn.to_owned())
+                .execute(&self.writer)
+                .await?;
+        Ok(done.rows_affected() == 1)
     }
 }
 
@@ -156,12 +197,38 @@ impl WriteTx {
         Ok(row.try_get(0)?)
     }
 
-    /// Announces parts. Returns those that were announced before with other bytes.
-    pub async fn announce_parts(&mut self, multipart_id: i64, parts: &[PartRow]) -> Result<Vec<i64>> {
-        let mut conflicts = Vec::new();
-        for chunk in parts.chunks(ROWS) {
+    /// Announces parts. While a request makes one object of the parts, no others join them.
+    pub async fn announce_parts(&mut self, multipart_id: i64, parts: &[PartRow]) -> Result<Announced> {
+        let upload = sqlx::query("SELECT state, turn_until FROM multiparts WHERE id = $1")
+            .bind(multipart_id)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let Some(upload) = upload else {
+            return Ok(Announced::Closed);
+        };
+        let rows = sqlx::query("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
+            .bind(multipart_id)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let known: HashMap<i64, PartRow> = rows
+            .iter()
+            .map(|row| part(row).map(|part| (part.number, part)))
+            .collect::<Result<_>>()?;
+        let mut new = Vec::new();
+        for part in parts {
+            match known.get(&part.number) {
+                None => new.push(part),
+                Some(found) if found == part => {}
+                Some(_) => return Ok(Announced::Other(part.number)),
+            }
+        }
+        let (state, turn_until): (i64, i64) = (upload.try_get(0)?, upload.try_get(1)?);
+        if state != 0 || (turn_until > now() && !new.is_empty()) {
+            return Ok(Announced::Closed);
+        }
+        for chunk in new.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO multipart_parts (multipart_id, number, size, sha256) VALUES {} ON CONFLICT DO NOTHING",
+                "INSERT INTO multipart_parts (multipart_id, number, size, sha256) VALUES {}",
                 bulk::values(chunk.len(), 4)
             );
             let mut query = bulk::query(text, chunk.len() == ROWS);
@@ -174,32 +241,53 @@ impl WriteTx {
             }
             query.execute(&mut *self.tx).await?;
         }
-        let rows = sqlx::query("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
-            .bind(multipart_id)
-            .fetch_all(&mut *self.tx)
-            .await?;
-        let announced: HashMap<i64, PartRow> = rows
-            .iter()
-            .map(|row| part(row).map(|part| (part.number, part)))
-            .collect::<Result<_>>()?;
-        for part in parts {
-            if announced.get(&part.number) != Some(part) {
-                conflicts.push(part.number);
-            }
-        }
         sqlx::query("UPDATE multiparts SET used_at = $1 WHERE id = $2")
             .bind(now())
             .bind(multipart_id)
             .execute(&mut *self.tx)
             .await?;
-        Ok(conflicts)
+        Ok(Announced::Taken)
+    }
+
+    /// Takes the turn to make one object of the parts, for so many seconds; false when
+    /// another request has it, or the upload has ended. A turn that was not kept is over.
+    pub async fn take_turn(&mut self, multipart_id: i64, turn: &str, seconds: i64) -> Result<bool> {
+        let now = now();
+        let done = sqlx::query(
+            "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 \
+             WHERE id = $4 AND state = 0 AND turn_until <= $3",
+        )
+        .bind(turn.to_owned())
+        .bind(now + seconds)
+        .bind(now)
+        .bind(multipart_id)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends an upload in parts as the request that has its turn: it became an object, or
+    /// nobody may go on with it. False, and nothing changes, when the turn is another's.
+    pub async fn end_turn(&mut self, multipart_id: i64, turn: &str, object_id: Option<i64>) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE multiparts SET state = $1, object_id = $2, used_at = $3 \
+             WHERE id = $4 AND state = 0 AND turn = $5",
+        )
+        .bind(if object_id.is_some() { 1_i64 } else { 2 })
+        .bind(object_id.unwrap_or_default())
+        .bind(now())
+        .bind(multipart_id)
+        .bind(turn.to_owned())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Uploads in parts that nobody went on with since a time, in the order of their ids,
     /// after one.
     pub async fn stale_multiparts(&mut self, before: i64, after: i64, limit: i64) -> Result<Vec<Multipart>> {
         let rows = sqlx::query(
-            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id \
+            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until \
              FROM multiparts WHERE used_at <= $1 AND id > $2 ORDER BY id LIMIT $3",
         )
         .bind(before)
@@ -254,11 +342,9 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Ends an upload in parts: it became an object, or nobody may go on with it.
-    pub async fn end_multipart(&mut self, multipart_id: i64, object_id: Option<i64>) -> Result<()> {
-        sqlx::query("UPDATE multiparts SET state = $1, object_id = $2, used_at = $3 WHERE id = $4")
-            .bind(if object_id.is_some() { 1_i64 } else { 2 })
-            .bind(object_id.unwrap_or_default())
+    /// Gives up an upload in parts: nobody may go on with it.
+    pub async fn give_up_multipart(&mut self, multipart_id: i64) -> Result<()> {
+        sqlx::query("UPDATE multiparts SET state = 2, object_id = 0, used_at = $1 WHERE id = $2")
             .bind(now())
             .bind(multipart_id)
             .execute(&mut *self.tx)

@@ -35,7 +35,7 @@ async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {
             .filter(|upload| !wanted.contains(upload.nar_hash.as_bytes().as_slice()))
             .collect();
         for upload in &stale {
-            tx.end_multipart(upload.id, None).await?;
+            tx.give_up_multipart(upload.id).await?;
         }
         tx.commit().await?;
         let mut ended = Vec::with_capacity(stale.len());

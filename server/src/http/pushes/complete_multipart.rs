@@ -2,17 +2,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use niks3_nix::hash::FileHash;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use super::types::{CompleteMultipart, Empty};
 use super::{App, Identity, Problem, change, find_open, multipart, parts, uploads, wire_error};
-use crate::catalog::{Multipart, MultipartState, PartRow};
+use crate::catalog::{Multipart, MultipartState, PartRow, Push};
 use crate::http::wire;
 use crate::push::{MAX_NAR, MAX_PARTS, PART_SIZE};
 use crate::storage::{CompletedPart, GetOptions, GetResult, ObjectKey, StorageError};
+
+/// How long a turn lasts that is not renewed: what a dead process keeps others waiting.
+const TURN_SECONDS: i64 = 15;
+/// First and longest pause between looks at what another request makes of the parts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs to its end even if the client goes away: what it began it finishes.
 pub(super) async fn complete(
@@ -35,7 +43,7 @@ async fn run(
     body: CompleteMultipart,
 ) -> Result<Empty, Problem> {
     let push = find_open(app, who, id).await?;
-    let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
+    let (multipart, _) = multipart::find(app, who, multipart_id).await?;
     let file_hash = wire::file_hash("file_hash", &body.file_hash)?;
     let file_size = wire::size("file_size", body.file_size, MAX_NAR)?;
     let announced = parts::parse(
@@ -49,89 +57,203 @@ async fn run(
             format!("up to {PART_SIZE} bytes go up in one piece"),
         ));
     }
-    let path = app
+    let paths = app
         .catalog
         .claims_by_contents(push.id, multipart.nar_hash)
         .await?;
-    if path.is_empty() {
+    if paths.is_empty() {
         return Err(Problem::conflict(
             "the push claims no path with the contents of this upload",
         ));
     }
-    let key = ObjectKey::nar(file_hash);
-    let object_id = match multipart.state {
-        MultipartState::Completed => {
-            let known = app.catalog.parts(multipart.id).await?;
-            if announced.len() != known.len()
-                || !announced.iter().all(|part| known.get(&part.number) == Some(part))
-            {
+    let whole = Whole {
+        file_hash,
+        file_size,
+        parts: announced,
+        paths,
+    };
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
+        match multipart.state {
+            MultipartState::Completed => {
+                take_over(app, &push, &multipart, &whole).await?;
+                return Ok(Empty {});
+            }
+            MultipartState::GivenUp => {
                 return Err(Problem::conflict(
-                    "this upload in parts had other parts: begin again, fresh",
+                    "this upload in parts was given up: begin another",
                 ));
             }
-            multipart.object_id
+            MultipartState::Open => {}
         }
-        MultipartState::GivenUp => {
-            return Err(Problem::conflict(
-                "this upload in parts was given up: begin another",
-            ));
+        // Whoever has the turn keeps it by being at work, so this ends.
+        if !multipart.completing() && take_turn(app, &push, &multipart, &staging, &whole).await? {
+            return Ok(Empty {});
         }
-        MultipartState::Open => {
-            let wanted = HashMap::from([(key.as_str().to_owned(), file_size)]);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What the parts are said to make, and the claimed paths that are to have it.
+struct Whole {
+    file_hash: FileHash,
+    file_size: i64,
+    parts: Vec<PartRow>,
+    paths: Vec<i64>,
+}
+
+impl Whole {
+    fn nars(&self, object_id: i64) -> Vec<(i64, i64)> {
+        self.paths.iter().map(|path_id| (*path_id, object_id)).collect()
+    }
+}
+
+/// Another request has made an object of the same parts.
+async fn take_over(app: &App, push: &Push, multipart: &Multipart, whole: &Whole) -> Result<(), Problem> {
+    let known = app.catalog.parts(multipart.id).await?;
+    let same = |part: &PartRow| known.get(&part.number) == Some(part);
+    if whole.parts.len() != known.len() || !whole.parts.iter().all(same) {
+        return Err(Problem::conflict(
+            "this upload in parts had other parts: begin again, fresh",
+        ));
+    }
+    let mut tx = change(app, push).await?;
+    tx.set_nars(push.id, &whole.nars(multipart.object_id)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Makes one object of the parts, if it is this request's turn; false when it is not, or is
+/// no longer. Several servers may be asked for the same at once: one of them does it, and
+/// what one leaves undone another takes up when the turn has run out.
+async fn take_turn(
+    app: &App,
+    push: &Push,
+    multipart: &Multipart,
+    staging: &ObjectKey,
+    whole: &Whole,
+) -> Result<bool, Problem> {
+    let key = ObjectKey::nar(whole.file_hash);
+    let wanted = HashMap::from([(key.as_str().to_owned(), whole.file_size)]);
+    let (mut tx, mut objects) = uploads::announce(app, push, &wanted).await?;
+    let object = objects
+        .remove(key.as_str())
+        .ok_or_else(|| Problem::internal("no row"))?;
+    if object.present && object.size != whole.file_size {
+        let detail = format!(
+            "{} is known with {} bytes, not {}",
+            whole.file_hash, object.size, whole.file_size
+        );
+        return Err(Problem::conflict(detail));
+    }
+    let turn = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
+    if !tx.take_turn(multipart.id, &turn, TURN_SECONDS).await? {
+        return Ok(false);
+    }
+    // Before there is an object: from here on nothing collects it.
+    tx.set_nars(push.id, &whole.nars(object.id)).await?;
+    tx.commit().await?;
+
+    let making = async {
+        let made = if object.present {
+            app.bucket.abort_multipart(staging, &multipart.upload_id).await?;
+            Made::Whole
+        } else {
+            make(app, multipart, staging, &key, whole).await?
+        };
+        app.bucket.sync().await?;
+        Ok(made)
+    };
+    match while_ours(app, multipart.id, &turn, making).await {
+        None => Ok(false),
+        Some(Ok(Made::Whole)) => {
             let mut tx = app.catalog.write().await?;
-            let object = tx
-                .objects(&wanted)
-                .await?
-                .remove(key.as_str())
-                .ok_or_else(|| Problem::internal("no row"))?;
-            tx.commit().await?;
-            if object.present && object.size != file_size {
-                let detail = format!("{file_hash} is known with {} bytes, not {file_size}", object.size);
-                return Err(Problem::conflict(detail));
+            tx.objects_arrived(&[(object.id, whole.file_size)]).await?;
+            if !tx.end_turn(multipart.id, &turn, Some(object.id)).await? {
+                return Ok(false);
             }
-            if object.present {
-                app.bucket.abort_multipart(&staging, &multipart.upload_id).await?;
-            } else if app.bucket.head(&staging).await?.is_none()
-                && uploads::arrived(app, &key, file_size).await?
-            {
-                // It was moved, and the process died before it could say so.
-            } else {
-                let work = async {
-                    assemble(app, &multipart, &staging, &announced, file_size).await?;
-                    check_whole(app, &multipart, &staging, file_hash).await?;
-                    Ok::<_, Problem>(
-                        app.bucket
-                            .promote(&staging, &key, file_size.unsigned_abs())
-                            .await?,
-                    )
-                };
-                if let Err(problem) = work.await {
-                    // Whoever completes the same upload at the same time takes it away under this one.
-                    if !completed_by_another(app, multipart.id).await? {
-                        return Err(problem);
-                    }
+            tx.commit().await?;
+            Ok(true)
+        }
+        Some(Ok(Made::Other(found))) => {
+            let mut tx = app.catalog.write().await?;
+            if !tx.end_turn(multipart.id, &turn, None).await? {
+                return Ok(false);
+            }
+            tx.commit().await?;
+            app.bucket.delete_many(std::slice::from_ref(staging)).await;
+            Err(Problem::invalid(
+                "file_hash",
+                format!("the parts make {found}, not {}", whole.file_hash),
+            ))
+        }
+        // What failed because another one took over is not this one's failure.
+        Some(Err(problem)) => match app.catalog.give_back_turn(multipart.id, &turn).await? {
+            true => Err(problem),
+            false => Ok(false),
+        },
+    }
+}
+
+/// Works as long as the turn lasts, which is renewed meanwhile; `None` when it was lost.
+async fn while_ours<T>(
+    app: &App,
+    multipart_id: i64,
+    turn: &str,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Option<Result<T, Problem>> {
+    let length = Duration::from_secs(TURN_SECONDS.unsigned_abs());
+    let mut ends = Instant::now() + length;
+    let renewing = async {
+        loop {
+            tokio::time::sleep(length / 5).await;
+            let asked = Instant::now();
+            let renewed = app.catalog.renew_turn(multipart_id, turn, TURN_SECONDS);
+            match tokio::time::timeout_at(ends, renewed).await {
+                Ok(Ok(true)) => ends = asked + length,
+                Ok(Ok(false)) | Err(_) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!(multipart = multipart_id, %error, "the turn could not be renewed");
                 }
-                app.bucket.tidy(multipart::STAGING).await?;
             }
-            app.bucket.sync().await?;
-            let mut tx = app.catalog.write().await?;
-            tx.objects_arrived(&[(object.id, file_size)]).await?;
-            tx.end_multipart(multipart.id, Some(object.id)).await?;
-            tx.commit().await?;
-            object.id
         }
     };
-    let mut tx = change(app, &push).await?;
-    tx.set_nars(
-        push.id,
-        &path
-            .iter()
-            .map(|path_id| (*path_id, object_id))
-            .collect::<Vec<_>>(),
-    )
-    .await?;
-    tx.commit().await?;
-    Ok(Empty {})
+    tokio::select! {
+        done = work => Some(done),
+        () = renewing => None,
+    }
+}
+
+/// What the parts made.
+enum Made {
+    /// What was said, and it is where it belongs.
+    Whole,
+    /// Something else.
+    Other(FileHash),
+}
+
+/// Goes on from wherever the request before stopped.
+async fn make(
+    app: &App,
+    multipart: &Multipart,
+    staging: &ObjectKey,
+    key: &ObjectKey,
+    whole: &Whole,
+) -> Result<Made, Problem> {
+    let moved =
+        app.bucket.head(staging).await?.is_none() && uploads::arrived(app, key, whole.file_size).await?;
+    if !moved {
+        assemble(app, multipart, staging, &whole.parts, whole.file_size).await?;
+        let found = hash_of(app, staging).await?;
+        if found != whole.file_hash {
+            return Ok(Made::Other(found));
+        }
+        let size = whole.file_size.unsigned_abs();
+        app.bucket.promote(staging, key, size).await?;
+    }
+    app.bucket.tidy(multipart::STAGING).await?;
+    Ok(Made::Whole)
 }
 
 /// Parts 1, 2, 3, … of one size but for the last, which add up.
@@ -153,31 +275,9 @@ fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), 
     Ok(())
 }
 
-/// Waits a little for another request to complete the upload.
-async fn completed_by_another(app: &App, multipart_id: i64) -> Result<bool, Problem> {
-    for _ in 0..40 {
-        let state = app
-            .catalog
-            .multipart(multipart_id)
-            .await?
-            .map(|found| found.state);
-        match state {
-            Some(MultipartState::Completed) => return Ok(true),
-            Some(MultipartState::Open) => tokio::time::sleep(std::time::Duration::from_millis(250)).await,
-            _ => return Ok(false),
-        }
-    }
-    Ok(false)
-}
-
 /// S3 checked every part, but the hash in the name of the whole is the client's word:
 /// the staged object is read once, so that nobody can put other bytes under that name.
-async fn check_whole(
-    app: &App,
-    multipart: &Multipart,
-    staging: &ObjectKey,
-    file_hash: FileHash,
-) -> Result<(), Problem> {
+async fn hash_of(app: &App, staging: &ObjectKey) -> Result<FileHash, Problem> {
     let GetResult::Found(object) = app.bucket.get(staging, &GetOptions::default()).await? else {
         return Err(Problem::conflict(
             "the object store has lost what the parts made: begin again, fresh",
@@ -188,18 +288,7 @@ async fn check_whole(
     while let Some(chunk) = body.next().await {
         hasher.update(&chunk?);
     }
-    let found = FileHash::from_bytes(hasher.finalize().into());
-    if found == file_hash {
-        return Ok(());
-    }
-    let mut tx = app.catalog.write().await?;
-    tx.end_multipart(multipart.id, None).await?;
-    tx.commit().await?;
-    app.bucket.delete_many(std::slice::from_ref(staging)).await;
-    Err(Problem::invalid(
-        "file_hash",
-        format!("the parts make {found}, not {file_hash}"),
-    ))
+    Ok(FileHash::from_bytes(hasher.finalize().into()))
 }
 
 /// Makes one object of the parts, unless that was done before an answer was lost.

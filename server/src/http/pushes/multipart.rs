@@ -70,6 +70,7 @@ pub(super) async fn begin(
         upload_id,
         state: MultipartState::Open,
         object_id: 0,
+        turn_until: 0,
     };
     let mut tx = app.catalog.write().await?;
     let id = tx.add_multipart(&new, claim.nar_size).await?;

@@ -6,9 +6,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::types::{Part, Parts, PartsAnswer, UploadTarget};
 use super::{App, Identity, Problem, find_open, multipart, uploads};
-use crate::catalog::{MultipartState, PartRow};
+use crate::catalog::{Announced, MultipartState, PartRow};
 use crate::http::wire;
 use crate::push::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
+use crate::storage::StorageError;
 
 /// Parts, typed, each number once.
 pub(super) fn parse(parts: &[Part], part_size: i64) -> Result<Vec<PartRow>, Problem> {
@@ -49,38 +50,42 @@ pub(super) async fn parts(
     let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
     let announced = parse(wire::list("parts", &body.parts, MAX_BATCH)?, multipart.part_size)?;
     let before = app.catalog.parts(multipart.id).await?;
+    let all_known = announced
+        .iter()
+        .all(|part| before.get(&part.number) == Some(part));
+    let all_there = || PartsAnswer {
+        parts: announced.iter().map(|_| UploadTarget::default()).collect(),
+    };
+    let ended = || Problem::conflict("this upload in parts has ended: begin again, fresh");
     match multipart.state {
         MultipartState::Open => {}
-        // An earlier push finished it, and was not committed: every part has arrived.
-        MultipartState::Completed
-            if announced
-                .iter()
-                .all(|part| before.get(&part.number) == Some(part)) =>
-        {
-            let parts = announced.iter().map(|_| UploadTarget::default()).collect();
-            return Ok(PartsAnswer { parts });
-        }
-        MultipartState::Completed | MultipartState::GivenUp => {
-            return Err(Problem::conflict(
-                "this upload in parts has ended: begin again, fresh",
-            ));
-        }
+        // Another request finished it: every part has arrived.
+        MultipartState::Completed if all_known => return Ok(all_there()),
+        MultipartState::Completed | MultipartState::GivenUp => return Err(ended()),
     }
     // Only a part announced before can have arrived, so a fresh upload asks nothing.
     let arrived: HashMap<u32, u64> = if announced.iter().any(|part| before.contains_key(&part.number)) {
-        let listed = app.bucket.list_parts(&staging, &multipart.upload_id).await?;
-        listed.into_iter().map(|part| (part.number, part.size)).collect()
+        match app.bucket.list_parts(&staging, &multipart.upload_id).await {
+            Ok(listed) => listed.into_iter().map(|part| (part.number, part.size)).collect(),
+            // Another request has made one object of them, or is about to say so.
+            Err(StorageError::NotFound) if all_known => return Ok(all_there()),
+            Err(StorageError::NotFound) => return Err(ended()),
+            Err(error) => return Err(error.into()),
+        }
     } else {
         HashMap::new()
     };
     let mut tx = app.catalog.write().await?;
-    let conflicts = tx.announce_parts(multipart.id, &announced).await?;
-    if let Some(number) = conflicts.first() {
-        return Err(Problem::conflict(format!(
-            "part {number} was announced with other bytes: begin again, fresh"
-        )));
+    match tx.announce_parts(multipart.id, &announced).await? {
+        Announced::Taken => tx.commit().await?,
+        Announced::Closed if all_known => return Ok(all_there()),
+        Announced::Closed => return Err(ended()),
+        Announced::Other(number) => {
+            return Err(Problem::conflict(format!(
+                "part {number} was announced with other bytes: begin again, fresh"
+            )));
+        }
     }
-    tx.commit().await?;
     tracing::debug!(
         push = push.token,
         multipart = multipart.id,

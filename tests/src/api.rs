@@ -1,0 +1,219 @@
+//! A caller of the API who takes it at its word.
+
+use std::path::Path;
+
+use niks3_test_support::{Backend, Server, ServerOptions};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+/// A path.
+pub const A: &str = "00000000000000000000000000000000-a";
+/// Another path.
+pub const B: &str = "11111111111111111111111111111111-b";
+/// A NAR hash.
+pub const HASH: &str = "sha256:1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0";
+
+/// A server, and what a call to it needs.
+#[derive(Debug)]
+pub struct Api {
+    /// The server.
+    pub server: Server,
+    /// Sends.
+    pub client: Client,
+    /// The admin token.
+    pub token: String,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// `Content-Type`
+    pub content_type: String,
+    /// All headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert!(self.status.is_success(), "{} {}", self.status, self.body);
+        self.json()
+    }
+
+    /// A whole problem, with a status.
+    #[track_caller]
+    pub fn problem(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        assert_eq!(self.content_type, "application/problem+json", "{}", self.body);
+        let problem = self.json();
+        for field in ["type", "title", "detail", "request_id"] {
+            assert!(
+                problem[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{field}: {problem}"
+            );
+        }
+        assert_eq!(problem["status"], status);
+        assert_eq!(
+            self.headers["x-request-id"].to_str().unwrap(),
+            problem["request_id"]
+        );
+        assert_eq!(self.headers["niks3-protocol-version"], "1");
+        problem
+    }
+}
+
+impl Api {
+    /// Starts a server with more arguments.
+    #[must_use]
+    pub fn new(backend: Backend, arguments: &[&str]) -> Self {
+        let options = ServerOptions {
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            ..ServerOptions::default()
+        };
+        Self::of(Server::with(backend, options))
+    }
+
+    /// A caller of a server.
+    #[must_use]
+    pub fn of(server: Server) -> Self {
+        let token = server.token();
+        Self {
+            server,
+            client: Client::new(),
+            token,
+        }
+    }
+
+    /// Any request; an empty token or content type is left out.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        kind: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.server.url()))
+            .body(body);
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if !kind.is_empty() {
+            request = request.header("content-type", kind);
+        }
+        let answer = request.send().await.unwrap();
+        let text = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Answer {
+            status: answer.status(),
+            content_type: text("content-type"),
+            headers: answer.headers().clone(),
+            body: answer.text().await.unwrap(),
+        }
+    }
+
+    /// POST of JSON to a path under `/api/v1`.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let path = format!("/api/v1{path}");
+        self.send(
+            Method::POST,
+            &path,
+            &self.token,
+            "application/json",
+            body.to_string(),
+        )
+        .await
+    }
+
+    /// Opens a push of a root; its id.
+    pub async fn open(&self, root: &str) -> String {
+        let created = self
+            .post("/pushes", &json!({ "store_dir": "/nix/store", "roots": [root] }))
+            .await
+            .ok();
+        created["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Claims paths.
+    pub async fn claim(&self, push: &str, paths: Value) -> Answer {
+        self.post(&format!("/pushes/{push}/paths"), &json!({ "paths": paths }))
+            .await
+    }
+
+    /// Uploads an object of a path; the URL, unless the bucket had it.
+    pub async fn upload(&self, push: &str, kind: &str, path: &str, bytes: &[u8]) -> Option<String> {
+        let sha256 = niks3_nix::hash::FileHash::of(bytes).to_string();
+        let upload = json!({ "kind": kind, "path": path, "sha256": sha256, "size": bytes.len() });
+        let answer = self
+            .post(
+                &format!("/pushes/{push}/uploads"),
+                &json!({ "uploads": [upload] }),
+            )
+            .await
+            .ok();
+        let target = &answer["uploads"][0];
+        let url = target["url"].as_str()?;
+        assert_eq!(self.put(url, &target["headers"], bytes).await, 200);
+        Some(url.to_owned())
+    }
+
+    /// PUT to an upload URL; the status.
+    pub async fn put(&self, url: &str, headers: &Value, bytes: &[u8]) -> u16 {
+        let mut put = self.client.put(url).body(bytes.to_vec());
+        for (name, value) in headers.as_object().unwrap() {
+            put = put.header(name, value.as_str().unwrap());
+        }
+        put.send().await.unwrap().status().as_u16()
+    }
+
+    /// Pushes a path whose NAR is made of some bytes, and commits.
+    pub async fn push(&self, path: &str, nar: &[u8]) -> Answer {
+        let push = self.open(path).await;
+        let hash = niks3_nix::hash::NarHash::of(nar).to_string();
+        let info = json!({ "path": path, "nar_hash": hash, "nar_size": nar.len(), "references": [] });
+        if self.claim(&push, json!([info])).await.ok()["needed"] == json!([path]) {
+            self.upload(&push, "nar", path, &zstd::encode_all(nar, 3).unwrap())
+                .await;
+            self.upload(&push, "listing", path, b"{}").await;
+        }
+        self.post(&format!("/pushes/{push}/commit"), &json!({})).await
+    }
+
+    /// Readers see nothing but what the server itself wrote.
+    pub fn empty(&self) {
+        for path in [A, B] {
+            assert!(self.server.get(&format!("{}.narinfo", &path[..32])).is_none());
+            assert!(self.server.get(&format!("{}.ls", &path[..32])).is_none());
+        }
+        if Path::new(&self.server.directory().join("bucket")).exists() {
+            let names = std::fs::read_dir(self.server.directory().join("bucket")).unwrap();
+            let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names, ["nix-cache-info"]);
+        }
+    }
+}
+
+/// What a claim says of a path.
+#[must_use]
+pub fn info(path: &str, references: &[&str]) -> Value {
+    json!({ "path": path, "nar_hash": HASH, "nar_size": 120, "references": references })
+}

@@ -1,0 +1,218 @@
+//! Uploads in parts, which several pushes may share: whoever asks for what when, one
+//! object comes of them, and everybody who sent it has it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::path::Path;
+
+use niks3_nix::hash::FileHash;
+use niks3_test_support::{
+    Backend, Fault, Server, ServerOptions, Site, database, finish, garage_bucket, on_both,
+};
+use niks3_tests::api::{A, Answer, Api, HASH};
+use serde_json::{Value, json};
+
+on_both!(
+    a_false_hash_of_a_large_object_is_found_out,
+    an_upload_completed_by_many_at_once_becomes_one_object_for_all,
+    a_false_hash_beside_true_ones_spoils_nothing,
+    parts_of_an_upload_that_another_completed_have_arrived,
+);
+
+const PART: usize = 8 << 20;
+
+fn noise() -> Vec<u8> {
+    (0..9_u32 << 20)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
+}
+
+/// An open push that has to upload a large path.
+async fn open(api: &Api) -> String {
+    let push = api.open(A).await;
+    let large = json!([{ "path": A, "nar_hash": HASH, "nar_size": 20 << 20, "references": [] }]);
+    api.claim(&push, large).await.ok();
+    push
+}
+
+/// Begins an upload in parts for a push, or goes on with one; where its verbs are.
+async fn begin(api: &Api, push: &str, fresh: bool) -> String {
+    let begin = json!({ "path": A, "part_size": PART, "compressor": "test", "fresh": fresh });
+    let path = format!("/pushes/{push}/multipart-uploads");
+    format!("{path}/{}", api.post(&path, &begin).await.ok()["id"])
+}
+
+fn parts(bytes: &[u8]) -> Vec<Value> {
+    (1..)
+        .zip(bytes.chunks(PART))
+        .map(|(number, part)| {
+            json!({ "number": number, "size": part.len(), "sha256": FileHash::of(part).to_string() })
+        })
+        .collect()
+}
+
+async fn send(api: &Api, upload: &str, bytes: &[u8]) {
+    let asked = json!({ "parts": parts(bytes) });
+    let targets = api.post(&format!("{upload}/parts"), &asked).await.ok();
+    for (target, part) in targets["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(bytes.chunks(PART))
+    {
+        let url = target["url"].as_str().unwrap();
+        assert_eq!(api.put(url, &target["headers"], part).await, 200);
+    }
+}
+
+async fn complete(api: &Api, upload: &str, bytes: &[u8], hash: &str) -> Answer {
+    let whole = json!({ "file_hash": hash, "file_size": bytes.len(), "parts": parts(bytes) });
+    api.post(&format!("{upload}/complete"), &whole).await
+}
+
+async fn a_false_hash_of_a_large_object_is_found_out(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    let push = open(&api).await;
+    let bytes = noise();
+    let upload = begin(&api, &push, false).await;
+    send(&api, &upload, &bytes).await;
+    let problem = complete(&api, &upload, &bytes, HASH).await.problem(422);
+    assert_eq!(problem["field"], "file_hash");
+    let false_name = "nar/1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0.nar.zst";
+    assert!(api.server.get(false_name).is_none());
+    let hash = FileHash::of(&bytes);
+    complete(&api, &upload, &bytes, &hash.to_string())
+        .await
+        .problem(409);
+    let upload = begin(&api, &push, false).await;
+    send(&api, &upload, &bytes).await;
+    complete(&api, &upload, &bytes, &hash.to_string()).await.ok();
+    let name = format!("nar/{}.nar.zst", hash.base32());
+    assert!(api.server.get(&name).unwrap() == bytes);
+}
+
+/// Callers of two servers on one database and bucket, or of one where there cannot be two.
+fn callers(backend: Backend, folder: &Path) -> Vec<Api> {
+    if backend == Backend::Embedded {
+        return vec![Api::new(backend, &[])];
+    }
+    let (db, bucket, token) = (database(), garage_bucket(), folder.join("token"));
+    let text = "0123456789abcdef0123456789abcdef01234567";
+    std::fs::write(&token, text).unwrap();
+    let start = || {
+        let server = Server::with(
+            backend,
+            ServerOptions {
+                db: Some(db.clone()),
+                bucket: Some(bucket.clone()),
+                arguments: vec!["--api-token-path".into(), token.display().to_string()],
+                ..ServerOptions::default()
+            },
+        );
+        Api {
+            server,
+            client: reqwest::Client::new(),
+            token: text.to_owned(),
+        }
+    };
+    vec![start(), start()]
+}
+
+async fn an_upload_completed_by_many_at_once_becomes_one_object_for_all(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let callers = callers(backend, folder.path());
+    let bytes = noise();
+    let hash = FileHash::of(&bytes);
+    let mut pushes = Vec::new();
+    for number in 0..8 {
+        let api = &callers[number % callers.len()];
+        let push = open(api).await;
+        let upload = begin(api, &push, false).await;
+        if number == 0 {
+            send(api, &upload, &bytes).await;
+        }
+        pushes.push((api, push, upload));
+    }
+    let text = hash.to_string();
+    let asked = pushes
+        .iter()
+        // Each of them twice: an answer may be lost.
+        .flat_map(|push| [push, push])
+        .map(|(api, _, upload)| complete(api, upload, &bytes, &text));
+    for answer in futures::future::join_all(asked).await {
+        answer.ok();
+    }
+    let name = format!("nar/{}.nar.zst", hash.base32());
+    assert!(callers[0].server.get(&name).unwrap() == bytes);
+    for (api, push, _) in &pushes {
+        api.upload(push, "listing", A, b"{}").await;
+        api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
+    }
+    let narinfo = callers[0].server.get(&format!("{}.narinfo", &A[..32])).unwrap();
+    assert!(String::from_utf8(narinfo).unwrap().contains(&name));
+}
+
+async fn a_false_hash_beside_true_ones_spoils_nothing(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    let bytes = noise();
+    let text = FileHash::of(&bytes).to_string();
+    let push = open(&api).await;
+    let upload = begin(&api, &push, false).await;
+    send(&api, &upload, &bytes).await;
+    let hashes = [HASH, &text, HASH, &text];
+    let asked = hashes.map(|hash| complete(&api, &upload, &bytes, hash));
+    for answer in futures::future::join_all(asked).await {
+        // The first decides: the others hear that it is done, or given up.
+        let status = answer.status.as_u16();
+        assert!(matches!(status, 200 | 409 | 422), "{status}: {}", answer.body);
+    }
+    let upload = begin(&api, &push, true).await;
+    send(&api, &upload, &bytes).await;
+    complete(&api, &upload, &bytes, &text).await.ok();
+    let name = format!("nar/{}.nar.zst", FileHash::of(&bytes).base32());
+    assert!(api.server.get(&name).unwrap() == bytes);
+}
+
+async fn parts_of_an_upload_that_another_completed_have_arrived(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    let bytes = noise();
+    let text = FileHash::of(&bytes).to_string();
+    let (one, other) = (open(&api).await, open(&api).await);
+    let upload = begin(&api, &one, false).await;
+    let same = begin(&api, &other, false).await;
+    send(&api, &upload, &bytes).await;
+    complete(&api, &upload, &bytes, &text).await.ok();
+    let asked = json!({ "parts": parts(&bytes) });
+    let targets = api.post(&format!("{same}/parts"), &asked).await.ok();
+    for target in targets["parts"].as_array().unwrap() {
+        assert!(target["url"].is_null(), "{target}");
+    }
+    complete(&api, &same, &bytes, &text).await.ok();
+    // Other bytes are another upload.
+    let asked = json!({ "parts": parts(&bytes[1..]) });
+    api.post(&format!("{same}/parts"), &asked).await.problem(409);
+    complete(&api, &same, &bytes[1..], HASH).await.problem(409);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_server_that_died_was_making_of_the_parts_another_request_takes_up() {
+    for (method, step) in [
+        ("POST", "uploadId="),
+        ("GET", "/staging/parts/"),
+        ("PUT", "/nar/"),
+    ] {
+        let mut site = Site::new(Backend::Services).await;
+        let path = site
+            .store
+            .build("build \"large\" \"mkdir $out; head -c 20000000 /dev/urandom > $out/noise\"")
+            .remove(0);
+        site.s3.fail(method, step, Fault::Hold, 1);
+        let child = site.spawn(&path);
+        site.s3.happened().await;
+        site.server.kill();
+        site.s3.release();
+        site.server.resume();
+        let _ = finish(child).ok();
+        site.whole(&path);
+    }
+}
