@@ -67,16 +67,10 @@ fn a_pushed_closure_is_substituted_byte_for_byte(backend: Backend) {
         check_bucket(&server, &store.dir(), &[app.clone(), other], &[]).len(),
         3
     );
-    if backend == Backend::Embedded {
-        let (directory, key) = (server.directory().to_owned(), server.public_key().to_owned());
-        let mut server = server;
-        server.terminate();
-        store.substitutes(
-            &format!("file://{}", directory.join("bucket").display()),
-            &key,
-            &app,
-        );
-    }
+    let (bucket, key) = (server.bucket_url().to_owned(), server.public_key().to_owned());
+    let mut server = server;
+    server.terminate();
+    store.substitutes(&bucket, &key, &app);
 }
 
 fn a_second_push_sends_nothing(backend: Backend) {

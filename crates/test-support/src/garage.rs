@@ -17,6 +17,8 @@ pub struct GarageBucket {
     pub endpoint: String,
     /// Name of the bucket.
     pub name: String,
+    /// Where anybody can read it, as from a bucket behind a CDN.
+    pub web: String,
     /// Its region.
     pub region: &'static str,
     /// Access key.
@@ -28,6 +30,7 @@ pub struct GarageBucket {
 struct Garage {
     directory: PathBuf,
     port: u16,
+    web: u16,
 }
 
 fn program() -> String {
@@ -50,12 +53,13 @@ fn garage(directory: &Path, arguments: &[&str]) -> Option<String> {
 
 fn start() -> Garage {
     let directory = tempfile::tempdir().unwrap().keep();
-    let (port, rpc) = (free_port(), free_port());
+    let (port, rpc, web) = (free_port(), free_port(), free_port());
     let here = directory.display();
     let config = format!(
         "metadata_dir = \"{here}/meta\"\ndata_dir = \"{here}/data\"\ndb_engine = \"lmdb\"\nreplication_factor = 1\n\
          metadata_fsync = false\nrpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\n\
-         rpc_secret = \"{SECRET}\"\n[s3_api]\ns3_region = \"garage\"\napi_bind_addr = \"127.0.0.1:{port}\"\n"
+         rpc_secret = \"{SECRET}\"\n[s3_api]\ns3_region = \"garage\"\napi_bind_addr = \"127.0.0.1:{port}\"\n\
+         [s3_web]\nbind_addr = \"127.0.0.1:{web}\"\nroot_domain = \".localhost\"\n"
     );
     std::fs::write(directory.join("garage.toml"), config).unwrap();
     let mut command = Command::new(program());
@@ -76,7 +80,7 @@ fn start() -> Garage {
     ] {
         garage(&directory, arguments).unwrap_or_else(|| panic!("garage {arguments:?}"));
     }
-    Garage { directory, port }
+    Garage { directory, port, web }
 }
 
 /// Makes a bucket.
@@ -85,9 +89,12 @@ pub fn garage_bucket() -> GarageBucket {
     static GARAGE: OnceLock<Garage> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let running = GARAGE.get_or_init(start);
+    let name = format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let bucket = GarageBucket {
         endpoint: format!("http://127.0.0.1:{}", running.port),
-        name: format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+        // Every name under `localhost` is this machine, for curl and so for Nix.
+        web: format!("http://{name}.localhost:{}", running.web),
+        name,
         region: "garage",
         access_key: "GK0123456789abcdef01234567",
         secret_key: SECRET,
@@ -104,5 +111,10 @@ pub fn garage_bucket() -> GarageBucket {
         bucket.access_key,
     ];
     garage(&running.directory, &allow).expect("bucket allow");
+    garage(
+        &running.directory,
+        &["bucket", "website", "--allow", &bucket.name],
+    )
+    .expect("bucket website");
     bucket
 }

@@ -50,6 +50,7 @@ pub struct Server {
     _temporary: Option<TempDir>,
     port: u16,
     public_key: String,
+    bucket_url: String,
 }
 
 impl Server {
@@ -92,9 +93,11 @@ impl Server {
             .db
             .or_else(|| (backend == Backend::Services).then(database));
         command.extend(db.into_iter().flat_map(|db| ["--db".to_owned(), db]));
+        let mut bucket_url = format!("file://{}", directory.join("bucket").display());
         if backend == Backend::Services {
             let bucket = options.bucket.unwrap_or_else(garage_bucket);
             let endpoint = options.s3_endpoint.unwrap_or(bucket.endpoint);
+            bucket_url = bucket.web;
             for (option, value) in [
                 ("--s3-endpoint", endpoint.as_str()),
                 ("--s3-bucket", &bucket.name),
@@ -116,9 +119,16 @@ impl Server {
             _temporary: temporary,
             port,
             public_key: String::new(),
+            bucket_url,
         };
         server.resume();
         server
+    }
+
+    /// Where Nix reads the bucket without the server.
+    #[must_use]
+    pub fn bucket_url(&self) -> &str {
+        &self.bucket_url
     }
 
     /// Starts the server again, on the same port.

@@ -102,6 +102,10 @@ impl Catalog {
         };
         let url = match backend {
             Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+            // As libpq has it, with the folder of the socket in `host=`; URLs in general need a name here.
+            _ if matches!(url::Url::parse(url), Err(url::ParseError::EmptyHost)) => {
+                url.replacen("@/", "@localhost/", 1)
+            }
             _ => url.to_owned(),
         };
         let options = AnyConnectOptions::from_str(&url)
