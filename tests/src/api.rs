@@ -38,6 +38,24 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Reads an answer to its end.
+    pub async fn of(answer: reqwest::Response) -> Self {
+        let text = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Self {
+            status: answer.status(),
+            content_type: text("content-type"),
+            headers: answer.headers().clone(),
+            body: answer.text().await.unwrap(),
+        }
+    }
+
     /// The body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
@@ -114,21 +132,7 @@ impl Api {
         if !kind.is_empty() {
             request = request.header("content-type", kind);
         }
-        let answer = request.send().await.unwrap();
-        let text = |name| {
-            answer
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Answer {
-            status: answer.status(),
-            content_type: text("content-type"),
-            headers: answer.headers().clone(),
-            body: answer.text().await.unwrap(),
-        }
+        Answer::of(request.send().await.unwrap()).await
     }
 
     /// POST of JSON to a path under `/api/v1`.

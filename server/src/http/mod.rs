@@ -4,6 +4,7 @@
 pub mod api;
 mod bucket;
 pub mod cache_config;
+mod described;
 pub mod gc;
 mod health;
 mod limits;
@@ -18,16 +19,19 @@ use std::sync::Arc;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::StatusCode;
-use poem::{EndpointExt as _, IntoResponse as _, Response, Route};
+use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Result, Route};
 
 use crate::app::App;
 use crate::storage::S3Endpoint;
 use problem::Problem;
 
+const NOTHING: &str = "there is nothing under this path";
+
 /// Everything the server answers.
 pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint<'static, Response> {
     let api = api::service();
     let document = api::document(&api);
+    let described = Arc::new(described::Described::new(&document));
     let docs = api.rapidoc();
     let limited = Route::new()
         .nest("/api/v1", api)
@@ -44,9 +48,14 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
         .nest("/docs", docs)
         .at("/*key", bucket::endpoint)
         .at("/", bucket::endpoint)
-        .catch_all_error(|error| async move { plain_error(error) })
+        .map_to_response()
+        .around(move |next, request| {
+            let described = described.clone();
+            async move { described::layer(&described, next, request).await }
+        })
         .around(|next, request| async move { protocol::layer(next, request).await })
-        .around(|next, request| async move { limits::layer(next, request).await });
+        .around(|next, request| async move { limits::layer(next, request).await })
+        .catch_all_error(|error| async move { plain_error(error) });
     let route = match s3 {
         // The signature covers the path, so the service has to see it as it came.
         Some((bucket, s3)) => {
@@ -61,9 +70,24 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
     };
     route
         .data(app.clone())
-        .around(|next, request| async move { request_id::layer(next, request).await })
+        .around(|next, request| async move { request_id::layer(Readable(next), request).await })
         .map_to_response()
         .boxed()
+}
+
+/// Every path that leads anywhere is text. The framework calls others malformed, in its own words.
+struct Readable<E>(E);
+
+impl<E: Endpoint> Endpoint for Readable<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let path = percent_encoding::percent_decode_str(request.uri().path());
+        if path.decode_utf8().is_err() {
+            return Ok(Problem::not_found(NOTHING).into_response());
+        }
+        Ok(self.0.call(request).await?.into_response())
+    }
 }
 
 /// Failures before a handler come as plain text; they leave as problems.
@@ -74,11 +98,9 @@ fn plain_error(error: poem::Error) -> Response {
     let status = error.status();
     let detail = match status {
         StatusCode::UNAUTHORIZED => "this needs a token: Authorization: Bearer TOKEN".to_owned(),
-        StatusCode::NOT_FOUND => "there is nothing under this path".to_owned(),
-        StatusCode::METHOD_NOT_ALLOWED => "this path does not know that method".to_owned(),
+        StatusCode::NOT_FOUND => NOTHING.to_owned(),
         status if status.is_server_error() => return Problem::internal(error).into_response(),
         _ => error.to_string().chars().take(500).collect(),
     };
-    // Bodies and parameters that are JSON but not of the right shape are wrong, not malformed.
     Problem::from_status(status, detail).into_response()
 }

@@ -168,6 +168,13 @@ impl Problem {
         self.cause.clone().unwrap_or_else(|| self.detail.clone())
     }
 
+    /// Names the field that is wrong.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
     /// Names what has not arrived.
     #[must_use]
     pub fn with_missing(mut self, missing: Vec<String>) -> Self {

@@ -362,14 +362,19 @@ impl S3Bucket {
     }
 
     pub(super) async fn get(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetResult> {
+        let range = match options.range.map(super::Range::bounded) {
+            None => None,
+            Some(Some(range)) => Some(range),
+            Some(None) => return self.beyond(key).await,
+        };
         // Held until the answer begins: how fast a reader takes it is not the service's concern.
-        let _turn = self.pace.turn().await;
+        let turn = self.pace.turn().await;
         let request = self
             .client
             .get_object()
             .bucket(&self.bucket)
             .key(key.as_str())
-            .set_range(options.range.map(super::Range::header))
+            .set_range(range.map(super::Range::header))
             .set_if_none_match(options.if_none_match.clone())
             .set_if_modified_since(options.if_modified_since.map(DateTime::from_secs));
         match request.send().await {
@@ -398,22 +403,14 @@ impl S3Bucket {
             }
             Err(error) => {
                 let status = error.raw_response().map(|response| response.status().as_u16());
-                let etag = error
-                    .raw_response()
-                    .and_then(|response| response.headers().get("etag"))
-                    .map(str::to_owned);
+                drop(turn);
                 match status {
-                    Some(304) => {
-                        let etag = etag.or_else(|| options.if_none_match.clone()).unwrap_or_default();
-                        Ok(GetResult::NotModified(Meta {
-                            etag,
-                            ..Meta::default()
-                        }))
-                    }
-                    Some(416) => Ok(match self.head(key).await? {
-                        Some(meta) => GetResult::RangeNotSatisfiable { size: meta.size },
+                    // Not every service says here of what the caller has the newest.
+                    Some(304) => Ok(match self.head(key).await? {
+                        Some(meta) => GetResult::NotModified(meta),
                         None => GetResult::NotFound,
                     }),
+                    Some(416) => self.beyond(key).await,
                     _ => match failed(error) {
                         StorageError::NotFound => Ok(GetResult::NotFound),
                         error => Err(error),
@@ -421,6 +418,14 @@ impl S3Bucket {
                 }
             }
         }
+    }
+
+    /// The answer to a read of bytes that lie beyond the object.
+    async fn beyond(&self, key: &ObjectKey) -> Result<GetResult> {
+        Ok(match self.head(key).await? {
+            Some(meta) => GetResult::RangeNotSatisfiable { size: meta.size },
+            None => GetResult::NotFound,
+        })
     }
 
     /// Copies within the service; bytes do not pass through here.

@@ -112,6 +112,9 @@ pub struct CompletedPart {
     pub sha256: [u8; 32],
 }
 
+/// Most bytes of an object in S3.
+const MAX_OBJECT: u64 = 5 << 40;
+
 /// Part of an object, as RFC 9110 has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
@@ -148,6 +151,18 @@ impl Range {
                 (first <= last).then_some(Self::From(first, Some(last)))
             }
             (true, true) => None,
+        }
+    }
+
+    /// The same for any object that can be, in numbers that every service reads; `None` when
+    /// it lies beyond them all.
+    #[must_use]
+    pub fn bounded(self) -> Option<Self> {
+        match self {
+            Self::From(first, _) if first >= MAX_OBJECT => None,
+            Self::From(first, last) => Some(Self::From(first, last.map(|last| last.min(MAX_OBJECT)))),
+            Self::Last(0) => None,
+            Self::Last(count) => Some(Self::Last(count.min(MAX_OBJECT))),
         }
     }
 
@@ -195,7 +210,7 @@ impl GetOptions {
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let if_none_match = text(header::IF_NONE_MATCH).map(str::to_owned);
+        let if_none_match = text(header::IF_NONE_MATCH).and_then(tags);
         Self {
             range: text(header::RANGE)
                 .filter(|_| !headers.contains_key(header::IF_RANGE))
@@ -215,12 +230,29 @@ impl GetOptions {
         if let Some(tags) = &self.if_none_match {
             return tags
                 .split(',')
-                .map(|tag| tag.trim().trim_start_matches("W/"))
+                .map(str::trim)
                 .any(|tag| tag == "*" || tag == meta.etag);
         }
         self.if_modified_since
             .is_some_and(|since| meta.last_modified <= since)
     }
+}
+
+/// A header with `*` or a list of entity tags, as every service reads it: for reading, weak
+/// tags are as good as strong ones.
+fn tags(text: &str) -> Option<String> {
+    if text.trim() == "*" {
+        return Some("*".to_owned());
+    }
+    let tag = |tag: &str| {
+        let tag = tag.trim();
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        let opaque = tag.strip_prefix('"')?.strip_suffix('"')?;
+        let graphic = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+        opaque.bytes().all(graphic).then(|| tag.to_owned())
+    };
+    let tags: Option<Vec<String>> = text.split(',').map(tag).collect();
+    Some(tags?.join(", "))
 }
 
 /// The bytes of an object as they come.
