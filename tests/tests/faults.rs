@@ -15,6 +15,7 @@ use niks3_test_support::{
 on_both!(
     every_answer_can_be_lost_once,
     services_that_ask_for_patience_get_it,
+    a_long_pause_is_announced_with_its_reason,
     a_bit_flipped_in_transit_is_sent_again,
     a_body_cut_short_is_sent_again,
     an_upload_that_falls_silent_is_sent_again,
@@ -97,6 +98,23 @@ async fn services_that_ask_for_patience_get_it(backend: Backend) {
         (0, 0),
         "every fault happened"
     );
+    site.whole(&path);
+}
+
+async fn a_long_pause_is_announced_with_its_reason(backend: Backend) {
+    let site = Site::new(backend).await;
+    let path = site.store.build(CLOSURE).remove(0);
+    site.api.fail("POST", "/paths", Fault::Patience(6), 1);
+    site.s3.fail("PUT", "/nar/", Fault::Patience(6), 1);
+    let output = site.push(&path);
+    let said: Vec<&str> = output
+        .stderr
+        .lines()
+        .filter(|line| line.contains("503") && line.contains("trying again in 6."))
+        .collect();
+    assert_eq!(said.len(), 2, "{output:?}");
+    assert!(said[0].contains("naming paths"), "{said:?}");
+    let _ = output.ok();
     site.whole(&path);
 }
 

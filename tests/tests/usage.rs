@@ -158,6 +158,8 @@ fn a_path_that_is_none_is_named() {
         store.dir().display().to_string(),
         format!("{}/../etc/nix.conf", store.dir().display()),
         format!("{path}/../../etc/nix.conf"),
+        format!("{path}/typo"),
+        format!("{path}/hello/typo"),
         in_store(&name[1..]),
         in_store("11111111111111111111111111111111-missing"),
         unknown.display().to_string(),

@@ -6,6 +6,8 @@ use backon::BackoffBuilder as _;
 
 /// From this failure on, the user is told.
 const LOUD_FROM: usize = 3;
+/// Of a longer pause the user is told, whichever failure it is.
+const QUIET_PAUSE: Duration = Duration::from_secs(5);
 
 /// Whether an error is worth another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,7 @@ where
         tries += 1;
         let pause_seconds = pause.as_secs_f64();
         // One hiccup is nobody's business; whoever waits longer wants to know for what.
-        if tries < LOUD_FROM {
+        if tries < LOUD_FROM && pause <= QUIET_PAUSE {
             tracing::info!("{what}: {error}; trying again in {pause_seconds:.1} s");
         } else {
             tracing::warn!("{what}: {error}; trying again in {pause_seconds:.1} s");

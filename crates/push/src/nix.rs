@@ -166,7 +166,8 @@ impl LocalStore {
         let inner = path
             .strip_prefix(self.store_dir.as_str())
             .or_else(|_| path.strip_prefix(&self.real_dir));
-        let Some(Component::Normal(name)) = inner.ok().and_then(|inner| inner.components().next()) else {
+        let mut components = inner.unwrap_or(Path::new("")).components();
+        let Some(Component::Normal(name)) = components.next() else {
             return Ok(None);
         };
         let name = name.to_string_lossy();
@@ -182,7 +183,34 @@ impl LocalStore {
                 NixError::Dangling(argument.to_owned(), full)
             });
         }
+        if !self.has(&found, components.as_path()) {
+            return Err(if Path::new(argument).symlink_metadata().is_ok() {
+                NixError::Dangling(argument.to_owned(), path.display().to_string())
+            } else {
+                NixError::Missing(argument.to_owned())
+            });
+        }
         Ok(Some(found))
+    }
+
+    /// Whether a store path has something under a name; a link counts, wherever it leads.
+    fn has(&self, path: &StorePath, name: &Path) -> bool {
+        let mut at = self.real_path(path);
+        for component in name {
+            // What lies behind a link may be in a store that is elsewhere than it says.
+            let is_link = at.symlink_metadata().is_ok_and(|found| found.is_symlink());
+            if is_link && self.real_dir != Path::new(self.store_dir.as_str()) {
+                return true;
+            }
+            at.push(component);
+            if let Err(error) = at.symlink_metadata() {
+                return !matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                );
+            }
+        }
+        true
     }
 
     /// Runs `nix COMMAND ARGUMENTS…` and gives back what it printed.
@@ -299,6 +327,7 @@ mod tests {
         let (dir, store) = store();
         let root = dir.path().canonicalize().unwrap();
         let full = root.join("store").join(NAME);
+        std::fs::write(full.join("bin/hello"), "").unwrap();
         std::os::unix::fs::symlink(&full, root.join("result")).unwrap();
         std::os::unix::fs::symlink("result", root.join("again")).unwrap();
         std::os::unix::fs::symlink(&root, root.join("here")).unwrap();
@@ -306,7 +335,6 @@ mod tests {
             full.clone(),
             full.join("bin"),
             full.join("bin/.."),
-            full.join("not/there"),
             root.join("result"),
             root.join("again"),
             root.join("result/bin/hello"),
@@ -329,6 +357,9 @@ mod tests {
         std::os::unix::fs::symlink(root.join("store").join(NAME.replace('0', "1")), root.join("old"))
             .unwrap();
         std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+        let full = root.join("store").join(NAME);
+        std::os::unix::fs::symlink(&full, root.join("result")).unwrap();
+        std::os::unix::fs::symlink(full.join("bin/gone"), root.join("gone")).unwrap();
         let message = |name: &str| {
             store
                 .resolve(root.join(name).to_str().unwrap())
@@ -339,6 +370,15 @@ mod tests {
             message("nothing").ends_with("nothing' does not exist"),
             "{}",
             message("nothing")
+        );
+        for typo in ["result/bni", "result/bin/hello", "result/bin/not/there"] {
+            let message = message(typo);
+            assert!(message.ends_with(&format!("{typo}' does not exist")), "{message}");
+        }
+        let gone = message("gone");
+        assert!(
+            gone.contains("/gone'") && gone.ends_with("/bin/gone', which does not exist"),
+            "{gone}"
         );
         assert!(
             message("file").contains("not in the Nix store"),

@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 pub enum Fault {
     /// It is answered with this status, and with `Retry-After: 0`; nobody else sees it.
     Status(u16),
+    /// It is answered with 503, which asks for so many seconds.
+    Patience(u64),
     /// It is carried out, and the answer lost: the connection ends.
     LoseAnswer,
     /// It is taken, and nothing happens any more.
@@ -162,12 +164,16 @@ impl FaultProxy {
 type Answer = Result<Response<http_body_util::combinators::BoxBody<Bytes, reqwest::Error>>, std::io::Error>;
 
 fn empty(status: u16) -> Answer {
+    come_back(status, 0)
+}
+
+fn come_back(status: u16, seconds: u64) -> Answer {
     let body = Full::new(Bytes::new())
         .map_err(|never: Infallible| match never {})
         .boxed();
     let response = Response::builder()
         .status(status)
-        .header("retry-after", "0")
+        .header("retry-after", seconds)
         .body(body);
     response.map_err(std::io::Error::other)
 }
@@ -207,6 +213,7 @@ async fn answer(
     let mut body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     match &fault {
         Some(Fault::Status(status)) => return empty(*status),
+        Some(Fault::Patience(seconds)) => return come_back(503, *seconds),
         Some(Fault::Silence) => std::future::pending::<()>().await,
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Hold) => released.await,
