@@ -226,7 +226,7 @@ impl WriteTx {
     async fn intern<'p>(&mut self, names: &HashSet<&'p StorePath>) -> Result<HashMap<&'p StorePath, Known>> {
         let hashes: HashSet<&str> = names.iter().map(|name| name.hash_part()).collect();
         if hashes.len() != names.len() {
-            return Err(CatalogError::NameMismatch("two names with one hash part".into()));
+            return Err(two_names(names.iter().copied()));
         }
         let names: Vec<&StorePath> = names.iter().copied().collect();
         let mut known = self.lookup(&names).await?;
@@ -273,7 +273,7 @@ impl WriteTx {
             let by_hash: HashMap<&str, &StorePath> =
                 chunk.iter().map(|path| (path.hash_part(), *path)).collect();
             if by_hash.len() != chunk.len() {
-                return Err(CatalogError::NameMismatch("two names with one hash part".into()));
+                return Err(two_names(chunk.iter().copied()));
             }
             let text = format!(
                 "SELECT id, hash, name, state, nar_hash FROM paths WHERE hash IN ({})",
@@ -289,7 +289,9 @@ impl WriteTx {
                     .get(hash.as_str())
                     .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
                 if path.to_string() != name {
-                    return Err(CatalogError::NameMismatch(format!("{path} is known as {name}")));
+                    return Err(CatalogError::NameMismatch(format!(
+                        "the cache knows {path} as {name}: a hash part belongs to one name"
+                    )));
                 }
                 known.insert(
                     *path,
@@ -320,7 +322,8 @@ impl WriteTx {
     /// that share its NAR, have to be uploaded again.
     pub async fn contents_lost(&mut self, path: &StorePath) -> Result<()> {
         for text in [
-            "UPDATE objects SET state = 0 WHERE id = (SELECT object_id FROM paths WHERE hash = $1)",
+            "UPDATE objects SET state = 0 WHERE state = 1 AND \
+             id = (SELECT object_id FROM paths WHERE hash = $1 AND state = 2)",
             "UPDATE push_paths SET kind = 1 WHERE kind = 0 AND path_id IN (SELECT id FROM paths WHERE state = 2 AND \
              object_id = (SELECT object_id FROM paths WHERE hash = $1))",
             "UPDATE paths SET state = 0 WHERE state = 2 AND \
@@ -333,6 +336,22 @@ impl WriteTx {
         }
         Ok(())
     }
+}
+
+/// Says which two of some names have one hash part.
+fn two_names<'p>(names: impl Iterator<Item = &'p StorePath>) -> CatalogError {
+    let mut seen: HashMap<&str, &StorePath> = HashMap::new();
+    for name in names {
+        if let Some(other) = seen.insert(name.hash_part(), name)
+            && other != name
+        {
+            let (one, other) = (name.min(other), name.max(other));
+            return CatalogError::NameMismatch(format!(
+                "{one} and {other} have one hash part, which belongs to one name"
+            ));
+        }
+    }
+    CatalogError::NameMismatch("two names have one hash part".into())
 }
 
 impl Catalog {
