@@ -1,0 +1,202 @@
+//! Uploads in parts, and copies within the service, of which large ones go in parts too.
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
+
+use super::connect::failed;
+use super::presign::part_number;
+use super::{Result, S3Bucket};
+use crate::storage::{CompletedPart, ListedPart, ObjectKey, StorageError};
+
+/// Bytes that one CopyObject may copy; more goes by parts.
+const MAX_COPY: u64 = 1 << 30;
+/// Bytes of a part of such a copy.
+const COPY_PART: u64 = 512 << 20;
+
+impl S3Bucket {
+    pub(in crate::storage) async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
+        let _turn = self.pace.turn().await;
+        let created = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .content_type(key.content_type())
+            .cache_control(key.cache_control())
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .send()
+            .await
+            .map_err(failed)?;
+        created
+            .upload_id()
+            .map(str::to_owned)
+            .ok_or_else(|| StorageError::Invalid("an upload without an id".into()))
+    }
+
+    pub(in crate::storage) async fn list_parts(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+    ) -> Result<Vec<ListedPart>> {
+        let mut parts = Vec::new();
+        let mut marker = None;
+        loop {
+            let _turn = self.pace.turn().await;
+            let page = self
+                .client
+                .list_parts()
+                .bucket(&self.bucket)
+                .key(key.as_str())
+                .upload_id(upload_id)
+                .set_part_number_marker(marker.take())
+                .send()
+                .await
+                .map_err(failed)?;
+            parts.extend(page.parts().iter().filter_map(|part| {
+                Some(ListedPart {
+                    number: u32::try_from(part.part_number()?).ok()?,
+                    size: u64::try_from(part.size()?).ok()?,
+                    etag: part.e_tag()?.to_owned(),
+                })
+            }));
+            match page.next_part_number_marker() {
+                Some(next) if page.is_truncated() == Some(true) && parts.len() <= 10_000 => {
+                    marker = Some(next.to_owned())
+                }
+                _ => return Ok(parts),
+            }
+        }
+    }
+
+    pub(in crate::storage) async fn complete_multipart(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<()> {
+        let parts = parts
+            .iter()
+            .map(|part| {
+                Ok(SdkPart::builder()
+                    .part_number(part_number(part.number)?)
+                    .e_tag(&part.etag)
+                    .checksum_sha256(STANDARD.encode(part.sha256))
+                    .build())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        self.complete(key, upload_id, parts).await
+    }
+
+    async fn complete(&self, key: &ObjectKey, upload_id: &str, parts: Vec<SdkPart>) -> Result<()> {
+        let _turn = self.pace.turn().await;
+        self.patient
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload_id)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .send()
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    pub(in crate::storage) async fn abort_multipart(&self, key: &ObjectKey, upload_id: &str) -> Result<()> {
+        let _turn = self.pace.turn().await;
+        let aborted = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload_id)
+            .send()
+            .await;
+        match aborted.map_err(failed) {
+            Err(StorageError::NotFound) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies within the service; bytes do not pass through here.
+    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
+        let source = format!("{}/{}", self.bucket, from.as_str());
+        if size <= MAX_COPY {
+            let _turn = self.pace.turn().await;
+            self.patient
+                .copy_object()
+                .bucket(&self.bucket)
+                .key(to.as_str())
+                .copy_source(source)
+                .metadata_directive(aws_sdk_s3::types::MetadataDirective::Replace)
+                .content_type(to.content_type())
+                .cache_control(to.cache_control())
+                .send()
+                .await
+                .map_err(failed)?;
+            return Ok(());
+        }
+        let upload_id = self.create_multipart(to).await?;
+        let parts: Vec<(i32, u64)> = (1..)
+            .zip((0..size).step_by(usize::try_from(COPY_PART).unwrap_or(usize::MAX)))
+            .collect();
+        let (source, upload_id) = (&source, &upload_id);
+        let copied: Vec<Result<SdkPart>> = futures::stream::iter(parts)
+            .map(|(number, first)| async move {
+                let _turn = self.pace.turn().await;
+                let last = (first + COPY_PART).min(size) - 1;
+                let part = self
+                    .patient
+                    .upload_part_copy()
+                    .bucket(&self.bucket)
+                    .key(to.as_str())
+                    .upload_id(upload_id)
+                    .part_number(number)
+                    .copy_source(source)
+                    .copy_source_range(format!("bytes={first}-{last}"))
+                    .send()
+                    .await
+                    .map_err(failed)?;
+                let result = part.copy_part_result();
+                Ok(SdkPart::builder()
+                    .part_number(number)
+                    .set_e_tag(result.and_then(|result| result.e_tag()).map(str::to_owned))
+                    .set_checksum_sha256(
+                        result
+                            .and_then(|result| result.checksum_sha256())
+                            .map(str::to_owned),
+                    )
+                    .build())
+            })
+            .buffered(8)
+            .collect()
+            .await;
+        match copied.into_iter().collect::<Result<Vec<_>>>() {
+            Ok(parts) => self.complete(to, upload_id, parts).await,
+            Err(error) => {
+                let _ = self.abort_multipart(to, upload_id).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(in crate::storage) async fn promote(
+        &self,
+        from: &ObjectKey,
+        to: &ObjectKey,
+        size: u64,
+    ) -> Result<()> {
+        match self.copy(from, to, size).await {
+            Ok(()) => {}
+            Err(StorageError::NotFound) if self.head(to).await?.is_some_and(|meta| meta.size == size) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        self.delete_many(std::slice::from_ref(from))
+            .await
+            .pop()
+            .map_or(Ok(()), |(_, result)| result)
+    }
+}
