@@ -1,5 +1,7 @@
 //! What every request can reach. Nothing that matters lives only here.
 
+use std::sync::Arc;
+
 use niks3_nix::store_path::StoreDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +21,7 @@ pub struct App {
     /// Which checksum the object store enforces on uploads.
     pub checksum: ChecksumKind,
     /// The keys that sign.
-    pub signer: Signer,
+    pub signer: Arc<Signer>,
     /// Who may do everything.
     pub auth: Authenticator,
     /// Store directory of the cache.

@@ -145,7 +145,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         catalog,
         bucket,
         checksum,
-        signer: Signer::new(config.sign_keys),
+        signer: Arc::new(Signer::new(config.sign_keys)),
         auth: Authenticator::new(config.admin_token),
         store_dir: config.store_dir,
         priority: config.priority,

@@ -6,6 +6,8 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
 
+use super::Backend;
+
 /// Rows in one statement. SQLite takes 32,766 values in a statement.
 pub(super) const ROWS: usize = 500;
 
@@ -34,6 +36,50 @@ pub(super) fn values(rows: usize, columns: usize) -> String {
 
 /// A query over text that was put together from constants and placeholders only.
 /// Full chunks keep their prepared statement, odd ones do not fill its cache.
-pub(super) fn query<'q>(text: String, full_chunk: bool) -> Query<'q, Any, AnyArguments> {
+pub(super) fn query<'q>(backend: Backend, text: String, full_chunk: bool) -> Query<'q, Any, AnyArguments> {
+    let text = match backend {
+        Backend::Sqlite => anonymous(text),
+        Backend::Postgres => text,
+    };
     sqlx::query(AssertSqlSafe(text)).persistent(full_chunk)
+}
+
+/// The same text with `?` for `$1`, `$2`, … where each appears once and in order: SQLite
+/// searches the names of all parameters for each that has one.
+fn anonymous(text: String) -> String {
+    let mut rewritten = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    let mut expected = 1;
+    while let Some((before, after)) = rest.split_once('$') {
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        if after[..digits].parse() != Ok(expected) {
+            return text;
+        }
+        expected += 1;
+        rewritten.push_str(before);
+        rewritten.push('?');
+        rest = &after[digits..];
+    }
+    rewritten.push_str(rest);
+    rewritten
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_in_order_lose_their_numbers() {
+        assert_eq!(
+            anonymous("a = $1 AND b IN ($2,$3)".into()),
+            "a = ? AND b IN (?,?)"
+        );
+        for kept in ["b IN ($2,$3) AND a = $1", "a = $1 OR b = $1", "no parameter"] {
+            assert_eq!(anonymous(kept.into()), kept);
+        }
+        assert_eq!(
+            anonymous(format!("VALUES {}", values(2, 6))),
+            "VALUES (?,?,?,?,?,?),(?,?,?,?,?,?)"
+        );
+    }
 }

@@ -109,7 +109,7 @@ impl Catalog {
     /// The garbage collection of that name.
     pub async fn gc_run(&self, token: &str) -> Result<Option<GcRow>> {
         let text = format!("SELECT {COLUMNS} FROM gc_runs WHERE token = $1");
-        let row = super::bulk::query(text, true)
+        let row = super::bulk::query(self.backend, text, true)
             .bind(token.to_owned())
             .fetch_optional(&self.reader)
             .await?;
@@ -119,7 +119,7 @@ impl Catalog {
     /// Garbage collections from the newest to the oldest, before one.
     pub async fn gc_runs(&self, before: Option<i64>, limit: i64) -> Result<Vec<GcRow>> {
         let text = format!("SELECT {COLUMNS} FROM gc_runs WHERE id < $1 ORDER BY id DESC LIMIT $2");
-        let rows = super::bulk::query(text, true)
+        let rows = super::bulk::query(self.backend, text, true)
             .bind(before.unwrap_or(i64::MAX))
             .bind(limit)
             .fetch_all(&self.reader)
@@ -172,7 +172,7 @@ impl WriteTx {
     /// The garbage collection that is not over, if there is one.
     pub async fn running_gc(&mut self) -> Result<Option<GcRow>> {
         let text = format!("SELECT {COLUMNS} FROM gc_runs WHERE state = 0 ORDER BY id DESC LIMIT 1");
-        let row = super::bulk::query(text, true)
+        let row = super::bulk::query(self.backend, text, true)
             .fetch_optional(&mut *self.tx)
             .await?;
         row.as_ref().map(GcRow::from_row).transpose()
@@ -256,7 +256,7 @@ impl WriteTx {
                 "INSERT INTO gc_closures (run_id, number, root, pushed_at, paths, bytes) VALUES {}",
                 super::bulk::values(chunk.len(), 6)
             );
-            let mut query = super::bulk::query(text, chunk.len() == super::bulk::ROWS);
+            let mut query = super::bulk::query(self.backend, text, chunk.len() == super::bulk::ROWS);
             for closure in chunk {
                 query = query
                     .bind(run_id)

@@ -88,7 +88,7 @@ impl Catalog {
     /// Paths in the order of their ids, after one.
     pub async fn path_nodes(&self, after: i64, limit: i64) -> Result<Vec<PathNode>> {
         let text = format!("SELECT {NODE} FROM paths WHERE id > $1 ORDER BY id LIMIT $2");
-        let rows = bulk::query(text, true)
+        let rows = bulk::query(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -269,7 +269,7 @@ impl WriteTx {
                 "SELECT {NODE} FROM paths WHERE id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);
             }

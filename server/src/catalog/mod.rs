@@ -123,7 +123,7 @@ impl Catalog {
                                  PRAGMA busy_timeout = 30000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
                             }
                             Backend::Postgres => {
-                                "SET lock_timeout = '30s'; SET statement_timeout = '10min'; \
+                                "SET plan_cache_mode = force_custom_plan; SET lock_timeout = '30s'; SET statement_timeout = '10min'; \
                                  SET idle_in_transaction_session_timeout = '60s';"
                             }
                         };

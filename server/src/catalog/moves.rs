@@ -95,7 +95,7 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) RETURNING id",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(before);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(before);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -117,7 +117,7 @@ impl WriteTx {
                 what.table(),
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(at);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(at);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -133,7 +133,7 @@ impl WriteTx {
                 "UPDATE logs SET condemned_at = $1 WHERE drv IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(at);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(at);
             for drv in chunk {
                 query = query.bind(drv.clone());
             }
@@ -157,7 +157,9 @@ impl WriteTx {
                  RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(fence)
+                .bind(now());
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -181,7 +183,9 @@ impl WriteTx {
                 "UPDATE paths SET fence = $1 WHERE id IN ({}) AND state = {DELETING} AND fence <= $2 RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(fence)
+                .bind(now());
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -204,7 +208,7 @@ impl WriteTx {
                 "UPDATE realisations SET state = 1 WHERE path_id IN ({}) RETURNING path_id, key",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query.bind(path.id);
             }
@@ -232,7 +236,7 @@ impl WriteTx {
                     bulk::placeholders(1, chunk.len())
                 ),
             ] {
-                let mut query = bulk::query(text, chunk.len() == ROWS);
+                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
                 for id in chunk {
                     query = query.bind(*id);
                 }
@@ -257,7 +261,7 @@ impl WriteTx {
                     bulk::placeholders(1, chunk.len())
                 ),
             ] {
-                let mut query = bulk::query(text, chunk.len() == ROWS);
+                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
                 for id in chunk {
                     query = query.bind(*id);
                 }
@@ -279,7 +283,7 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id)",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -299,7 +303,7 @@ impl WriteTx {
                 "SELECT id FROM objects WHERE state = {OBJECT_PENDING} AND id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -316,7 +320,9 @@ impl WriteTx {
                  RETURNING id, key, size",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(fence)
+                .bind(now());
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -339,7 +345,7 @@ impl WriteTx {
             "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND fence <= $3 \
              RETURNING id, key, size"
         );
-        let row = bulk::query(text, true)
+        let row = bulk::query(self.backend, text, true)
             .bind(fence)
             .bind(key.to_owned())
             .bind(now())
@@ -399,7 +405,7 @@ impl WriteTx {
                 "{verb} WHERE {also}state = {OBJECT_DELETING} AND id IN ({})",
                 bulk::placeholders(first, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             if let Some(bound) = bound {
                 query = query.bind(bound);
             }
@@ -421,7 +427,9 @@ impl WriteTx {
                  RETURNING drv, size",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(fence).bind(now());
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(fence)
+                .bind(now());
             for drv in chunk {
                 query = query.bind(drv.clone());
             }
@@ -460,7 +468,7 @@ impl WriteTx {
                 "{verb} WHERE state = 1 AND drv IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for drv in chunk {
                 query = query.bind(drv.clone());
             }
@@ -487,7 +495,9 @@ impl Catalog {
                 what.table(),
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(to).bind(from);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(to)
+                .bind(from);
             for item in chunk {
                 query = query.bind(item.clone());
             }
@@ -501,9 +511,13 @@ impl Catalog {
     pub async fn lift_fences(&self) -> Result<()> {
         let mut tx = self.write().await?;
         for table in ["paths", "objects", "logs"] {
-            bulk::query(format!("UPDATE {table} SET fence = 0 WHERE fence <> 0"), true)
-                .execute(&mut *tx.tx)
-                .await?;
+            bulk::query(
+                self.backend,
+                format!("UPDATE {table} SET fence = 0 WHERE fence <> 0"),
+                true,
+            )
+            .execute(&mut *tx.tx)
+            .await?;
         }
         tx.commit().await
     }
@@ -542,7 +556,7 @@ impl Catalog {
                 "SELECT key FROM objects WHERE state = {OBJECT_DELETING} AND key IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for key in chunk {
                 query = query.bind(key.clone());
             }

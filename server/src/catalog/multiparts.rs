@@ -231,7 +231,7 @@ impl WriteTx {
                 "INSERT INTO multipart_parts (multipart_id, number, size, sha256) VALUES {}",
                 bulk::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for part in chunk {
                 query = query
                     .bind(multipart_id)
@@ -315,7 +315,7 @@ impl WriteTx {
                 "SELECT staging FROM multiparts WHERE staging IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for key in chunk {
                 query = query.bind(key.clone());
             }
@@ -333,7 +333,7 @@ impl WriteTx {
                 "DELETE FROM multiparts WHERE state = 2 AND id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);
             }

@@ -42,7 +42,7 @@ impl WriteTx {
                 "INSERT INTO objects (key, size, created_at, announced_at) VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
                 bulk::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for (key, size) in chunk {
                 query = query
                     .bind((*key).clone())
@@ -66,7 +66,7 @@ impl WriteTx {
                 "SELECT id, key, size, state FROM objects WHERE key IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for (key, _) in chunk {
                 query = query.bind((*key).clone());
             }
@@ -93,7 +93,7 @@ impl WriteTx {
                     "UPDATE objects SET announced_at = $1 WHERE id IN ({})",
                     bulk::placeholders(2, pending.len())
                 );
-                let mut query = bulk::query(text, false).bind(created_at);
+                let mut query = bulk::query(self.backend, text, false).bind(created_at);
                 for id in pending.drain(..) {
                     query = query.bind(id);
                 }
@@ -127,7 +127,7 @@ impl WriteTx {
                  revision = excluded.revision",
                 bulk::values(chunk.len(), 5)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for (path_id, object_id) in chunk {
                 query = query
                     .bind(push_id)
@@ -150,7 +150,7 @@ impl WriteTx {
                  listing_size = excluded.listing_size",
                 bulk::values(chunk.len(), 5)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for (path_id, key, size) in chunk {
                 query = query
                     .bind(push_id)

@@ -152,7 +152,7 @@ impl WriteTx {
                  sigs = excluded.sigs, ca = excluded.ca, revision = excluded.revision",
                 bulk::values(chunk.len(), 10)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for meta in chunk {
                 let row = &known[&meta.path];
                 let present = matches!(row.state, PUBLISHING | PRESENT);
@@ -192,7 +192,7 @@ impl WriteTx {
                 "INSERT INTO push_paths (push_id, path_id, kind, revision) VALUES {} ON CONFLICT (push_id, path_id) DO NOTHING",
                 bulk::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(push_id)
@@ -213,7 +213,7 @@ impl WriteTx {
                 "INSERT INTO push_roots (push_id, path_id) VALUES {} ON CONFLICT DO NOTHING",
                 bulk::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for root in chunk {
                 query = query.bind(push_id).bind(known[root].id);
             }
@@ -240,7 +240,7 @@ impl WriteTx {
                 "INSERT INTO paths (hash, name, created_at) VALUES {} RETURNING id, hash",
                 bulk::values(chunk.len(), 3)
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(path.hash_part().to_owned())
@@ -279,7 +279,7 @@ impl WriteTx {
                 "SELECT id, hash, name, state, nar_hash FROM paths WHERE hash IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query.bind(path.hash_part().to_owned());
             }
@@ -372,7 +372,7 @@ impl Catalog {
                  WHERE c.push_id = $1 AND p.hash IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(push_id);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
             for path in chunk {
                 query = query.bind(path.hash_part().to_owned());
             }
@@ -413,7 +413,7 @@ impl Catalog {
                  WHERE p.state = 2 AND p.hash IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query.bind(path.hash_part().to_owned());
             }

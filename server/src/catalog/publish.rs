@@ -178,7 +178,7 @@ impl Catalog {
                  FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(PUBLISHING);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(PUBLISHING);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -205,7 +205,7 @@ impl Catalog {
                 "SELECT id, name FROM paths WHERE id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -241,7 +241,7 @@ impl Catalog {
                 "SELECT drv FROM logs WHERE state = 0 AND drv IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for drv in chunk {
                 query = query.bind(drv.clone());
             }

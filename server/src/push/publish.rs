@@ -1,17 +1,19 @@
 //! Writing into the bucket what readers see, what is referred to before what refers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use niks3_nix::hash::FileHash;
 use niks3_nix::narinfo::{Compression, NarInfo, NarUrl};
-use niks3_nix::store_path::StorePath;
+use niks3_nix::store_path::{StoreDir, StorePath};
 
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
 use crate::http::problem::Problem;
+use crate::signing::Signer;
 use crate::storage::{ObjectKey, Published, Staged, StorageError};
 
 /// How many of its references each node still waits for, and who waits for it.
@@ -85,13 +87,24 @@ pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
             .publishables_among(&next.into_iter().collect::<Vec<_>>())
             .await?;
     }
-    let ids: BTreeSet<i64> = paths
+    let strangers: BTreeSet<i64> = paths
         .values()
         .flat_map(|path| path.refs.iter().copied())
+        .filter(|id| !paths.contains_key(id))
         .collect();
-    let names = app.catalog.names(&ids.into_iter().collect::<Vec<_>>()).await?;
+    let strangers = app
+        .catalog
+        .names(&strangers.into_iter().collect::<Vec<_>>())
+        .await?;
+    let paper = Arc::new(Paper {
+        signer: Arc::clone(&app.signer),
+        store_dir: app.store_dir.clone(),
+        paths,
+        strangers,
+    });
 
-    let graph: BTreeMap<i64, &[i64]> = paths
+    let graph: BTreeMap<i64, &[i64]> = paper
+        .paths
         .iter()
         .map(|(id, path)| (*id, path.refs.as_slice()))
         .collect();
@@ -101,11 +114,18 @@ pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
     loop {
         while running.len() < concurrency && !order.ready.is_empty() {
             let ids = order.ready.split_off(order.ready.len().saturating_sub(batch));
-            let objects = ids
-                .iter()
-                .map(|id| published(app, &paths[id], &names))
-                .collect::<Result<Vec<_>, _>>()?;
-            running.push(async move { app.bucket.publish(objects).await.map(|()| ids) });
+            let paper = Arc::clone(&paper);
+            running.push(async move {
+                // Signing takes as long as writing, so it is not left to one thread.
+                let (ids, objects) = tokio::task::spawn_blocking(move || {
+                    let objects: Result<Vec<_>, _> = ids.iter().map(|id| paper.published(*id)).collect();
+                    (ids, objects)
+                })
+                .await
+                .map_err(Problem::internal)?;
+                app.bucket.publish(objects?).await?;
+                Ok::<_, Problem>(ids)
+            });
         }
         match running.next().await {
             Some(done) => done?.into_iter().for_each(|id| order.done(id)),
@@ -121,33 +141,48 @@ pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The narinfo of a path, and the listing that has to be there before it.
-fn published(app: &App, path: &Publishable, names: &HashMap<i64, StorePath>) -> Result<Published, Problem> {
-    let staged = if path.listing.is_empty() {
-        None
-    } else {
-        Some(Staged {
-            from: ObjectKey::parse(&path.listing).map_err(Problem::internal)?,
-            to: ObjectKey::listing(&path.path.hash()),
-            size: path.listing_size.unsigned_abs(),
+/// What narinfos are written from.
+struct Paper {
+    signer: Arc<Signer>,
+    store_dir: StoreDir,
+    paths: BTreeMap<i64, Publishable>,
+    /// Names of what the paths refer to besides each other.
+    strangers: HashMap<i64, StorePath>,
+}
+
+impl Paper {
+    /// The narinfo of a path, and the listing that has to be there before it.
+    fn published(&self, id: i64) -> Result<Published, Problem> {
+        let path = self
+            .paths
+            .get(&id)
+            .ok_or_else(|| Problem::internal(format!("path {id} is not published")))?;
+        let staged = if path.listing.is_empty() {
+            None
+        } else {
+            Some(Staged {
+                from: ObjectKey::parse(&path.listing).map_err(Problem::internal)?,
+                to: ObjectKey::listing(&path.path.hash()),
+                size: path.listing_size.unsigned_abs(),
+            })
+        };
+        let references: BTreeSet<StorePath> = path
+            .refs
+            .iter()
+            .map(|id| {
+                let path = self.paths.get(id).map(|path| &path.path);
+                path.or_else(|| self.strangers.get(id))
+                    .cloned()
+                    .ok_or_else(|| Problem::internal(format!("path {id} has no name")))
+            })
+            .collect::<Result<_, _>>()?;
+        let text = text(&self.signer, &self.store_dir, path, references).map_err(Problem::internal)?;
+        Ok(Published {
+            staged,
+            key: ObjectKey::narinfo(&path.path.hash()),
+            body: Bytes::from(text),
         })
-    };
-    let references: BTreeSet<StorePath> = path
-        .refs
-        .iter()
-        .map(|id| {
-            names
-                .get(id)
-                .cloned()
-                .ok_or_else(|| Problem::internal(format!("path {id} has no name")))
-        })
-        .collect::<Result<_, _>>()?;
-    let text = text(app, path, references).map_err(Problem::internal)?;
-    Ok(Published {
-        staged,
-        key: ObjectKey::narinfo(&path.path.hash()),
-        body: Bytes::from(text),
-    })
+    }
 }
 
 /// Moves what a client staged to where readers look; done already is done.
@@ -224,7 +259,12 @@ pub(super) async fn pin(app: &App, name: &str) -> Result<(), Problem> {
 }
 
 /// The narinfo of a path, with the signatures it carried and ours.
-fn text(app: &App, path: &Publishable, references: BTreeSet<StorePath>) -> Result<String, String> {
+fn text(
+    signer: &Signer,
+    store_dir: &StoreDir,
+    path: &Publishable,
+    references: BTreeSet<StorePath>,
+) -> Result<String, String> {
     let file_hash = path
         .nar_key
         .strip_prefix("nar/")
@@ -244,6 +284,6 @@ fn text(app: &App, path: &Publishable, references: BTreeSet<StorePath>) -> Resul
         sigs: path.sigs.iter().filter_map(|sig| sig.parse().ok()).collect(),
         ca: path.ca.as_deref().and_then(|ca| ca.parse().ok()),
     };
-    app.signer.sign_narinfo(&app.store_dir, &mut info);
-    Ok(info.to_string(&app.store_dir))
+    signer.sign_narinfo(store_dir, &mut info);
+    Ok(info.to_string(store_dir))
 }
