@@ -51,6 +51,62 @@ pub(crate) enum Command {
     Push(Push),
     /// Delete what no closure, no pin and no push under way needs.
     Gc(Gc),
+    /// Keep closures from garbage collection under names.
+    #[command(subcommand)]
+    Pins(Pins),
+}
+
+/// What to do with pins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pins {
+    /// Pin a path that is in the cache; a pin of that name is moved.
+    Create(CreatePin),
+    /// List the pins.
+    List(ListPins),
+    /// Delete a pin, so that garbage collection may take its closure.
+    Delete(DeletePin),
+}
+
+/// Keep the closure of a path that is in the cache from garbage collection.
+///
+/// The pin can be read without the server too: `nix-store -r $(curl CACHE/pins/NAME)`. To push and pin in one step, so
+/// that garbage collection cannot come between, use `niks3 push --pin NAME`.
+#[derive(Debug, ArgGroup)]
+pub(crate) struct CreatePin {
+    /// Name: 1 to 256 letters, digits, `.`, `_` and `-`, not dots alone.
+    #[arg(value_name = "NAME", value_parser = pin_name)]
+    pub(crate) name: String,
+    /// Store path, a path inside one, or a symlink to one such as ./result. It need not be in the local store.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+    /// Print one JSON object on standard output when done.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// List the pins, a line each: name, tab, store path.
+#[derive(Debug, ArgGroup)]
+pub(crate) struct ListPins {
+    /// Print the names alone.
+    #[arg(long)]
+    pub(crate) names_only: bool,
+    /// Print a JSON list of objects, or of names.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Delete a pin.
+#[derive(Debug, ArgGroup)]
+pub(crate) struct DeletePin {
+    /// Its name.
+    #[arg(value_name = "NAME", value_parser = pin_name)]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 /// Upload store paths with their closures.
@@ -174,8 +230,9 @@ fn http_url(text: &str) -> Result<Url, String> {
 
 fn pin_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if text.is_empty() || text.len() > 256 || !text.chars().all(allowed) {
-        return Err("a name has 1 to 256 letters, digits, `.`, `_` and `-`".to_owned());
+    let dots = text.chars().all(|c| c == '.');
+    if dots || text.len() > 256 || !text.chars().all(allowed) {
+        return Err("a name has 1 to 256 letters, digits, `.`, `_` and `-`, and not dots alone".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -227,6 +284,7 @@ mod tests {
             &[][..],
             &["--pin", "a/b", "x"],
             &["--pin", "", "x"],
+            &["--pin", "..", "x"],
             &["--skip-upstream", "cache.nixos.org", "x"],
             &["--server-url", "localhost:5751", "x"],
             &["--compression-level", "0", "x"],

@@ -1,6 +1,7 @@
 //! One module for each command, and what they share.
 
 mod gc;
+mod pins;
 mod push;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
     match args.command {
         Command::Push(push) => push::run(push, output).await,
         Command::Gc(gc) => gc::run(gc, output).await,
+        Command::Pins(pins) => pins::run(pins, output).await,
     }
 }
 

@@ -155,6 +155,14 @@ CREATE TABLE pins (
     updated_at   INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Pins whose object in the bucket may not be as `pins` has it: written down with each
+-- change, forgotten once the bucket has confirmed.
+CREATE TABLE pin_writes (
+    name         TEXT    PRIMARY KEY,
+    generation   INTEGER NOT NULL, -- counts the changes
+    fence        INTEGER NOT NULL DEFAULT 0 -- until then a request that writes or deletes it may be under way
+) WITHOUT ROWID;
+
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
 -- collection under way, or 0.
 CREATE TABLE counters (

@@ -9,6 +9,7 @@ pub mod gc;
 pub mod http;
 pub mod landing;
 pub mod pin_name;
+pub mod pins;
 pub mod push;
 pub mod serve;
 pub mod signing;

@@ -14,7 +14,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
-use crate::{http, landing, serve};
+use crate::{http, landing, pins, serve};
 
 /// Why the server did not start, or ended.
 #[derive(Debug)]
@@ -162,6 +162,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         app.catalog.lift_fences().await?;
     }
     landing::write(&app).await?;
+    let unsettled = app.clone();
+    app.tasks.spawn(async move {
+        if let Err(problem) = pins::settle_all(&unsettled).await {
+            tracing::warn!(
+                why = problem.text(),
+                "pins that a process before this one left wait"
+            );
+        }
+    });
     let listener = serve::listen(config.http_addr)
         .map_err(|error| StartError::Failed(format!("--http-addr: {}: {error}", config.http_addr)))?;
     let address = listener

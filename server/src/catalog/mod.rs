@@ -15,6 +15,7 @@ mod moves;
 mod multiparts;
 mod objects;
 mod paths;
+mod pins;
 mod publish;
 mod pushes;
 
@@ -32,6 +33,7 @@ pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
+pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
 

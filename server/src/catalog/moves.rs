@@ -510,7 +510,7 @@ impl Catalog {
     /// Says that no request of an earlier process can still be on its way.
     pub async fn lift_fences(&self) -> Result<()> {
         let mut tx = self.write().await?;
-        for table in ["paths", "objects", "logs"] {
+        for table in ["paths", "objects", "logs", "pin_writes"] {
             bulk::query(
                 self.backend,
                 format!("UPDATE {table} SET fence = 0 WHERE fence <> 0"),

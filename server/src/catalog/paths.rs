@@ -205,6 +205,35 @@ impl WriteTx {
         Ok(claimed)
     }
 
+    /// Claims committed paths as they are, for a push that only writes their narinfos
+    /// again; returns how many. From then on the narinfos count as lost.
+    pub async fn claim_committed(&mut self, push_id: i64, ids: &[i64]) -> Result<u64> {
+        let mut claimed = 0;
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) \
+                 SELECT $1, id, 0, nar_hash, nar_size, refs, deriver, sigs, ca FROM paths \
+                 WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS).bind(push_id);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            claimed += query.execute(&mut *self.tx).await?.rows_affected();
+            let text = format!(
+                "UPDATE paths SET state = {PUBLISHING} WHERE state = {PRESENT} AND id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(claimed)
+    }
+
     /// Names the roots of a push. All must be store paths the push will claim.
     pub async fn add_roots(&mut self, push_id: i64, roots: &[StorePath]) -> Result<()> {
         let known = self.intern(&roots.iter().collect()).await?;

@@ -1,12 +1,15 @@
 //! One collection, phase by phase. Each can end anywhere: the next one goes on.
 
 use super::graph::{Item, Ripe};
+use std::sync::Arc;
+
 use super::marker::Marker;
 use super::progress::{Phase, Shared};
 use super::{Request, sweep, uploads};
 use crate::app::App;
 use crate::catalog::{Collected, GcClosure, OldClosure, WriteTx, now};
 use crate::http::problem::Problem;
+use crate::pins;
 use crate::storage::REQUEST_LIFETIME;
 
 /// Rows that one transaction changes.
@@ -18,7 +21,7 @@ const REMEMBERED: i64 = 24 * 3600;
 
 /// What every phase needs.
 pub(super) struct Run<'a> {
-    pub app: &'a App,
+    pub app: &'a Arc<App>,
     pub id: i64,
     pub request: &'a Request,
     pub shared: &'a Shared,
@@ -49,7 +52,7 @@ impl Run<'_> {
 ///
 /// # Errors
 /// When the database or the object store do not let it go on.
-pub(super) async fn run(app: &App, id: i64, request: &Request, shared: &Shared) -> Result<(), Problem> {
+pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Shared) -> Result<(), Problem> {
     let run = Run {
         app,
         id,
@@ -61,6 +64,7 @@ pub(super) async fn run(app: &App, id: i64, request: &Request, shared: &Shared) 
     if !request.dry_run {
         shared.phase(Phase::Pushes);
         end_pushes(&run).await?;
+        pins::settle_all(app).await?;
     }
     shared.phase(Phase::Closures);
     let old = old_closures(&run, closures_before).await?;

@@ -4,6 +4,7 @@ use poem_openapi::{OpenApiService, Tags};
 
 use super::cache_config::CacheConfigApi;
 use super::gc::GcApi;
+use super::pins::PinsApi;
 use super::pushes::PushesApi;
 
 /// Groups of operations.
@@ -11,6 +12,8 @@ use super::pushes::PushesApi;
 pub enum ApiTags {
     /// Putting closures into the cache.
     Pushes,
+    /// Names that keep closures in the cache.
+    Pins,
     /// What a client needs to know of the cache.
     Cache,
     /// Deleting what nothing needs.
@@ -18,13 +21,13 @@ pub enum ApiTags {
 }
 
 /// All operations.
-pub type Api = (PushesApi, CacheConfigApi, GcApi);
+pub type Api = (PushesApi, CacheConfigApi, GcApi, PinsApi);
 
 /// The operations under `/api/v1`.
 #[must_use]
 pub fn service() -> OpenApiService<Api, ()> {
     OpenApiService::new(
-        (PushesApi, CacheConfigApi, GcApi),
+        (PushesApi, CacheConfigApi, GcApi, PinsApi),
         "niks3",
         env!("CARGO_PKG_VERSION"),
     )

@@ -8,6 +8,7 @@ mod described;
 pub mod gc;
 mod health;
 mod limits;
+pub mod pins;
 pub mod problem;
 mod protocol;
 pub mod pushes;

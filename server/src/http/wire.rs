@@ -50,3 +50,27 @@ pub(super) fn md5(field: &str, text: &str) -> Result<[u8; 16], Problem> {
         .map_err(|_| Problem::invalid(field, "an MD5 checksum has 32 hexadecimal digits"))?;
     Ok(bytes)
 }
+
+/// Most entries of a page.
+const MAX_PAGE: u32 = 1000;
+
+/// How many entries a page has, 100 unless said otherwise.
+pub(super) fn page(limit: Option<u32>) -> Result<i64, Problem> {
+    match limit.unwrap_or(100) {
+        limit @ 1..=MAX_PAGE => Ok(i64::from(limit)),
+        _ => Err(Problem::invalid(
+            "limit",
+            format!("a page has 1 to {MAX_PAGE} entries"),
+        )),
+    }
+}
+
+/// The name after which a page begins; the first page begins after none.
+pub(super) fn after(name: Option<&str>) -> Result<&str, Problem> {
+    let name = name.unwrap_or_default();
+    // A database that holds text has no place for NUL, and no name is as long.
+    if name.len() > 1024 || name.contains('\0') {
+        return Err(Problem::invalid("after", "it is no place in this list"));
+    }
+    Ok(name)
+}

@@ -2,6 +2,7 @@
 //! dead process left is completed by whoever commits next.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::app::App;
 use crate::catalog::{ClaimKind, CommitClaim, Decision, Push, PushState};
 use crate::gc;
 use crate::http::problem::Problem;
+use crate::pins;
 use crate::storage::ObjectKey;
 
 /// Most names of missing objects in one answer.
@@ -32,7 +34,7 @@ pub struct Outcome {
 /// # Errors
 /// 404 when its lease has run out, 409 naming what has not arrived, 422 when the
 /// closure is not closed or not a closure; nothing is visible then.
-pub async fn commit(app: &App, push: Push) -> Result<Outcome, Problem> {
+pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
     let outcome = match push.state {
         PushState::Committed => serde_json::from_str(&push.result).map_err(Problem::internal)?,
         PushState::Aborted => return Err(Problem::not_found("the push was given up: begin again")),
@@ -40,7 +42,7 @@ pub async fn commit(app: &App, push: Push) -> Result<Outcome, Problem> {
         PushState::Open | PushState::Committing => keep_alive(app, &push, run(app, &push)).await?,
     };
     if let Some(name) = &push.pin {
-        publish::pin(app, name).await?;
+        pins::settle(app, name).await?;
     }
     Ok(outcome)
 }

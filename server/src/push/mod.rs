@@ -4,11 +4,13 @@
 mod commit;
 mod publish;
 pub mod realisation;
+mod republish;
 mod verify;
 
 use std::time::Duration;
 
 pub use commit::{Outcome, commit};
+pub use republish::republish;
 pub use verify::verify;
 
 /// How long an upload URL lives.

@@ -237,27 +237,6 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem>
     Ok(())
 }
 
-/// Writes a pin as the database has it, and again if it moved meanwhile.
-pub(super) async fn pin(app: &App, name: &str) -> Result<(), Problem> {
-    let mut written = None;
-    loop {
-        let wanted = app.catalog.pin(name).await?;
-        if wanted == written {
-            return Ok(());
-        }
-        if let Some(path) = &wanted {
-            let text = format!("{}\n", app.store_dir.display(path));
-            app.bucket
-                .put(
-                    &ObjectKey::pin(name).map_err(Problem::internal)?,
-                    Bytes::from(text),
-                )
-                .await?;
-        }
-        written = wanted;
-    }
-}
-
 /// The narinfo of a path, with the signatures it carried and ours.
 fn text(
     signer: &Signer,

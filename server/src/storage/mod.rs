@@ -22,8 +22,8 @@ pub use files::FileBucket;
 pub use key::{KeyError, ObjectKey};
 pub use s3::S3Bucket;
 pub use types::{
-    ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult, Listed,
-    ListedPart, Meta, Object, Presigned, Published, Range, Staged,
+    Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult,
+    Listed, ListedPart, Meta, Object, Presigned, Published, Range, Staged,
 };
 
 use crate::config::S3Settings;
@@ -249,6 +249,23 @@ impl Bucket {
                 }
                 results
             }
+        }
+    }
+
+    /// Writes an object of the server's own, or deletes it when there is no body, in one
+    /// request that is not repeated.
+    pub async fn attempt(&self, key: &ObjectKey, body: Option<Bytes>) -> Attempt {
+        let result = match (self, body) {
+            (Self::S3(bucket), body) => bucket.attempt(key, body).await,
+            (Self::Files(files), Some(body)) => files.put(key.as_str(), body).await,
+            (Self::Files(files), None) => files.delete(key.as_str()).await,
+        };
+        match result {
+            Ok(()) | Err(StorageError::NotFound) => Attempt::Done,
+            Err(error @ (StorageError::Denied(_) | StorageError::Invalid(_) | StorageError::Full)) => {
+                Attempt::Refused(error.to_string())
+            }
+            Err(error) => Attempt::Unknown(error.to_string()),
         }
     }
 

@@ -90,6 +90,18 @@ pub enum Deletion {
     Unknown(String),
 }
 
+/// What is known of one request to write or delete an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// It had its effect, and has none later.
+    Done,
+    /// The service said no: nothing has changed, and nothing will.
+    Refused(String),
+    /// No answer that says which: it may have its effect yet, for at most
+    /// [`super::REQUEST_LIFETIME`] after it began.
+    Unknown(String),
+}
+
 /// A part that has arrived.
 #[derive(Debug, Clone)]
 pub struct ListedPart {

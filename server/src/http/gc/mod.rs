@@ -15,6 +15,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
 use super::problem::{ApiProblem, Problem};
+use super::wire::page;
 use crate::app::App;
 use crate::auth::Collector;
 use crate::catalog::GcRow;
@@ -29,9 +30,6 @@ enum Accepted {
     #[oai(status = 202)]
     Accepted(Json<GcRun>),
 }
-
-/// Most entries of a page.
-const MAX_PAGE: u32 = 1000;
 
 #[OpenApi(prefix_path = "/gc", tag = "ApiTags::Gc")]
 impl GcApi {
@@ -106,14 +104,4 @@ async fn find(app: &App, id: &str) -> Result<GcRow, Problem> {
         return Err(unknown());
     }
     app.catalog.gc_run(id).await?.ok_or_else(unknown)
-}
-
-fn page(limit: Option<u32>) -> Result<i64, Problem> {
-    match limit.unwrap_or(100) {
-        limit @ 1..=MAX_PAGE => Ok(i64::from(limit)),
-        _ => Err(Problem::invalid(
-            "limit",
-            format!("a page has 1 to {MAX_PAGE} entries"),
-        )),
-    }
 }

@@ -8,6 +8,7 @@ mod presign;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::{ByteStream as Body, DateTime};
@@ -150,6 +151,41 @@ impl S3Bucket {
             .await
             .map_err(failed)?;
         Ok(())
+    }
+
+    /// Puts or deletes an object in one attempt.
+    pub(super) async fn attempt(&self, key: &ObjectKey, body: Option<Bytes>) -> Result<()> {
+        let _turn = self.pace.turn().await;
+        let once = fence::bounded().retry_config(RetryConfig::disabled());
+        match body {
+            Some(body) => self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key.as_str())
+                .content_type(key.content_type())
+                .cache_control(key.cache_control())
+                .body(Body::from(body))
+                .customize()
+                .interceptor(Expiring)
+                .config_override(once)
+                .send()
+                .await
+                .map(drop)
+                .map_err(failed),
+            None => self
+                .client
+                .delete_object()
+                .bucket(&self.bucket)
+                .key(key.as_str())
+                .customize()
+                .interceptor(Expiring)
+                .config_override(once)
+                .send()
+                .await
+                .map(drop)
+                .map_err(failed),
+        }
     }
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<Meta>> {

@@ -1,0 +1,42 @@
+//! Writing the narinfos of committed paths again, as a push of the server's own: what
+//! it claims cannot be collected meanwhile, and what it does is what every push does.
+
+use std::sync::Arc;
+
+use super::commit;
+use crate::app::App;
+use crate::catalog::NewPush;
+use crate::http::problem::Problem;
+
+/// Writes the narinfos of committed paths as the database has them, each after those it
+/// refers to, and returns how many. What is not committed any more is left out.
+///
+/// # Errors
+/// When something that a narinfo would point to has been lost.
+pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u64, Problem> {
+    let token = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
+    let mut tx = app.catalog.write().await?;
+    let push_id = tx
+        .open_push(&NewPush {
+            token: token.clone(),
+            identity: identity.to_owned(),
+            pin: None,
+            verify: false,
+            lease: i64::from(app.lease_seconds),
+        })
+        .await?;
+    let claimed = tx.claim_committed(push_id, ids).await?;
+    tx.commit().await?;
+    let push = app
+        .catalog
+        .push(&token)
+        .await?
+        .ok_or_else(|| Problem::internal("a push is gone"))?;
+    if let Err(problem) = commit(app, push).await {
+        let mut tx = app.catalog.write().await?;
+        tx.abort_push(push_id).await?;
+        tx.commit().await?;
+        return Err(problem);
+    }
+    Ok(claimed)
+}
