@@ -89,10 +89,10 @@ fn walk(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        let key = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}/{name}")
+        let key = match prefix {
+            "" => name,
+            half if half.ends_with('~') => format!("{}{name}", half.trim_end_matches('~')),
+            folder => format!("{folder}/{name}"),
         };
         let kind = entry.file_type()?;
         if kind.is_dir() {

@@ -273,18 +273,31 @@ impl FileBucket {
     }
 }
 
+/// Most bytes of a part of a key: the name of a pin can have one more than that of a file.
+const LONGEST_PART: usize = 256;
+/// Between the halves of such a part, which are a folder and a file.
+const FOLD: &str = "~/";
+
 impl Inner {
     /// The file of a key. What could leave the folder is no key.
     fn path(&self, key: &str) -> Result<PathBuf> {
         let part_fits = |part: &str| {
-            !part.is_empty() && part.len() <= 255 && part != "." && part != ".." && !part.contains('\0')
+            let long = part.len() < LONGEST_PART || (part.len() == LONGEST_PART && part.is_ascii());
+            !part.is_empty() && long && part != "." && part != ".." && !part.contains('\0')
         };
-        if key.len() > 1024 || !key.split('/').all(part_fits) {
-            return Err(StorageError::Invalid(
-                "a key has parts of 1 to 255 bytes, none of them '.' or '..'".into(),
-            ));
+        if key.len() > 1024 || key.contains(FOLD) || !key.split('/').all(part_fits) {
+            return Err(StorageError::Invalid(format!(
+                "a key has parts of 1 to {LONGEST_PART} bytes, none of them '.' or '..', none with '~' at its end"
+            )));
         }
-        Ok(self.objects.join(key))
+        Ok(key.split('/').fold(self.objects.clone(), |path, part| {
+            match part.split_at_checked(128) {
+                Some((first, rest)) if part.len() == LONGEST_PART => {
+                    path.join(format!("{first}{FOLD}{rest}"))
+                }
+                _ => path.join(part),
+            }
+        }))
     }
 
     /// What the file system says of an object, if it is there.
