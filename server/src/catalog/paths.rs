@@ -216,7 +216,7 @@ impl WriteTx {
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS).bind(push_id);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -225,7 +225,7 @@ impl WriteTx {
                 "UPDATE paths SET state = {PUBLISHING} WHERE state = {PRESENT} AND id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for id in chunk {
                 query = query.bind(*id);
             }

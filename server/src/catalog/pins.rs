@@ -68,7 +68,7 @@ fn pin(row: &AnyRow) -> Result<Pin> {
 impl Catalog {
     /// The pin of that name.
     pub async fn pin(&self, name: &str) -> Result<Option<Pin>> {
-        let row = super::bulk::query(format!("SELECT {COLUMNS} WHERE n.name = $1"), true)
+        let row = super::bulk::query(self.backend, format!("SELECT {COLUMNS} WHERE n.name = $1"), true)
             .bind(name.to_owned())
             .fetch_optional(&self.reader)
             .await?;
@@ -78,7 +78,7 @@ impl Catalog {
     /// Pins in the order of their names, after one.
     pub async fn pins(&self, after: &str, limit: i64) -> Result<Vec<Pin>> {
         let text = format!("SELECT {COLUMNS} WHERE n.name > $1 ORDER BY n.name LIMIT $2");
-        let rows = super::bulk::query(text, true)
+        let rows = super::bulk::query(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&self.reader)
