@@ -178,9 +178,10 @@ CREATE TABLE gc_dirty (
     path_id      INTEGER NOT NULL
 );
 
--- Garbage collections, under way and over.
-CREATE TABLE gc_runs (
+-- Garbage collections and checks, under way and over.
+CREATE TABLE tasks (
     id           INTEGER PRIMARY KEY,
+    kind         TEXT    NOT NULL, -- gc or fsck; one of each at a time
     token        TEXT    NOT NULL UNIQUE,
     identity     TEXT    NOT NULL,
     request      TEXT    NOT NULL, -- JSON; equal texts are equal requests
@@ -194,7 +195,7 @@ CREATE TABLE gc_runs (
 
 -- The closures that a garbage collection let go, or would.
 CREATE TABLE gc_closures (
-    run_id       INTEGER NOT NULL REFERENCES gc_runs (id) ON DELETE CASCADE,
+    run_id       INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
     number       INTEGER NOT NULL,
     root         TEXT    NOT NULL,
     pushed_at    INTEGER NOT NULL,
@@ -202,3 +203,16 @@ CREATE TABLE gc_closures (
     bytes        INTEGER NOT NULL, -- in the bucket, of their NARs
     PRIMARY KEY (run_id, number)
 ) WITHOUT ROWID;
+
+-- What a check has found.
+CREATE TABLE fsck_findings (
+    id           INTEGER PRIMARY KEY,
+    task_id      INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    kind         TEXT    NOT NULL,
+    subject      TEXT    NOT NULL, -- key of the object, or name of the row
+    detail       TEXT    NOT NULL,
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 there, 1 mended, 2 it could not be mended
+    left_to_gc   INTEGER NOT NULL DEFAULT 0, -- a garbage collection removes it
+    found_at     INTEGER NOT NULL,
+    UNIQUE (task_id, kind, subject)
+);

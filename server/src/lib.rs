@@ -15,3 +15,4 @@ pub mod serve;
 pub mod signing;
 pub mod start;
 pub mod storage;
+pub mod tasks;

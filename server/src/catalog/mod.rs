@@ -9,7 +9,8 @@
 mod bulk;
 mod closures;
 mod error;
-mod gc_runs;
+mod findings;
+mod gc_closures;
 mod marking;
 mod moves;
 mod multiparts;
@@ -18,6 +19,7 @@ mod paths;
 mod pins;
 mod publish;
 mod pushes;
+mod tasks;
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -27,7 +29,8 @@ use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
 pub use closures::ClosureSummary;
 pub use error::CatalogError;
-pub use gc_runs::{GcClosure, GcRow, GcState};
+pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
+pub use gc_closures::GcClosure;
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
@@ -36,6 +39,7 @@ pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
+pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 
 /// Result of a question to the database.
 pub type Result<T> = std::result::Result<T, CatalogError>;

@@ -1,8 +1,8 @@
 //! How far a garbage collection is.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use serde::{Deserialize, Serialize};
+
+use crate::tasks;
 
 /// What a garbage collection is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,28 +60,16 @@ pub struct Progress {
 }
 
 /// Progress that the work writes and a reporter reads.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shared(Arc<Mutex<Progress>>);
+pub(super) type Shared = tasks::Shared<Progress>;
 
 impl Shared {
+    /// Says what is being done.
     pub fn phase(&self, phase: Phase) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).phase = phase;
+        self.change(|progress| progress.phase = phase);
     }
 
+    /// Counts what was done.
     pub fn count(&self, change: impl FnOnce(&mut Counts)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).counts);
-    }
-
-    pub fn json(&self) -> String {
-        let progress = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        serde_json::to_string(&progress).unwrap_or_default()
-    }
-
-    pub fn counts(&self) -> Counts {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .counts
-            .clone()
+        self.change(|progress| change(&mut progress.counts));
     }
 }

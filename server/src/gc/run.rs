@@ -1,8 +1,8 @@
 //! One collection, phase by phase. Each can end anywhere: the next one goes on.
 
-use super::graph::{Item, Ripe};
 use std::sync::Arc;
 
+use super::graph::{Item, Ripe};
 use super::marker::Marker;
 use super::progress::{Phase, Shared};
 use super::{Request, sweep, uploads};
@@ -33,7 +33,7 @@ impl Run<'_> {
     /// A writing transaction, as long as this is the collection under way.
     pub async fn write(&self) -> Result<WriteTx, Problem> {
         let mut tx = self.app.catalog.write().await?;
-        if tx.holds_gc(self.id).await? {
+        if tx.holds_task(self.id).await? {
             return Ok(tx);
         }
         Err(Problem::conflict("another garbage collection took over"))

@@ -1,7 +1,7 @@
 //! `GET /gc`
 
 use super::types::{GcRun, GcRuns};
-use super::{App, Problem, find, page};
+use super::{App, Problem, TaskKind, find, page};
 
 pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> Result<GcRuns, Problem> {
     let limit = page(limit)?;
@@ -9,7 +9,7 @@ pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> 
         Some(id) => Some(find(app, id).await?.id),
         None => None,
     };
-    let rows = app.catalog.gc_runs(before, limit).await?;
+    let rows = app.catalog.tasks(TaskKind::Gc, before, limit).await?;
     let full = i64::try_from(rows.len()) == Ok(limit);
     let next = rows.last().filter(|_| full).map(|row| row.token.clone());
     Ok(GcRuns {

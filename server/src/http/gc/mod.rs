@@ -18,7 +18,7 @@ use super::problem::{ApiProblem, Problem};
 use super::wire::page;
 use crate::app::App;
 use crate::auth::Collector;
-use crate::catalog::GcRow;
+use crate::catalog::{TaskKind, TaskRow};
 use types::{GcClosures, GcRun, GcRuns, StartGc};
 
 /// Operations on garbage collections.
@@ -93,7 +93,7 @@ impl GcApi {
 }
 
 /// The garbage collection of that id.
-async fn find(app: &App, id: &str) -> Result<GcRow, Problem> {
+async fn find(app: &App, id: &str) -> Result<TaskRow, Problem> {
     let unknown = || {
         Problem::not_found(format!(
             "there is no garbage collection {:?}",
@@ -103,5 +103,5 @@ async fn find(app: &App, id: &str) -> Result<GcRow, Problem> {
     if id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(unknown());
     }
-    app.catalog.gc_run(id).await?.ok_or_else(unknown)
+    app.catalog.task(TaskKind::Gc, id).await?.ok_or_else(unknown)
 }

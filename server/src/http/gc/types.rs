@@ -3,7 +3,7 @@
 use poem_openapi::{Enum, Object};
 
 use super::Problem;
-use crate::catalog::{GcRow, GcState};
+use crate::catalog::{TaskRow, TaskState};
 use crate::gc::{Phase, Progress, Request};
 
 /// What to collect.
@@ -129,7 +129,7 @@ pub(super) struct GcRun {
 }
 
 impl GcRun {
-    pub(super) fn of(row: GcRow) -> Result<Self, Problem> {
+    pub(super) fn of(row: TaskRow) -> Result<Self, Problem> {
         let abandoned = row.abandoned();
         let request: Request = serde_json::from_str(&row.request).map_err(Problem::internal)?;
         let progress: Progress = serde_json::from_str(&row.progress).map_err(Problem::internal)?;
@@ -137,11 +137,11 @@ impl GcRun {
         Ok(Self {
             id: row.token,
             state: match row.state {
-                GcState::Running if abandoned => State::Abandoned,
-                GcState::Running => State::Running,
-                GcState::Done => State::Done,
-                GcState::Failed => State::Failed,
-                GcState::Cancelled => State::Cancelled,
+                TaskState::Running if abandoned => State::Abandoned,
+                TaskState::Running => State::Running,
+                TaskState::Done => State::Done,
+                TaskState::Failed => State::Failed,
+                TaskState::Cancelled => State::Cancelled,
             },
             phase: progress.phase.into(),
             counts: GcCounts {

@@ -1,0 +1,177 @@
+//! What checks have found.
+
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::{Catalog, CatalogError, Result, WriteTx, now};
+
+/// What became of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindingState {
+    /// It is there.
+    Open,
+    /// It was mended.
+    Mended,
+    /// It was to be mended, and could not be.
+    Failed,
+}
+
+impl FindingState {
+    fn from_code(code: i64) -> Result<Self> {
+        match code {
+            0 => Ok(Self::Open),
+            1 => Ok(Self::Mended),
+            2 => Ok(Self::Failed),
+            other => Err(CatalogError::Corrupt(format!("finding state {other}"))),
+        }
+    }
+
+    const fn code(self) -> i64 {
+        match self {
+            Self::Open => 0,
+            Self::Mended => 1,
+            Self::Failed => 2,
+        }
+    }
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone)]
+pub struct FindingRow {
+    /// Id in the database; later ones are greater.
+    pub id: i64,
+    /// Name of its kind.
+    pub kind: String,
+    /// Key of the object, or name of the row.
+    pub subject: String,
+    /// What is wrong, in words.
+    pub detail: String,
+    /// What became of it.
+    pub state: FindingState,
+    /// A garbage collection removes it.
+    pub left_to_gc: bool,
+    /// Unix time.
+    pub found_at: i64,
+}
+
+/// A finding to be written down.
+#[derive(Debug, Clone)]
+pub struct NewFinding {
+    /// Name of its kind.
+    pub kind: &'static str,
+    /// Key of the object, or name of the row.
+    pub subject: String,
+    /// What is wrong, in words.
+    pub detail: String,
+    /// A garbage collection removes it.
+    pub left_to_gc: bool,
+}
+
+/// How many findings of a kind came to an end.
+#[derive(Debug, Clone)]
+pub struct FindingCount {
+    /// Name of the kind.
+    pub kind: String,
+    /// What became of them.
+    pub state: FindingState,
+    /// How many.
+    pub count: i64,
+}
+
+impl Catalog {
+    /// Findings of a check, after one.
+    pub async fn findings(&self, task_id: i64, after: i64, limit: i64) -> Result<Vec<FindingRow>> {
+        let rows = sqlx::query(
+            "SELECT id, kind, subject, detail, state, left_to_gc, found_at FROM fsck_findings \
+             WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(task_id)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(FindingRow {
+                    id: row.try_get(0)?,
+                    kind: row.try_get(1)?,
+                    subject: row.try_get(2)?,
+                    detail: row.try_get(3)?,
+                    state: FindingState::from_code(row.try_get(4)?)?,
+                    left_to_gc: row.try_get::<i64, _>(5)? != 0,
+                    found_at: row.try_get(6)?,
+                })
+            })
+            .collect()
+    }
+
+    /// How many findings a check has, by kind and by what became of them.
+    pub async fn finding_counts(&self, task_id: i64) -> Result<Vec<FindingCount>> {
+        let rows = sqlx::query(
+            "SELECT kind, state, COUNT(*) FROM fsck_findings WHERE task_id = $1 GROUP BY kind, state \
+             ORDER BY kind, state",
+        )
+        .bind(task_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(FindingCount {
+                    kind: row.try_get(0)?,
+                    state: FindingState::from_code(row.try_get(1)?)?,
+                    count: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl WriteTx {
+    /// Writes findings down; what is found again is found once. Their ids, in their order.
+    pub async fn add_findings(&mut self, task_id: i64, found: &[NewFinding]) -> Result<Vec<i64>> {
+        let mut ids = Vec::with_capacity(found.len());
+        for finding in found {
+            let row = sqlx::query(
+                "INSERT INTO fsck_findings (task_id, kind, subject, detail, left_to_gc, found_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (task_id, kind, subject) \
+                 DO UPDATE SET detail = excluded.detail, state = 0, found_at = excluded.found_at RETURNING id",
+            )
+            .bind(task_id)
+            .bind(finding.kind)
+            .bind(finding.subject.clone())
+            .bind(finding.detail.clone())
+            .bind(i64::from(finding.left_to_gc))
+            .bind(now())
+            .fetch_one(&mut *self.tx)
+            .await?;
+            ids.push(row.try_get(0)?);
+        }
+        Ok(ids)
+    }
+
+    /// Says what became of findings.
+    pub async fn end_findings(&mut self, ids: &[i64], state: FindingState) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE fsck_findings SET state = $1 WHERE id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(state.code());
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the findings of a check that was cut off to the one that goes on.
+    pub async fn inherit_findings(&mut self, from: i64, to: i64) -> Result<()> {
+        sqlx::query("UPDATE fsck_findings SET task_id = $1 WHERE task_id = $2")
+            .bind(to)
+            .bind(from)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The closures that garbage collections let go.
+
+use sqlx::Row as _;
+
+use super::{Catalog, Result, WriteTx};
+
+/// A closure that a garbage collection let go, or would.
+#[derive(Debug, Clone)]
+pub struct GcClosure {
+    /// Its place in the list, from 1.
+    pub number: i64,
+    /// Base name of its root.
+    pub root: String,
+    /// Unix time of its last push.
+    pub pushed_at: i64,
+    /// Of its paths, those that nothing else keeps.
+    pub paths: i64,
+    /// Bytes of their NARs in the bucket.
+    pub bytes: i64,
+}
+
+impl Catalog {
+    /// The closures that a garbage collection let go, or would, after one.
+    pub async fn gc_closures(&self, run_id: i64, after: i64, limit: i64) -> Result<Vec<GcClosure>> {
+        let rows = sqlx::query(
+            "SELECT number, root, pushed_at, paths, bytes FROM gc_closures \
+             WHERE run_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+        )
+        .bind(run_id)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(GcClosure {
+                    number: row.try_get(0)?,
+                    root: row.try_get(1)?,
+                    pushed_at: row.try_get(2)?,
+                    paths: row.try_get(3)?,
+                    bytes: row.try_get(4)?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl WriteTx {
+    /// Writes down closures that a garbage collection lets go, or would.
+    pub async fn note_gc_closures(&mut self, run_id: i64, closures: &[GcClosure]) -> Result<()> {
+        for chunk in closures.chunks(super::bulk::ROWS) {
+            let text = format!(
+                "INSERT INTO gc_closures (run_id, number, root, pushed_at, paths, bytes) VALUES {}",
+                super::bulk::values(chunk.len(), 6)
+            );
+            let mut query = super::bulk::query(self.backend, text, chunk.len() == super::bulk::ROWS);
+            for closure in chunk {
+                query = query
+                    .bind(run_id)
+                    .bind(closure.number)
+                    .bind(closure.root.clone())
+                    .bind(closure.pushed_at)
+                    .bind(closure.paths)
+                    .bind(closure.bytes);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+}

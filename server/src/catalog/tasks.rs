@@ -1,0 +1,276 @@
+//! Tasks that go on without a request, garbage collections and checks: which are under
+//! way, what they have done, what those before did.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Catalog, CatalogError, Result, WriteTx, now};
+
+/// What a task does. One of each kind is under way at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskKind {
+    /// Collecting garbage.
+    Gc,
+    /// Comparing bucket and database.
+    Fsck,
+}
+
+impl TaskKind {
+    /// As the database has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gc => "gc",
+            Self::Fsck => "fsck",
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Gc => "garbage collection",
+            Self::Fsck => "check",
+        }
+    }
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskState {
+    /// Under way.
+    Running,
+    /// It did all that it could.
+    Done,
+    /// It ended early; the next one goes on.
+    Failed,
+    /// The server stopped, or somebody asked for it; the next one goes on.
+    Cancelled,
+}
+
+impl TaskState {
+    fn from_code(code: i64) -> Result<Self> {
+        match code {
+            0 => Ok(Self::Running),
+            1 => Ok(Self::Done),
+            2 => Ok(Self::Failed),
+            3 => Ok(Self::Cancelled),
+            other => Err(CatalogError::Corrupt(format!("task state {other}"))),
+        }
+    }
+
+    fn code(self) -> i64 {
+        match self {
+            Self::Running => 0,
+            Self::Done => 1,
+            Self::Failed => 2,
+            Self::Cancelled => 3,
+        }
+    }
+}
+
+/// A task.
+#[derive(Debug, Clone)]
+pub struct TaskRow {
+    /// Id in the database; later ones are greater.
+    pub id: i64,
+    /// The name that clients know it by.
+    pub token: String,
+    /// Who asked for it.
+    pub identity: String,
+    /// What was asked for, as JSON.
+    pub request: String,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Phase and counts, as JSON.
+    pub progress: String,
+    /// Why it ended early.
+    pub error: String,
+    /// Unix time.
+    pub started_at: i64,
+    /// Unix time until which its process is believed to work on it.
+    pub lease_until: i64,
+    /// Unix time, 0 while it runs.
+    pub finished_at: i64,
+}
+
+impl TaskRow {
+    fn from_row(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get(0)?,
+            token: row.try_get(1)?,
+            identity: row.try_get(2)?,
+            request: row.try_get(3)?,
+            state: TaskState::from_code(row.try_get(4)?)?,
+            progress: row.try_get(5)?,
+            error: row.try_get(6)?,
+            started_at: row.try_get(7)?,
+            lease_until: row.try_get(8)?,
+            finished_at: row.try_get(9)?,
+        })
+    }
+
+    /// Its process died, or has lost the database.
+    #[must_use]
+    pub fn abandoned(&self) -> bool {
+        self.state == TaskState::Running && self.lease_until <= now()
+    }
+}
+
+const COLUMNS: &str =
+    "id, token, identity, request, state, progress, error, started_at, lease_until, finished_at";
+
+impl Catalog {
+    /// The task of that kind and name.
+    pub async fn task(&self, kind: TaskKind, token: &str) -> Result<Option<TaskRow>> {
+        let text = format!("SELECT {COLUMNS} FROM tasks WHERE token = $1 AND kind = $2");
+        let row = super::bulk::query(self.backend, text, true)
+            .bind(token.to_owned())
+            .bind(kind.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(TaskRow::from_row).transpose()
+    }
+
+    /// Tasks of a kind from the newest to the oldest, before one.
+    pub async fn tasks(&self, kind: TaskKind, before: Option<i64>, limit: i64) -> Result<Vec<TaskRow>> {
+        let text =
+            format!("SELECT {COLUMNS} FROM tasks WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+        let rows = super::bulk::query(self.backend, text, true)
+            .bind(kind.as_str())
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(TaskRow::from_row).collect()
+    }
+
+    /// Says how far a task is, and that its process lives; false when it is no longer the
+    /// one under way.
+    pub async fn report_task(&self, id: i64, progress: &str, lease: i64) -> Result<bool> {
+        let now = now();
+        let done = sqlx::query(
+            "UPDATE tasks SET progress = $1, lease_until = $2 WHERE id = $3 AND state = 0 AND lease_until > $4",
+        )
+        .bind(progress.to_owned())
+        .bind(now + lease)
+        .bind(id)
+        .bind(now)
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// What is needed to begin a task.
+#[derive(Debug)]
+pub struct NewTask<'a> {
+    /// What it does.
+    pub kind: TaskKind,
+    /// The name that clients get for it.
+    pub token: &'a str,
+    /// Who asked for it.
+    pub identity: &'a str,
+    /// What was asked for, as JSON.
+    pub request: &'a str,
+    /// Phase and counts, as JSON.
+    pub progress: &'a str,
+    /// Seconds without a sign of life after which it counts as abandoned.
+    pub lease: i64,
+}
+
+impl WriteTx {
+    /// The newest task of a kind, if there is one.
+    pub async fn last_task(&mut self, kind: TaskKind) -> Result<Option<TaskRow>> {
+        let text = format!("SELECT {COLUMNS} FROM tasks WHERE kind = $1 ORDER BY id DESC LIMIT 1");
+        let row = super::bulk::query(self.backend, text, true)
+            .bind(kind.as_str())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.as_ref().map(TaskRow::from_row).transpose()
+    }
+
+    /// Begins a task. From the beginning of a garbage collection on, what commits decide
+    /// is noted.
+    pub async fn begin_task(&mut self, new: &NewTask<'_>) -> Result<i64> {
+        let now = now();
+        let row = sqlx::query(
+            "INSERT INTO tasks (kind, token, identity, request, progress, started_at, lease_until) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+        )
+        .bind(new.kind.as_str())
+        .bind(new.token.to_owned())
+        .bind(new.identity.to_owned())
+        .bind(new.request.to_owned())
+        .bind(new.progress.to_owned())
+        .bind(now)
+        .bind(now + new.lease)
+        .fetch_one(&mut *self.tx)
+        .await?;
+        let id: i64 = row.try_get(0)?;
+        if new.kind == TaskKind::Gc {
+            sqlx::query("DELETE FROM gc_dirty").execute(&mut *self.tx).await?;
+            sqlx::query("UPDATE counters SET value = $1 WHERE name = 'gc'")
+                .bind(id)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(id)
+    }
+
+    /// Whether a task is still the one under way, so that it may go on.
+    pub async fn holds_task(&mut self, id: i64) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM tasks WHERE id = $1 AND state = 0 AND lease_until > $2")
+            .bind(id)
+            .bind(now())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Ends a task; false when it had ended.
+    pub async fn end_task(
+        &mut self,
+        id: i64,
+        state: TaskState,
+        progress: Option<&str>,
+        error: &str,
+    ) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE tasks SET state = $1, progress = COALESCE($2, progress), error = $3, finished_at = $4 \
+             WHERE id = $5 AND state = 0",
+        )
+        .bind(state.code())
+        .bind(progress.map(str::to_owned))
+        .bind(error.to_owned())
+        .bind(now())
+        .bind(id)
+        .execute(&mut *self.tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let collected = sqlx::query("UPDATE counters SET value = 0 WHERE name = 'gc' AND value = $1")
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        if collected.rows_affected() == 1 {
+            sqlx::query("DELETE FROM gc_dirty").execute(&mut *self.tx).await?;
+        }
+        Ok(true)
+    }
+
+    /// Forgets all tasks of a kind but the newest ones.
+    pub async fn trim_tasks(&mut self, kind: TaskKind, keep: i64) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM tasks WHERE kind = $1 AND state <> 0 AND id <= \
+             (SELECT id FROM tasks WHERE kind = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)",
+        )
+        .bind(kind.as_str())
+        .bind(kind.as_str())
+        .bind(keep)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
