@@ -123,8 +123,9 @@ impl Bucket {
     pub fn publishing(&self) -> (usize, usize) {
         match self {
             Self::S3(_) => (1, CONCURRENCY),
-            // A call is a trip to a thread that may block; the work itself is short.
-            Self::Files(_) => (64, 4),
+            // A call is a trip to a thread that may block. More than two, of which one signs while the
+            // other writes, would wait for the lock of the folder.
+            Self::Files(_) => (64, 2),
         }
     }
 
