@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::auth::Authenticator;
+use crate::auth::oidc::Oidc;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
 use crate::signing::Signer;
@@ -141,12 +142,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             )
         })?,
     };
+    let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
         catalog,
         bucket,
         checksum,
         signer: Arc::new(Signer::new(config.sign_keys)),
-        auth: Authenticator::new(config.admin_token),
+        auth: Authenticator::new(config.admin_token, oidc),
         store_dir: config.store_dir,
         priority: config.priority,
         cache_url: config.cache_url,

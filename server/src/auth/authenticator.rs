@@ -2,19 +2,27 @@
 
 use poem::Request;
 
+use super::oidc::Oidc;
 use super::{AdminToken, Credentials, Grant, Identity, Refusal, Who};
 
 /// Everything that identities are known by.
 #[derive(Debug)]
 pub struct Authenticator {
     admin_token: AdminToken,
+    oidc: Oidc,
 }
 
 impl Authenticator {
-    /// Knows the bearer of the admin token.
+    /// Knows the bearer of the admin token, and whom OpenID Connect providers vouch for.
     #[must_use]
-    pub fn new(admin_token: AdminToken) -> Self {
-        Self { admin_token }
+    pub const fn new(admin_token: AdminToken, oidc: Oidc) -> Self {
+        Self { admin_token, oidc }
+    }
+
+    /// The providers whose tokens are accepted.
+    #[must_use]
+    pub const fn oidc(&self) -> &Oidc {
+        &self.oidc
     }
 
     /// Who sends a request.
@@ -25,19 +33,23 @@ impl Authenticator {
         let identified = self.look(request).await;
         match &identified {
             Ok(identity) => tracing::debug!(identity = identity.name(), "authenticated"),
-            Err(Refusal::Invalid(reason)) => tracing::info!(reason, "authentication failed"),
+            Err(Refusal::Invalid(reason) | Refusal::Forbidden(reason)) => {
+                tracing::info!(reason, "authentication failed")
+            }
             Err(_) => {}
         }
         identified
     }
 
-    #[expect(clippy::unused_async, reason = "other kinds of tokens ask the database")]
     async fn look(&self, request: &Request) -> Result<Identity, Refusal> {
         let Some(credentials) = Credentials::bearer(request.headers())? else {
             return Err(Refusal::Nothing);
         };
         if self.admin_token.is(&credentials.token) {
-            return Ok(Identity::new(Who::Admin, Grant::everything()));
+            return Ok(Identity::new(Who::Admin, Grant::everything(), None));
+        }
+        if self.oidc.expects(&credentials.token) {
+            return self.oidc.identify(&credentials.token).await;
         }
         Err(Refusal::invalid("the token is not one that this server knows"))
     }

@@ -2,91 +2,103 @@
 
 use std::sync::Arc;
 
-use super::{Scope, Scopes};
+use super::oidc::OidcIdentity;
+use super::{Grant, Scope};
 use crate::http::problem::Problem;
 
 /// How somebody is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Who {
     /// The bearer of the static admin token.
     Admin,
+    /// The bearer of a token of an OpenID Connect provider.
+    Oidc(Box<OidcIdentity>),
 }
 
-/// What somebody may do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grant {
-    /// Kinds of operations.
-    pub scopes: Scopes,
-}
-
-impl Grant {
-    /// Everything.
-    #[must_use]
-    pub fn everything() -> Self {
-        Self {
-            scopes: Scopes::ADMIN,
-        }
-    }
+#[derive(Debug)]
+struct Inner {
+    who: Who,
+    grant: Grant,
+    expires_at: Option<i64>,
 }
 
 /// Somebody the server knows, and what they may do.
 #[derive(Debug, Clone)]
-pub struct Identity {
-    who: Who,
-    grant: Arc<Grant>,
-}
+pub struct Identity(Arc<Inner>);
 
 impl Identity {
-    /// Somebody with rights.
+    /// Somebody with rights, until a Unix time if their proof ends.
     #[must_use]
-    pub fn new(who: Who, grant: Grant) -> Self {
-        Self {
+    pub fn new(who: Who, grant: Grant, expires_at: Option<i64>) -> Self {
+        Self(Arc::new(Inner {
             who,
-            grant: Arc::new(grant),
-        }
+            grant,
+            expires_at,
+        }))
     }
 
     /// How they are known.
     #[must_use]
-    pub const fn who(&self) -> &Who {
-        &self.who
+    pub fn who(&self) -> &Who {
+        &self.0.who
     }
 
     /// What they may do.
     #[must_use]
     pub fn grant(&self) -> &Grant {
-        &self.grant
+        &self.0.grant
+    }
+
+    /// Unix time at which what proves them ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<i64> {
+        self.0.expires_at
     }
 
     /// A name that is theirs alone and stays the same: what they open belongs to it.
     #[must_use]
     pub fn name(&self) -> String {
-        match &self.who {
+        match self.who() {
             Who::Admin => "admin".into(),
+            Who::Oidc(oidc) => format!("oidc:{}:{}", oidc.provider, oidc.subject),
         }
     }
 
     /// Whether they may go on with what belongs to that name.
     #[must_use]
     pub fn owns(&self, owner: &str) -> bool {
-        self.grant.scopes.allow(Scope::Admin) || self.name() == owner
+        self.grant().scopes.allow(Scope::Admin) || self.name() == owner
     }
 
     /// Lets those through who have the scope.
     ///
     /// # Errors
-    /// 403, naming the scope.
+    /// 403, naming the scope, and what of a rule that would give it does not fit.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        if self.grant.scopes.allow(scope) {
+        let scopes = self.grant().scopes;
+        if scopes.allow(scope) {
             return Ok(());
         }
-        Err(Problem::missing_scope(
-            scope,
-            format!(
-                "this needs the scope {scope}; {} has {}",
-                self.name(),
-                self.grant.scopes
-            ),
-        ))
+        let mut detail = format!("this needs the scope {scope}; {} has {scopes}", self.name());
+        if let Who::Oidc(oidc) = self.who() {
+            for (_, why) in oidc.unmatched.iter().filter(|(scopes, _)| scopes.allow(scope)) {
+                detail = format!("{detail}; {why}");
+            }
+        }
+        Err(Problem::missing_scope(scope, detail))
+    }
+
+    /// Lets those through whose pins may have that name.
+    ///
+    /// # Errors
+    /// 403, naming the pin.
+    pub fn require_pin(&self, name: &str) -> Result<(), Problem> {
+        if self.grant().allows_pin(name) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "{} may not set the pin {name}: the rule that admits it names others",
+            self.name()
+        )))
     }
 }

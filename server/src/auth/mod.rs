@@ -9,7 +9,9 @@ mod admin_token;
 mod allowed;
 mod authenticator;
 mod credentials;
+mod grant;
 mod identity;
+pub mod oidc;
 mod refusal;
 mod scope;
 
@@ -17,6 +19,7 @@ pub use admin_token::AdminToken;
 pub use allowed::{Administrator, Collector, Known, Pusher, Reader};
 pub use authenticator::Authenticator;
 pub use credentials::Credentials;
-pub use identity::{Grant, Identity, Who};
+pub use grant::Grant;
+pub use identity::{Identity, Who};
 pub use refusal::Refusal;
 pub use scope::{Scope, Scopes};

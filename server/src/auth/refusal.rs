@@ -10,6 +10,8 @@ pub enum Refusal {
     Nothing,
     /// What it brings is not accepted; the text says which check failed, and holds no secret.
     Invalid(String),
+    /// It is right, and allows nothing here.
+    Forbidden(String),
     /// It cannot be told now.
     Unavailable(Problem),
 }
@@ -32,6 +34,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Nothing => Self::unauthorized("this needs a token: Authorization: Bearer TOKEN"),
             Refusal::Invalid(why) => Self::invalid_token(why),
+            Refusal::Forbidden(why) => Self::forbidden(why),
             Refusal::Unavailable(problem) => problem,
         }
     }

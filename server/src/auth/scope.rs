@@ -77,6 +77,12 @@ impl Scopes {
         self.0 == 0
     }
 
+    /// Only that one.
+    #[must_use]
+    pub const fn only(scope: Scope) -> Self {
+        Self(scope.bit())
+    }
+
     /// What either allows.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {

@@ -100,6 +100,10 @@ pub struct Args {
     #[arg(long, env = "NIKS3_API_TOKEN_PATH", value_name = "FILE")]
     pub api_token_path: Option<PathBuf>,
 
+    /// File that says whose OpenID Connect tokens are accepted, and what for
+    #[arg(long, env = "NIKS3_OIDC_CONFIG", value_name = "FILE")]
+    pub oidc_config: Option<PathBuf>,
+
     /// File with a Nix secret key, as `nix key generate-secret` writes it; repeatable
     /// [default: DATA_DIR/signing-key]
     #[arg(long, env = "NIKS3_SIGN_KEY_PATH", value_name = "FILE", value_delimiter = ',')]

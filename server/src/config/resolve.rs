@@ -1,8 +1,9 @@
 //! Options as they are meant: defaults filled in, files read, contradictions refused.
 
 use std::fmt;
+use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use niks3_nix::signature::SecretKey;
 use niks3_nix::store_path::StoreDir;
@@ -12,7 +13,7 @@ use url::Url;
 use super::args::{Args, BucketLookup, ChecksumChoice};
 use super::embedded::{self, DataDir};
 use super::secrets;
-use crate::auth::AdminToken;
+use crate::auth::{AdminToken, oidc};
 
 /// A wrong or missing option: one line that names it and the mend.
 #[derive(Debug)]
@@ -82,6 +83,8 @@ pub struct Config {
     pub http_addr: SocketAddr,
     /// Who may do everything.
     pub admin_token: AdminToken,
+    /// The providers whose tokens are accepted.
+    pub oidc: oidc::Settings,
     /// File that the admin token came from.
     pub api_token_path: PathBuf,
     /// The keys that sign.
@@ -174,6 +177,13 @@ impl Config {
             }
             sign_keys.push(key);
         }
+        let oidc = match &args.oidc_config {
+            Some(path) => {
+                let names: Vec<&str> = sign_keys.iter().map(SecretKey::name).collect();
+                oidc_settings(path, &names)?
+            }
+            None => oidc::Settings::default(),
+        };
         let store = store(&args, data_dir.as_ref())?;
         if !(1..=100_000).contains(&args.priority) {
             return Err(UsageError::new("--priority: a number from 1 to 100000"));
@@ -188,6 +198,7 @@ impl Config {
             checksum: args.s3_checksum,
             http_addr: args.http_addr,
             admin_token,
+            oidc,
             api_token_path,
             sign_keys,
             store_dir: args
@@ -211,6 +222,22 @@ impl Config {
             store,
         })
     }
+}
+
+/// Bytes that the file of `--oidc-config` may have.
+const MAX_OIDC_CONFIG: u64 = 1 << 20;
+
+fn oidc_settings(path: &Path, keys: &[&str]) -> Result<oidc::Settings, UsageError> {
+    let wrong = |why: String| UsageError::new(format!("--oidc-config: {}: {why}", path.display()));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    file.take(MAX_OIDC_CONFIG + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| wrong(format!("cannot be read as text: {error}")))?;
+    if text.len() as u64 > MAX_OIDC_CONFIG {
+        return Err(wrong(format!("has more than {MAX_OIDC_CONFIG} bytes")));
+    }
+    oidc::Settings::parse(&text, keys).map_err(|error| wrong(error.to_string()))
 }
 
 fn secret(

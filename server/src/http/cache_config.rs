@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use poem::web::Data;
+use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
@@ -21,6 +22,9 @@ pub struct CacheConfig {
     substituter: Option<String>,
     /// Public keys that the server signs with, `name:base64`.
     public_keys: Vec<String>,
+    /// Audience that tokens of the issuer in the question have to be for, if the server accepts them.
+    #[oai(skip_serializing_if_is_none)]
+    audience: Option<String>,
     /// Priority among substituters; lower is asked first.
     priority: u32,
     /// Oldest version of the protocol that the server speaks.
@@ -41,11 +45,17 @@ impl CacheConfigApi {
         operation_id = "get_cache_config",
         tag = "ApiTags::Cache"
     )]
-    async fn get(&self, Data(app): Data<&Arc<App>>) -> Result<Json<CacheConfig>, ApiProblem> {
+    async fn get(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        /// Issuer of OpenID Connect tokens, for example `https://token.actions.githubusercontent.com`.
+        Query(issuer): Query<Option<String>>,
+    ) -> Result<Json<CacheConfig>, ApiProblem> {
         Ok(Json(CacheConfig {
             store_dir: app.store_dir.to_string(),
             substituter: app.cache_url.as_ref().map(ToString::to_string),
             public_keys: app.signer.public_keys(),
+            audience: issuer.and_then(|issuer| app.auth.oidc().audience(&issuer).map(str::to_owned)),
             priority: app.priority,
             protocol_min: protocol::OLDEST,
             protocol_max: protocol::NEWEST,

@@ -1,0 +1,162 @@
+//! A JSON document of which every part knows its line and its name, so that whoever
+//! wrote it learns where it is wrong.
+
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::ConfigError;
+
+/// A value in a JSON document.
+#[derive(Clone)]
+pub(super) struct Cursor<'a> {
+    document: &'a str,
+    raw: &'a RawValue,
+    path: String,
+}
+
+impl<'a> Cursor<'a> {
+    /// The whole document.
+    pub(super) fn new(document: &'a str) -> Result<Self, ConfigError> {
+        match serde_json::from_str::<&RawValue>(document) {
+            Ok(raw) => Ok(Self {
+                document,
+                raw,
+                path: String::new(),
+            }),
+            Err(error) => Err(ConfigError {
+                line: error.line(),
+                field: String::new(),
+                why: format!("not JSON: {error}"),
+            }),
+        }
+    }
+
+    /// What is wrong with this value.
+    pub(super) fn wrong(&self, why: impl Into<String>) -> ConfigError {
+        let offset = (self.raw.get().as_ptr() as usize).saturating_sub(self.document.as_ptr() as usize);
+        let before = self.document.as_bytes().get(..offset).unwrap_or_default();
+        ConfigError {
+            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            field: self.path.clone(),
+            why: why.into(),
+        }
+    }
+
+    fn child(&self, raw: &'a RawValue, step: &str) -> Self {
+        let path = if self.path.is_empty() {
+            step.to_owned()
+        } else {
+            format!("{}.{step}", self.path)
+        };
+        Self {
+            document: self.document,
+            raw,
+            path,
+        }
+    }
+
+    /// The members of an object, in their order; no name twice.
+    pub(super) fn object(&self) -> Result<Vec<(String, Self)>, ConfigError> {
+        if !self.raw.get().starts_with('{') {
+            return Err(self.wrong("an object {…} is expected"));
+        }
+        let members = serde_json::Deserializer::from_str(self.raw.get())
+            .deserialize_map(Members)
+            .map_err(|error| self.wrong(error.to_string()))?;
+        let mut found: Vec<(String, Self)> = Vec::with_capacity(members.len());
+        for (name, raw) in members {
+            let child = self.child(raw, &name);
+            if found.iter().any(|(other, _)| *other == name) {
+                return Err(child.wrong("it is there twice"));
+            }
+            found.push((name, child));
+        }
+        Ok(found)
+    }
+
+    /// The elements of a list, or this one value.
+    pub(super) fn one_or_more(&self) -> Result<Vec<Self>, ConfigError> {
+        if !self.raw.get().starts_with('[') {
+            return Ok(vec![self.clone()]);
+        }
+        self.list()
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(&self) -> Result<Vec<Self>, ConfigError> {
+        if !self.raw.get().starts_with('[') {
+            return Err(self.wrong("a list […] is expected"));
+        }
+        let elements = serde_json::Deserializer::from_str(self.raw.get())
+            .deserialize_seq(Elements)
+            .map_err(|error| self.wrong(error.to_string()))?;
+        let elements = elements.into_iter().enumerate();
+        Ok(elements
+            .map(|(index, raw)| Self {
+                document: self.document,
+                raw,
+                path: format!("{}[{index}]", self.path),
+            })
+            .collect())
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Result<String, ConfigError> {
+        serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("a text \"…\" is expected"))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn truth(&self) -> Result<bool, ConfigError> {
+        serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("true or false is expected"))
+    }
+
+    /// A whole number.
+    pub(super) fn number(&self) -> Result<u64, ConfigError> {
+        serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("a whole number is expected"))
+    }
+
+    /// A text, or a number or boolean as JSON writes it.
+    pub(super) fn scalar(&self) -> Result<String, ConfigError> {
+        match serde_json::from_str(self.raw.get()) {
+            Ok(serde_json::Value::String(text)) => Ok(text),
+            Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => Ok(value.to_string()),
+            _ => Err(self.wrong("a text, number or boolean is expected")),
+        }
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
+    }
+}
+
+struct Elements;
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = sequence.next_element()? {
+            elements.push(element);
+        }
+        Ok(elements)
+    }
+}
