@@ -10,7 +10,7 @@ use std::{
 };
 
 use niks3_push::LocalStore;
-use niks3_queue::{Address, Ending, Engine, Folder, QueueListener, Request, ServeOptions, ask, serve};
+use niks3_queue::{Address, Engine, Folder, QueueListener, Request, ServeOptions, ask, serve};
 use serde::{Deserialize, Serialize};
 
 use crate::{Trouble, job, runner::variable, state::State, target::Target};
@@ -138,9 +138,7 @@ async fn serve_job() -> Result<(), Trouble> {
     drop(lock);
     let ending = ending.map_err(|error| Trouble::io("read the queue", &error))?;
     tracing::info!("done: {ending:?}");
-    if matches!(ending, Ending::Drained | Ending::GivenUp) {
-        wait_for_post(&state, orders.until).await;
-    }
+    wait_for_post(&state, orders.until).await;
     // Post has done so already, unless it was killed.
     state.remove();
     Ok(())

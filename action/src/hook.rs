@@ -7,9 +7,9 @@ use std::{
 };
 
 use niks3_nix::store_path::StoreDir;
-use niks3_queue::{Address, Folder, ring};
+use niks3_queue::{Address, Folder, built_paths, ring};
 
-use crate::{Trouble, runner::variable};
+use crate::Trouble;
 
 /// Writes the script. `then` is the hook that was configured before, which runs too.
 pub(crate) fn write_script(
@@ -40,8 +40,8 @@ fn quoted(text: &str) -> String {
 /// Puts what Nix has just built into the queue, and rings.
 pub(crate) fn send(queue: &Path, store_dir: &str) -> ExitCode {
     let folder = Folder::at(queue);
-    let built = variable("OUT_PATHS").unwrap_or_default();
-    let paths: Vec<&str> = built.split_whitespace().collect();
+    let built = built_paths();
+    let paths: Vec<&str> = built.iter().map(String::as_str).collect();
     let queued = match store_dir.parse::<StoreDir>() {
         Ok(store_dir) => folder
             .enqueue(&store_dir, &paths)
@@ -50,7 +50,7 @@ pub(crate) fn send(queue: &Path, store_dir: &str) -> ExitCode {
     };
     if let Err(error) = queued {
         // Nix shows it among the words of the build.
-        crate::runner::log(&format!("niks3: {built} will not be pushed: {error}"));
+        crate::runner::log(&format!("niks3: {} will not be pushed: {error}", built.join(" ")));
         return ExitCode::FAILURE;
     }
     if let Some(address) = Address::of(&folder) {

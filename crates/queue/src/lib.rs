@@ -3,6 +3,7 @@
 //! The hook writes a file for each build into a folder and rings; whoever serves the queue pushes what the files
 //! name and removes them. The files are the truth: whoever serves may be killed at any time.
 
+mod built;
 mod engine;
 mod failure;
 mod folder;
@@ -13,6 +14,7 @@ mod socket;
 mod spool;
 mod wire;
 
+pub use built::built_paths;
 pub use engine::{Engine, Pusher, ServerPusher};
 pub use failure::Kind;
 pub use folder::{Folder, Lock};

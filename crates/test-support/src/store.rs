@@ -97,13 +97,7 @@ impl Store {
     /// script; the paths it makes.
     #[track_caller]
     pub fn build(&self, expression: &str) -> Vec<String> {
-        let expression = format!(
-            "let build = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
-             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; }}; \
-             ca = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
-             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; \
-             __contentAddressed = true; outputHashMode = \"recursive\"; outputHashAlgo = \"sha256\"; }}; in {expression}"
-        );
+        let expression = self::expression(expression);
         let printed = self.nix("nix-build", &["--no-out-link", "-E", &expression]);
         printed.lines().map(str::to_owned).collect()
     }
@@ -166,6 +160,17 @@ impl Store {
         // Store paths are read-only, which keeps their folder from being removed.
         let _ = run(Command::new("chmod").args(["-R", "u+w"]).arg(root.path()));
     }
+}
+
+/// An expression in which `build` and `ca` make derivations of shell scripts.
+pub(crate) fn expression(expression: &str) -> String {
+    format!(
+        "let build = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
+             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; }}; \
+             ca = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
+             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; \
+             __contentAddressed = true; outputHashMode = \"recursive\"; outputHashAlgo = \"sha256\"; }}; in {expression}"
+    )
 }
 
 impl Drop for Store {

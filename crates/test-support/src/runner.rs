@@ -1,0 +1,510 @@
+//! The runner of GitHub Actions, as far as an action can tell: a process that lives as long as the job, files for what
+//! steps say, and an endpoint that gives out tokens.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::process::{Output, Running, program};
+use crate::store::Store;
+
+/// Names and values.
+pub type Pairs = BTreeMap<String, String>;
+
+/// How a step went.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Exit code.
+    pub code: i32,
+    /// What it printed, standard error too.
+    pub log: String,
+    /// What it set as outputs.
+    pub outputs: Pairs,
+    /// What it added to the summary.
+    pub summary: String,
+}
+
+impl Step {
+    /// Texts of annotations of a level: `notice`, `warning` or `error`.
+    #[must_use]
+    pub fn annotations(&self, level: &str) -> Vec<String> {
+        let prefix = format!("::{level} title=niks3::");
+        let texts = self.log.lines().filter_map(|line| line.strip_prefix(&prefix));
+        texts.map(str::to_owned).collect()
+    }
+
+    /// The step, which has to have gone well.
+    #[track_caller]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "the check is the point"
+    )]
+    pub fn green(self) -> Self {
+        assert!(self.code == 0, "{self:#?}");
+        self
+    }
+
+    /// The step, which has to have failed.
+    #[track_caller]
+    #[allow(
+        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
+        reason = "the check is the point"
+    )]
+    pub fn red(self) -> Self {
+        assert!(self.code == 1, "{self:#?}");
+        self
+    }
+
+    /// An output that is a number.
+    #[must_use]
+    #[track_caller]
+    pub fn count(&self, output: &str) -> u64 {
+        self.outputs
+            .get(output)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("{output}: {self:#?}"))
+    }
+
+    /// How many paths were pushed, cached, failed.
+    #[must_use]
+    #[track_caller]
+    pub fn counts(&self) -> (u64, u64, u64) {
+        (
+            self.count("paths-pushed"),
+            self.count("paths-cached"),
+            self.count("paths-failed"),
+        )
+    }
+}
+
+/// One use of an action in a job.
+#[derive(Debug, Clone, Default)]
+pub struct Use {
+    inputs: Pairs,
+    state: Pairs,
+    shim: PathBuf,
+}
+
+impl Use {
+    /// The action of this repository, with inputs besides the program of this build.
+    #[must_use]
+    pub fn new(inputs: &[(&str, &str)]) -> Self {
+        let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../action/shim.js");
+        Self::default()
+            .with("binary", &program("niks3-action").display().to_string())
+            .with_shim(shim)
+            .with_all(inputs)
+    }
+
+    /// With another input.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.inputs.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With more inputs.
+    #[must_use]
+    pub fn with_all(self, inputs: &[(&str, &str)]) -> Self {
+        inputs
+            .iter()
+            .fold(self, |action, (name, value)| action.with(name, value))
+    }
+
+    /// With another starting file.
+    #[must_use]
+    pub fn with_shim(mut self, shim: PathBuf) -> Self {
+        self.shim = shim;
+        self
+    }
+}
+
+/// A job on a runner.
+#[derive(Debug)]
+pub struct Job {
+    folder: TempDir,
+    environment: Pairs,
+    worker: Running,
+    steps: usize,
+}
+
+/// A step that goes on.
+#[derive(Debug)]
+pub struct Started {
+    folder: PathBuf,
+}
+
+impl Job {
+    /// A job for a store, whose folder has a name.
+    #[must_use]
+    pub fn new(store: &Store) -> Self {
+        Self::in_folder(store, "w")
+    }
+
+    /// A job whose temporary folder lies in one with this name.
+    #[must_use]
+    pub fn in_folder(store: &Store, name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join(name);
+        for name in ["temp", "workspace"] {
+            std::fs::create_dir_all(base.join(name)).unwrap();
+        }
+        let mut environment = Pairs::new();
+        let mut set =
+            |name: &str, value: &Path| environment.insert(name.to_owned(), value.display().to_string());
+        set("RUNNER_TEMP", &base.join("temp"));
+        set("GITHUB_WORKSPACE", &base.join("workspace"));
+        let mut command = Command::new("true");
+        store.prepare(&mut command);
+        for (name, value) in command.get_envs() {
+            if let Some(value) = value {
+                environment.insert(
+                    name.to_str().unwrap().to_owned(),
+                    value.to_str().unwrap().to_owned(),
+                );
+            }
+        }
+        for (name, value) in [
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_EVENT_NAME", "push"),
+            ("LANG", "C.UTF-8"),
+        ] {
+            environment.insert(name.to_owned(), value.to_owned());
+        }
+        Self {
+            folder,
+            environment,
+            worker: worker(),
+            steps: 0,
+        }
+    }
+
+    /// Sets a variable for all steps that follow.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Unsets one.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
+    /// A variable as steps see it.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    /// The temporary folder of the job.
+    #[must_use]
+    pub fn temporary(&self) -> PathBuf {
+        self.environment["RUNNER_TEMP"].clone().into()
+    }
+
+    /// The folder in which steps run.
+    #[must_use]
+    pub fn workspace(&self) -> PathBuf {
+        self.environment["GITHUB_WORKSPACE"].clone().into()
+    }
+
+    /// The main step of an action.
+    pub fn main(&mut self, action: &mut Use) -> Step {
+        action.state.clear();
+        self.step(action)
+    }
+
+    /// The post step of an action.
+    pub fn post(&mut self, action: &mut Use) -> Step {
+        assert!(action.state.contains_key("started"), "main has not run");
+        self.step(action)
+    }
+
+    fn step(&mut self, action: &mut Use) -> Step {
+        let started = self.begin(action);
+        self.end(action, &started)
+    }
+
+    /// Begins the main or the post step of an action.
+    pub fn begin(&mut self, action: &Use) -> Started {
+        let mut environment = self.environment.clone();
+        for (name, value) in &action.inputs {
+            environment.insert(format!("INPUT_{}", name.to_uppercase()), value.clone());
+        }
+        for (name, value) in &action.state {
+            environment.insert(format!("STATE_{name}"), value.clone());
+        }
+        self.start(
+            environment,
+            &["node".to_owned(), action.shim.display().to_string()],
+        )
+    }
+
+    /// Waits for the end of a step, and takes over what it said in files.
+    pub fn end(&mut self, action: &mut Use, started: &Started) -> Step {
+        let output = started.wait();
+        let file = |name: &str| std::fs::read_to_string(started.folder.join(name)).unwrap_or_default();
+        action.state.extend(pairs(&file("GITHUB_STATE")));
+        self.environment.extend(pairs(&file("GITHUB_ENV")));
+        Step {
+            code: output.code,
+            log: output.stdout,
+            outputs: pairs(&file("GITHUB_OUTPUT")),
+            summary: file("GITHUB_STEP_SUMMARY"),
+        }
+    }
+
+    /// A step that runs a program.
+    #[track_caller]
+    pub fn run(&mut self, words: &[&str]) -> Output {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        self.start(self.environment.clone(), &words).wait()
+    }
+
+    /// A step that builds an expression, as `Store::build` does; the paths it makes.
+    #[track_caller]
+    pub fn build(&mut self, expression: &str, options: &[&str]) -> Vec<String> {
+        let expression = crate::store::expression(expression);
+        let words = [&["nix-build", "--no-out-link", "-E", &expression], options].concat();
+        let output = self.run(&words);
+        assert!(output.code == 0, "{}", output.stdout);
+        let paths = output
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with('/') && !line.contains(' '));
+        paths.map(str::to_owned).collect()
+    }
+
+    fn start(&mut self, mut environment: Pairs, words: &[String]) -> Started {
+        self.steps += 1;
+        let folder = self.folder.path().join(format!("step-{}", self.steps));
+        std::fs::create_dir(&folder).unwrap();
+        for name in [
+            "GITHUB_ENV",
+            "GITHUB_PATH",
+            "GITHUB_OUTPUT",
+            "GITHUB_STATE",
+            "GITHUB_STEP_SUMMARY",
+        ] {
+            std::fs::write(folder.join(name), "").unwrap();
+            environment.insert(name.to_owned(), folder.join(name).display().to_string());
+        }
+        let mut script = format!("cd {}\nenv -i \\\n", quoted(&environment["GITHUB_WORKSPACE"]));
+        for (name, value) in &environment {
+            let _ = writeln!(script, "  {} \\", quoted(&format!("{name}={value}")));
+        }
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let at = |name: &str| quoted(&folder.join(name).display().to_string());
+        let _ = writeln!(script, "  {} > {} 2>&1 < /dev/null", words.join(" "), at("log"));
+        let _ = writeln!(
+            script,
+            "echo $? > {}\nmv {} {}",
+            at("partial"),
+            at("partial"),
+            at("code")
+        );
+        std::fs::write(folder.join("script"), script).unwrap();
+        let stdin = self.worker.0.stdin.as_mut().unwrap();
+        writeln!(stdin, ". {}", at("script")).unwrap();
+        Started { folder }
+    }
+
+    /// The runner is gone, as after a power cut or a job that was ended by force.
+    pub fn kill(&mut self) {
+        let _ = self.worker.0.kill();
+        let _ = self.worker.0.wait();
+    }
+
+    /// Programs that this job has started and that still run: number and command line.
+    #[must_use]
+    pub fn processes(&self) -> Vec<(u32, String)> {
+        let mark = format!("RUNNER_TEMP={}", self.environment["RUNNER_TEMP"]);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+                continue;
+            };
+            let read = |name: &str| {
+                let bytes = std::fs::read(entry.path().join(name)).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).replace('\0', "\n")
+            };
+            if read("environ").lines().any(|line| line == mark) {
+                found.push((pid, read("cmdline").trim().replace('\n', " ")));
+            }
+        }
+        found
+    }
+
+    /// The process that runs a subcommand of the action.
+    #[must_use]
+    pub fn process(&self, subcommand: &str) -> Option<u32> {
+        let end = format!("niks3-action {subcommand}");
+        self.processes()
+            .into_iter()
+            .find(|(_, line)| line.ends_with(&end))
+            .map(|(pid, _)| pid)
+    }
+
+    /// Nothing is left of what actions have started or written.
+    #[track_caller]
+    pub fn left_nothing(&self) {
+        let begun = Instant::now();
+        loop {
+            let processes = self.processes();
+            let files: Vec<_> = std::fs::read_dir(self.temporary()).unwrap().flatten().collect();
+            if processes.is_empty() && files.is_empty() {
+                break;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "left: {processes:?} {files:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Started {
+    /// Waits for the end.
+    #[must_use]
+    pub fn wait(&self) -> Output {
+        let begun = Instant::now();
+        loop {
+            if let Ok(code) = std::fs::read_to_string(self.folder.join("code")) {
+                return Output {
+                    code: code.trim().parse().unwrap(),
+                    stdout: self.log(),
+                    stderr: String::new(),
+                };
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(300),
+                "the step does not end:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What it has printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.join("log")).unwrap_or_default()).into_owned()
+    }
+}
+
+/// The process that is the parent of every step.
+fn worker() -> Running {
+    let child: Child = Command::new("sh")
+        .args(["-c", "while read -r line; do eval \"$line\"; done"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Running(child)
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// What a file of the runner says, read as the runner does.
+fn pairs(text: &str) -> Pairs {
+    let mut pairs = Pairs::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
+        let equals = line.find('=').unwrap_or(usize::MAX);
+        match line.split_once("<<") {
+            Some((name, delimiter)) if name.len() < equals => {
+                let mut value = Vec::new();
+                loop {
+                    let line = lines.next().unwrap_or_else(|| panic!("no end of {name}: {text}"));
+                    if line == delimiter {
+                        break;
+                    }
+                    value.push(line);
+                }
+                pairs.insert(name.to_owned(), value.join("\n"));
+            }
+            _ => {
+                let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("no pair: {line}"));
+                pairs.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    pairs
+}
+
+/// The runner's endpoint that gives a job its tokens.
+#[derive(Debug, Clone)]
+pub struct TokenEndpoint {
+    port: u16,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl TokenEndpoint {
+    /// Gives out what `answer` makes of the audience: a token, or a status that is a refusal.
+    pub fn start(answer: impl Fn(&str) -> Result<String, u16> + Send + 'static) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut reader = BufReader::new(stream);
+                let mut head: Vec<String> = Vec::new();
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
+                    head.push(line.trim_end().to_owned());
+                    line.clear();
+                }
+                let Some(request) = head.first().cloned() else {
+                    continue;
+                };
+                seen.lock().unwrap().push(request.clone());
+                let authorized = head
+                    .iter()
+                    .any(|line| line.eq_ignore_ascii_case("authorization: bearer of-the-job"));
+                let audience = request.split("audience=").nth(1).unwrap_or_default();
+                let audience = audience.split([' ', '&']).next().unwrap_or_default();
+                let (status, body) = match answer(audience) {
+                    _ if !authorized => (401, String::new()),
+                    Ok(token) => (200, format!("{{\"count\":1,\"value\":\"{token}\"}}")),
+                    Err(status) => (status, String::new()),
+                };
+                let _ = write!(
+                    reader.get_mut(),
+                    "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+            }
+        });
+        Self { port, requests }
+    }
+
+    /// Lets the steps of a job ask it.
+    pub fn serve(&self, job: &mut Job) {
+        job.set(
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            &format!("http://127.0.0.1:{}/token?api-version=2.0", self.port),
+        );
+        job.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of-the-job");
+    }
+
+    /// The first lines of the requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}

@@ -1,0 +1,697 @@
+//! The action, from main to post, with real builds between: what the runner sees, and what is in the cache after it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use niks3_test_support::{
+    Backend, Fault, FaultProxy, Job, Server, ServerOptions, Step, Store, TokenEndpoint, Use, on_both, run,
+};
+
+on_both!(
+    what_a_job_builds_and_only_that_is_in_the_cache,
+    a_scan_finds_what_was_built_and_only_that,
+);
+
+/// A job with a store and a server.
+struct Bench {
+    store: Store,
+    server: Server,
+    job: Job,
+    tokens: TokenEndpoint,
+}
+
+impl Bench {
+    fn new(backend: Backend) -> Self {
+        let store = Store::default();
+        let server = Server::start(backend, &store.dir());
+        let job = Job::new(&store);
+        let token = server.token();
+        let tokens = TokenEndpoint::start(move |_| Ok(token.clone()));
+        Self {
+            store,
+            server,
+            job,
+            tokens,
+        }
+    }
+
+    /// With a token for the job.
+    fn with_token(backend: Backend) -> Self {
+        let mut bench = Self::new(backend);
+        bench.tokens.serve(&mut bench.job);
+        bench
+    }
+
+    fn action(&self, inputs: &[(&str, &str)]) -> Use {
+        Use::new(&[
+            ("server-url", self.server.url().as_str()),
+            ("drain-timeout", "120"),
+        ])
+        .with_all(inputs)
+    }
+
+    /// Something that was built elsewhere, in a cache that the job substitutes from: the options for that.
+    fn upstream(&self, expression: &str) -> (String, [String; 6]) {
+        let path = self.store.build(expression).remove(0);
+        let cache = format!("file://{}", self.store.path("upstream").display());
+        self.store.nix("nix", &["copy", "--to", &cache, &path]);
+        self.store.nix("nix-store", &["--delete", &path]);
+        let options = [
+            "--option",
+            "substituters",
+            &cache,
+            "--option",
+            "require-sigs",
+            "false",
+        ];
+        (path, options.map(str::to_owned))
+    }
+
+    fn cached(&self, path: &str) -> bool {
+        let hash = &Path::new(path).file_name().unwrap().to_str().unwrap()[..32];
+        self.server.get(&format!("{hash}.narinfo")).is_some()
+    }
+}
+
+/// An app, a tool that only its build needs, and a library that comes from upstream.
+const LIB: &str = "build \"lib\" \"mkdir $out; echo lib > $out/lib\"";
+
+fn app() -> String {
+    format!(
+        "let lib = {LIB}; tool = build \"tool\" \"echo tool > $out\"; in \
+         build \"app\" \"test -e ${{tool}}; echo ${{lib}} > $out\""
+    )
+}
+
+fn has(step: &Step, text: &str) {
+    assert!(step.log.contains(text), "no {text:?} in {}", step.log);
+}
+
+/// Builds `app` in a job, with its library from upstream; checks what is in the cache after it.
+fn builds_an_app(backend: Backend, mode: &str) -> Step {
+    let mut bench = Bench::with_token(backend);
+    let (lib, options) = bench.upstream(LIB);
+    let mut action = bench.action(&[("mode", mode)]);
+    bench.job.main(&mut action).green();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let built = bench.job.build(&app(), &options).remove(0);
+    let tool = bench.store.build("build \"tool\" \"echo tool > $out\"").remove(0);
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (2, 0, 0), "{post:#?}");
+    assert!(post.count("bytes-uploaded") > 0);
+    assert!(bench.cached(&built) && bench.cached(&tool), "{post:#?}");
+    assert!(!bench.cached(&lib), "what was substituted is not pushed");
+    let closures: Vec<String> = serde_json::from_str(&post.outputs["closures"]).unwrap();
+    assert!(
+        closures.contains(&built) && closures.contains(&tool),
+        "{closures:?}"
+    );
+    for name in ["-app` | pushed |", "-tool` | pushed |", "2 pushed"] {
+        assert!(post.summary.contains(name), "{}", post.summary);
+    }
+    assert!(!post.summary.contains("-lib"), "{}", post.summary);
+    bench.job.left_nothing();
+    assert!(
+        bench
+            .job
+            .variable("NIX_USER_CONF_FILES")
+            .is_none_or(|files| !files.contains("niks3"))
+    );
+    post
+}
+
+async fn what_a_job_builds_and_only_that_is_in_the_cache(backend: Backend) {
+    builds_an_app(backend, "auto");
+}
+
+async fn a_scan_finds_what_was_built_and_only_that(backend: Backend) {
+    let post = builds_an_app(backend, "scan");
+    has(&post, "2 paths were built");
+}
+
+#[test]
+fn what_was_pushed_is_substituted_with_the_settings_of_main() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut first = bench.action(&[]);
+    bench.job.main(&mut first).green();
+    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    bench.job.post(&mut first).green();
+    bench.store.nix("nix-store", &["--delete", &path]);
+
+    let mut second = bench.action(&[]);
+    bench.job.main(&mut second).green();
+    let output = bench.job.run(&[
+        "nix-store",
+        "--realise",
+        &path,
+        "--option",
+        "narinfo-cache-negative-ttl",
+        "0",
+    ]);
+    assert!(output.code == 0 && Path::new(&path).exists(), "{output:?}");
+    let post = bench.job.post(&mut second).green();
+    assert_eq!(
+        post.counts(),
+        (0, 0, 0),
+        "what was substituted is not pushed again"
+    );
+    bench.job.left_nothing();
+}
+
+#[test]
+fn paths_are_pushed_with_all_they_refer_to_and_pinned() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let built = bench
+        .store
+        .build("let a = build \"a\" \"echo a > $out\"; in build \"b\" \"echo ${a} > $out\"")
+        .remove(0);
+    let other = bench
+        .store
+        .build("build \"other\" \"echo other > $out\"")
+        .remove(0);
+    let workspace = bench.job.workspace();
+    std::os::unix::fs::symlink(&built, workspace.join("result-b")).unwrap();
+    std::os::unix::fs::symlink(&other, workspace.join("other")).unwrap();
+    let mut action = bench.action(&[("mode", "paths"), ("paths", "result-*"), ("pin", "release")]);
+    bench.job.main(&mut action).green();
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (2, 0, 0), "{post:#?}");
+    assert_eq!(
+        bench.server.get("pins/release"),
+        Some(format!("{built}\n").into_bytes())
+    );
+    assert!(!bench.cached(&other));
+
+    let mut again = bench.action(&[("mode", "paths"), ("paths", "result-* other")]);
+    bench.job.main(&mut again).green();
+    let post = bench.job.post(&mut again).green();
+    assert_eq!(post.counts(), (1, 2, 0), "{post:#?}");
+
+    let mut wrong = bench.action(&[("mode", "paths"), ("paths", "nothing-* result-b")]);
+    bench.job.main(&mut wrong).green();
+    let post = bench.job.post(&mut wrong).red();
+    assert_eq!(post.counts(), (0, 2, 0), "the others are pushed all the same");
+    assert!(
+        post.annotations("error")[0].contains("nothing matches 'nothing-*'"),
+        "{post:#?}"
+    );
+    bench.job.left_nothing();
+}
+
+/// Changes a store path behind Nix's back.
+fn spoil(path: &str) {
+    let _ = run(Command::new("chmod").args(["u+w", path]));
+    std::fs::write(path, "spoiled").unwrap();
+}
+
+#[test]
+fn a_path_that_cannot_be_pushed_fails_alone_and_does_to_the_job_what_the_input_says() {
+    for (on_error, code) in [("fail", 1), ("warn", 0), ("ignore", 0)] {
+        let mut bench = Bench::with_token(Backend::Embedded);
+        let mut action = bench.action(&[("mode", "scan"), ("on-error", on_error)]);
+        bench.job.main(&mut action).green();
+        let names = ["one", "bad", "three", "four", "five"];
+        let paths: Vec<String> = names
+            .iter()
+            .map(|name| {
+                bench
+                    .job
+                    .build(&format!("build \"{name}\" \"echo {name} > $out\""), &[])
+                    .remove(0)
+            })
+            .collect();
+        spoil(&paths[1]);
+        let post = bench.job.post(&mut action);
+        assert_eq!(post.code, code, "{post:#?}");
+        assert_eq!(post.counts(), (4, 0, 1), "{post:#?}");
+        assert!(
+            paths
+                .iter()
+                .all(|path| bench.cached(path) != path.ends_with("-bad"))
+        );
+        assert!(post.summary.contains("-bad` | **failed** |"), "{}", post.summary);
+        for (level, shown) in [("error", on_error == "fail"), ("warning", on_error == "warn")] {
+            assert_eq!(post.annotations(level).len(), usize::from(shown), "{post:#?}");
+        }
+        has(&post, "-bad is not in the cache");
+        bench.job.left_nothing();
+    }
+}
+
+#[test]
+fn a_server_that_dies_between_main_and_post_costs_what_the_input_says() {
+    for (on_error, code) in [("fail", 1), ("warn", 0)] {
+        let mut bench = Bench::with_token(Backend::Embedded);
+        let mut action = bench.action(&[("on-error", on_error), ("drain-timeout", "3")]);
+        bench.job.main(&mut action).green();
+        bench.server.kill();
+        bench.job.build(
+            "build \"x\" \"echo x > $out\"",
+            &["--option", "extra-substituters", ""],
+        );
+        let post = bench.job.post(&mut action);
+        assert_eq!((post.code, post.counts()), (code, (0, 0, 1)), "{post:#?}");
+        let level = if code == 1 { "error" } else { "warning" };
+        let said = post.annotations(level);
+        assert!(
+            said.len() == 1 && said[0].contains("could not be pushed"),
+            "{post:#?}"
+        );
+        has(&post, "::group::niks3: log of the pusher");
+        bench.job.left_nothing();
+    }
+}
+
+#[test]
+fn a_server_that_comes_back_gets_everything() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    bench.server.kill();
+    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    bench.server.resume();
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (1, 0, 0));
+    assert!(bench.cached(&path));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_before_anything_is_built() {
+    for (on_error, code) in [("fail", 1), ("warn", 0), ("ignore", 0)] {
+        let mut bench = Bench::with_token(Backend::Embedded);
+        bench.server.kill();
+        let mut action = bench.action(&[("on-error", on_error)]);
+        let main = bench.job.main(&mut action);
+        assert_eq!(main.code, code, "{main:#?}");
+        has(
+            &main,
+            &format!("cannot reach the server at {}", bench.server.url()),
+        );
+        let post = bench.job.post(&mut action).green();
+        assert!(post.annotations("error").is_empty(), "{post:#?}");
+        bench.job.left_nothing();
+    }
+}
+
+/// What GitHub says of a pull request whose head is in `head`.
+fn pull_request(job: &mut Job, head: &str) {
+    let path = job.workspace().join("event.json");
+    let event = serde_json::json!({ "pull_request": {
+        "head": { "repo": { "full_name": head } }, "base": { "repo": { "full_name": "owner/repo" } } } });
+    std::fs::write(&path, event.to_string()).unwrap();
+    job.set("GITHUB_EVENT_NAME", "pull_request");
+    job.set("GITHUB_EVENT_PATH", path.to_str().unwrap());
+}
+
+#[test]
+fn a_fork_reads_the_cache_and_stays_green() {
+    let mut bench = Bench::new(Backend::Embedded);
+    let cached = bench.store.build("build \"x\" \"echo x > $out\"").remove(0);
+    let mut push = bench.server.niks3();
+    bench.store.prepare(push.args(["push", &cached]));
+    let _ = run(&mut push).ok();
+    bench.store.nix("nix-store", &["--delete", &cached]);
+
+    pull_request(&mut bench.job, "somebody/repo");
+    let mut action = bench.action(&[]);
+    let main = bench.job.main(&mut action).green();
+    let notices = main.annotations("notice");
+    assert!(
+        notices.len() == 1 && notices[0].contains("a pull request from a fork"),
+        "{main:#?}"
+    );
+    assert!(bench.job.run(&["nix-store", "--realise", &cached]).code == 0);
+    let built = bench.job.build("build \"y\" \"echo y > $out\"", &[]).remove(0);
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (0, 0, 0));
+    assert!(!bench.cached(&built) && post.summary.is_empty());
+    bench.job.left_nothing();
+}
+
+#[test]
+fn a_job_that_may_not_ask_for_tokens_is_told_which_permission_it_lacks() {
+    let mut bench = Bench::new(Backend::Embedded);
+    pull_request(&mut bench.job, "owner/repo");
+    let mut action = bench.action(&[]);
+    let main = bench.job.main(&mut action).red();
+    let errors = main.annotations("error");
+    assert!(
+        errors.len() == 1 && errors[0].contains("id-token: write"),
+        "{main:#?}"
+    );
+    bench.job.left_nothing();
+
+    let mut action = bench.action(&[("on-error", "warn")]);
+    let main = bench.job.main(&mut action).green();
+    assert!(
+        main.annotations("warning")[0].contains("id-token: write"),
+        "{main:#?}"
+    );
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (0, 0, 0));
+    bench.job.left_nothing();
+}
+
+#[test]
+fn a_token_that_the_server_refuses_is_noticed_before_anything_is_built() {
+    let mut bench = Bench::new(Backend::Embedded);
+    let wrong = "a-token-that-the-server-has-never-heard-of";
+    let mut action = bench.action(&[("auth-token", wrong)]);
+    let main = bench.job.main(&mut action).red();
+    has(&main, "does not accept the token of this job");
+    has(&main, &format!("::add-mask::{wrong}"));
+    assert_eq!(
+        main.log.matches(wrong).count(),
+        1,
+        "only the mask says it: {}",
+        main.log
+    );
+
+    let none = TokenEndpoint::start(|_| Err(403));
+    none.serve(&mut bench.job);
+    let main = bench.job.main(&mut bench.action(&[])).red();
+    has(&main, "GitHub Actions gave no token");
+    bench.job.left_nothing();
+}
+
+#[test]
+fn a_static_token_works_and_is_nowhere_on_disk() {
+    let mut bench = Bench::new(Backend::Embedded);
+    let token = bench.server.token();
+    let mut action = bench.action(&[("auth-token", token.as_str())]);
+    bench.job.main(&mut action).green();
+    let found = run(Command::new("grep")
+        .args(["-r", "-l", &token])
+        .arg(bench.job.temporary()));
+    assert_eq!(found.code, 1, "{found:?}");
+    let daemon = bench.job.process("daemon").unwrap();
+    let environment = std::fs::read(format!("/proc/{daemon}/environ")).unwrap();
+    assert!(!String::from_utf8_lossy(&environment).contains(&token));
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
+}
+
+#[test]
+fn the_audience_of_the_input_is_asked_for() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    bench
+        .job
+        .main(&mut bench.action(&[("audience", "https://x.example")]))
+        .green();
+    let requests = bench.tokens.requests();
+    assert!(
+        requests[0].contains("audience=https%3A%2F%2Fx.example"),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_enough() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    bench.job.set("HOME", "/proc");
+    bench.job.unset("XDG_CONFIG_HOME");
+    let mut action = bench.action(&[("mode", "hook")]);
+    bench.job.main(&mut action).green();
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
+    bench.job.left_nothing();
+}
+
+#[test]
+fn what_the_user_has_set_stays_set() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let config = PathBuf::from(bench.job.variable("XDG_CONFIG_HOME").unwrap()).join("nix");
+    std::fs::create_dir_all(&config).unwrap();
+    let marker = bench.job.workspace().join("marker");
+    let hook = bench.job.workspace().join("hook of the user");
+    std::fs::write(
+        &hook,
+        format!("#!/bin/sh\necho \"$DRV_PATH\" >> {}\n", marker.display()),
+    )
+    .unwrap();
+    let _ = run(Command::new("chmod").arg("+x").arg(&hook));
+    let text = format!("connect-timeout = 7\npost-build-hook = {}\n", hook.display());
+    std::fs::write(config.join("nix.conf"), &text).unwrap();
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    let shown = bench.job.run(&["nix", "show-config"]).ok();
+    assert!(shown.contains("connect-timeout = 7"), "{shown}");
+    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
+    assert_eq!(
+        std::fs::read_to_string(marker).unwrap().trim(),
+        path,
+        "both hooks ran"
+    );
+    assert_eq!(std::fs::read_to_string(config.join("nix.conf")).unwrap(), text);
+    let shown = bench.job.run(&["nix", "show-config"]).ok();
+    assert!(
+        shown.contains("connect-timeout = 7") && !shown.contains(&bench.server.url()),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_hook_that_the_environment_sets_is_not_replaced_and_the_store_is_compared_instead() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    bench.job.set("NIX_CONFIG", "post-build-hook = /bin/true");
+    let main = bench.job.main(&mut bench.action(&[("mode", "hook")])).red();
+    has(&main, "post-build-hook");
+    let mut action = bench.action(&[]);
+    has(&bench.job.main(&mut action).green(), "comparing the store");
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
+    bench.job.left_nothing();
+}
+
+#[test]
+fn a_deep_temporary_folder_is_no_obstacle() {
+    let mut bench = Bench::new(Backend::Embedded);
+    bench.job = Job::in_folder(&bench.store, &"deep".repeat(40));
+    bench.tokens.serve(&mut bench.job);
+    let mut action = bench.action(&[("mode", "hook")]);
+    bench.job.main(&mut action).green();
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
+    bench.job.left_nothing();
+}
+
+#[test]
+fn what_a_killed_pusher_left_is_pushed_by_post() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    let first = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    let daemon = bench.job.process("daemon").unwrap();
+    let _ = run(Command::new("kill").args(["-9", &daemon.to_string()]));
+    let second = bench.job.build("build \"y\" \"echo y > $out\"", &[]).remove(0);
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(
+        (
+            post.count("paths-pushed") + post.count("paths-cached"),
+            post.count("paths-failed")
+        ),
+        (2, 0),
+        "{post:#?}"
+    );
+    assert!(bench.cached(&first) && bench.cached(&second));
+    bench.job.left_nothing();
+}
+
+/// A job whose server is behind a proxy.
+async fn proxied() -> (Bench, FaultProxy) {
+    let store = Store::default();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let proxy = FaultProxy::before(&format!("http://127.0.0.1:{port}")).await;
+    let options = ServerOptions {
+        store_dir: Some(store.dir()),
+        port: Some(port),
+        server_url: Some(proxy.url()),
+        ..ServerOptions::default()
+    };
+    let server = Server::with(Backend::Embedded, options);
+    let mut job = Job::new(&store);
+    let token = server.token();
+    let tokens = TokenEndpoint::start(move |_| Ok(token.clone()));
+    tokens.serve(&mut job);
+    (
+        Bench {
+            store,
+            server,
+            job,
+            tokens,
+        },
+        proxy,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_post_and_a_job_that_ends_leave_nothing() {
+    let (mut bench, proxy) = proxied().await;
+    let mut action = bench.action(&[]).with("server-url", &proxy.url());
+    bench.job.main(&mut action).green();
+    proxy.fail("POST", "/commit", Fault::Hold, 1);
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+    let post = bench.job.begin(&action);
+    proxy.happened().await;
+    while bench.job.process("post").is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    for (pid, line) in bench.job.processes() {
+        if line.starts_with("node") || line.ends_with("niks3-action post") {
+            let _ = run(Command::new("kill").args(["-9", &pid.to_string()]));
+        }
+    }
+    assert_eq!(post.wait().code, 137);
+    proxy.release();
+    bench.job.kill();
+    bench.job.left_nothing();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_runner_that_is_gone_takes_the_pusher_with_it() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    assert!(bench.job.process("daemon").is_some());
+    bench.job.kill();
+    bench.job.left_nothing();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_post_that_is_cancelled_says_so_and_leaves_nothing() {
+    let (mut bench, proxy) = proxied().await;
+    let mut action = bench.action(&[]).with("server-url", &proxy.url());
+    bench.job.main(&mut action).green();
+    proxy.fail("POST", "/commit", Fault::Silence, 1);
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+    let started = bench.job.begin(&action);
+    proxy.happened().await;
+    let post = loop {
+        match bench.job.process("post") {
+            Some(pid) => break pid,
+            None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    };
+    // It listens for signals before it looks at anything else.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let _ = run(Command::new("kill").args(["-INT", &post.to_string()]));
+    let post = bench.job.end(&mut action, &started).red();
+    assert_eq!(post.counts(), (0, 0, 1), "{post:#?}");
+    has(&post, "the job was cancelled");
+    bench.job.left_nothing();
+}
+
+#[test]
+fn two_uses_in_one_job_each_push_everything_to_their_server() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let other = Server::start(Backend::Embedded, &bench.store.dir());
+    let mut first = bench.action(&[]);
+    let token = other.token();
+    let mut second = Use::new(&[("server-url", other.url().as_str()), ("auth-token", &token)]);
+    bench.job.main(&mut first).green();
+    bench.job.main(&mut second).green();
+    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    assert_eq!(bench.job.post(&mut second).green().counts(), (1, 0, 0));
+    assert_eq!(bench.job.post(&mut first).green().counts(), (1, 0, 0));
+    assert!(
+        bench.cached(&path)
+            && other
+                .get(&format!(
+                    "{}.narinfo",
+                    &path[bench.store.dir().to_str().unwrap().len() + 1..][..32]
+                ))
+                .is_some()
+    );
+    bench.job.left_nothing();
+}
+
+#[test]
+fn two_jobs_at_once_on_one_machine_count_what_is_theirs() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut other = Job::new(&bench.store);
+    bench.tokens.serve(&mut other);
+    let (mut first, mut second) = (bench.action(&[]), bench.action(&[]));
+    bench.job.main(&mut first).green();
+    other.main(&mut second).green();
+    let ours = bench
+        .job
+        .build("build \"ours\" \"echo ours > $out\"", &[])
+        .remove(0);
+    let theirs: Vec<String> = ["a", "b"]
+        .iter()
+        .map(|name| {
+            other
+                .build(&format!("build \"{name}\" \"echo {name} > $out\""), &[])
+                .remove(0)
+        })
+        .collect();
+    let post = bench.job.post(&mut first).green();
+    assert_eq!(post.counts(), (1, 0, 0));
+    assert!(post.outputs["closures"].contains(&ours) && !post.outputs["closures"].contains(&theirs[0]));
+    bench.job.left_nothing();
+    assert_eq!(other.post(&mut second).green().counts(), (2, 0, 0));
+    other.left_nothing();
+}
+
+#[test]
+fn what_waits_is_kept_from_the_local_garbage_collector() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    bench.server.kill();
+    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    let roots = || bench.store.nix("nix-store", &["--query", "--roots", &path]);
+    let begun = std::time::Instant::now();
+    while !roots().contains("/queue/roots/") {
+        assert!(begun.elapsed().as_secs() < 30, "no root for {path}");
+    }
+    bench.store.nix("nix-collect-garbage", &[]);
+    assert!(Path::new(&path).exists());
+    bench.server.resume();
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
+    bench.store.nix("nix-collect-garbage", &[]);
+    assert!(!Path::new(&path).exists(), "nothing keeps it any more");
+}
+
+#[test]
+fn inputs_that_make_no_sense_are_named() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    for (name, value) in [
+        ("mode", "everything"),
+        ("server-url", ""),
+        ("on-error", "x"),
+        ("drain-timeout", "soon"),
+    ] {
+        let main = bench.job.main(&mut bench.action(&[(name, value)])).red();
+        let errors = main.annotations("error");
+        assert!(errors.len() == 1 && errors[0].contains(name), "{main:#?}");
+    }
+    let main = bench.job.main(&mut bench.action(&[("binary", "/nowhere")])).red();
+    assert!(main.annotations("error")[0].contains("/nowhere"), "{main:#?}");
+    bench.job.left_nothing();
+}
+
+#[test]
+fn pushing_can_be_switched_off() {
+    for inputs in [("mode", "off"), ("skip-push", "true")] {
+        let mut bench = Bench::new(Backend::Embedded);
+        let mut action = bench.action(&[inputs]);
+        bench.job.main(&mut action).green();
+        let shown = bench.job.run(&["nix", "show-config"]).ok();
+        assert!(
+            shown.contains(&bench.server.url()) && shown.contains(bench.server.public_key()),
+            "{shown}"
+        );
+        let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+        assert_eq!(bench.job.post(&mut action).green().counts(), (0, 0, 0));
+        assert!(!bench.cached(&path));
+        bench.job.left_nothing();
+    }
+}
