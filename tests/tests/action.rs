@@ -438,13 +438,10 @@ fn what_the_user_has_set_stays_set() {
     bench.job.main(&mut action).green();
     let shown = bench.job.run(&["nix", "show-config"]).ok();
     assert!(shown.contains("connect-timeout = 7"), "{shown}");
-    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    bench.job.build("build \"x\" \"echo x > $out\"", &[]);
     assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
-    assert_eq!(
-        std::fs::read_to_string(marker).unwrap().trim(),
-        path,
-        "both hooks ran"
-    );
+    let ran = std::fs::read_to_string(marker).unwrap();
+    assert!(ran.trim().ends_with("-x.drv"), "both hooks ran: {ran}");
     assert_eq!(std::fs::read_to_string(config.join("nix.conf")).unwrap(), text);
     let shown = bench.job.run(&["nix", "show-config"]).ok();
     assert!(

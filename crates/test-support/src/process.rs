@@ -14,7 +14,7 @@ pub fn program(name: &str) -> PathBuf {
         .join(name);
     assert!(
         path.exists(),
-        "{} is not built: run `cargo build -p niks3-server -p niks3` first",
+        "{} is not built: run `cargo build` first",
         path.display()
     );
     path
