@@ -1,5 +1,7 @@
 //! The arguments, as typed.
 
+pub(crate) mod hook;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand};
@@ -54,6 +56,9 @@ pub(crate) enum Command {
     /// Keep closures from garbage collection under names.
     #[command(subcommand)]
     Pins(Pins),
+    /// Push what this machine builds, by a post-build hook of Nix.
+    #[command(subcommand)]
+    Hook(hook::Hook),
 }
 
 /// What to do with pins.

@@ -1,6 +1,7 @@
 //! One module for each command, and what they share.
 
 mod gc;
+mod hook;
 mod pins;
 mod push;
 
@@ -19,6 +20,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Push(push) => push::run(push, output).await,
         Command::Gc(gc) => gc::run(gc, output).await,
         Command::Pins(pins) => pins::run(pins, output).await,
+        Command::Hook(hook) => hook::run(hook, output).await,
     }
 }
 

@@ -53,9 +53,9 @@ impl Output {
     fn log(&self) {
         let level = match self.verbosity {
             Verbosity::Quiet => "off",
-            Verbosity::Normal => "warn",
-            Verbosity::Verbose => "niks3=info,niks3_push=info,niks3_client=info,warn",
-            Verbosity::Debug => "niks3=debug,niks3_push=debug,niks3_client=debug,info",
+            Verbosity::Normal => "niks3_queue=info,warn",
+            Verbosity::Verbose => "niks3=info,niks3_queue=info,niks3_push=info,niks3_client=info,warn",
+            Verbosity::Debug => "niks3=debug,niks3_queue=debug,niks3_push=debug,niks3_client=debug,info",
         };
         let filter = EnvFilter::try_from_env("NIKS3_LOG").unwrap_or_else(|_| EnvFilter::new(level));
         let subscriber = tracing_subscriber::fmt()

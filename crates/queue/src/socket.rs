@@ -18,6 +18,8 @@ use crate::folder::Folder;
 
 /// macOS has room for 104 bytes, Linux for 108, a zero at the end included.
 const MAX_PATH: usize = 100;
+/// A directory for a socket alone is called so.
+const OWN: &str = "niks3-socket-";
 /// Whoever rings does not wait longer: the files are looked at now and then anyway.
 const RING: Duration = Duration::from_millis(500);
 
@@ -42,7 +44,7 @@ impl Address {
         }
         let mut last = io::Error::other("no directory for a socket");
         for directory in shallow {
-            let own = directory.join(format!("niks3-{:08x}", rand::random::<u32>()));
+            let own = directory.join(format!("{OWN}{:08x}", rand::random::<u32>()));
             let socket = own.join("socket");
             if socket.as_os_str().as_bytes().len() > MAX_PATH {
                 continue;
@@ -61,6 +63,11 @@ impl Address {
         Err(last)
     }
 
+    /// A socket that somebody has chosen.
+    pub fn at(folder: &Folder, socket: PathBuf) -> io::Result<Self> {
+        Self { socket, own: None }.recorded(folder)
+    }
+
     fn recorded(self, folder: &Folder) -> io::Result<Self> {
         std::fs::write(folder.path().join("address"), self.socket.as_os_str().as_bytes())?;
         Ok(self)
@@ -72,7 +79,8 @@ impl Address {
         let text = std::fs::read(folder.path().join("address")).ok()?;
         let socket = PathBuf::from(std::ffi::OsStr::from_bytes(&text));
         let parent = socket.parent()?.to_owned();
-        let own = (parent != folder.path()).then_some(parent);
+        let is_own = parent.file_name()?.as_bytes().starts_with(OWN.as_bytes());
+        let own = (parent != folder.path() && is_own).then_some(parent);
         Some(Self { socket, own })
     }
 
