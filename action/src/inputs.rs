@@ -46,7 +46,7 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// Those of this step.
     pub(crate) fn from_environment() -> Result<Self, Trouble> {
-        Self::read(|name| std::env::var(format!("INPUT_{}", name.to_uppercase())).ok())
+        Self::read(input)
     }
 
     fn read(input: impl Fn(&str) -> Option<String>) -> Result<Self, Trouble> {
@@ -129,6 +129,12 @@ impl Inputs {
     }
 }
 
+/// An input that is given.
+pub(crate) fn input(name: &str) -> Option<String> {
+    let value = std::env::var(format!("INPUT_{}", name.to_uppercase())).ok()?;
+    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
 /// Separated by white space; lines that begin with `#` are comments.
 fn words(text: &str) -> Vec<String> {
     text.lines()
@@ -138,7 +144,7 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn flag(name: &str, value: Option<String>, default: bool) -> Result<bool, Trouble> {
+pub(crate) fn flag(name: &str, value: Option<String>, default: bool) -> Result<bool, Trouble> {
     match value.as_deref() {
         None => Ok(default),
         Some("true" | "True" | "TRUE") => Ok(true),
@@ -147,7 +153,7 @@ fn flag(name: &str, value: Option<String>, default: bool) -> Result<bool, Troubl
     }
 }
 
-fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
+pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
     match text.parse::<Url>() {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(one_of(
@@ -158,7 +164,7 @@ fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
     }
 }
 
-fn one_of(name: &str, value: &str, allowed: &str) -> Trouble {
+pub(crate) fn one_of(name: &str, value: &str, allowed: &str) -> Trouble {
     Trouble(format!("the input `{name}` is '{value}': it has to be {allowed}"))
 }
 

@@ -1,6 +1,7 @@
 //! The GitHub Action of niks3: before a job builds, while it builds, and after.
 
 mod daemon;
+mod gc;
 mod hook;
 mod inputs;
 mod job;
@@ -43,9 +44,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
         ["hook", queue, store_dir] => hook::send(queue.as_ref(), store_dir),
         ["main"] => blocking(setup::run()),
         ["post"] => blocking(post::run()),
+        ["gc"] => blocking(gc::run()),
         ["daemon"] => blocking(daemon::run()),
         _ => {
-            runner::log("usage: niks3-action main | post | daemon | hook QUEUE STORE_DIR");
+            runner::log("usage: niks3-action main | post | gc | daemon | hook QUEUE STORE_DIR");
             ExitCode::from(2)
         }
     }

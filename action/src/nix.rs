@@ -1,6 +1,10 @@
 //! What Nix is set to, and whether it lets this user set more.
 
-use std::{collections::HashMap, process::Stdio, time::Duration};
+use std::{
+    collections::HashMap,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use tokio::process::Command;
 
@@ -36,8 +40,12 @@ pub(crate) async fn trusts_us(settings: &HashMap<String, String>) -> bool {
         }
     }
     // Too old to say: whoever writes to the store directly is trusted, and else the list of users decides.
-    match nix(&["store", "ping"], None).await {
-        Ok(text) if !is_daemon(&text) => true,
+    let ping = run(&["store", "ping"], None).await.ok();
+    let ping = ping
+        .map(|output| [output.stdout, output.stderr].concat())
+        .unwrap_or_default();
+    match store_url(&String::from_utf8_lossy(&ping)) {
+        Some(url) if url != "daemon" && !url.starts_with("unix") => true,
         _ => is_listed(settings.get("trusted-users").map_or("", String::as_str)).await,
     }
 }
@@ -53,13 +61,12 @@ fn trusted_in(json: &str) -> Option<bool> {
     }
 }
 
-fn is_daemon(ping: &str) -> bool {
+/// What `nix store ping` says, on standard error up to 2.8.
+fn store_url(ping: &str) -> Option<&str> {
     ping.lines()
         .filter_map(|line| line.split_once(':'))
-        .any(|(name, url)| {
-            name.eq_ignore_ascii_case("store url")
-                && (url.trim() == "daemon" || url.trim().starts_with("unix"))
-        })
+        .find(|(name, _)| name.eq_ignore_ascii_case("store url"))
+        .map(|(_, url)| url.trim())
 }
 
 async fn is_listed(trusted_users: &str) -> bool {
@@ -86,6 +93,15 @@ fn lists(trusted_users: &str, user: &str, groups: &str) -> bool {
 }
 
 async fn nix(arguments: &[&str], user_conf_files: Option<&str>) -> Result<String, Trouble> {
+    let output = run(arguments, user_conf_files).await?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(Trouble(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+}
+
+async fn run(arguments: &[&str], user_conf_files: Option<&str>) -> Result<Output, Trouble> {
     let mut command = Command::new("nix");
     command
         .args(["--extra-experimental-features", "nix-command"])
@@ -95,15 +111,10 @@ async fn nix(arguments: &[&str], user_conf_files: Option<&str>) -> Result<String
     if let Some(files) = user_conf_files {
         command.env("NIX_USER_CONF_FILES", files);
     }
-    let output = tokio::time::timeout(TIMEOUT, command.output())
+    tokio::time::timeout(TIMEOUT, command.output())
         .await
         .map_err(|_| Trouble::new("`nix` does not answer"))?
-        .map_err(|error| Trouble::io("run `nix`", &error))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(Trouble(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
-    }
+        .map_err(|error| Trouble::io("run `nix`", &error))
 }
 
 #[cfg(test)]
@@ -119,10 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn the_daemon_is_told_from_a_store_that_is_ours() {
-        assert!(is_daemon("Store URL: daemon\nVersion: 2.8.0\n"));
-        assert!(is_daemon("Store URL: unix:///x/socket\n"));
-        assert!(!is_daemon("Store URL: local\n"));
+    fn the_store_is_told_from_what_ping_says() {
+        assert_eq!(store_url("Store URL: daemon\nVersion: 2.8.0\n"), Some("daemon"));
+        assert_eq!(
+            store_url("warning: x\nStore URL: unix:///x/socket\n"),
+            Some("unix:///x/socket")
+        );
+        assert_eq!(store_url(""), None);
     }
 
     #[test]

@@ -74,6 +74,17 @@ impl Target {
         }
     }
 
+    /// A server to which nothing is pushed.
+    pub(crate) fn new(server_url: Url, token: Option<&SecretString>, audience: Option<String>) -> Self {
+        Self {
+            server_url,
+            token: token.map(|token| token.expose_secret().to_owned()),
+            audience,
+            ca_cert: None,
+            skip_upstream: Vec::new(),
+        }
+    }
+
     /// Where tokens come from, if this job can have any.
     pub(crate) fn tokens(&self) -> Result<Option<TokenProvider>, Trouble> {
         match &self.token {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{Output, Running, program};
+use crate::process::{Output, Running, program, run};
 use crate::store::Store;
 
 /// Names and values.
@@ -134,6 +134,8 @@ pub struct Job {
     environment: Pairs,
     worker: Running,
     steps: usize,
+    /// Whom the steps run as, if not as whoever runs the test.
+    user: Option<&'static str>,
 }
 
 /// A step that goes on.
@@ -182,8 +184,40 @@ impl Job {
         Self {
             folder,
             environment,
-            worker: worker(),
+            worker: worker(None),
             steps: 0,
+            user: None,
+        }
+    }
+
+    /// A job of another user, who reaches the store through a daemon alone.
+    ///
+    /// Only root can start one.
+    #[must_use]
+    pub fn of_user(store: &Store, user: &'static str, daemon: &Path) -> Self {
+        let mut job = Self::new(store);
+        job.user = Some(user);
+        job.worker = worker(Some(user));
+        for name in [
+            "HOME",
+            "XDG_CACHE_HOME",
+            "XDG_CONFIG_HOME",
+            "XDG_DATA_HOME",
+            "XDG_STATE_HOME",
+        ] {
+            let home = job.folder.path().join("home");
+            std::fs::create_dir_all(&home).unwrap();
+            job.set(name, &home.display().to_string());
+        }
+        job.set("NIX_REMOTE", &format!("unix://{}", daemon.display()));
+        job.hand_over();
+        job
+    }
+
+    /// Gives everything that was written to whom it is for.
+    fn hand_over(&self) {
+        if let Some(user) = self.user {
+            let _ = run(Command::new("chown").args(["-R", user]).arg(self.folder.path())).ok();
         }
     }
 
@@ -311,6 +345,7 @@ impl Job {
             at("code")
         );
         std::fs::write(folder.join("script"), script).unwrap();
+        self.hand_over();
         let stdin = self.worker.0.stdin.as_mut().unwrap();
         writeln!(stdin, ". {}", at("script")).unwrap();
         Started { folder }
@@ -401,9 +436,18 @@ impl Started {
 }
 
 /// The process that is the parent of every step.
-fn worker() -> Running {
-    let child: Child = Command::new("sh")
-        .args(["-c", "while read -r line; do eval \"$line\"; done"])
+fn worker(user: Option<&str>) -> Running {
+    let shell = ["sh", "-c", "while read -r line; do eval \"$line\"; done"];
+    let mut command = match user {
+        None => Command::new(shell[0]),
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", user, "--regid", "nogroup", "--clear-groups", shell[0]]);
+            command
+        }
+    };
+    let child: Child = command
+        .args(&shell[1..])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
