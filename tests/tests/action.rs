@@ -24,7 +24,10 @@ struct Bench {
 
 impl Bench {
     fn new(backend: Backend) -> Self {
-        let store = Store::default();
+        Self::of(backend, Store::default())
+    }
+
+    fn of(backend: Backend, store: Store) -> Self {
         let server = Server::start(backend, &store.dir());
         let job = Job::new(&store);
         let token = server.token();
@@ -892,4 +895,41 @@ fn a_daemon_of_nix_runs_the_hook_for_a_user_it_trusts_and_else_the_store_is_comp
         assert!(bench.cached(&path));
         bench.job.left_nothing();
     }
+}
+
+#[test]
+fn every_version_of_nix_pushes_what_it_builds() {
+    let versions = std::env::var("NIKS3_TEST_NIX_ALL").expect("run scripts/setup, and eval what it prints");
+    for programs in versions.split(':') {
+        for (mode, said) in [("auto", "while it is built"), ("scan", "when the job is done")] {
+            let mut bench = Bench::of(Backend::Embedded, Store::new(Some(programs.into())));
+            bench.tokens.serve(&mut bench.job);
+            let mut action = bench.action(&[("mode", mode)]);
+            has(&bench.job.main(&mut action).green(), said);
+            let expression =
+                "let tool = build \"tool\" \"echo tool > $out\"; in ca \"x\" \"cat ${tool} > $out\"";
+            let path = bench.job.build(expression, &[]).remove(0);
+            let post = bench.job.post(&mut action).green();
+            assert_eq!(post.counts(), (2, 0, 0), "{programs} {mode} {post:#?}");
+            assert!(bench.cached(&path));
+            bench.job.left_nothing();
+        }
+    }
+}
+
+#[test]
+fn two_thousand_paths_are_pushed_while_they_are_built() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut action = bench.action(&[("mode", "hook")]);
+    bench.job.main(&mut action).green();
+    let expression = "builtins.genList (n: build \"p${toString n}\" \"echo ${toString n} > $out\") 2000";
+    let paths = bench.job.build(expression, &["-j", "4", "--quiet"]);
+    assert_eq!(paths.len(), 2000);
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (2000, 0, 0));
+    let closures: Vec<String> = serde_json::from_str(&post.outputs["closures"]).unwrap();
+    assert_eq!(closures.len(), 2000);
+    assert!(post.summary.contains("and 1500 more") && post.summary.len() < 200_000);
+    assert!(bench.cached(&paths[0]) && bench.cached(&paths[1999]));
+    bench.job.left_nothing();
 }
