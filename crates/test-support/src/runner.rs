@@ -1,131 +1,25 @@
 //! The runner of GitHub Actions, as far as an action can tell: a process that lives as long as the job, files for what
 //! steps say, and an endpoint that gives out tokens.
 
-use std::collections::BTreeMap;
+mod files;
+mod step;
+mod tokens;
+
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{Output, Running, program, run};
+use crate::process::{Output, Running, run};
 use crate::store::Store;
+use files::pairs;
 
-/// Names and values.
-pub type Pairs = BTreeMap<String, String>;
-
-/// How a step went.
-#[derive(Debug, Default)]
-pub struct Step {
-    /// Exit code.
-    pub code: i32,
-    /// What it printed, standard error too.
-    pub log: String,
-    /// What it set as outputs.
-    pub outputs: Pairs,
-    /// What it added to the summary.
-    pub summary: String,
-}
-
-impl Step {
-    /// Texts of annotations of a level: `notice`, `warning` or `error`.
-    #[must_use]
-    pub fn annotations(&self, level: &str) -> Vec<String> {
-        let prefix = format!("::{level} title=niks3::");
-        let texts = self.log.lines().filter_map(|line| line.strip_prefix(&prefix));
-        texts.map(str::to_owned).collect()
-    }
-
-    /// The step, which has to have gone well.
-    #[track_caller]
-    #[allow(
-        clippy::must_use_candidate,
-        clippy::return_self_not_must_use,
-        reason = "the check is the point"
-    )]
-    pub fn green(self) -> Self {
-        assert!(self.code == 0, "{self:#?}");
-        self
-    }
-
-    /// The step, which has to have failed.
-    #[track_caller]
-    #[allow(
-        clippy::must_use_candidate,
-        clippy::return_self_not_must_use,
-        reason = "the check is the point"
-    )]
-    pub fn red(self) -> Self {
-        assert!(self.code == 1, "{self:#?}");
-        self
-    }
-
-    /// An output that is a number.
-    #[must_use]
-    #[track_caller]
-    pub fn count(&self, output: &str) -> u64 {
-        self.outputs
-            .get(output)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(|| panic!("{output}: {self:#?}"))
-    }
-
-    /// How many paths were pushed, cached, failed.
-    #[must_use]
-    #[track_caller]
-    pub fn counts(&self) -> (u64, u64, u64) {
-        (
-            self.count("paths-pushed"),
-            self.count("paths-cached"),
-            self.count("paths-failed"),
-        )
-    }
-}
-
-/// One use of an action in a job.
-#[derive(Debug, Clone, Default)]
-pub struct Use {
-    inputs: Pairs,
-    state: Pairs,
-    shim: PathBuf,
-}
-
-impl Use {
-    /// The action of this repository, with inputs besides the program of this build.
-    #[must_use]
-    pub fn new(inputs: &[(&str, &str)]) -> Self {
-        let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../action/shim.js");
-        Self::default()
-            .with("binary", &program("niks3-action").display().to_string())
-            .with_shim(shim)
-            .with_all(inputs)
-    }
-
-    /// With another input.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.inputs.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    /// With more inputs.
-    #[must_use]
-    pub fn with_all(self, inputs: &[(&str, &str)]) -> Self {
-        inputs
-            .iter()
-            .fold(self, |action, (name, value)| action.with(name, value))
-    }
-
-    /// With another starting file.
-    #[must_use]
-    pub fn with_shim(mut self, shim: PathBuf) -> Self {
-        self.shim = shim;
-        self
-    }
-}
+pub use files::Pairs;
+pub use step::{Step, Use};
+pub use tokens::TokenEndpoint;
 
 /// A job on a runner.
 #[derive(Debug)]
@@ -458,97 +352,4 @@ fn worker(user: Option<&str>) -> Running {
 
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// What a file of the runner says, read as the runner does.
-fn pairs(text: &str) -> Pairs {
-    let mut pairs = Pairs::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.is_empty() {
-            continue;
-        }
-        let equals = line.find('=').unwrap_or(usize::MAX);
-        match line.split_once("<<") {
-            Some((name, delimiter)) if name.len() < equals => {
-                let mut value = Vec::new();
-                loop {
-                    let line = lines.next().unwrap_or_else(|| panic!("no end of {name}: {text}"));
-                    if line == delimiter {
-                        break;
-                    }
-                    value.push(line);
-                }
-                pairs.insert(name.to_owned(), value.join("\n"));
-            }
-            _ => {
-                let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("no pair: {line}"));
-                pairs.insert(name.to_owned(), value.to_owned());
-            }
-        }
-    }
-    pairs
-}
-
-/// The runner's endpoint that gives a job its tokens.
-#[derive(Debug, Clone)]
-pub struct TokenEndpoint {
-    port: u16,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl TokenEndpoint {
-    /// Gives out what `answer` makes of the audience: a token, or a status that is a refusal.
-    pub fn start(answer: impl Fn(&str) -> Result<String, u16> + Send + 'static) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let requests = Arc::<Mutex<Vec<String>>>::default();
-        let seen = Arc::clone(&requests);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let mut reader = BufReader::new(stream);
-                let mut head: Vec<String> = Vec::new();
-                let mut line = String::new();
-                while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
-                    head.push(line.trim_end().to_owned());
-                    line.clear();
-                }
-                let Some(request) = head.first().cloned() else {
-                    continue;
-                };
-                seen.lock().unwrap().push(request.clone());
-                let authorized = head
-                    .iter()
-                    .any(|line| line.eq_ignore_ascii_case("authorization: bearer of-the-job"));
-                let audience = request.split("audience=").nth(1).unwrap_or_default();
-                let audience = audience.split([' ', '&']).next().unwrap_or_default();
-                let (status, body) = match answer(audience) {
-                    _ if !authorized => (401, String::new()),
-                    Ok(token) => (200, format!("{{\"count\":1,\"value\":\"{token}\"}}")),
-                    Err(status) => (status, String::new()),
-                };
-                let _ = write!(
-                    reader.get_mut(),
-                    "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-                    body.len()
-                );
-            }
-        });
-        Self { port, requests }
-    }
-
-    /// Lets the steps of a job ask it.
-    pub fn serve(&self, job: &mut Job) {
-        job.set(
-            "ACTIONS_ID_TOKEN_REQUEST_URL",
-            &format!("http://127.0.0.1:{}/token?api-version=2.0", self.port),
-        );
-        job.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of-the-job");
-    }
-
-    /// The first lines of the requests so far.
-    #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
-    }
 }
