@@ -6,9 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use niks3_test_support::{Backend, Server, Store, program, run};
+use niks3_test_support::{Backend, Server, Store, eventually, program, run};
 
 struct Machine {
     store: Store,
@@ -68,14 +67,6 @@ impl Machine {
 
     fn waiting(&self) -> usize {
         std::fs::read_dir(self.queue().join("spool")).map_or(0, Iterator::count)
-    }
-}
-
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -20,7 +20,7 @@ mod store;
 pub use checker::check_bucket;
 pub use garage::{GarageBucket, garage_bucket};
 pub use postgres::{Postgres, database};
-pub use process::{Output, program, run};
+pub use process::{Output, eventually, program, run};
 pub use proxy::{Fault, FaultProxy};
 pub use runner::{Job, Pairs, Started, Step, TokenEndpoint, Use};
 pub use server::{Backend, Server, ServerOptions};

@@ -9,11 +9,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::process::{Output, Running, run};
+use crate::process::{Output, Running, eventually, run};
 use crate::store::Store;
 use files::pairs;
 
@@ -284,19 +283,14 @@ impl Job {
     /// Nothing is left of what actions have started or written.
     #[track_caller]
     pub fn left_nothing(&self) {
-        let begun = Instant::now();
-        loop {
-            let processes = self.processes();
+        let left = || {
             let files: Vec<_> = std::fs::read_dir(self.temporary()).unwrap().flatten().collect();
-            if processes.is_empty() && files.is_empty() {
-                break;
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(30),
-                "left: {processes:?} {files:?}"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            (self.processes(), files)
+        };
+        eventually("nothing is left", || {
+            let (processes, files) = left();
+            processes.is_empty() && files.is_empty()
+        });
     }
 }
 
@@ -304,21 +298,12 @@ impl Started {
     /// Waits for the end.
     #[must_use]
     pub fn wait(&self) -> Output {
-        let begun = Instant::now();
-        loop {
-            if let Ok(code) = std::fs::read_to_string(self.folder.join("code")) {
-                return Output {
-                    code: code.trim().parse().unwrap(),
-                    stdout: self.log(),
-                    stderr: String::new(),
-                };
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(300),
-                "the step does not end:\n{}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(10));
+        let code = || std::fs::read_to_string(self.folder.join("code")).ok();
+        eventually("the step ends", || code().is_some());
+        Output {
+            code: code().unwrap().trim().parse().unwrap(),
+            stdout: self.log(),
+            stderr: String::new(),
         }
     }
 

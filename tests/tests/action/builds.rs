@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use niks3_test_support::{Backend, Job, Step, Store, on_both, run};
+use niks3_test_support::{Backend, Job, Step, Store, eventually, on_both, run};
 
 use super::bench::{Bench, has, released};
 
@@ -151,9 +151,7 @@ impl NixDaemon {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        while !socket.exists() {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        eventually("the daemon listens", || socket.exists());
         Self(child, socket)
     }
 }
@@ -225,7 +223,12 @@ fn two_thousand_paths_are_pushed_while_they_are_built() {
     let mut bench = Bench::with_token(Backend::Embedded);
     let mut action = bench.action(&[("mode", "hook")]);
     bench.job.main(&mut action).green();
-    let expression = "builtins.genList (n: build \"p${toString n}\" \"echo ${toString n} > $out\") 2000";
+    // Twenty builds, and so twenty runs of the hook, of a hundred paths each.
+    let expression = r#"builtins.concatMap (n: let drv = derivation {
+        name = "p${toString n}"; system = builtins.currentSystem; builder = "/bin/sh";
+        outputs = builtins.genList (o: "o${toString o}") 100;
+        args = [ "-ec" "for o in $outputs; do eval \"echo ${toString n} $o > \\$$o\"; done" ]; };
+        in builtins.genList (o: drv.${"o${toString o}"}) 100) (builtins.genList (n: n) 20)"#;
     let paths = bench.job.build(expression, &["-j", "4", "--quiet"]);
     assert_eq!(paths.len(), 2000);
     let post = bench.job.post(&mut action).green();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use niks3_test_support::{Backend, Fault, run};
+use niks3_test_support::{Backend, Fault, eventually, run};
 
 use super::bench::{Bench, has, proxied};
 
@@ -11,6 +11,13 @@ use super::bench::{Bench, has, proxied};
 fn spoil(path: &str) {
     let _ = run(Command::new("chmod").args(["u+w", path]));
     std::fs::write(path, "spoiled").unwrap();
+}
+
+/// Whether a process has said what to do on SIGINT.
+fn catches_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 0b10 != 0)
 }
 
 #[test]
@@ -115,9 +122,7 @@ async fn a_killed_post_and_a_job_that_ends_leave_nothing() {
     bench.job.build("build \"x\" \"echo x > $out\"", &[]);
     let post = bench.job.begin(&action);
     proxy.happened().await;
-    while bench.job.process("post").is_none() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    eventually("post runs", || bench.job.process("post").is_some());
     for (pid, line) in bench.job.processes() {
         if line.starts_with("node") || line.ends_with("niks3-action post") {
             let _ = run(Command::new("kill").args(["-9", &pid.to_string()]));
@@ -148,15 +153,9 @@ async fn a_post_that_is_cancelled_says_so_and_leaves_nothing() {
     bench.job.build("build \"x\" \"echo x > $out\"", &[]);
     let started = bench.job.begin(&action);
     proxy.happened().await;
-    let post = loop {
-        match bench.job.process("post") {
-            Some(pid) => break pid,
-            None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
-    };
-    // It listens for signals before it looks at anything else.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let _ = run(Command::new("kill").args(["-INT", &post.to_string()]));
+    let listening = || bench.job.process("post").filter(|pid| catches_interrupts(*pid));
+    eventually("post listens for signals", || listening().is_some());
+    let _ = run(Command::new("kill").args(["-INT", &listening().unwrap().to_string()]));
     let post = bench.job.end(&mut action, &started).red();
     assert_eq!(post.counts(), (0, 0, 1), "{post:#?}");
     has(&post, "the job was cancelled");
@@ -171,10 +170,7 @@ fn what_waits_is_kept_from_the_local_garbage_collector() {
     bench.server.kill();
     let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
     let roots = || bench.store.nix("nix-store", &["--query", "--roots", &path]);
-    let begun = std::time::Instant::now();
-    while !roots().contains("/queue/roots/") {
-        assert!(begun.elapsed().as_secs() < 30, "no root for {path}");
-    }
+    eventually("the path has a root", || roots().contains("/queue/roots/"));
     bench.store.nix("nix-collect-garbage", &[]);
     assert!(Path::new(&path).exists());
     bench.server.resume();
