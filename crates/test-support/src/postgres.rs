@@ -96,6 +96,10 @@ fn server(directory: &Path) -> Command {
         "fsync=off",
         "-c",
         "max_connections=300",
+        "-c",
+        "max_wal_size=64MB",
+        "-c",
+        "min_wal_size=32MB",
     ]);
     command
 }
@@ -132,7 +136,7 @@ pub fn database() -> String {
     let directory = CLUSTER.get_or_init(|| {
         let directory = tempfile::tempdir().unwrap().keep();
         initialise(&directory);
-        share(server(&directory));
+        share(&server(&directory), &directory);
         wait(&directory);
         directory
     });
