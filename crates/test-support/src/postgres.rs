@@ -136,7 +136,8 @@ pub fn database() -> String {
     let directory = CLUSTER.get_or_init(|| {
         let directory = tempfile::tempdir().unwrap().keep();
         initialise(&directory);
-        share(&server(&directory), &directory);
+        // At once, and with all its processes.
+        share(&server(&directory), &directory, "QUIT");
         wait(&directory);
         directory
     });

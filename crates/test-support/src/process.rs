@@ -109,20 +109,21 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Starts a program that all tests of this process share. When the process ends, however
-/// it ends, the program does too, and the folder it lives in is removed.
-pub(crate) fn share(command: &Command, directory: &Path) {
+/// it ends, the program does too, by a signal, and the folder it lives in is removed.
+pub(crate) fn share(command: &Command, directory: &Path, signal: &str) {
     // Standard input of the guard ends when this process does.
     const GUARD: &str = r#"
-        directory=$1; shift
+        directory=$1 signal=$2; shift 2
         "$@" </dev/null &
         cat >/dev/null
-        kill -QUIT $! 2>/dev/null || kill -KILL $! 2>/dev/null
+        kill -"$signal" $!
         wait
         rm -rf "$directory"
     "#;
     let mut guard = Command::new("sh")
         .args(["-c", GUARD, "guard"])
         .arg(directory)
+        .arg(signal)
         .arg(command.get_program())
         .args(command.get_args())
         // Not in the group that Ctrl-C reaches: it still has to tidy up.
