@@ -126,6 +126,13 @@ impl Store {
             "--option",
             "trusted-public-keys",
             key,
+            // What the cache says now counts, not what it said before.
+            "--option",
+            "narinfo-cache-positive-ttl",
+            "0",
+            "--option",
+            "narinfo-cache-negative-ttl",
+            "0",
             path,
         ];
         self.nix("nix", &arguments);
