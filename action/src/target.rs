@@ -7,7 +7,7 @@ use std::{
 };
 
 use niks3_client::{Api, ConnectOptions, RetryPolicy, TokenProvider, build_http};
-use niks3_push::{LocalStore, PushOptions};
+use niks3_push::{LocalStore, PushOptions, run_of_environment};
 use niks3_queue::ServerPusher;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,7 @@ impl Target {
             store: LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?,
             options: PushOptions {
                 leave_substituted: true,
+                run: run_of_environment(),
                 skip_upstream: self.skip_upstream.clone(),
                 ..PushOptions::default()
             },

@@ -14,6 +14,12 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use crate::Failure;
 use progress::{PushProgress, Shown};
 
+/// A Unix time as people read it.
+pub(crate) fn time(seconds: i64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.max(0).unsigned_abs());
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {

@@ -1,6 +1,7 @@
 //! From store paths to uploaded closures: shared by the command line and the Action.
 
 mod budget;
+mod ci;
 mod compress;
 mod error;
 mod lease;
@@ -21,6 +22,7 @@ mod upstream;
 mod work;
 
 pub use budget::{Budget, Reservation};
+pub use ci::run_of_environment;
 pub use compress::{Compressor, DEFAULT_LEVEL, THREADED_FROM, fingerprint};
 pub use error::PushError;
 pub use nix::{LocalStore, NixError};

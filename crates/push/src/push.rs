@@ -57,6 +57,8 @@ pub struct PushOptions {
     pub skip_upstream: Vec<Url>,
     /// Let the server look into the bucket for what it believes is there.
     pub verify_integrity: bool,
+    /// The run of CI that pushes.
+    pub run: Option<niks3_client::types::RunStatement>,
     /// Level of zstd.
     pub compression_level: i32,
     /// Uploads at the same time.
@@ -74,6 +76,7 @@ impl Default for PushOptions {
             leave_substituted: false,
             skip_upstream: Vec::new(),
             verify_integrity: false,
+            run: None,
             compression_level: compress::DEFAULT_LEVEL,
             max_concurrent_uploads: 32,
             memory: 96 * 1024 * 1024,
@@ -201,7 +204,15 @@ impl Once<'_> {
 
     async fn open(&self, roots: &[StorePath]) -> Result<Server, PushError> {
         let (store_dir, pin) = (self.store.store_dir(), self.options.pin.as_deref());
-        Ok(Server::open(self.api, store_dir, roots, pin, self.options.verify_integrity).await?)
+        Ok(Server::open(
+            self.api,
+            store_dir,
+            roots,
+            pin,
+            self.options.verify_integrity,
+            self.options.run.as_ref(),
+        )
+        .await?)
     }
 
     /// The closure, and what of it is to be pushed.
