@@ -39,6 +39,8 @@ pub(crate) struct Inputs {
     pub(crate) substituter: Option<String>,
     pub(crate) configure_nix: bool,
     pub(crate) drain_timeout: Duration,
+    /// To ask GitHub about the run.
+    pub(crate) github_token: Option<SecretString>,
     /// Certificates to trust besides those of the system.
     pub(crate) ca_cert: Option<PathBuf>,
 }
@@ -124,6 +126,7 @@ impl Inputs {
             substituter: input("substituter"),
             configure_nix: flag("configure-nix", input("configure-nix"), true)?,
             drain_timeout: Duration::from_secs(drain_timeout),
+            github_token: input("github-token").map(SecretString::from),
             ca_cert: runner::variable("NIKS3_CA_CERT").map(PathBuf::from),
         })
     }

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod gc;
+mod github;
 mod hook;
 mod inputs;
 mod job;
@@ -10,6 +11,7 @@ mod nix_conf;
 mod paths;
 mod post;
 mod preflight;
+mod record;
 mod runner;
 mod scan;
 mod setup;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     Trouble,
     inputs::{Inputs, OnError},
-    nix_conf, paths, runner, scan,
+    nix_conf, paths, record, runner, scan,
     state::{Doing, State},
     summary,
     target::Target,
@@ -35,6 +35,8 @@ pub(crate) struct Report {
     pub(crate) troubles: Vec<String>,
     /// How long post took.
     pub(crate) seconds: f64,
+    /// The run's page at the server.
+    pub(crate) run_url: Option<String>,
 }
 
 /// The post step.
@@ -124,10 +126,23 @@ impl Finish<'_> {
         } else if let Some(error) = &journal.given_up {
             troubles.push(format!("what was built could not be pushed: {error}"));
         }
+        let unreachable = journal.given_up.is_some();
         Report {
             journal,
             troubles,
             seconds: 0.0,
+            run_url: self.record(unreachable).await,
+        }
+    }
+
+    /// The run's page, recorded if there is time and somebody to record it.
+    async fn record(&self, unreachable: bool) -> Option<String> {
+        if unreachable || self.stop.is_cancelled() {
+            return None;
+        }
+        tokio::select! {
+            url = record::run(self.inputs) => url,
+            () = self.stop.cancelled() => None,
         }
     }
 

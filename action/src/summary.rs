@@ -46,8 +46,7 @@ pub(crate) fn outputs(report: &Report) -> Result<(), Trouble> {
     set_output("paths-failed", &journal.failed().to_string())?;
     set_output("bytes-uploaded", &journal.bytes_sent.to_string())?;
     set_output("closures", &closures)?;
-    // Empty until the server records runs.
-    set_output("run-url", "")
+    set_output("run-url", report.run_url.as_deref().unwrap_or_default())
 }
 
 fn nar_bytes(report: &Report) -> u64 {
@@ -76,6 +75,9 @@ pub(crate) fn sentence(report: &Report) -> String {
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = "## niks3\n\n".to_owned();
     let _ = writeln!(text, "{}\n", escaped(&sentence(report)));
+    if let Some(url) = &report.run_url {
+        let _ = writeln!(text, "[The run at the server]({url})\n");
+    }
     for trouble in &report.troubles {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", escaped(trouble));
     }

@@ -24,6 +24,7 @@ CREATE TABLE runs (
     url          TEXT    NOT NULL,
     pull_request BIGINT  NOT NULL,
     conclusion   TEXT    NOT NULL DEFAULT '',
+    job_url      TEXT    NOT NULL DEFAULT '',
     created_at   BIGINT  NOT NULL,
     used_at      BIGINT  NOT NULL -- when it last opened a push, pushed, or was completed
 );

@@ -24,6 +24,7 @@ CREATE TABLE runs (
     url          TEXT    NOT NULL,
     pull_request INTEGER NOT NULL,
     conclusion   TEXT    NOT NULL DEFAULT '',
+    job_url      TEXT    NOT NULL DEFAULT '',
     created_at   INTEGER NOT NULL,
     used_at      INTEGER NOT NULL -- when it last opened a push, pushed, or was completed
 );

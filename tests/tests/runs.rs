@@ -284,8 +284,7 @@ async fn a_run_is_completed_by_whoever_may(backend: Backend) {
     let recorded = api.post("/runs", &statement).await.ok();
     let path = format!("/runs/{}", recorded["id"].as_str().unwrap());
     assert_eq!(recorded["job"], Value::Null);
-    let body =
-        json!({ "job": "build (x86)", "pull_request": 3, "conclusion": "success", "url": "https://x/1" });
+    let body = json!({ "job": "build (x86)", "pull_request": 3, "conclusion": "success", "url": "https://x/1", "job_url": "https://x/1/job" });
     let completed = patch(&api, &path, &body).await.ok();
     for (field, value) in body.as_object().unwrap() {
         assert_eq!(&completed[field], value);

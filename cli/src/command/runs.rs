@@ -126,6 +126,7 @@ async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
         ("event", run.event.clone()),
         ("workflow", run.workflow.clone()),
         ("job", run.job.clone()),
+        ("job page", run.job_url.clone()),
         ("number", Some(run.run_id.clone())),
         ("attempt", run.run_attempt.clone()),
         ("actor", run.actor.clone()),

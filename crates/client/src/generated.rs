@@ -158,10 +158,13 @@ pub mod types {
         ///Name of the job.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub job: ::std::option::Option<::std::string::String>,
+        ///The job's page, `http://…` or `https://…`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job_url: ::std::option::Option<::std::string::String>,
         ///Number of the pull request.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub pull_request: ::std::option::Option<u64>,
-        ///Its page, `http://…` or `https://…`.
+        ///The run's page, `http://…` or `https://…`.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub url: ::std::option::Option<::std::string::String>,
     }
@@ -849,6 +852,9 @@ look it up by `id`, later ones by `drv`; give what is known.*/
         ///The number of the job.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub job_id: ::std::option::Option<::std::string::String>,
+        ///The job's page.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job_url: ::std::option::Option<::std::string::String>,
         ///Who the repository belongs to.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub owner: ::std::option::Option<::std::string::String>,

@@ -22,7 +22,7 @@ pub use garage::{GarageBucket, garage_bucket};
 pub use postgres::{Postgres, database};
 pub use process::{Output, eventually, program, run};
 pub use proxy::{Fault, FaultProxy};
-pub use runner::{Job, Pairs, Started, Step, TokenEndpoint, Use};
+pub use runner::{Github, GithubApi, Job, Pairs, Started, Step, TokenEndpoint, Use};
 pub use server::{Backend, Server, ServerOptions};
 pub use site::{Site, finish, spawn};
 pub use store::Store;

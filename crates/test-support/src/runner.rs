@@ -18,7 +18,7 @@ use files::pairs;
 
 pub use files::Pairs;
 pub use step::{Step, Use};
-pub use tokens::TokenEndpoint;
+pub use tokens::{Github, GithubApi, TokenEndpoint};
 
 /// A job on a runner.
 #[derive(Debug)]

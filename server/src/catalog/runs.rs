@@ -27,6 +27,8 @@ pub struct RunRow {
     pub facts: RunFacts,
     /// How it ended, or nothing.
     pub conclusion: String,
+    /// The job's page, or nothing.
+    pub job_url: String,
     /// Unix time at which it was recorded.
     pub created_at: i64,
     /// Closures in the cache that it has pushed.
@@ -78,11 +80,13 @@ pub struct RunCompletion {
     pub pull_request: Option<i64>,
     /// How it ended.
     pub conclusion: Option<String>,
+    /// The job's page.
+    pub job_url: Option<String>,
 }
 
 const SELECT: &str = "SELECT r.id, r.token, r.identity, r.verified, r.claimed, r.provider, r.repository, r.repository_id, \
      r.owner, r.owner_id, r.git_ref, r.sha, r.event, r.workflow, r.job, r.job_id, r.run_id, r.attempt, r.actor, r.url, \
-     r.pull_request, r.conclusion, r.created_at, (SELECT COUNT(*) FROM closure_runs l WHERE l.run_id = r.id) FROM runs r";
+     r.pull_request, r.conclusion, r.created_at, (SELECT COUNT(*) FROM closure_runs l WHERE l.run_id = r.id), r.job_url FROM runs r";
 
 const PULL_REQUEST: i64 = 1;
 const URL: i64 = 2;
@@ -117,6 +121,7 @@ fn run(row: &AnyRow) -> Result<RunRow> {
         conclusion: row.try_get(21)?,
         created_at: row.try_get(22)?,
         closures: row.try_get(23)?,
+        job_url: row.try_get(24)?,
     })
 }
 
@@ -224,12 +229,14 @@ impl WriteTx {
     pub async fn complete_run(&mut self, run: &RunRow, completion: &RunCompletion) -> Result<()> {
         let or = |new: &Option<String>, old: &String| new.clone().unwrap_or_else(|| old.clone());
         sqlx::query(
-            "UPDATE runs SET job = $1, url = $2, pull_request = $3, conclusion = $4, used_at = $5 WHERE id = $6",
+            "UPDATE runs SET job = $1, url = $2, pull_request = $3, conclusion = $4, job_url = $5, used_at = $6 \
+             WHERE id = $7",
         )
         .bind(or(&completion.job, &run.facts.job))
         .bind(or(&completion.url, &run.facts.url))
         .bind(completion.pull_request.unwrap_or(run.facts.pull_request))
         .bind(or(&completion.conclusion, &run.conclusion))
+        .bind(or(&completion.job_url, &run.job_url))
         .bind(now())
         .bind(run.id)
         .execute(&mut *self.tx)

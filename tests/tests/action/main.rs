@@ -7,4 +7,5 @@ mod bench;
 mod builds;
 mod delivery;
 mod faults;
+mod runs;
 mod surroundings;

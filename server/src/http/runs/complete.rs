@@ -13,6 +13,10 @@ pub(super) async fn complete(app: &App, who: &Identity, id: &str, body: Complete
     let completion = RunCompletion {
         job: text("job", body.job)?,
         conclusion: text("conclusion", body.conclusion)?,
+        job_url: body
+            .job_url
+            .map(|url| checked_url("job_url", Some(url)))
+            .transpose()?,
         url: body.url.map(|url| checked_url("url", Some(url))).transpose()?,
         pull_request: body
             .pull_request

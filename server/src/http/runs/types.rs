@@ -36,6 +36,8 @@ pub(in crate::http) struct Run {
     pub job: Option<String>,
     /// The number of the job.
     pub job_id: Option<String>,
+    /// The job's page.
+    pub job_url: Option<String>,
     /// The number of the run.
     pub run_id: String,
     /// How often it was begun.
@@ -72,6 +74,7 @@ impl Run {
             workflow: known(facts.workflow),
             job: known(facts.job),
             job_id: known(facts.job_id),
+            job_url: known(row.job_url),
             run_id: facts.run_id,
             run_attempt: known(facts.attempt),
             actor: known(facts.actor),
@@ -100,7 +103,9 @@ pub(super) struct Runs {
 pub(super) struct CompleteRun {
     /// Name of the job.
     pub job: Option<String>,
-    /// Its page, `http://…` or `https://…`.
+    /// The job's page, `http://…` or `https://…`.
+    pub job_url: Option<String>,
+    /// The run's page, `http://…` or `https://…`.
     pub url: Option<String>,
     /// Number of the pull request.
     pub pull_request: Option<u64>,
