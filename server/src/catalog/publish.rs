@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use futures::TryStreamExt as _;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
@@ -137,7 +138,9 @@ fn publishable(row: &AnyRow) -> Result<Publishable> {
 impl Catalog {
     /// Everything that a push claims.
     pub async fn commit_claims(&self, push_id: i64) -> Result<Vec<CommitClaim>> {
-        let rows = sqlx::query(
+        // One by one, since a row takes more memory than what it says.
+        let mut claims = Vec::new();
+        let mut rows = sqlx::query(
             "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
              COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
              c.kind, p.state, c.object_id, COALESCE(o.state, 0) \
@@ -145,9 +148,11 @@ impl Catalog {
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
         )
         .bind(push_id)
-        .fetch_all(&self.reader)
-        .await?;
-        rows.iter().map(commit_claim).collect()
+        .fetch(&self.reader);
+        while let Some(row) = rows.try_next().await? {
+            claims.push(commit_claim(&row)?);
+        }
+        Ok(claims)
     }
 
     /// The paths a push relies on whose narinfo may not be in the bucket yet,

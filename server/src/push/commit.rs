@@ -116,24 +116,41 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
 /// in between.
 async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     let mut claims = app.catalog.commit_claims(push.id).await?;
+    let mut arrived = Vec::new();
     let roots = app.catalog.roots(push.id).await?;
     gc::settle::push(app, push.id).await?;
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
         check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
-        if let Err(problem) = check_arrived(app, push, &mut claims).await {
-            // Another commit of this push may have moved on what was looked for.
-            let state = app.catalog.push(&push.token).await?.map(|push| push.state);
-            return if state == Some(PushState::Open) {
-                Err(problem)
-            } else {
-                Ok(None)
-            };
-        }
+        arrived = match check_arrived(app, push, &mut claims).await {
+            Ok(arrived) => arrived,
+            Err(problem) => {
+                // Another commit of this push may have moved on what was looked for.
+                let state = app.catalog.push(&push.token).await?.map(|push| push.state);
+                return if state == Some(PushState::Open) {
+                    Err(problem)
+                } else {
+                    Ok(None)
+                };
+            }
+        };
     }
 
     let mut tx = app.catalog.write().await?;
-    let added = match tx.decide(push.id, push.revision).await? {
+    // The database must not outlive, in a power cut, what it says is there; so it says it last.
+    let synced = async {
+        if !arrived.is_empty() {
+            app.bucket.sync().await?;
+        }
+        Ok::<_, Problem>(())
+    };
+    let decided = async {
+        tx.objects_arrived(&arrived).await?;
+        let decision = tx.decide(push.id, push.revision).await?;
+        Ok((decision, tx.undecided(push.id).await?))
+    };
+    let ((), (decision, undecided)) = futures::try_join!(synced, decided)?;
+    let added = match decision {
         Decision::Added(added) => added,
         Decision::Changed => return Ok(None),
         Decision::Finished(result) => return serde_json::from_str(&result).map_err(Problem::internal),
@@ -141,7 +158,6 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
             return Err(lease_over());
         }
     };
-    let undecided = tx.undecided(push.id).await?;
     if !undecided.is_empty() {
         // Something that was there when it was claimed turned out lost meanwhile.
         drop(tx);
@@ -160,8 +176,6 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     publish::narinfos(app, publishables).await?;
     publish::realisations(app, push.id).await?;
 
-    app.bucket.tidy(&push.token).await?;
-
     let relied_on = claims
         .iter()
         .filter(|claim| claim.kind != ClaimKind::External)
@@ -173,10 +187,15 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     };
     let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let mut tx = app.catalog.write().await?;
-    if !tx.finish(push.id, push.pin.as_deref(), &result).await? {
+    // What counts from the commit of this transaction on is on the disk before it.
+    let synced = async { Ok::<_, Problem>(app.bucket.sync().await?) };
+    let finished = async { Ok(tx.finish(push.id, push.pin.as_deref(), &result).await?) };
+    let ((), finished) = futures::try_join!(synced, finished)?;
+    if !finished {
         return Err(lease_over());
     }
     tx.commit().await?;
+    app.bucket.tidy(&push.token).await?;
     tracing::info!(
         push = push.token,
         identity = push.identity,
@@ -254,8 +273,13 @@ async fn check_closed<'r>(
     Ok(())
 }
 
-/// Everything the push has to provide is in the bucket with the right size.
-async fn check_arrived(app: &App, push: &Push, claims: &mut [CommitClaim]) -> Result<(), Problem> {
+/// Everything the push has to provide is in the bucket with the right size; ids and sizes of the
+/// objects of which the database does not know yet that they are there.
+async fn check_arrived(
+    app: &App,
+    push: &Push,
+    claims: &mut [CommitClaim],
+) -> Result<Vec<(i64, i64)>, Problem> {
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
     for claim in claims.iter() {
@@ -303,21 +327,20 @@ async fn check_arrived(app: &App, push: &Push, claims: &mut [CommitClaim]) -> Re
             _ => missing.extend(names),
         }
     }
-    if !arrived.is_empty() {
-        // The database must not outlive, in a power cut, what it says is there.
-        app.bucket.sync().await?;
-        let mut tx = app.catalog.write().await?;
-        tx.objects_arrived(&arrived.iter().map(|(id, size)| (*id, *size)).collect::<Vec<_>>())
-            .await?;
-        tx.commit().await?;
-        for claim in claims {
-            if let (Some(offer), Some(size)) = (&mut claim.offer, arrived.get(&claim.object_id)) {
-                offer.file_size = *size;
-            }
+    for claim in claims {
+        if let (Some(offer), Some(size)) = (&mut claim.offer, arrived.get(&claim.object_id)) {
+            offer.file_size = *size;
         }
     }
+    let arrived: Vec<(i64, i64)> = arrived.into_iter().collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(arrived);
+    }
+    if !arrived.is_empty() {
+        app.bucket.sync().await?;
+        let mut tx = app.catalog.write().await?;
+        tx.objects_arrived(&arrived).await?;
+        tx.commit().await?;
     }
     let detail = format!("{} objects have not arrived", missing.len());
     Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))

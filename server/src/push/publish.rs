@@ -45,11 +45,9 @@ pub(super) async fn narinfos(app: &App, mut found: Vec<Publishable>) -> Result<(
         names,
     });
     match app.bucket.publishing() {
-        Publishing::Together(count) => together(app, &paper, order, count).await?,
-        Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await?,
+        Publishing::Together(count) => together(app, &paper, order, count).await,
+        Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await,
     }
-    app.bucket.sync().await?;
-    Ok(())
 }
 
 /// Publishes at once whatever need not wait for each other.
