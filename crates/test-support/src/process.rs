@@ -17,7 +17,7 @@ pub fn program(name: &str) -> PathBuf {
         .join(name);
     assert!(
         path.exists(),
-        "{} is not built: run `cargo build` first",
+        "{} is not built: run `cargo build -p niks3-server -p niks3` first",
         path.display()
     );
     path
@@ -110,7 +110,6 @@ pub(crate) fn free_port() -> u16 {
 
 /// Starts a program that all tests of this process share. When the process ends, however
 /// it ends, the program does too, by a signal, and the folder it lives in is removed.
-#[expect(clippy::zombie_processes, reason = "the guard is to outlive this process")]
 pub(crate) fn share(command: &Command, directory: &Path, signal: &str) {
     // Standard input of the guard ends when this process does.
     const GUARD: &str = r#"
@@ -135,15 +134,4 @@ pub(crate) fn share(command: &Command, directory: &Path, signal: &str) {
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     std::mem::forget(guard.stdin.take());
-}
-
-/// Waits for what comes about by itself. What never does ends the test instead of hanging it;
-/// the limit is no measure of how long it should take.
-#[track_caller]
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = std::time::Instant::now();
-    while !holds() {
-        assert!(begun.elapsed().as_secs() < 300, "it never comes about: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
 }

@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::process::{Output, Running, eventually, run};
+use crate::eventually::eventually;
+use crate::process::{Output, Running, run};
 use crate::store::Store;
 use files::pairs;
 
