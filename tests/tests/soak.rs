@@ -175,7 +175,7 @@ impl Soak {
             if let Some((_, root)) = pinned.iter().nth(dice.roll(PINS) as usize) {
                 self.store.substitutes(&self.bucket, &self.key, root);
             }
-            if number % 25 == 0 {
+            if number.is_multiple_of(25) {
                 eprintln!("round {number} of {}", self.rounds);
             }
         }
