@@ -93,7 +93,11 @@ pub(crate) async fn fill(db: &str, paths: u64, old: u64) -> anyhow::Result<()> {
         let mut closures = String::from("INSERT INTO closures (path_id, created_at, pushed_at) VALUES ");
         for (place, id) in chunk.iter().enumerate() {
             let comma = if place == 0 { "" } else { "," };
-            let pushed = if id / OWN % 2 == 0 { now - old * DAY } else { now };
+            let pushed = if (id / OWN).is_multiple_of(2) {
+                now - old * DAY
+            } else {
+                now
+            };
             let _ = write!(closures, "{comma}({id},{pushed},{pushed})");
         }
         tx.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(closures))).await?;

@@ -110,6 +110,7 @@ pub(crate) fn free_port() -> u16 {
 
 /// Starts a program that all tests of this process share. When the process ends, however
 /// it ends, the program does too, by a signal, and the folder it lives in is removed.
+#[expect(clippy::zombie_processes, reason = "the guard outlives this process")]
 pub(crate) fn share(command: &Command, directory: &Path, signal: &str) {
     // Standard input of the guard ends when this process does.
     const GUARD: &str = r#"
