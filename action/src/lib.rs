@@ -1,1 +1,73 @@
-//! The GitHub Action of niks3.
+//! The GitHub Action of niks3: before a job builds, while it builds, and after.
+
+mod daemon;
+mod gc;
+mod github;
+mod hook;
+mod inputs;
+mod job;
+mod nix;
+mod nix_conf;
+mod paths;
+mod post;
+mod preflight;
+mod record;
+mod runner;
+mod scan;
+mod setup;
+mod state;
+mod summary;
+mod target;
+
+use std::process::ExitCode;
+
+/// A sentence that says what is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Trouble(pub(crate) String);
+
+impl Trouble {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Something that should work failed.
+    pub(crate) fn io(what: &str, error: &std::io::Error) -> Self {
+        Self(format!("cannot {what}: {error}"))
+    }
+}
+
+/// Runs the subcommand that the arguments name.
+#[must_use]
+pub fn run(arguments: &[String]) -> ExitCode {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        // Nix waits for it: no runtime, no threads.
+        ["hook", queue, store_dir] => hook::send(queue.as_ref(), store_dir),
+        ["main"] => blocking(setup::run()),
+        ["post"] => blocking(post::run()),
+        ["gc"] => blocking(gc::run()),
+        ["daemon"] => blocking(daemon::run()),
+        _ => {
+            runner::log("usage: niks3-action main | post | gc | daemon | hook QUEUE STORE_DIR");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn blocking(work: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            runner::error("niks3", &format!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(work);
+    runtime.shutdown_background();
+    code
+}

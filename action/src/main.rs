@@ -1,3 +1,8 @@
-//! The GitHub Action of niks3.
+//! `niks3-action`: what action/shim.js starts.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    niks3_action::run(&arguments)
+}

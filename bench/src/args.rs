@@ -15,6 +15,8 @@ pub(crate) enum Benchmark {
     Large,
     /// The metadata of many paths, on SQLite and on PostgreSQL.
     Commit,
+    /// Garbage collection of catalogues that grow, on SQLite and on PostgreSQL.
+    Scale,
     /// Ways to call the zstd library over the NARs that `push` pushes.
     Zstd,
 }
@@ -41,6 +43,17 @@ pub(crate) struct Args {
     /// Store paths of `commit`.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) commit_paths: u32,
+    /// Store paths of the catalogues of `scale`.
+    #[arg(
+        long,
+        value_name = "N,…",
+        default_value = "100000,300000,1000000",
+        value_delimiter = ','
+    )]
+    pub(crate) scale_paths: Vec<u64>,
+    /// Objects that `scale` lets be deleted.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub(crate) sweep_objects: u64,
     /// Milliseconds that latency adds to the round trip of each request of `small`.
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub(crate) latency: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -56,13 +57,7 @@ fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result
         options.push(format!("--db={}", postgres.url()?));
     }
     let server = Server::start(data, free_address()?, &options)?;
-    let push = Push {
-        http: Client::builder().no_proxy().build()?,
-        base: server.url.clone(),
-        token: std::fs::read_to_string(server.token_file())?.trim().to_owned(),
-        count: u64::from(bench.args.commit_paths),
-        contents: Contents::new()?,
-    };
+    let push = Push::new(&server, 0, u64::from(bench.args.commit_paths))?;
     let database = || postgres.map_or(Ok(Duration::ZERO), Postgres::cpu);
     let mut steps = Vec::new();
     let mut before = (Instant::now(), server.cpu()?, database()?);
@@ -103,12 +98,16 @@ fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result
 }
 
 /// A push of synthetic paths.
-struct Push {
+pub(crate) struct Push {
     http: Client,
     base: String,
     token: String,
+    /// Number of the first path.
+    first: u64,
     count: u64,
     contents: Contents,
+    /// The longest that a request with metadata took.
+    longest: Mutex<Duration>,
 }
 
 /// What the server said of the push.
@@ -126,11 +125,41 @@ struct Target {
 }
 
 impl Push {
+    /// Of `count` paths from number `first` on.
+    pub(crate) fn new(server: &Server, first: u64, count: u64) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: Client::builder().no_proxy().build()?,
+            base: server.url.clone(),
+            token: std::fs::read_to_string(server.token_file())?.trim().to_owned(),
+            first,
+            count,
+            contents: Contents::new()?,
+            longest: Mutex::default(),
+        })
+    }
+
+    /// All of it, from begin to commit; the longest that a request to the server took.
+    pub(crate) async fn whole(&self) -> anyhow::Result<Duration> {
+        let opened = self.open().await?;
+        let steps = async {
+            self.claim(&opened.id, opened.max_batch).await?;
+            let targets = self.announce(&opened.id, opened.max_batch).await?;
+            self.put(targets).await?;
+            self.commit(&opened.id).await
+        };
+        tokio::select! {
+            result = steps => result?,
+            error = self.keep(&opened) => return Err(error),
+        }
+        Ok(*self.longest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(Method::POST, path, body).await
     }
 
     async fn call(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let started = Instant::now();
         let answer = self
             .http
             .request(method.clone(), format!("{}/api/v1/pushes{path}", self.base))
@@ -141,6 +170,9 @@ impl Push {
             .await?;
         let status = answer.status();
         let text = answer.text().await?;
+        let mut longest = self.longest.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = started.elapsed().max(*longest);
+        drop(longest);
         if !status.is_success() {
             bail!(
                 "{method} /pushes{path}: {status}: {}",
@@ -151,7 +183,7 @@ impl Push {
     }
 
     async fn open(&self) -> anyhow::Result<Opened> {
-        let body = json!({ "store_dir": "/nix/store", "roots": [name(self.count - 1)] });
+        let body = json!({ "store_dir": "/nix/store", "roots": [name(self.first, self.count - 1)] });
         let answer = self.post("", &body).await?;
         let id = answer["id"].as_str().context("no id")?;
         Ok(Opened {
@@ -182,7 +214,7 @@ impl Push {
         let needed: u64 = futures::stream::iter(self.batches(batch))
             .map(|range| async move {
                 let paths: Vec<Value> = range
-                    .map(|index| synthetic::path(index, self.count, &self.contents))
+                    .map(|index| synthetic::path(self.first, index, self.count, &self.contents))
                     .collect();
                 let body = json!({ "paths": paths, "external": [] });
                 let answer = self.post(&format!("/{id}/paths"), &body).await?;
@@ -203,7 +235,7 @@ impl Push {
         let answers: Vec<Vec<Target>> = futures::stream::iter(self.batches(batch / 2))
             .map(|range| async move {
                 let uploads: Vec<Value> = range
-                    .map(name)
+                    .map(|index| name(self.first, index))
                     .flat_map(|path| {
                         [
                             json!({ "kind": "nar", "path": path, "sha256": nar.0, "size": nar.1 }),

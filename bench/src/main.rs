@@ -4,6 +4,7 @@
 //! `nix`, `nix-store` and `zstd` in `PATH`; PostgreSQL and Garage are measured where they are installed.
 
 mod args;
+mod catalogue;
 mod children;
 mod commit;
 mod garage;
@@ -13,6 +14,7 @@ mod process;
 mod proxy;
 mod push;
 mod report;
+mod scale;
 mod server;
 mod small;
 mod store;
@@ -60,11 +62,12 @@ fn run() -> anyhow::Result<()> {
     let bench = Bench { args, runtime, dir };
     report::machine();
     // The last two make this process big, and a child's peak memory begins with its parent's.
-    let all: [(Benchmark, Run); 5] = [
+    let all: [(Benchmark, Run); 6] = [
         (Benchmark::Push, push::run),
         (Benchmark::Small, small::run),
         (Benchmark::Large, large::run),
         (Benchmark::Commit, commit::run),
+        (Benchmark::Scale, scale::run),
         (Benchmark::Zstd, zstd_calls::run),
     ];
     for (benchmark, run) in all {

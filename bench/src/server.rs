@@ -84,6 +84,15 @@ impl Server {
         process::cpu_of(self.child.id())
     }
 
+    /// From now on the most memory is counted anew.
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        // proc_pid_clear_refs(5)
+        Ok(std::fs::write(
+            format!("/proc/{}/clear_refs", self.child.id()),
+            "5",
+        )?)
+    }
+
     /// The most memory so far.
     pub(crate) fn peak(&self) -> anyhow::Result<u64> {
         process::peak_of(self.child.id())

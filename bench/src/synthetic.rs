@@ -41,8 +41,9 @@ impl Contents {
     }
 }
 
-/// The base name of path `index`.
-pub(crate) fn name(index: u64) -> String {
+/// The base name of path `index` of those that are numbered from `first` on.
+pub(crate) fn name(first: u64, index: u64) -> String {
+    let index = first + index;
     let digest = Sha256::digest(index.to_le_bytes());
     format!("{}-synthetic-{index}", base32::encode(&digest[..20]))
 }
@@ -72,11 +73,14 @@ fn references(index: u64, count: u64) -> Vec<u64> {
     places.into_iter().map(|place| count - 1 - place).collect()
 }
 
-/// The metadata of path `index` of `count`.
-pub(crate) fn path(index: u64, count: u64, contents: &Contents) -> Value {
-    let references: Vec<String> = references(index, count).into_iter().map(name).collect();
+/// The metadata of path `index` of `count`, which are numbered from `first` on.
+pub(crate) fn path(first: u64, index: u64, count: u64, contents: &Contents) -> Value {
+    let references: Vec<String> = references(index, count)
+        .into_iter()
+        .map(|index| name(first, index))
+        .collect();
     json!({
-        "path": name(index),
+        "path": name(first, index),
         "nar_hash": contents.nar_hash,
         "nar_size": contents.nar_size,
         "references": references,

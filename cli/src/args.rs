@@ -1,5 +1,8 @@
 //! The arguments, as typed.
 
+pub(crate) mod hook;
+pub(crate) mod runs;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand};
@@ -54,6 +57,15 @@ pub(crate) enum Command {
     /// Keep closures from garbage collection under names.
     #[command(subcommand)]
     Pins(Pins),
+    /// Runs of CI that have pushed, and what they pushed.
+    #[command(subcommand)]
+    Runs(runs::Runs),
+    /// Closures in the cache, and the runs that have pushed them.
+    #[command(subcommand)]
+    Closures(runs::Closures),
+    /// Push what this machine builds, by a post-build hook of Nix.
+    #[command(subcommand)]
+    Hook(hook::Hook),
 }
 
 /// What to do with pins.

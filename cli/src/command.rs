@@ -1,8 +1,11 @@
 //! One module for each command, and what they share.
 
+mod closures;
 mod gc;
+mod hook;
 mod pins;
 mod push;
+mod runs;
 
 use std::sync::Arc;
 
@@ -19,6 +22,9 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Push(push) => push::run(push, output).await,
         Command::Gc(gc) => gc::run(gc, output).await,
         Command::Pins(pins) => pins::run(pins, output).await,
+        Command::Runs(runs) => runs::run(runs, output).await,
+        Command::Closures(closures) => closures::run(closures, output).await,
+        Command::Hook(hook) => hook::run(hook, output).await,
     }
 }
 

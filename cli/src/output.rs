@@ -14,6 +14,12 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use crate::Failure;
 use progress::{PushProgress, Shown};
 
+/// A Unix time as people read it.
+pub(crate) fn time(seconds: i64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.max(0).unsigned_abs());
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
@@ -53,9 +59,9 @@ impl Output {
     fn log(&self) {
         let level = match self.verbosity {
             Verbosity::Quiet => "off",
-            Verbosity::Normal => "warn",
-            Verbosity::Verbose => "niks3=info,niks3_push=info,niks3_client=info,warn",
-            Verbosity::Debug => "niks3=debug,niks3_push=debug,niks3_client=debug,info",
+            Verbosity::Normal => "niks3_queue=info,warn",
+            Verbosity::Verbose => "niks3=info,niks3_queue=info,niks3_push=info,niks3_client=info,warn",
+            Verbosity::Debug => "niks3=debug,niks3_queue=debug,niks3_push=debug,niks3_client=debug,info",
         };
         let filter = EnvFilter::try_from_env("NIKS3_LOG").unwrap_or_else(|_| EnvFilter::new(level));
         let subscriber = tracing_subscriber::fmt()

@@ -11,6 +11,7 @@ pub mod landing;
 pub mod pin_name;
 pub mod pins;
 pub mod push;
+pub mod runs;
 pub mod serve;
 pub mod signing;
 pub mod start;

@@ -7,6 +7,10 @@ use clap::Parser as _;
 use niks3_server::config::{Args, Config};
 use niks3_server::start;
 
+/// A commit makes and drops millions of small texts.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, io::BufRead as _, sync::Arc};
 
-use niks3_push::{LocalStore, Progress, PushError, PushOptions, Summary, push};
+use niks3_push::{LocalStore, Progress, PushError, PushOptions, Summary, push, run_of_environment};
 
 use crate::{Failure, args::Push, output::Output, signals::Signals};
 
@@ -53,6 +53,7 @@ pub(super) async fn run(args: Push, output: &Output) -> Result<(), Failure> {
         no_closure: args.no_closure,
         skip_upstream: args.skip_upstream,
         verify_integrity: args.verify_s3_integrity,
+        run: run_of_environment(),
         compression_level: args.compression_level,
         max_concurrent_uploads: args.max_concurrent_uploads.into(),
         ..PushOptions::default()

@@ -104,6 +104,31 @@ pub mod types {
         ///Base name of its root.
         pub root: ::std::string::String,
     }
+    ///A root that was pushed, with all it refers to.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct ClosureInfo {
+        ///Unix time of its first push.
+        pub created_at: i64,
+        ///Bytes of them in the bucket; equal contents count once.
+        pub file_bytes: u64,
+        ///Bytes of their NARs.
+        pub nar_bytes: u64,
+        ///Store path of the root.
+        pub path: ::std::string::String,
+        ///Its paths that are in the cache.
+        pub paths: u64,
+        ///Unix time of its last push.
+        pub pushed_at: i64,
+    }
+    ///A page of closures.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Closures {
+        ///From the one pushed last to the one not pushed for longest.
+        pub closures: ::std::vec::Vec<ClosureInfo>,
+        ///Where the next page begins, if there is one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<::std::string::String>,
+    }
     ///What a commit did.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Commit {
@@ -124,6 +149,25 @@ pub mod types {
         ///Every part, in order.
         pub parts: ::std::vec::Vec<Part>,
     }
+    ///What is added to what is known of a run; what is not given stays.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+    pub struct CompleteRun {
+        ///How it ended, as `success` or `failure`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub conclusion: ::std::option::Option<::std::string::String>,
+        ///Name of the job.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job: ::std::option::Option<::std::string::String>,
+        ///The job's page, `http://…` or `https://…`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job_url: ::std::option::Option<::std::string::String>,
+        ///Number of the pull request.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub pull_request: ::std::option::Option<u64>,
+        ///The run's page, `http://…` or `https://…`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub url: ::std::option::Option<::std::string::String>,
+    }
     ///What to pin.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct CreatePin {
@@ -138,6 +182,8 @@ pub mod types {
         pub pin: ::std::option::Option<CreatePushPin>,
         ///Base names (`<32>-<name>`) of the roots.
         pub roots: ::std::vec::Vec<::std::string::String>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub run: ::std::option::Option<RunStatement>,
         ///Store directory of all paths, as `/nix/store`.
         pub store_dir: CreatePushStoreDir,
         ///Look into the bucket for what the database believes is there.
@@ -782,6 +828,132 @@ look it up by `id`, later ones by `drv`; give what is known.*/
         ///The realisations.
         pub realisations: ::std::vec::Vec<Realisation>,
     }
+    ///A run of CI that has pushed. What is not known is not there.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Run {
+        ///Who made it run.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub actor: ::std::option::Option<::std::string::String>,
+        ///Closures in the cache that it has pushed.
+        pub closures: u64,
+        ///How it ended, as `success` or `failure`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub conclusion: ::std::option::Option<::std::string::String>,
+        ///Unix time at which it was recorded.
+        pub created_at: i64,
+        ///What made it run.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub event: ::std::option::Option<::std::string::String>,
+        ///Names the run in every other operation.
+        pub id: ::std::string::String,
+        ///Name of the job.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job: ::std::option::Option<::std::string::String>,
+        ///The number of the job.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job_id: ::std::option::Option<::std::string::String>,
+        ///The job's page.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job_url: ::std::option::Option<::std::string::String>,
+        ///Who the repository belongs to.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub owner: ::std::option::Option<::std::string::String>,
+        ///The number that the owner keeps.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub owner_id: ::std::option::Option<::std::string::String>,
+        ///Who ran it: the name of the provider of its token, or as stated.
+        pub provider: ::std::string::String,
+        ///Number of the pull request.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub pull_request: ::std::option::Option<u64>,
+        ///Git's ref, as `refs/heads/main`.
+        #[serde(rename = "ref", skip_serializing_if = "::std::option::Option::is_none")]
+        pub ref_: ::std::option::Option<::std::string::String>,
+        ///`owner/name`.
+        pub repository: ::std::string::String,
+        ///The number that the repository keeps when it is renamed.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub repository_id: ::std::option::Option<::std::string::String>,
+        ///How often it was begun.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub run_attempt: ::std::option::Option<::std::string::String>,
+        ///The number of the run.
+        pub run_id: ::std::string::String,
+        ///The commit.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub sha: ::std::option::Option<::std::string::String>,
+        ///Its page.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub url: ::std::option::Option<::std::string::String>,
+        ///It was recorded out of the claims of a verified token. If not, it is as its pusher has stated it.
+        pub verified: bool,
+        ///Name of the workflow.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub workflow: ::std::option::Option<::std::string::String>,
+    }
+    /**What a pusher says of the run it is in. Whatever the verified claims of its token say stays as they
+say it; without claims it takes the admin token to state a run, and `provider`, `repository` and `run_id`
+have to be given.*/
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+    pub struct RunStatement {
+        ///Who made it run.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub actor: ::std::option::Option<::std::string::String>,
+        ///What made it run.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub event: ::std::option::Option<::std::string::String>,
+        ///Name of the job.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job: ::std::option::Option<::std::string::String>,
+        ///The number of the job, which tells jobs of one name apart.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job_id: ::std::option::Option<::std::string::String>,
+        ///Who the repository belongs to.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub owner: ::std::option::Option<::std::string::String>,
+        ///The number that the owner keeps.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub owner_id: ::std::option::Option<::std::string::String>,
+        ///Who runs it, as `github`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub provider: ::std::option::Option<::std::string::String>,
+        ///Number of the pull request.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub pull_request: ::std::option::Option<u64>,
+        ///Git's ref, as `refs/heads/main`.
+        #[serde(rename = "ref", skip_serializing_if = "::std::option::Option::is_none")]
+        pub ref_: ::std::option::Option<::std::string::String>,
+        ///`owner/name`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub repository: ::std::option::Option<::std::string::String>,
+        ///The number that the repository keeps when it is renamed.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub repository_id: ::std::option::Option<::std::string::String>,
+        ///How often it was begun.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub run_attempt: ::std::option::Option<::std::string::String>,
+        ///The number of the run.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub run_id: ::std::option::Option<::std::string::String>,
+        ///The commit.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub sha: ::std::option::Option<::std::string::String>,
+        ///Its page, `http://…` or `https://…`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub url: ::std::option::Option<::std::string::String>,
+        ///Name of the workflow.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub workflow: ::std::option::Option<::std::string::String>,
+    }
+    ///A page of runs.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Runs {
+        ///Where the next page begins, if there is one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<::std::string::String>,
+        ///From the newest to the oldest.
+        pub runs: ::std::vec::Vec<Run>,
+    }
     ///What to collect.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct StartGc {
@@ -1106,6 +1278,177 @@ Sends a `GET` request to `/api/v1/cache-config`
             .build()?;
         let info = OperationInfo {
             operation_id: "get_cache_config",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**List closures
+
+From the one pushed last to the one not pushed for longest; one that is pushed while pages are read moves to
+the first. Several conditions on runs hold for one and the same run.
+
+Needs the scope `read`.
+
+Sends a `GET` request to `/api/v1/closures`
+
+Arguments:
+- `after`: `next` of the page before.
+- `limit`: Entries, 100 by default and at most.
+- `pull_request`: Those that a run of the pull request of this number has pushed.
+- `ref_`: Those that a run of this ref of Git has pushed.
+- `repository`: Those that a run in this repository, `owner/name`, has pushed.
+- `run`: Those that the run of this id has pushed.
+- `since`: Those last pushed at this Unix time or later.
+- `until`: Those last pushed before this Unix time.
+*/
+    pub async fn list_closures<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: Option<u32>,
+        pull_request: Option<u64>,
+        ref_: Option<&'a str>,
+        repository: Option<&'a str>,
+        run: Option<&'a str>,
+        since: Option<u64>,
+        until: Option<u64>,
+    ) -> Result<ResponseValue<types::Closures>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/closures", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("after", &after))
+            .query(&progenitor_client::QueryParam::new("limit", &limit))
+            .query(&progenitor_client::QueryParam::new("pull_request", &pull_request))
+            .query(&progenitor_client::QueryParam::new("ref", &ref_))
+            .query(&progenitor_client::QueryParam::new("repository", &repository))
+            .query(&progenitor_client::QueryParam::new("run", &run))
+            .query(&progenitor_client::QueryParam::new("since", &since))
+            .query(&progenitor_client::QueryParam::new("until", &until))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "list_closures",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Show a closure
+
+Named by the base name of its root. The runs that have pushed it: `/runs?closure={root}`.
+
+Needs the scope `read`.
+
+Sends a `GET` request to `/api/v1/closures/{root}`
+
+*/
+    pub async fn get_closure<'a>(
+        &'a self,
+        root: &'a str,
+    ) -> Result<ResponseValue<types::ClosureInfo>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/closures/{}", self.baseurl, encode_path(& root.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_closure",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
@@ -2541,6 +2884,327 @@ Sends a `POST` request to `/api/v1/pushes/{id}/uploads`
             .build()?;
         let info = OperationInfo {
             operation_id: "create_uploads",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**List runs
+
+From the newest to the oldest.
+
+Needs the scope `read`.
+
+Sends a `GET` request to `/api/v1/runs`
+
+Arguments:
+- `after`: `next` of the page before.
+- `closure`: Those that have pushed the closure of this root, named by its base name.
+- `limit`: Entries, 100 by default, at most 1000.
+- `pull_request`: Those of the pull request of this number.
+- `ref_`: Those of this ref of Git, as `refs/heads/main`.
+- `repository`: Those in this repository, `owner/name`.
+- `since`: Those recorded at this Unix time or later.
+- `until`: Those recorded before this Unix time.
+*/
+    pub async fn list_runs<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        closure: Option<&'a str>,
+        limit: Option<u32>,
+        pull_request: Option<u64>,
+        ref_: Option<&'a str>,
+        repository: Option<&'a str>,
+        since: Option<u64>,
+        until: Option<u64>,
+    ) -> Result<ResponseValue<types::Runs>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/runs", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("after", &after))
+            .query(&progenitor_client::QueryParam::new("closure", &closure))
+            .query(&progenitor_client::QueryParam::new("limit", &limit))
+            .query(&progenitor_client::QueryParam::new("pull_request", &pull_request))
+            .query(&progenitor_client::QueryParam::new("ref", &ref_))
+            .query(&progenitor_client::QueryParam::new("repository", &repository))
+            .query(&progenitor_client::QueryParam::new("since", &since))
+            .query(&progenitor_client::QueryParam::new("until", &until))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "list_runs",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Record a run
+
+A push records its run by itself; this is for a run that may have nothing to push. The run
+of the token's claims, or, with the admin token, the run as stated. Recording it again answers the same
+run, with what was not known of it before.
+
+Needs the scope `push`.
+
+Sends a `POST` request to `/api/v1/runs`
+
+*/
+    pub async fn record_run<'a>(
+        &'a self,
+        body: &'a types::RunStatement,
+    ) -> Result<ResponseValue<types::Run>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/runs", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "record_run",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Show a run
+
+What it has pushed: `/closures?run={id}`.
+
+Needs the scope `read`.
+
+Sends a `GET` request to `/api/v1/runs/{id}`
+
+*/
+    pub async fn get_run<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> Result<ResponseValue<types::Run>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/runs/{}", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_run",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Complete a run
+
+Adds what the claims of its token do not say. For whoever runs in it, and with the admin token.
+
+Needs the scope `push`.
+
+Sends a `PATCH` request to `/api/v1/runs/{id}`
+
+*/
+    pub async fn complete_run<'a>(
+        &'a self,
+        id: &'a str,
+        body: &'a types::CompleteRun,
+    ) -> Result<ResponseValue<types::Run>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/runs/{}", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .patch(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "complete_run",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;

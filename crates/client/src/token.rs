@@ -69,6 +69,8 @@ impl TokenError {
 }
 
 enum Source {
+    Anonymous,
+    Given(SecretString),
     File(PathBuf),
     Script(Vec<String>),
     Github {
@@ -99,6 +101,38 @@ impl std::fmt::Debug for TokenProvider {
 }
 
 impl TokenProvider {
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            cached: Mutex::new(None),
+        }
+    }
+
+    /// For questions that need no token.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::of(Source::Anonymous)
+    }
+
+    /// This very token, which is for `origin` to name if it cannot be one.
+    pub fn given(token: &SecretString, origin: &str) -> Result<Self, TokenError> {
+        let token = checked(token.expose_secret().as_bytes(), || origin.to_owned())?;
+        Ok(Self::of(Source::Given(token)))
+    }
+
+    /// Tokens of the job, from the endpoint that GitHub Actions names in the environment, if it names one.
+    ///
+    /// `audience` is the one that the server names unless it is given.
+    #[must_use]
+    pub fn github(audience: Option<String>) -> Option<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Some(Self::of(Source::Github {
+            url: variable("ACTIONS_ID_TOKEN_REQUEST_URL")?,
+            request_token: variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?.into(),
+            audience,
+        }))
+    }
+
     /// Decides where tokens come from: script, path, `NIKS3_AUTH_TOKEN_FILE`, the user's configuration, GitHub Actions.
     pub fn new(options: TokenOptions) -> Result<Self, TokenError> {
         Self::with_environment(options, |name| {
@@ -156,6 +190,9 @@ impl TokenProvider {
         http: &reqwest::Client,
         base: &str,
     ) -> Result<Option<SecretString>, TokenError> {
+        if matches!(self.source, Source::Anonymous) {
+            return Ok(None);
+        }
         let mut cached = self.cached.lock().await;
         let fresh = |cached: &Cached| {
             cached
@@ -191,6 +228,12 @@ impl TokenProvider {
 
     async fn fetch(&self, http: &reqwest::Client, base: &str) -> Result<Cached, TokenError> {
         match &self.source {
+            Source::Given(token) => Ok(Cached {
+                token: token.clone(),
+                expires_at: None,
+            }),
+            // Nobody asks: `token` answers for it.
+            Source::Anonymous => Err(TokenError::None("nothing".to_owned())),
             Source::Missing { default_path } => Err(TokenError::None(default_path.clone())),
             Source::File(path) => from_file(path),
             Source::Script(words) => from_script(words).await,

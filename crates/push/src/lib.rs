@@ -1,6 +1,7 @@
 //! From store paths to uploaded closures: shared by the command line and the Action.
 
 mod budget;
+mod ci;
 mod compress;
 mod error;
 mod lease;
@@ -21,11 +22,12 @@ mod upstream;
 mod work;
 
 pub use budget::{Budget, Reservation};
+pub use ci::run_of_environment;
 pub use compress::{Compressor, DEFAULT_LEVEL, THREADED_FROM, fingerprint};
 pub use error::PushError;
 pub use nix::{LocalStore, NixError};
 pub use pack::PackError;
-pub use path_info::{PathInfo, PathInfos, query as path_infos};
-pub use progress::{Conflict, Progress, Silent, Summary};
+pub use path_info::{PathInfo, PathInfos, query as path_infos, valid_paths};
+pub use progress::{Conflict, Progress, Pushed, Silent, Summary};
 pub use push::{PushOptions, push};
 pub use tokio_util::sync::CancellationToken;

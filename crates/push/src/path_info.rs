@@ -1,6 +1,6 @@
 //! What Nix has recorded about the paths of a closure, whichever version of Nix prints it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use niks3_nix::{
     ca::ContentAddress,
@@ -32,6 +32,16 @@ pub struct PathInfo {
     pub signatures: Vec<String>,
     /// How its name follows from its contents.
     pub ca: Option<ContentAddress>,
+    /// Nix built it on this machine.
+    pub ultimate: bool,
+}
+
+impl PathInfo {
+    /// Whether it is from here: built, or added from files. What was substituted is not.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.ultimate || (self.ca.is_some() && self.signatures.is_empty())
+    }
 }
 
 /// Paths and what is known of them.
@@ -53,6 +63,17 @@ pub async fn query(store: &LocalStore, roots: &[StorePath], recursive: bool) -> 
         Some(root) => Err(NixError::Invalid(store.store_dir().display(root))),
         None => Ok(infos),
     }
+}
+
+/// Every valid path of the store.
+pub async fn valid_paths(store: &LocalStore) -> Result<BTreeSet<StorePath>, NixError> {
+    let output = store
+        .run(COMMAND, "nix-command", &["--all".to_owned()], MAX_OUTPUT)
+        .await?;
+    Ok(String::from_utf8_lossy(&output)
+        .lines()
+        .filter_map(|line| store.store_dir().parse(line.trim()).ok())
+        .collect())
 }
 
 fn chunks(store_dir: &StoreDir, paths: &[StorePath]) -> Vec<Vec<String>> {
@@ -98,6 +119,9 @@ struct Entry {
     #[serde(default)]
     signatures: Vec<AnySignature>,
     ca: Option<AnyCa>,
+    /// Left out by old versions when it is false.
+    #[serde(default)]
+    ultimate: bool,
 }
 
 #[derive(Deserialize)]
@@ -177,6 +201,7 @@ fn parse(store_dir: &StoreDir, json: &[u8]) -> Result<PathInfos, NixError> {
                     ),
                 },
             },
+            ultimate: entry.ultimate,
         };
         infos.insert(path, info);
     }

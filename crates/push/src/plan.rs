@@ -100,6 +100,7 @@ mod tests {
                     deriver: None,
                     signatures: Vec::new(),
                     ca: None,
+                    ultimate: true,
                 };
                 (path(name), info)
             })

@@ -1,5 +1,6 @@
 //! What a push tells while it runs, and what is left to say when it is done.
 
+use niks3_nix::store_path::StorePath;
 use serde::Serialize;
 
 /// Hears how a push goes. Called from many threads; every call must be quick.
@@ -45,6 +46,17 @@ pub struct Conflict {
     pub nar_hash: String,
 }
 
+/// A path of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// Which.
+    pub path: StorePath,
+    /// Bytes of its NAR.
+    pub nar_size: u64,
+    /// It was not there before.
+    pub uploaded: bool,
+}
+
 /// What a push did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
@@ -66,4 +78,7 @@ pub struct Summary {
     pub closures: Vec<String>,
     /// Paths that the cache has with other contents, which stay.
     pub conflicts: Vec<Conflict>,
+    /// Each path that is in the cache now.
+    #[serde(skip)]
+    pub pushed: Vec<Pushed>,
 }

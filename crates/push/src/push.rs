@@ -1,7 +1,7 @@
 //! A push from its arguments to its commit: all of it becomes visible, or nothing.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,9 +22,9 @@ use crate::{
     lease, logs,
     nix::LocalStore,
     pack::{PackError, PackSettings},
-    path_info::{self, PathInfos},
+    path_info::{self, PathInfo, PathInfos},
     plan::{Plan, plan},
-    progress::{Conflict, Progress, Summary},
+    progress::{Conflict, Progress, Pushed, Summary},
     realisations,
     server::{Claimed, Committed, Server, is_gone},
     stop::{First, Stop},
@@ -51,10 +51,14 @@ pub struct PushOptions {
     pub pin: Option<String>,
     /// Push the roots alone.
     pub no_closure: bool,
+    /// Leave out of the closure what this machine did not build or add itself, but substituted; never a root.
+    pub leave_substituted: bool,
     /// Caches whose paths are left out.
     pub skip_upstream: Vec<Url>,
     /// Let the server look into the bucket for what it believes is there.
     pub verify_integrity: bool,
+    /// The run of CI that pushes.
+    pub run: Option<niks3_client::types::RunStatement>,
     /// Level of zstd.
     pub compression_level: i32,
     /// Uploads at the same time.
@@ -69,8 +73,10 @@ impl Default for PushOptions {
             roots: Vec::new(),
             pin: None,
             no_closure: false,
+            leave_substituted: false,
             skip_upstream: Vec::new(),
             verify_integrity: false,
+            run: None,
             compression_level: compress::DEFAULT_LEVEL,
             max_concurrent_uploads: 32,
             memory: 96 * 1024 * 1024,
@@ -198,15 +204,23 @@ impl Once<'_> {
 
     async fn open(&self, roots: &[StorePath]) -> Result<Server, PushError> {
         let (store_dir, pin) = (self.store.store_dir(), self.options.pin.as_deref());
-        Ok(Server::open(self.api, store_dir, roots, pin, self.options.verify_integrity).await?)
+        Ok(Server::open(
+            self.api,
+            store_dir,
+            roots,
+            pin,
+            self.options.verify_integrity,
+            self.options.run.as_ref(),
+        )
+        .await?)
     }
 
     /// The closure, and what of it is to be pushed.
     async fn look(&self) -> Result<Known, PushError> {
         let infos = path_info::query(self.store, &self.options.roots, !self.options.no_closure).await?;
         self.progress.closure(infos.len() as u64);
-        let upstream = if self.options.skip_upstream.is_empty() {
-            Default::default()
+        let mut upstream = if self.options.skip_upstream.is_empty() {
+            HashSet::new()
         } else {
             let paths = infos.keys().cloned();
             upstream::present(
@@ -217,6 +231,12 @@ impl Once<'_> {
             )
             .await
         };
+        if self.options.leave_substituted {
+            let roots: HashSet<&StorePath> = self.options.roots.iter().collect();
+            let substituted =
+                |(path, info): &(&StorePath, &PathInfo)| !info.is_local() && !roots.contains(path);
+            upstream.extend(infos.iter().filter(substituted).map(|(path, _)| path.clone()));
+        }
         let plan = plan(&self.options.roots, &infos, &upstream, self.options.pin.is_some());
         let upstream = (infos.len() - plan.paths.len()) as u64;
         Ok(Known {
@@ -332,11 +352,25 @@ impl Once<'_> {
         let full = |path: &StorePath| self.store.store_dir().display(path);
         let paths = known.infos.len() as u64;
         let uploaded = claimed.needed.len() as u64;
+        let needed: HashSet<&StorePath> = claimed.needed.iter().collect();
+        let pushed = known
+            .plan
+            .paths
+            .iter()
+            .filter_map(|path| {
+                Some(Pushed {
+                    path: path.clone(),
+                    nar_size: known.infos.get(path)?.nar_size,
+                    uploaded: needed.contains(path),
+                })
+            })
+            .collect();
         Ok(Summary {
             paths,
             already_cached: paths - known.upstream - uploaded,
             uploaded,
             skipped_upstream: known.upstream,
+            pushed,
             nar_bytes,
             bytes_sent: uploader.bytes_sent(),
             seconds: 0.0,

@@ -109,12 +109,14 @@ impl Server {
         roots: &[StorePath],
         pin: Option<&str>,
         verify_integrity: bool,
+        run: Option<&types::RunStatement>,
     ) -> Result<Self, ApiError> {
         let body = types::CreatePush {
             store_dir: store_dir.as_str().try_into().map_err(unexpected)?,
             roots: roots.iter().map(ToString::to_string).collect(),
             pin: pin.map(TryInto::try_into).transpose().map_err(unexpected)?,
             verify_integrity,
+            run: run.cloned(),
         };
         let body = &body;
         let created = api

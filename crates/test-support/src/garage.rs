@@ -64,7 +64,7 @@ fn start() -> Garage {
     std::fs::write(directory.join("garage.toml"), config).unwrap();
     let mut command = Command::new(program());
     command.arg("-c").arg(directory.join("garage.toml")).arg("server");
-    share(command);
+    share(&command, &directory, "KILL");
     let node = (0..400)
         .find_map(|_| {
             std::thread::sleep(Duration::from_millis(50));

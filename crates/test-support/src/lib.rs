@@ -8,19 +8,23 @@
 )]
 
 mod checker;
+mod eventually;
 mod garage;
 mod postgres;
 mod process;
 mod proxy;
+mod runner;
 mod server;
 mod site;
 mod store;
 
 pub use checker::check_bucket;
+pub use eventually::eventually;
 pub use garage::{GarageBucket, garage_bucket};
 pub use postgres::{Postgres, database};
 pub use process::{Output, program, run};
 pub use proxy::{Fault, FaultProxy};
+pub use runner::{Github, GithubApi, Job, Pairs, Started, Step, TokenEndpoint, Use};
 pub use server::{Backend, Server, ServerOptions};
 pub use site::{Site, finish, spawn};
 pub use store::Store;

@@ -96,6 +96,10 @@ fn server(directory: &Path) -> Command {
         "fsync=off",
         "-c",
         "max_connections=300",
+        "-c",
+        "max_wal_size=64MB",
+        "-c",
+        "min_wal_size=32MB",
     ]);
     command
 }
@@ -132,7 +136,8 @@ pub fn database() -> String {
     let directory = CLUSTER.get_or_init(|| {
         let directory = tempfile::tempdir().unwrap().keep();
         initialise(&directory);
-        share(server(&directory));
+        // At once, and with all its processes.
+        share(&server(&directory), &directory, "QUIT");
         wait(&directory);
         directory
     });

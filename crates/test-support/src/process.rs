@@ -1,7 +1,10 @@
 //! Programs: where they are, and how they ended.
 
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The path of a program of this workspace, built beside the test that asks.
 #[must_use]
@@ -87,28 +90,49 @@ impl Drop for Running {
 }
 
 /// A port that nobody listens on.
+///
+/// Below those that the kernel gives to whoever asks for any: whoever is told this one
+/// finds it free later, too.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test processes that run side by side begin far from each other.
+    let start = std::process::id().wrapping_mul(7919);
+    (0..COUNT)
+        .find_map(|_| {
+            let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+            let port = u16::try_from(FIRST + offset).ok()?;
+            TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+        })
+        .expect("a free port")
 }
 
-/// Starts a program that all tests of this process share; it ends with the process.
-pub(crate) fn share(mut command: Command) {
-    let mut wrapped = Command::new("setpriv");
-    wrapped
-        .args(["--pdeathsig", "KILL"])
+/// Starts a program that all tests of this process share. When the process ends, however
+/// it ends, the program does too, by a signal, and the folder it lives in is removed.
+#[expect(clippy::zombie_processes, reason = "the guard outlives this process")]
+pub(crate) fn share(command: &Command, directory: &Path, signal: &str) {
+    // Standard input of the guard ends when this process does.
+    const GUARD: &str = r#"
+        directory=$1 signal=$2; shift 2
+        "$@" </dev/null &
+        cat >/dev/null
+        kill -"$signal" $!
+        wait
+        rm -rf "$directory"
+    "#;
+    let mut guard = Command::new("sh")
+        .args(["-c", GUARD, "guard"])
+        .arg(directory)
+        .arg(signal)
         .arg(command.get_program())
-        .args(command.get_args());
-    wrapped
-        .stdin(Stdio::null())
+        .args(command.get_args())
+        // Not in the group that Ctrl-C reaches: it still has to tidy up.
+        .process_group(0)
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    std::mem::swap(&mut command, &mut wrapped);
-    // The kernel looks at the thread that started it, so that one stays.
-    std::thread::spawn(move || {
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let _ = child.wait();
-    });
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    std::mem::forget(guard.stdin.take());
 }

@@ -97,13 +97,7 @@ impl Store {
     /// script; the paths it makes.
     #[track_caller]
     pub fn build(&self, expression: &str) -> Vec<String> {
-        let expression = format!(
-            "let build = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
-             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; }}; \
-             ca = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
-             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; \
-             __contentAddressed = true; outputHashMode = \"recursive\"; outputHashAlgo = \"sha256\"; }}; in {expression}"
-        );
+        let expression = self::expression(expression);
         let printed = self.nix("nix-build", &["--no-out-link", "-E", &expression]);
         printed.lines().map(str::to_owned).collect()
     }
@@ -132,6 +126,13 @@ impl Store {
             "--option",
             "trusted-public-keys",
             key,
+            // What the cache says now counts, not what it said before.
+            "--option",
+            "narinfo-cache-positive-ttl",
+            "0",
+            "--option",
+            "narinfo-cache-negative-ttl",
+            "0",
             path,
         ];
         self.nix("nix", &arguments);
@@ -166,6 +167,17 @@ impl Store {
         // Store paths are read-only, which keeps their folder from being removed.
         let _ = run(Command::new("chmod").args(["-R", "u+w"]).arg(root.path()));
     }
+}
+
+/// An expression in which `build` and `ca` make derivations of shell scripts.
+pub(crate) fn expression(expression: &str) -> String {
+    format!(
+        "let build = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
+             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; }}; \
+             ca = name: script: derivation {{ inherit name; system = builtins.currentSystem; \
+             builder = \"/bin/sh\"; PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" script ]; \
+             __contentAddressed = true; outputHashMode = \"recursive\"; outputHashAlgo = \"sha256\"; }}; in {expression}"
+    )
 }
 
 impl Drop for Store {

@@ -1,13 +1,88 @@
 //! Closures: the roots that pushes committed, which keep paths in the cache for a while.
 
-use super::{Result, WriteTx, now};
 use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::conditions::{Listing, Value};
+use super::{Catalog, Result, RunFilter, WriteTx, bulk, now, paths};
 
 /// A root that a push committed.
 #[derive(Debug, Clone)]
 pub struct ClosureSummary {
     /// The root.
     pub root: StorePath,
+}
+
+/// A closure in the cache.
+#[derive(Debug, Clone)]
+pub struct ClosureRow {
+    /// Id of the closure.
+    pub id: i64,
+    /// Id of its root.
+    pub path_id: i64,
+    /// Its root.
+    pub root: StorePath,
+    /// Unix time of its first push.
+    pub created_at: i64,
+    /// Unix time of its last push.
+    pub pushed_at: i64,
+}
+
+const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id";
+
+fn closure(row: &AnyRow) -> Result<ClosureRow> {
+    Ok(ClosureRow {
+        id: row.try_get(0)?,
+        path_id: row.try_get(1)?,
+        root: paths::store_path(&row.try_get::<String, _>(2)?)?,
+        created_at: row.try_get(3)?,
+        pushed_at: row.try_get(4)?,
+    })
+}
+
+impl Catalog {
+    /// Closures from the one pushed last to the one not pushed for longest, after a time and an id; those that runs
+    /// have pushed which the filter and `run`, the name of one, are about.
+    pub async fn closures(
+        &self,
+        filter: &RunFilter,
+        run: Option<&str>,
+        after: Option<(i64, i64)>,
+        limit: i64,
+    ) -> Result<Vec<ClosureRow>> {
+        let mut listing = Listing::of(SELECT);
+        let mut conditions = filter.conditions();
+        conditions.extend(run.map(|run| ("r.token = $", vec![Value::Text(run.to_owned())])));
+        if !conditions.is_empty() {
+            let question = "c.id IN (SELECT l.closure_id FROM closure_runs l JOIN runs r ON r.id = l.run_id";
+            listing.and_among(question, conditions);
+        }
+        if let Some(since) = filter.since {
+            listing.and(("c.pushed_at >= $", vec![Value::Number(since)]));
+        }
+        if let Some(until) = filter.until {
+            listing.and(("c.pushed_at < $", vec![Value::Number(until)]));
+        }
+        if let Some((time, id)) = after {
+            let values = [time, time, id].map(Value::Number).to_vec();
+            listing.and(("(c.pushed_at < $ OR (c.pushed_at = $ AND c.id < $))", values));
+        }
+        let order = " ORDER BY c.pushed_at DESC, c.id DESC";
+        let rows = listing.page(self.backend, &self.reader, order, limit).await?;
+        rows.iter().map(closure).collect()
+    }
+
+    /// The closure of a root.
+    pub async fn closure(&self, root: &StorePath) -> Result<Option<ClosureRow>> {
+        let text = format!("{SELECT} WHERE p.hash = $1 AND p.name = $2");
+        let row = bulk::query(self.backend, text, true)
+            .bind(root.hash_part().to_owned())
+            .bind(root.to_string())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(closure).transpose()
+    }
 }
 
 impl WriteTx {
@@ -22,6 +97,7 @@ impl WriteTx {
         .bind(push_id)
         .execute(&mut *self.tx)
         .await?;
+        self.add_closure_runs(push_id).await?;
         self.roots_changed().await
     }
 

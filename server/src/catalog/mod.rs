@@ -7,7 +7,9 @@
 //! of them can deadlock whatever the order of their rows.
 
 mod bulk;
+mod closure_sizes;
 mod closures;
+mod conditions;
 mod error;
 mod findings;
 mod gc_closures;
@@ -19,6 +21,7 @@ mod paths;
 mod pins;
 mod publish;
 mod pushes;
+mod runs;
 mod tasks;
 
 use std::str::FromStr as _;
@@ -27,7 +30,8 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
-pub use closures::ClosureSummary;
+pub use closure_sizes::ClosureSize;
+pub use closures::{ClosureRow, ClosureSummary};
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
@@ -39,6 +43,7 @@ pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
+pub use runs::{RunCompletion, RunFilter, RunRow};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 
 /// Result of a question to the database.

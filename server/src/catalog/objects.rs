@@ -105,12 +105,17 @@ impl WriteTx {
 
     /// Records that objects are in the bucket: pairs of id and the bytes that S3 said.
     pub async fn objects_arrived(&mut self, objects: &[(i64, i64)]) -> Result<()> {
-        for (id, size) in objects {
-            sqlx::query("UPDATE objects SET state = 1, size = $1 WHERE id = $2 AND state = 0")
-                .bind(*size)
-                .bind(*id)
-                .execute(&mut *self.tx)
-                .await?;
+        for chunk in objects.chunks(ROWS) {
+            let text = format!(
+                "UPDATE objects SET state = 1, size = arrived.column2 FROM (VALUES {}) AS arrived \
+                 WHERE objects.id = arrived.column1 AND objects.state = 0",
+                bulk::values(chunk.len(), 2)
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for (id, size) in chunk {
+                query = query.bind(*id).bind(*size);
+            }
+            query.execute(&mut *self.tx).await?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use futures::TryStreamExt as _;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
@@ -21,18 +22,13 @@ pub struct CommitClaim {
     pub path: StorePath,
     /// Why it is claimed.
     pub kind: ClaimKind,
-    /// Nothing is committed for the path yet, so this push has to provide it.
-    pub absent: bool,
-    /// Ids of the paths it refers to, as the push declared them.
-    pub refs: Vec<i64>,
     /// The NAR that the push uploaded for it; 0 when none was announced.
     pub object_id: i64,
-    /// Key and bytes of that NAR.
-    pub object: Option<(String, i64)>,
     /// That NAR was seen in the bucket.
     pub object_present: bool,
-    /// Staging key and bytes of its listing; an empty key when none was announced.
-    pub listing: (String, i64),
+    /// What the push would make of the path, which nobody has committed yet. No key when no NAR
+    /// or listing was announced.
+    pub offer: Option<Publishable>,
 }
 
 /// A committed path whose narinfo has to be in the bucket.
@@ -103,6 +99,21 @@ fn optional(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
+    let kind = ClaimKind::from_code(row.try_get(12)?)?;
+    let absent = matches!(row.try_get::<i64, _>(13)?, ABSENT | DELETING);
+    Ok(CommitClaim {
+        path_id: row.try_get(0)?,
+        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+        kind,
+        object_id: row.try_get(14)?,
+        object_present: row.try_get::<i64, _>(15)? == 1,
+        offer: (absent && kind != ClaimKind::External)
+            .then(|| publishable(row))
+            .transpose()?,
+    })
+}
+
 fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
     Ok(Publishable {
@@ -127,31 +138,21 @@ fn publishable(row: &AnyRow) -> Result<Publishable> {
 impl Catalog {
     /// Everything that a push claims.
     pub async fn commit_claims(&self, push_id: i64) -> Result<Vec<CommitClaim>> {
-        let rows = sqlx::query(
-            "SELECT c.path_id, p.name, c.kind, p.state, c.refs, c.object_id, o.key, o.size, o.state, c.listing, \
-             c.listing_size FROM push_paths c JOIN paths p ON p.id = c.path_id \
+        // One by one, since a row takes more memory than what it says.
+        let mut claims = Vec::new();
+        let mut rows = sqlx::query(
+            "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
+             COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
+             c.kind, p.state, c.object_id, COALESCE(o.state, 0) \
+             FROM push_paths c JOIN paths p ON p.id = c.path_id \
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
         )
         .bind(push_id)
-        .fetch_all(&self.reader)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let key: Option<String> = row.try_get(6)?;
-                let size: Option<i64> = row.try_get(7)?;
-                Ok(CommitClaim {
-                    path_id: row.try_get(0)?,
-                    path: paths::store_path(&row.try_get::<String, _>(1)?)?,
-                    kind: ClaimKind::from_code(row.try_get(2)?)?,
-                    absent: matches!(row.try_get::<i64, _>(3)?, ABSENT | DELETING),
-                    refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
-                    object_id: row.try_get(5)?,
-                    object: key.zip(size),
-                    object_present: row.try_get::<Option<i64>, _>(8)? == Some(1),
-                    listing: (row.try_get(9)?, row.try_get(10)?),
-                })
-            })
-            .collect()
+        .fetch(&self.reader);
+        while let Some(row) = rows.try_next().await? {
+            claims.push(commit_claim(&row)?);
+        }
+        Ok(claims)
     }
 
     /// The paths a push relies on whose narinfo may not be in the bucket yet,
@@ -411,14 +412,6 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         Ok(())
-    }
-}
-
-impl CommitClaim {
-    /// Whether the commit has to provide the path out of this push's uploads.
-    #[must_use]
-    pub fn to_provide(&self) -> bool {
-        self.absent && self.kind != ClaimKind::External
     }
 }
 

@@ -46,6 +46,8 @@ pub struct NewPush {
     pub verify: bool,
     /// Seconds until it is given up unless renewed.
     pub lease: i64,
+    /// Id of the run that pushes, or 0.
+    pub run_id: i64,
 }
 
 /// A push.
@@ -126,8 +128,8 @@ impl WriteTx {
     pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
         let now = now();
         let row = sqlx::query(
-            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until) \
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         )
         .bind(new.token.clone())
         .bind(new.identity.clone())
@@ -135,6 +137,7 @@ impl WriteTx {
         .bind(i64::from(new.verify))
         .bind(now)
         .bind(now + new.lease)
+        .bind(new.run_id)
         .fetch_one(&mut *self.tx)
         .await?;
         Ok(row.try_get(0)?)

@@ -138,6 +138,11 @@ async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Pro
         run.shared
             .count(|counts| counts.old_closures_deleted = old.len() as u64);
     }
+    if !run.request.dry_run {
+        let mut tx = run.write().await?;
+        tx.drop_runs(before).await?;
+        tx.commit().await?;
+    }
     Ok(old)
 }
 

@@ -3,9 +3,11 @@
 use poem_openapi::{OpenApiService, Tags};
 
 use super::cache_config::CacheConfigApi;
+use super::closures::ClosuresApi;
 use super::gc::GcApi;
 use super::pins::PinsApi;
 use super::pushes::PushesApi;
+use super::runs::RunsApi;
 
 /// Groups of operations.
 #[derive(Tags)]
@@ -14,6 +16,8 @@ pub enum ApiTags {
     Pushes,
     /// Names that keep closures in the cache.
     Pins,
+    /// What is in the cache, and the runs of CI that have pushed it.
+    Runs,
     /// What a client needs to know of the cache.
     Cache,
     /// Deleting what nothing needs.
@@ -21,13 +25,13 @@ pub enum ApiTags {
 }
 
 /// All operations.
-pub type Api = (PushesApi, CacheConfigApi, GcApi, PinsApi);
+pub type Api = (PushesApi, CacheConfigApi, GcApi, PinsApi, RunsApi, ClosuresApi);
 
 /// The operations under `/api/v1`.
 #[must_use]
 pub fn service() -> OpenApiService<Api, ()> {
     OpenApiService::new(
-        (PushesApi, CacheConfigApi, GcApi, PinsApi),
+        (PushesApi, CacheConfigApi, GcApi, PinsApi, RunsApi, ClosuresApi),
         "niks3",
         env!("CARGO_PKG_VERSION"),
     )

@@ -4,6 +4,7 @@
 pub mod api;
 mod bucket;
 pub mod cache_config;
+pub mod closures;
 mod described;
 pub mod gc;
 mod health;
@@ -13,6 +14,7 @@ pub mod problem;
 mod protocol;
 pub mod pushes;
 mod request_id;
+pub mod runs;
 mod upload_base;
 mod wire;
 

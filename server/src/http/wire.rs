@@ -54,6 +54,16 @@ pub(super) fn md5(field: &str, text: &str) -> Result<[u8; 16], Problem> {
 /// Most entries of a page.
 const MAX_PAGE: u32 = 1000;
 
+/// A text that rows are compared with.
+pub(super) fn wanted(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+    match text {
+        Some(text) if text.len() > 1024 || text.chars().any(char::is_control) => {
+            Err(Problem::invalid(field, "nothing can be called that"))
+        }
+        text => Ok(text),
+    }
+}
+
 /// How many entries a page has, 100 unless said otherwise.
 pub(super) fn page(limit: Option<u32>) -> Result<i64, Problem> {
     match limit.unwrap_or(100) {

@@ -1,15 +1,16 @@
 //! The commit: check, decide, publish, finish. Every step can be repeated; what a
 //! dead process left is completed by whoever commits next.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::order::Order;
 use super::publish;
 use crate::app::App;
-use crate::catalog::{ClaimKind, CommitClaim, Decision, Push, PushState};
+use crate::catalog::{ClaimKind, CommitClaim, Decision, Publishable, Push, PushState};
 use crate::gc;
 use crate::http::problem::Problem;
 use crate::pins;
@@ -114,25 +115,42 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
 /// One look at everything, and the commit of what was seen; `None` when it was changed
 /// in between.
 async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
-    let claims = app.catalog.commit_claims(push.id).await?;
+    let mut claims = app.catalog.commit_claims(push.id).await?;
+    let mut arrived = Vec::new();
     let roots = app.catalog.roots(push.id).await?;
     gc::settle::push(app, push.id).await?;
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
         check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
-        if let Err(problem) = check_arrived(app, push, &claims).await {
-            // Another commit of this push may have moved on what was looked for.
-            let state = app.catalog.push(&push.token).await?.map(|push| push.state);
-            return if state == Some(PushState::Open) {
-                Err(problem)
-            } else {
-                Ok(None)
-            };
-        }
+        arrived = match check_arrived(app, push, &mut claims).await {
+            Ok(arrived) => arrived,
+            Err(problem) => {
+                // Another commit of this push may have moved on what was looked for.
+                let state = app.catalog.push(&push.token).await?.map(|push| push.state);
+                return if state == Some(PushState::Open) {
+                    Err(problem)
+                } else {
+                    Ok(None)
+                };
+            }
+        };
     }
 
     let mut tx = app.catalog.write().await?;
-    let added = match tx.decide(push.id, push.revision).await? {
+    // The database must not outlive, in a power cut, what it says is there; so it says it last.
+    let synced = async {
+        if !arrived.is_empty() {
+            app.bucket.sync().await?;
+        }
+        Ok::<_, Problem>(())
+    };
+    let decided = async {
+        tx.objects_arrived(&arrived).await?;
+        let decision = tx.decide(push.id, push.revision).await?;
+        Ok((decision, tx.undecided(push.id).await?))
+    };
+    let ((), (decision, undecided)) = futures::try_join!(synced, decided)?;
+    let added = match decision {
         Decision::Added(added) => added,
         Decision::Changed => return Ok(None),
         Decision::Finished(result) => return serde_json::from_str(&result).map_err(Problem::internal),
@@ -140,7 +158,6 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
             return Err(lease_over());
         }
     };
-    let undecided = tx.undecided(push.id).await?;
     if !undecided.is_empty() {
         // Something that was there when it was claimed turned out lost meanwhile.
         drop(tx);
@@ -155,10 +172,9 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     tx.commit().await?;
 
     publish::logs(app, push.id).await?;
-    publish::narinfos(app, push.id).await?;
+    let publishables = publishables(app, push, &mut claims, added).await?;
+    publish::narinfos(app, publishables).await?;
     publish::realisations(app, push.id).await?;
-
-    app.bucket.tidy(&push.token).await?;
 
     let relied_on = claims
         .iter()
@@ -171,10 +187,15 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     };
     let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let mut tx = app.catalog.write().await?;
-    if !tx.finish(push.id, push.pin.as_deref(), &result).await? {
+    // What counts from the commit of this transaction on is on the disk before it.
+    let synced = async { Ok::<_, Problem>(app.bucket.sync().await?) };
+    let finished = async { Ok(tx.finish(push.id, push.pin.as_deref(), &result).await?) };
+    let ((), finished) = futures::try_join!(synced, finished)?;
+    if !finished {
         return Err(lease_over());
     }
     tx.commit().await?;
+    app.bucket.tidy(&push.token).await?;
     tracing::info!(
         push = push.token,
         identity = push.identity,
@@ -185,6 +206,29 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
     Ok(Some(outcome))
 }
 
+/// The paths that the push relies on whose narinfo may not be in the bucket yet.
+async fn publishables(
+    app: &App,
+    push: &Push,
+    claims: &mut [CommitClaim],
+    added: u64,
+) -> Result<Vec<Publishable>, Problem> {
+    let offers: Vec<Publishable> = claims.iter_mut().filter_map(|claim| claim.offer.take()).collect();
+    if push.state != PushState::Open || offers.len() as u64 != added {
+        return Ok(app.catalog.publishables(push.id).await?);
+    }
+    // All that it offered was taken, so it is known what has been decided.
+    let offered: HashSet<i64> = offers.iter().map(|offer| offer.path_id).collect();
+    let others: Vec<i64> = claims
+        .iter()
+        .filter(|claim| claim.kind != ClaimKind::External && !offered.contains(&claim.path_id))
+        .map(|claim| claim.path_id)
+        .collect();
+    let mut publishables = app.catalog.publishables_among(&others).await?;
+    publishables.extend(offers);
+    Ok(publishables)
+}
+
 /// Every root is claimed, everything referred to is claimed or left out on
 /// purpose, and nothing refers to itself through others.
 async fn check_closed<'r>(
@@ -192,7 +236,7 @@ async fn check_closed<'r>(
     claims: &[CommitClaim],
     roots: impl Iterator<Item = &'r str>,
 ) -> Result<(), Problem> {
-    let known: BTreeMap<i64, &CommitClaim> = claims.iter().map(|claim| (claim.path_id, claim)).collect();
+    let known: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
     let names: HashSet<&str> = claims
         .iter()
         .filter(|claim| claim.kind != ClaimKind::External)
@@ -206,27 +250,21 @@ async fn check_closed<'r>(
             ));
         }
     }
-    for claim in claims.iter().filter(|claim| claim.to_provide()) {
-        if let Some(stray) = claim.refs.iter().find(|id| !known.contains_key(id)) {
+    for offer in claims.iter().filter_map(|claim| claim.offer.as_ref()) {
+        if let Some(stray) = offer.refs.iter().find(|id| !known.contains(id)) {
             let names = app.catalog.names(&[*stray]).await?;
             let stray = names.get(stray).map(ToString::to_string).unwrap_or_default();
             let detail = format!(
                 "{} refers to {stray}, which the push neither claims nor names as external",
-                claim.path
+                offer.path
             );
             return Err(Problem::invalid("paths.references", detail));
         }
     }
-    let provided: BTreeMap<i64, &[i64]> = claims
-        .iter()
-        .filter(|claim| claim.to_provide())
-        .map(|claim| (claim.path_id, claim.refs.as_slice()))
-        .collect();
-    if let Some(id) = publish::find_cycle(&provided) {
-        let path = known
-            .get(&id)
-            .map(|claim| claim.path.to_string())
-            .unwrap_or_default();
+    let offers: Vec<&Publishable> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
+    let graph = offers.iter().map(|offer| (offer.path_id, offer.refs.as_slice()));
+    if let Some(place) = Order::new(graph).circle() {
+        let path = &offers[place].path;
         return Err(Problem::invalid(
             "paths.references",
             format!("{path} refers to itself through other paths"),
@@ -235,30 +273,32 @@ async fn check_closed<'r>(
     Ok(())
 }
 
-/// Everything the push has to provide is in the bucket with the right size.
-async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<(), Problem> {
+/// Everything the push has to provide is in the bucket with the right size; ids and sizes of the
+/// objects of which the database does not know yet that they are there.
+async fn check_arrived(
+    app: &App,
+    push: &Push,
+    claims: &mut [CommitClaim],
+) -> Result<Vec<(i64, i64)>, Problem> {
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
-    for claim in claims.iter().filter(|claim| claim.to_provide()) {
-        match &claim.object {
-            None => {
-                missing.insert(format!("nar {}", claim.path));
-            }
-            Some((key, size)) if !claim.object_present => {
-                let entry = unseen
-                    .entry(key.as_str())
-                    .or_insert_with(|| (claim.object_id, *size, Vec::new()));
-                entry.2.push(format!("nar {}", claim.path));
-            }
-            Some(_) => {}
+    for claim in claims.iter() {
+        let Some(offer) = &claim.offer else { continue };
+        if offer.nar_key.is_empty() {
+            missing.insert(format!("nar {}", claim.path));
+        } else if !claim.object_present {
+            unseen
+                .entry(offer.nar_key.as_str())
+                .or_insert_with(|| (claim.object_id, offer.file_size, Vec::new()))
+                .2
+                .push(format!("nar {}", claim.path));
         }
-        let (key, size) = &claim.listing;
-        if key.is_empty() {
+        if offer.listing.is_empty() {
             missing.insert(format!("listing {}", claim.path));
         } else {
             unseen
-                .entry(key.as_str())
-                .or_insert_with(|| (0, *size, Vec::new()))
+                .entry(offer.listing.as_str())
+                .or_insert_with(|| (0, offer.listing_size, Vec::new()))
                 .2
                 .push(format!("listing {}", claim.path));
         }
@@ -276,24 +316,31 @@ async fn check_arrived(app: &App, push: &Push, claims: &[CommitClaim]) -> Result
         .collect::<Result<Vec<_>, _>>()
         .map_err(Problem::internal)?;
     let sizes = app.bucket.sizes(keys).await?;
-    let mut arrived: Vec<(i64, i64)> = Vec::new();
+    let mut arrived: HashMap<i64, i64> = HashMap::new();
     for ((id, size, names), found) in unseen.into_values().zip(sizes) {
         match found {
             // Under the name of its hash is what has that hash, whatever anybody said of its size.
-            Some(found) if id != 0 => arrived.push((id, i64::try_from(found).map_err(Problem::internal)?)),
+            Some(found) if id != 0 => {
+                arrived.insert(id, i64::try_from(found).map_err(Problem::internal)?);
+            }
             Some(found) if found == size.unsigned_abs() => {}
             _ => missing.extend(names),
         }
     }
+    for claim in claims {
+        if let (Some(offer), Some(size)) = (&mut claim.offer, arrived.get(&claim.object_id)) {
+            offer.file_size = *size;
+        }
+    }
+    let arrived: Vec<(i64, i64)> = arrived.into_iter().collect();
+    if missing.is_empty() {
+        return Ok(arrived);
+    }
     if !arrived.is_empty() {
-        // The database must not outlive, in a power cut, what it says is there.
         app.bucket.sync().await?;
         let mut tx = app.catalog.write().await?;
         tx.objects_arrived(&arrived).await?;
         tx.commit().await?;
-    }
-    if missing.is_empty() {
-        return Ok(());
     }
     let detail = format!("{} objects have not arrived", missing.len());
     Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))

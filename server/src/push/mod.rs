@@ -2,6 +2,7 @@
 //! its commit.
 
 mod commit;
+mod order;
 mod publish;
 pub mod realisation;
 mod republish;

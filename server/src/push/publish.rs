@@ -1,162 +1,144 @@
 //! Writing into the bucket what readers see, what is referred to before what refers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_nix::hash::FileHash;
 use niks3_nix::narinfo::{Compression, NarInfo, NarUrl};
 use niks3_nix::store_path::{StoreDir, StorePath};
 
+use super::order::Order;
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
 use crate::http::problem::Problem;
 use crate::signing::Signer;
-use crate::storage::{ObjectKey, Published, Staged, StorageError};
+use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
 
-/// How many of its references each node still waits for, and who waits for it.
-struct Order {
-    waiting: BTreeMap<i64, usize>,
-    waiters: HashMap<i64, Vec<i64>>,
-    ready: Vec<i64>,
-}
-
-impl Order {
-    fn new(graph: &BTreeMap<i64, &[i64]>) -> Self {
-        let mut order = Self {
-            waiting: BTreeMap::new(),
-            waiters: HashMap::new(),
-            ready: Vec::new(),
-        };
-        for (&node, refs) in graph {
-            let inside: BTreeSet<i64> = refs
-                .iter()
-                .copied()
-                .filter(|id| *id != node && graph.contains_key(id))
-                .collect();
-            if inside.is_empty() {
-                order.ready.push(node);
-            } else {
-                order.waiting.insert(node, inside.len());
-            }
-            for id in inside {
-                order.waiters.entry(id).or_default().push(node);
-            }
-        }
-        order
-    }
-
-    /// Whoever waited for nothing but this node is ready.
-    fn done(&mut self, node: i64) {
-        for waiter in self.waiters.remove(&node).unwrap_or_default() {
-            if let Some(count) = self.waiting.get_mut(&waiter) {
-                *count -= 1;
-                if *count == 0 {
-                    self.waiting.remove(&waiter);
-                    self.ready.push(waiter);
-                }
-            }
-        }
-    }
-}
-
-/// A node that refers to itself through others, if there is one.
-#[must_use]
-pub(super) fn find_cycle(graph: &BTreeMap<i64, &[i64]>) -> Option<i64> {
-    let mut order = Order::new(graph);
-    while let Some(node) = order.ready.pop() {
-        order.done(node);
-    }
-    order.waiting.keys().next().copied()
-}
-
-/// Writes the narinfo of every path that the push relies on and that may lack one,
-/// each after those of its references.
-pub(super) async fn narinfos(app: &App, push_id: i64) -> Result<(), Problem> {
-    let mut paths: BTreeMap<i64, Publishable> = BTreeMap::new();
-    let mut found = app.catalog.publishables(push_id).await?;
+/// Writes the narinfo of every path in `found`, and of those they refer to that may lack
+/// one, each after those of its references.
+pub(super) async fn narinfos(app: &App, mut found: Vec<Publishable>) -> Result<(), Problem> {
+    let mut paths: Vec<Publishable> = Vec::new();
+    let mut names: HashMap<i64, StorePath> = HashMap::new();
+    let mut others: HashSet<i64> = HashSet::new();
     // A path that somebody else committed may refer to others that this push does not claim.
     while !found.is_empty() {
-        let mut next: BTreeSet<i64> = found.iter().flat_map(|path| path.refs.iter().copied()).collect();
-        paths.extend(found.into_iter().map(|path| (path.path_id, path)));
-        next.retain(|id| !paths.contains_key(id));
-        found = app
-            .catalog
-            .publishables_among(&next.into_iter().collect::<Vec<_>>())
-            .await?;
+        let seen = paths.len();
+        names.extend(found.iter().map(|path| (path.path_id, path.path.clone())));
+        paths.append(&mut found);
+        let references = paths[seen..].iter().flat_map(|path| &path.refs);
+        let next: Vec<i64> = references
+            .copied()
+            .filter(|id| !names.contains_key(id) && others.insert(*id))
+            .collect();
+        found = app.catalog.publishables_among(&next).await?;
     }
-    let strangers: BTreeSet<i64> = paths
-        .values()
-        .flat_map(|path| path.refs.iter().copied())
-        .filter(|id| !paths.contains_key(id))
-        .collect();
-    let strangers = app
-        .catalog
-        .names(&strangers.into_iter().collect::<Vec<_>>())
-        .await?;
+    others.retain(|id| !names.contains_key(id));
+    names.extend(app.catalog.names(&others.into_iter().collect::<Vec<_>>()).await?);
+    let order = Order::new(paths.iter().map(|path| (path.path_id, path.refs.as_slice())));
     let paper = Arc::new(Paper {
         signer: Arc::clone(&app.signer),
         store_dir: app.store_dir.clone(),
         paths,
-        strangers,
+        names,
     });
+    match app.bucket.publishing() {
+        Publishing::Together(count) => together(app, &paper, order, count).await,
+        Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await,
+    }
+}
 
-    let graph: BTreeMap<i64, &[i64]> = paper
-        .paths
-        .iter()
-        .map(|(id, path)| (*id, path.refs.as_slice()))
-        .collect();
-    let mut order = Order::new(&graph);
-    let (batch, concurrency) = app.bucket.publishing();
+/// Publishes at once whatever need not wait for each other.
+async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize) -> Result<(), Problem> {
     let mut running = FuturesUnordered::new();
     loop {
-        while running.len() < concurrency && !order.ready.is_empty() {
-            let ids = order.ready.split_off(order.ready.len().saturating_sub(batch));
-            let paper = Arc::clone(&paper);
+        while running.len() < count
+            && let Some(place) = order.ready.pop()
+        {
             running.push(async move {
-                // Signing takes as long as writing, so it is not left to one thread.
-                let (ids, objects) = tokio::task::spawn_blocking(move || {
-                    let objects: Result<Vec<_>, _> = ids.iter().map(|id| paper.published(*id)).collect();
-                    (ids, objects)
-                })
-                .await
-                .map_err(Problem::internal)?;
-                app.bucket.publish(objects?).await?;
-                Ok::<_, Problem>(ids)
+                let prepared = prepare(app, paper, vec![place]).await?;
+                app.bucket.publish(prepared).await?;
+                Ok::<_, Problem>(place)
             });
         }
         match running.next().await {
-            Some(done) => done?.into_iter().for_each(|id| order.done(id)),
+            Some(done) => order.done(done?),
             None => break,
         }
     }
-    if !order.waiting.is_empty() {
-        return Err(Problem::internal(
-            "committed paths refer to each other in a circle",
-        ));
+    order.waiting().map_or(Ok(()), |_| Err(circle()))
+}
+
+/// Publishes one after the other, while others are prepared.
+async fn in_turn(
+    app: &App,
+    paper: &Arc<Paper>,
+    mut order: Order,
+    batch: usize,
+    ahead: usize,
+) -> Result<(), Problem> {
+    let mut sequence = Vec::with_capacity(paper.paths.len());
+    while let Some(place) = order.ready.pop() {
+        order.done(place);
+        sequence.push(place);
     }
-    app.bucket.sync().await?;
+    if order.waiting().is_some() {
+        return Err(circle());
+    }
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(ahead);
+    let preparing = async move {
+        let batches: Vec<_> = sequence
+            .chunks(batch)
+            .map(|places| prepare(app, paper, places.to_vec()))
+            .collect();
+        let mut prepared = futures::stream::iter(batches).buffered(ahead);
+        while let Some(objects) = prepared.try_next().await? {
+            if sender.send(objects).await.is_err() {
+                break;
+            }
+        }
+        Ok::<_, Problem>(())
+    };
+    let publishing = async {
+        while let Some(objects) = receiver.recv().await {
+            app.bucket.publish(objects).await?;
+        }
+        Ok(())
+    };
+    futures::try_join!(preparing, publishing)?;
     Ok(())
+}
+
+fn circle() -> Problem {
+    Problem::internal("committed paths refer to each other in a circle")
+}
+
+async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Prepared, Problem> {
+    let paper = Arc::clone(paper);
+    // Signing takes as long as writing, so it is not left to one thread.
+    let objects = tokio::task::spawn_blocking(move || {
+        let published = |place: &u32| paper.published(&paper.paths[*place as usize]);
+        places.iter().map(published).collect::<Result<Vec<_>, _>>()
+    })
+    .await
+    .map_err(Problem::internal)??;
+    Ok(app.bucket.prepare(objects).await?)
 }
 
 /// What narinfos are written from.
 struct Paper {
     signer: Arc<Signer>,
     store_dir: StoreDir,
-    paths: BTreeMap<i64, Publishable>,
-    /// Names of what the paths refer to besides each other.
-    strangers: HashMap<i64, StorePath>,
+    paths: Vec<Publishable>,
+    /// Names of the paths and of all they refer to, by id.
+    names: HashMap<i64, StorePath>,
 }
 
 impl Paper {
     /// The narinfo of a path, and the listing that has to be there before it.
-    fn published(&self, id: i64) -> Result<Published, Problem> {
-        let path = self
-            .paths
-            .get(&id)
-            .ok_or_else(|| Problem::internal(format!("path {id} is not published")))?;
+    fn published(&self, path: &Publishable) -> Result<Published, Problem> {
         let staged = if path.listing.is_empty() {
             None
         } else {
@@ -170,10 +152,8 @@ impl Paper {
             .refs
             .iter()
             .map(|id| {
-                let path = self.paths.get(id).map(|path| &path.path);
-                path.or_else(|| self.strangers.get(id))
-                    .cloned()
-                    .ok_or_else(|| Problem::internal(format!("path {id} has no name")))
+                let name = self.names.get(id).cloned();
+                name.ok_or_else(|| Problem::internal(format!("path {id} has no name")))
             })
             .collect::<Result<_, _>>()?;
         let text = text(&self.signer, &self.store_dir, path, references).map_err(Problem::internal)?;

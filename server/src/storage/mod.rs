@@ -23,7 +23,7 @@ pub use key::{KeyError, ObjectKey};
 pub use s3::S3Bucket;
 pub use types::{
     Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult,
-    Listed, ListedPart, Meta, Object, Presigned, Published, Range, Staged,
+    Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range, Staged,
 };
 
 use crate::config::S3Settings;
@@ -46,6 +46,16 @@ impl From<FileBucket> for Bucket {
     fn from(files: FileBucket) -> Self {
         Self::Files(files)
     }
+}
+
+/// Objects about to be seen; what that means is the store's affair.
+#[derive(Debug)]
+pub struct Prepared(PreparedAs);
+
+#[derive(Debug)]
+enum PreparedAs {
+    Objects(Vec<Published>),
+    Files(Vec<files::PreparedFile>),
 }
 
 impl Bucket {
@@ -118,21 +128,28 @@ impl Bucket {
         }
     }
 
-    /// How many objects are best published by one call, and how many calls at once.
+    /// How many objects are best published at once.
     #[must_use]
-    pub fn publishing(&self) -> (usize, usize) {
+    pub fn publishing(&self) -> Publishing {
         match self {
-            Self::S3(_) => (1, CONCURRENCY),
-            // A call is a trip to a thread that may block. More than two, of which one signs while the
-            // other writes, would wait for the lock of the folder.
-            Self::Files(_) => (64, 2),
+            Self::S3(_) => Publishing::Together(CONCURRENCY),
+            Self::Files(_) => Publishing::InTurn { batch: 64, ahead: 4 },
         }
     }
 
+    /// Does what can be done before objects are to be seen, in any order and beside each other.
+    pub async fn prepare(&self, objects: Vec<Published>) -> Result<Prepared> {
+        Ok(match self {
+            Self::S3(_) => Prepared(PreparedAs::Objects(objects)),
+            Self::Files(files) => Prepared(PreparedAs::Files(files.prepare(objects).await?)),
+        })
+    }
+
     /// Makes objects visible, one after the other: each first moves what was staged.
-    pub async fn publish(&self, objects: Vec<Published>) -> Result<()> {
-        match self {
-            Self::S3(_) => {
+    pub async fn publish(&self, Prepared(prepared): Prepared) -> Result<()> {
+        match (self, prepared) {
+            (Self::Files(files), PreparedAs::Files(prepared)) => files.publish(prepared).await,
+            (Self::S3(_), PreparedAs::Objects(objects)) => {
                 for object in objects {
                     if let Some(staged) = &object.staged {
                         self.promote(&staged.from, &staged.to, staged.size).await?;
@@ -141,7 +158,7 @@ impl Bucket {
                 }
                 Ok(())
             }
-            Self::Files(files) => files.publish(objects).await,
+            _ => Err(StorageError::Invalid("prepared for another store".into())),
         }
     }
 

@@ -70,6 +70,20 @@ pub struct Published {
     pub body: Bytes,
 }
 
+/// How a store is best given many objects of which each has to come after others.
+#[derive(Debug, Clone, Copy)]
+pub enum Publishing {
+    /// So many at once, those that need not wait for each other.
+    Together(usize),
+    /// One after the other, `batch` by one call, while `ahead` calls prepare others.
+    InTurn {
+        /// Objects of a call.
+        batch: usize,
+        /// Calls at once.
+        ahead: usize,
+    },
+}
+
 /// An object of a listing.
 #[derive(Debug, Clone)]
 pub struct Listed {

@@ -146,7 +146,7 @@ impl NarInfo {
     /// Writes the narinfo, its fields in Nix's order.
     #[must_use]
     pub fn to_string(&self, store_dir: &StoreDir) -> String {
-        let mut out = String::with_capacity(1024);
+        let mut out = String::with_capacity(1024 + 96 * self.references.len());
         let mut field = |name: &str, value: &dyn fmt::Display| {
             let _ = writeln!(out, "{name}: {value}");
         };
@@ -198,15 +198,14 @@ pub fn fingerprint<'p>(
     references: impl IntoIterator<Item = &'p StorePath>,
 ) -> String {
     let references: BTreeSet<&StorePath> = references.into_iter().collect();
-    let references: Vec<String> = references
-        .into_iter()
-        .map(|path| store_dir.display(path))
-        .collect();
-    format!(
-        "1;{};{nar_hash};{nar_size};{}",
-        store_dir.display(store_path),
-        references.join(",")
-    )
+    let mut out = String::with_capacity(128 + 96 * (references.len() + 1));
+    let dir = store_dir.as_str();
+    let _ = write!(out, "1;{dir}/{store_path};{nar_hash};{nar_size};");
+    for (index, path) in references.into_iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(out, "{comma}{dir}/{path}");
+    }
+    out
 }
 
 #[derive(Default)]

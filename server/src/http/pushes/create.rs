@@ -10,6 +10,7 @@ use crate::catalog::NewPush;
 use crate::http::wire;
 use crate::pin_name::PinName;
 use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
+use crate::runs::{self, NewRun};
 use crate::storage::ChecksumKind;
 
 pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Result<CreatedPush, Problem> {
@@ -41,14 +42,20 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
             "a pin names one path, so the push must have one root",
         ));
     }
-    let new = NewPush {
+    let stated = body.run.map(|run| run.facts("run")).transpose()?;
+    let run = NewRun::of(who, stated);
+    let mut new = NewPush {
         token: niks3_nix::base32::encode(&rand::random::<[u8; 20]>()),
         identity: who.name(),
         pin: pin.map(|pin| pin.to_string()),
         verify: body.verify_integrity,
         lease: i64::from(app.lease_seconds),
+        run_id: 0,
     };
     let mut tx = app.catalog.write().await?;
+    if let Some(run) = &run {
+        (new.run_id, _) = tx.record_run(run, &runs::token()).await?;
+    }
     let id = tx.open_push(&new).await?;
     tx.add_roots(id, &roots).await?;
     tx.commit().await?;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use poem_openapi::{Enum, Object};
 
+use crate::runs::Statement;
+
 /// Roots to push.
 #[derive(Debug, Object)]
 pub(super) struct CreatePush {
@@ -18,6 +20,8 @@ pub(super) struct CreatePush {
     /// Look into the bucket for what the database believes is there.
     #[oai(default)]
     pub verify_integrity: bool,
+    /// The run of CI that pushes, as far as the token's claims do not say it.
+    pub run: Option<Statement>,
 }
 
 /// Which checksum uploads are checked against.

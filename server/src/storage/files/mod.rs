@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::{ByteStream, Extent, Meta, Published, StorageError};
+use super::{ByteStream, Extent, Meta, Published, Staged, StorageError};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -51,6 +51,25 @@ struct Inner {
     presigners: presigner::Presigners,
     /// Held for as long as the store is open.
     _lock: File,
+}
+
+/// An object that is written, and not yet where readers look.
+#[derive(Debug)]
+pub(super) struct PreparedFile {
+    /// What has to be there first.
+    staged: Option<Staged>,
+    path: PathBuf,
+    file: Whole,
+}
+
+/// A file that is written, and not yet where readers look.
+#[derive(Debug)]
+enum Whole {
+    /// Without any name.
+    #[cfg(target_os = "linux")]
+    Nameless(File),
+    /// Under another name.
+    Named(NamedTempFile),
 }
 
 /// What a body has to be.
@@ -136,13 +155,27 @@ impl FileBucket {
         self.blocking(move |inner| inner.write(&key, &body)).await
     }
 
-    pub(super) async fn publish(&self, objects: Vec<Published>) -> Result<()> {
+    pub(super) async fn prepare(&self, objects: Vec<Published>) -> Result<Vec<PreparedFile>> {
         self.blocking(move |inner| {
-            for object in objects {
-                if let Some(staged) = object.staged {
+            let prepare = |object: Published| {
+                Ok(PreparedFile {
+                    staged: object.staged,
+                    path: inner.path(object.key.as_str())?,
+                    file: inner.whole(&object.body)?,
+                })
+            };
+            objects.into_iter().map(prepare).collect()
+        })
+        .await
+    }
+
+    pub(super) async fn publish(&self, prepared: Vec<PreparedFile>) -> Result<()> {
+        self.blocking(move |inner| {
+            for PreparedFile { staged, path, file } in prepared {
+                if let Some(staged) = staged {
                     inner.rename(staged.from.as_str(), staged.to.as_str(), staged.size)?;
                 }
-                inner.write(object.key.as_str(), &object.body)?;
+                inner.show(file, &path)?;
             }
             Ok(())
         })
@@ -150,11 +183,19 @@ impl FileBucket {
     }
 
     pub(super) async fn sizes(&self, keys: Vec<String>) -> Result<Vec<Option<u64>>> {
-        self.blocking(move |inner| {
-            let size = |key: &String| Ok(inner.find(key)?.map(|found| found.len()));
-            keys.iter().map(size).collect()
-        })
-        .await
+        const TOGETHER: usize = 4096;
+        let chunks = keys.chunks(TOGETHER).map(<[String]>::to_vec).collect::<Vec<_>>();
+        let sizes: Vec<Vec<Option<u64>>> = futures::stream::iter(chunks)
+            .map(|keys| {
+                self.blocking(move |inner| {
+                    let size = |key: &String| Ok(inner.find(key)?.map(|found| found.len()));
+                    keys.iter().map(size).collect::<Result<_>>()
+                })
+            })
+            .buffered(4)
+            .try_collect()
+            .await?;
+        Ok(sizes.concat())
     }
 
     /// Writes a body as it comes, and keeps it only if it is what was expected.
@@ -312,9 +353,52 @@ impl Inner {
 
     fn write(&self, key: &str, body: &[u8]) -> Result<()> {
         let path = self.path(key)?;
+        self.show(self.whole(body)?, &path)
+    }
+
+    /// A file with these bytes that no reader sees yet.
+    fn whole(&self, body: &[u8]) -> Result<Whole> {
+        #[cfg(target_os = "linux")]
+        if let Some(mut file) = self.nameless() {
+            file.write_all(body)?;
+            return Ok(Whole::Nameless(file));
+        }
         let mut file = self.temporary()?;
         file.write_all(body)?;
-        self.persist(file, &path)
+        Ok(Whole::Named(file))
+    }
+
+    /// A file that has no name before it is whole: half the work where there is none of that
+    /// name, since one folder is changed and not two. Not every file system has such.
+    #[cfg(target_os = "linux")]
+    fn nameless(&self) -> Option<File> {
+        use rustix::fs::{CWD, Mode, OFlags};
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, &self.temporary, flags, Mode::from_raw_mode(0o644));
+        file.ok().map(File::from)
+    }
+
+    /// Gives a file its place, instead of the one that is there.
+    fn show(&self, file: Whole, path: &Path) -> Result<()> {
+        let mut file = match file {
+            #[cfg(target_os = "linux")]
+            Whole::Nameless(file) => file,
+            Whole::Named(file) => return self.persist(file, path),
+        };
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{AtFlags, CWD};
+            use std::os::fd::AsRawFd as _;
+            let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+            if rustix::fs::linkat(CWD, name, CWD, path, AtFlags::SYMLINK_FOLLOW).is_ok() {
+                return Ok(());
+            }
+        }
+        // It is there already, or its folder is not.
+        let mut named = self.temporary()?;
+        file.rewind()?;
+        io::copy(&mut file, named.as_file_mut())?;
+        self.persist(named, path)
     }
 
     fn rename(&self, from: &str, to: &str, size: u64) -> Result<()> {
@@ -366,7 +450,6 @@ fn with_parent(path: &Path, mut work: impl FnMut() -> io::Result<()>) -> io::Res
     work()
 }
 
-/// Neither the object nor its folder is there.
 /// Keeps other processes out of a store for as long as the file is open. One that was just
 /// killed has a moment to go.
 fn lock(directory: &Path) -> Result<File> {
@@ -393,6 +476,7 @@ fn lock(directory: &Path) -> Result<File> {
     }
 }
 
+/// Neither the object nor its folder is there.
 fn absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,0 +1,4 @@
+// Starts the collection of garbage.
+'use strict';
+
+require('../shim.js').start('gc');

@@ -1,0 +1,157 @@
+//! The process that pushes while the job builds.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant},
+};
+
+use niks3_push::LocalStore;
+use niks3_queue::{Address, Engine, Folder, QueueListener, Request, ServeOptions, ask, serve};
+use serde::{Deserialize, Serialize};
+
+use crate::{Trouble, job, runner::variable, state::State, target::Target};
+
+const READY: Duration = Duration::from_secs(20);
+/// No job is that long: what serves one without an end in sight ends then.
+const LONGEST_JOB: Duration = Duration::from_secs(6 * 24 * 3600);
+/// What is done waits so long for post to look at it, when nothing says how long the job lives.
+const LINGER: Duration = Duration::from_secs(120);
+
+/// What it is told through its standard input: the token is in it.
+#[derive(Serialize, Deserialize)]
+struct Orders {
+    directory: PathBuf,
+    target: Target,
+    until: Option<u32>,
+}
+
+/// Starts it, and waits until it listens.
+pub(crate) async fn start(state: &State, target: &Target) -> Result<Folder, Trouble> {
+    let folder = state.queue()?;
+    let shallow: Vec<PathBuf> = variable("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain([PathBuf::from("/tmp")])
+        .collect();
+    let address = Address::choose(&folder, &shallow)
+        .map_err(|error| Trouble::io("find a place for a socket", &error))?;
+    let orders = Orders {
+        directory: state.directory().to_owned(),
+        target: target.clone(),
+        until: job::runner_process(),
+    };
+    spawn(state, &orders).map_err(|error| Trouble::io("start the process that pushes", &error))?;
+    let begun = Instant::now();
+    loop {
+        if ask(address.socket(), &Request::Status).await.is_ok() {
+            return Ok(folder);
+        }
+        if begun.elapsed() > READY {
+            let log = std::fs::read_to_string(state.log_path()).unwrap_or_default();
+            return Err(Trouble(format!(
+                "the process that pushes did not start: {}",
+                log.trim()
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn spawn(state: &State, orders: &Orders) -> std::io::Result<()> {
+    let log = std::fs::File::create(state.log_path())?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("daemon")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // A signal for the step is not one for the job.
+        .process_group(0);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("INPUT_") {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command.spawn()?;
+    let mut orders = serde_json::to_vec(orders)?;
+    orders.push(b'\n');
+    match child.stdin.take() {
+        Some(mut stdin) => stdin.write_all(&orders),
+        None => Ok(()),
+    }
+}
+
+/// Is it.
+pub(crate) async fn run() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    match serve_job().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            tracing::error!("{trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve_job() -> Result<(), Trouble> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| Trouble::io("read what to do", &error))?;
+    let orders: Orders =
+        serde_json::from_str(&text).map_err(|_| Trouble::new("cannot understand what to do"))?;
+    let state = State::at(orders.directory);
+    let folder = Folder::at(&state.queue_path());
+    let lock = folder
+        .try_lock()
+        .map_err(|error| Trouble::io("lock the queue", &error))?
+        .ok_or_else(|| Trouble::new("another process serves this queue"))?;
+    let address = Address::of(&folder).ok_or_else(|| Trouble::new("the queue has no address"))?;
+    let listener =
+        QueueListener::bind(address.socket()).map_err(|error| Trouble::io("listen on a socket", &error))?;
+    let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
+    let sent = Arc::new(AtomicU64::new(0));
+    let engine = Engine {
+        folder,
+        pusher: orders.target.pusher(&sent)?,
+        journal: true,
+    };
+    let options = ServeOptions {
+        listener: Some(listener),
+        store_dir: Some(store.store_dir().clone()),
+        idle_exit: Some(LONGEST_JOB),
+        until: orders.until,
+        sent,
+        ..ServeOptions::default()
+    };
+    let ending = serve(&engine, options).await;
+    address.remove();
+    drop(lock);
+    let ending = ending.map_err(|error| Trouble::io("read the queue", &error))?;
+    tracing::info!("done: {ending:?}");
+    wait_for_post(&state, orders.until).await;
+    // Post has done so already, unless it was killed.
+    state.remove();
+    Ok(())
+}
+
+/// Waits until post has read the journal, or is not going to.
+async fn wait_for_post(state: &State, until: Option<u32>) {
+    let begun = Instant::now();
+    let over = || match until {
+        Some(pid) => !niks3_queue::is_alive(pid),
+        None => begun.elapsed() > LINGER,
+    };
+    while state.directory().is_dir() && !over() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,151 @@
+//! `action/gc`: collects garbage, and says what went.
+
+use std::{process::ExitCode, time::Duration};
+
+use niks3_client::{Api, types};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use crate::{
+    Trouble,
+    inputs::{flag, http_url, input, one_of},
+    runner,
+    summary::size,
+    target::Target,
+};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How often a collection is begun again that its server has left.
+const RESTARTS: usize = 20;
+
+/// The step.
+pub(crate) async fn run() -> ExitCode {
+    match collect().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            runner::error("niks3", &trouble.0);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn collect() -> Result<(), Trouble> {
+    let server: Url = match input("server-url") {
+        Some(text) => http_url("server-url", &text)?,
+        None => {
+            return Err(Trouble::new(
+                "the input `server-url` is missing: give the address of your niks3 server",
+            ));
+        }
+    };
+    let request = types::StartGc {
+        older_than_seconds: age("older-than", "720h")?,
+        failed_uploads_older_than_seconds: age("failed-uploads-older-than", "6h")?,
+        force: flag("force", input("force"), false)?,
+        dry_run: flag("dry-run", input("dry-run"), false)?,
+    };
+    let token = input("auth-token").map(SecretString::from);
+    if let Some(token) = &token {
+        runner::mask(token.expose_secret());
+    }
+    let target = Target::new(server, token.as_ref(), input("audience"));
+    let tokens = target.tokens()?.ok_or_else(|| {
+        Trouble::new("this job has no token: add `permissions: { id-token: write }` to it, or give the input `auth-token`")
+    })?;
+    let run = to_its_end(&target.api(tokens, PATIENCE)?, &request).await?;
+    tell(&run, request.dry_run)
+}
+
+fn age(name: &str, default: &str) -> Result<u64, Trouble> {
+    let text = input(name).unwrap_or_else(|| default.to_owned());
+    match humantime::parse_duration(&text) {
+        Ok(age) if age.as_secs() <= 100 * 365 * 24 * 3600 => Ok(age.as_secs()),
+        _ => Err(one_of(
+            name,
+            &text,
+            "a length of time, as 720h, 30d, 90m or 1h30m",
+        )),
+    }
+}
+
+/// Starts a collection, or joins the same one, and waits until it is over.
+async fn to_its_end(api: &Api, request: &types::StartGc) -> Result<types::GcRun, Trouble> {
+    let trouble = |error: niks3_client::Error| Trouble(error.to_string());
+    for _ in 0..RESTARTS {
+        let mut run = api
+            .call("starting the garbage collection", |client| async move {
+                client.start_gc(request).await
+            })
+            .await
+            .map_err(trouble)?;
+        let mut pause = Duration::from_millis(200);
+        let mut silent = Duration::ZERO;
+        while run.state == types::GcState::Running {
+            if silent >= HEARTBEAT {
+                silent = Duration::ZERO;
+                runner::log(&format!("niks3: collecting garbage: {}", run.phase));
+            }
+            tokio::time::sleep(pause).await;
+            silent += pause;
+            pause = (pause * 3 / 2).min(LAST_PAUSE);
+            let id = &run.id;
+            run = api
+                .call("asking how far the garbage collection is", |client| async move {
+                    client.get_gc(id).await
+                })
+                .await
+                .map_err(trouble)?;
+        }
+        match run.state {
+            types::GcState::Done => return Ok(run),
+            types::GcState::Failed => {
+                let why = run.error.unwrap_or_default();
+                return Err(Trouble(format!("the garbage collection failed: {why}")));
+            }
+            _ => runner::log("niks3: the server left the garbage collection; beginning again"),
+        }
+    }
+    Err(Trouble::new(
+        "the server left every garbage collection that was begun",
+    ))
+}
+
+fn tell(run: &types::GcRun, dry_run: bool) -> Result<(), Trouble> {
+    let counts = &run.counts;
+    let rows = [
+        ("failed-uploads-deleted", counts.failed_uploads_deleted),
+        ("old-closures-deleted", counts.old_closures_deleted),
+        ("objects-marked-for-deletion", counts.objects_marked_for_deletion),
+        (
+            "objects-deleted-after-grace-period",
+            counts.objects_deleted_after_grace_period,
+        ),
+        ("objects-failed-to-delete", counts.objects_failed_to_delete),
+        ("bytes-freed", counts.bytes_freed),
+    ];
+    let title = if dry_run {
+        "Garbage collection would do this"
+    } else {
+        "Garbage collection"
+    };
+    let mut page = format!("## niks3\n\n{title}\n\n| | |\n|---|---|\n");
+    for (name, count) in rows {
+        runner::set_output(name, &count.to_string())?;
+        let shown = if name == "bytes-freed" {
+            size(count)
+        } else {
+            count.to_string()
+        };
+        runner::log(&format!("niks3: {name}: {shown}"));
+        page += &format!("| {name} | {shown} |\n");
+    }
+    if counts.objects_failed_to_delete > 0 {
+        runner::warning(
+            "niks3",
+            "some objects could not be deleted: the server's log says why, and the next collection tries again",
+        );
+    }
+    runner::add_summary(&page)
+}

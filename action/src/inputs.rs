@@ -1,0 +1,228 @@
+//! The inputs of action.yml, as types.
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{Trouble, runner};
+
+/// What is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Auto,
+    Hook,
+    Scan,
+    Paths,
+    Off,
+}
+
+/// What a failure does to the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnError {
+    Fail,
+    Warn,
+    Ignore,
+}
+
+/// All inputs.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) server_url: Url,
+    pub(crate) mode: Mode,
+    pub(crate) paths: Vec<String>,
+    pub(crate) pin: Option<String>,
+    pub(crate) skip_upstream: Vec<Url>,
+    pub(crate) auth_token: Option<SecretString>,
+    pub(crate) audience: Option<String>,
+    pub(crate) on_error: OnError,
+    pub(crate) substituter: Option<String>,
+    pub(crate) configure_nix: bool,
+    pub(crate) drain_timeout: Duration,
+    /// To ask GitHub about the run.
+    pub(crate) github_token: Option<SecretString>,
+    /// Certificates to trust besides those of the system.
+    pub(crate) ca_cert: Option<PathBuf>,
+}
+
+impl Inputs {
+    /// Those of this step.
+    pub(crate) fn from_environment() -> Result<Self, Trouble> {
+        Self::read(input)
+    }
+
+    fn read(input: impl Fn(&str) -> Option<String>) -> Result<Self, Trouble> {
+        let input = |name: &str| {
+            input(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        };
+        let server_url = input("server-url").ok_or_else(|| {
+            Trouble::new("the input `server-url` is missing: give the address of your niks3 server")
+        })?;
+        let mut mode = match input("mode").as_deref() {
+            None | Some("auto") => Mode::Auto,
+            Some("hook") => Mode::Hook,
+            Some("scan") => Mode::Scan,
+            Some("paths") => Mode::Paths,
+            Some("off") => Mode::Off,
+            Some(other) => return Err(one_of("mode", other, "auto, hook, scan, paths or off")),
+        };
+        if flag("skip-push", input("skip-push"), false)? {
+            mode = Mode::Off;
+        }
+        let on_error = match input("on-error").as_deref() {
+            None | Some("fail") => OnError::Fail,
+            Some("warn") => OnError::Warn,
+            Some("ignore") => OnError::Ignore,
+            Some(other) => return Err(one_of("on-error", other, "fail, warn or ignore")),
+        };
+        let drain_timeout = match input("drain-timeout") {
+            None => 600,
+            Some(text) => match text.parse::<u64>() {
+                Ok(seconds) if seconds <= 7 * 24 * 3600 => seconds,
+                _ => {
+                    return Err(one_of(
+                        "drain-timeout",
+                        &text,
+                        "a number of seconds, a week at most",
+                    ));
+                }
+            },
+        };
+        let paths = input("paths").map(|text| words(&text)).unwrap_or_default();
+        if mode == Mode::Paths && paths.is_empty() {
+            return Err(Trouble::new(
+                "`mode: paths` needs the input `paths`: store paths, result links or globs",
+            ));
+        }
+        let pin = input("pin");
+        if let Some(pin) = &pin {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            if pin.len() > 256 || !pin.chars().all(allowed) {
+                return Err(one_of("pin", pin, "1 to 256 letters, digits, `.`, `_` and `-`"));
+            }
+            if paths.is_empty() && mode != Mode::Off {
+                return Err(Trouble::new(
+                    "`pin` names one path: say in the input `paths` which, `./result` for example",
+                ));
+            }
+        }
+        let skip_upstream = input("skip-upstream")
+            .map(|text| words(&text))
+            .unwrap_or_default();
+        Ok(Self {
+            server_url: http_url("server-url", &server_url)?,
+            mode,
+            paths,
+            pin,
+            skip_upstream: skip_upstream
+                .iter()
+                .map(|url| http_url("skip-upstream", url))
+                .collect::<Result<_, _>>()?,
+            auth_token: input("auth-token").map(SecretString::from),
+            audience: input("audience"),
+            on_error,
+            substituter: input("substituter"),
+            configure_nix: flag("configure-nix", input("configure-nix"), true)?,
+            drain_timeout: Duration::from_secs(drain_timeout),
+            github_token: input("github-token").map(SecretString::from),
+            ca_cert: runner::variable("NIKS3_CA_CERT").map(PathBuf::from),
+        })
+    }
+}
+
+/// An input that is given.
+pub(crate) fn input(name: &str) -> Option<String> {
+    let value = std::env::var(format!("INPUT_{}", name.to_uppercase())).ok()?;
+    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// Separated by white space; lines that begin with `#` are comments.
+fn words(text: &str) -> Vec<String> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect()
+}
+
+pub(crate) fn flag(name: &str, value: Option<String>, default: bool) -> Result<bool, Trouble> {
+    match value.as_deref() {
+        None => Ok(default),
+        Some("true" | "True" | "TRUE") => Ok(true),
+        Some("false" | "False" | "FALSE") => Ok(false),
+        Some(other) => Err(one_of(name, other, "true or false")),
+    }
+}
+
+pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err(one_of(
+            name,
+            text,
+            "an address that begins with https:// or http://",
+        )),
+    }
+}
+
+pub(crate) fn one_of(name: &str, value: &str, allowed: &str) -> Trouble {
+    Trouble(format!("the input `{name}` is '{value}': it has to be {allowed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Inputs, Trouble> {
+        let all = [&[("server-url", "https://niks3.example.com")], pairs].concat();
+        Inputs::read(|name| {
+            all.iter()
+                .rev()
+                .find(|pair| pair.0 == name)
+                .map(|pair| pair.1.to_owned())
+        })
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let inputs = read(&[("mode", " "), ("auth-token", "")]).unwrap();
+        assert_eq!((inputs.mode, inputs.on_error), (Mode::Auto, OnError::Fail));
+        assert!(inputs.configure_nix && inputs.auth_token.is_none());
+        assert_eq!(inputs.drain_timeout, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn lists_are_words_on_any_number_of_lines() {
+        let inputs = read(&[("paths", "./result  ./result-*\n# a comment\n\n/nix/store/x\n")]).unwrap();
+        assert_eq!(inputs.paths, ["./result", "./result-*", "/nix/store/x"]);
+    }
+
+    #[test]
+    fn pushing_can_be_switched_off_in_two_ways() {
+        assert_eq!(read(&[("skip-push", "true")]).unwrap().mode, Mode::Off);
+        assert_eq!(read(&[("mode", "off")]).unwrap().mode, Mode::Off);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (name, value) in [
+            ("server-url", ""),
+            ("server-url", "niks3.example.com"),
+            ("server-url", "ftp://x"),
+            ("mode", "all"),
+            ("mode", "paths"),
+            ("on-error", "explode"),
+            ("drain-timeout", "soon"),
+            ("drain-timeout", "-1"),
+            ("configure-nix", "yes"),
+            ("pin", "a b"),
+            ("pin", "good-but-of-what"),
+            ("skip-upstream", "cache.nixos.org"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name), "{name}={value}: {error}");
+        }
+    }
+}

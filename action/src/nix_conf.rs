@@ -1,0 +1,116 @@
+//! Settings for the rest of the job: a file of our own, named in `NIX_USER_CONF_FILES` before those that Nix reads
+//! anyway. The home directory may be read-only, and nothing is left in it.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Trouble, runner::variable};
+
+pub(crate) const VARIABLE: &str = "NIX_USER_CONF_FILES";
+
+/// What is set.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) substituter: Option<String>,
+    pub(crate) public_keys: Vec<String>,
+    pub(crate) post_build_hook: Option<PathBuf>,
+}
+
+impl Settings {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.substituter.is_none() && self.post_build_hook.is_none()
+    }
+
+    fn text(&self) -> String {
+        let mut text = "# Written by the niks3 Action, for this job.\n".to_owned();
+        if let Some(url) = &self.substituter {
+            text += &format!("extra-substituters = {url}\n");
+            text += &format!("extra-trusted-public-keys = {}\n", self.public_keys.join(" "));
+        }
+        if let Some(hook) = &self.post_build_hook {
+            text += &format!("post-build-hook = {}\n", hook.display());
+        }
+        text
+    }
+
+    /// Writes the file into a folder.
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Trouble> {
+        let path = folder.join("nix.conf");
+        let values = self.public_keys.iter().chain(&self.substituter);
+        if let Some(value) = values.into_iter().find(|value| value.contains(['\n', '\r'])) {
+            return Err(Trouble(format!(
+                "'{}' is no value for nix.conf",
+                value.escape_debug()
+            )));
+        }
+        std::fs::write(&path, self.text())
+            .map_err(|error| Trouble::io(&format!("write {}", path.display()), &error))?;
+        Ok(path)
+    }
+}
+
+/// The files that Nix reads in this environment, as the variable has them.
+pub(crate) fn current_files() -> String {
+    files(variable)
+}
+
+fn files(variable: impl Fn(&str) -> Option<String>) -> String {
+    if let Some(files) = variable(VARIABLE) {
+        return files;
+    }
+    // https://nix.dev/manual/nix/latest/command-ref/conf-file.html
+    let home = variable("XDG_CONFIG_HOME").or_else(|| Some(format!("{}/.config", variable("HOME")?)));
+    let directories = variable("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".to_owned());
+    let directories = directories
+        .split(':')
+        .filter(|directory| !directory.is_empty())
+        .map(str::to_owned);
+    let files: Vec<String> = home
+        .into_iter()
+        .chain(directories)
+        .map(|directory| format!("{directory}/nix/nix.conf"))
+        .collect();
+    files.join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_that_nix_reads_anyway_stay() {
+        let environment = |pairs: &'static [(&str, &str)]| {
+            files(|name| {
+                pairs
+                    .iter()
+                    .find(|pair| pair.0 == name)
+                    .map(|pair| pair.1.to_owned())
+            })
+        };
+        assert_eq!(
+            environment(&[("HOME", "/h")]),
+            "/h/.config/nix/nix.conf:/etc/xdg/nix/nix.conf"
+        );
+        assert_eq!(
+            environment(&[
+                ("HOME", "/h"),
+                ("XDG_CONFIG_HOME", "/c"),
+                ("XDG_CONFIG_DIRS", "/a:/b")
+            ]),
+            "/c/nix/nix.conf:/a/nix/nix.conf:/b/nix/nix.conf"
+        );
+        assert_eq!(
+            environment(&[("HOME", "/h"), ("NIX_USER_CONF_FILES", "/x:/y")]),
+            "/x:/y"
+        );
+    }
+
+    #[test]
+    fn no_value_brings_a_line_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            substituter: Some("https://x\npost-build-hook = /evil".to_owned()),
+            ..Settings::default()
+        };
+        assert!(settings.write(dir.path()).is_err());
+    }
+}

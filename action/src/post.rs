@@ -1,0 +1,361 @@
+//! Post: pushes what still waits, says what became of everything, and leaves nothing behind.
+
+use std::{
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant},
+};
+
+use niks3_nix::store_path::StorePath;
+use niks3_push::{CancellationToken, LocalStore, PushOptions};
+use niks3_queue::{Address, Engine, Folder, Journal, Outcome, Request, ServeOptions, ask, serve};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    Trouble,
+    inputs::{Inputs, OnError},
+    nix_conf, paths, record, runner, scan,
+    state::{Doing, State},
+    summary,
+    target::Target,
+};
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
+/// What is told to end has so long beyond its time.
+const GRACE: Duration = Duration::from_secs(10);
+/// The runner shows ten annotations of a kind for a step.
+const MAX_ANNOTATIONS: usize = 9;
+
+/// What there is to say.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) journal: Journal,
+    /// What went wrong besides single paths.
+    pub(crate) troubles: Vec<String>,
+    /// How long post took.
+    pub(crate) seconds: f64,
+    /// The run's page at the server.
+    pub(crate) run_url: Option<String>,
+}
+
+/// The post step.
+pub(crate) async fn run() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .init();
+    let Some(state) = State::of_main() else {
+        runner::log("niks3: nothing was set up, so there is nothing to do");
+        return ExitCode::SUCCESS;
+    };
+    let begun = Instant::now();
+    let stop = on_signal();
+    let (mut report, on_error) = match Inputs::from_environment() {
+        Ok(inputs) => {
+            let finish = Finish {
+                state: &state,
+                inputs: &inputs,
+                stop: &stop,
+                deadline: begun + inputs.drain_timeout,
+            };
+            (finish.all().await, inputs.on_error)
+        }
+        Err(trouble) => (
+            Report {
+                troubles: vec![trouble.0],
+                ..Report::default()
+            },
+            OnError::Fail,
+        ),
+    };
+    report.seconds = begun.elapsed().as_secs_f64();
+    let log = std::fs::read_to_string(state.log_path()).unwrap_or_default();
+    clean_up(&state);
+    tell(&report, on_error, State::doing(), &log)
+}
+
+/// Ends with the first signal that asks for it.
+fn on_signal() -> CancellationToken {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    if let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            stop.cancel();
+        });
+    }
+    stop
+}
+
+struct Finish<'a> {
+    state: &'a State,
+    inputs: &'a Inputs,
+    stop: &'a CancellationToken,
+    deadline: Instant,
+}
+
+impl Finish<'_> {
+    async fn all(&self) -> Report {
+        let mut troubles = Vec::new();
+        let doing = State::doing();
+        let done = match doing {
+            Doing::Nothing => return Report::default(),
+            Doing::Paths => Ok(()),
+            Doing::Hook => self.hook().await,
+            Doing::Scan => self.scan().await,
+        };
+        troubles.extend(done.err().map(|trouble| trouble.0));
+        if !self.inputs.paths.is_empty() {
+            troubles.extend(self.paths().await.into_iter().map(|trouble| trouble.0));
+        }
+        let journal = Folder::at(&self.state.queue_path())
+            .read_journal()
+            .unwrap_or_default();
+        if self.stop.is_cancelled() {
+            troubles.push("the job was cancelled while its paths were pushed".to_owned());
+        } else if let Some(error) = &journal.given_up {
+            troubles.push(format!("what was built could not be pushed: {error}"));
+        }
+        let unreachable = journal.given_up.is_some();
+        Report {
+            journal,
+            troubles,
+            seconds: 0.0,
+            run_url: self.record(unreachable).await,
+        }
+    }
+
+    /// The run's page, recorded if there is time and somebody to record it.
+    async fn record(&self, unreachable: bool) -> Option<String> {
+        if unreachable || self.stop.is_cancelled() {
+            return None;
+        }
+        tokio::select! {
+            url = record::run(self.inputs) => url,
+            () = self.stop.cancelled() => None,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    async fn hook(&self) -> Result<(), Trouble> {
+        let folder = self.state.queue()?;
+        self.drain_daemon(&folder).await;
+        let waiting = folder
+            .waiting()
+            .map_err(|error| Trouble::io("read the queue", &error))?;
+        if waiting.batches.is_empty() {
+            return Ok(());
+        }
+        if !self.stop.is_cancelled() {
+            runner::log("niks3: the process that pushed is gone; pushing what it left");
+        }
+        self.drain_here(&folder, |_| {}).await
+    }
+
+    /// Lets the daemon finish; ends it if it does not.
+    async fn drain_daemon(&self, folder: &Folder) {
+        let Some(address) = Address::of(folder) else {
+            return;
+        };
+        let drain = Request::Drain {
+            seconds: self.left().as_secs(),
+        };
+        let mut asked = ask(address.socket(), &drain).await.is_ok();
+        let mut said = Instant::now();
+        loop {
+            let Ok(Some(pid)) = folder.served_by() else { return };
+            if !asked || Instant::now() > self.deadline + GRACE {
+                runner::log("niks3: the process that pushes does not answer; ending it");
+                if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+                tokio::time::sleep(LOOK * 2).await;
+                return;
+            }
+            if self.stop.is_cancelled() {
+                asked = ask(address.socket(), &Request::Stop).await.is_ok();
+            }
+            if said.elapsed() >= HEARTBEAT {
+                said = Instant::now();
+                if let Ok(status) = ask(address.socket(), &Request::Status).await {
+                    let trouble = status
+                        .trouble
+                        .map(|trouble| format!(": {trouble}"))
+                        .unwrap_or_default();
+                    heartbeat(status.waiting, status.bytes_sent, &trouble);
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn scan(&self) -> Result<(), Trouble> {
+        let store = store()?;
+        let built = scan::built_since(&store, self.state.directory()).await?;
+        runner::log(&format!("niks3: {} paths were built", built.len()));
+        let folder = self.state.queue()?;
+        enqueue(&folder, &store, &built)?;
+        self.drain_here(&folder, |_| {}).await
+    }
+
+    /// The paths named, with all they refer to.
+    async fn paths(&self) -> Vec<Trouble> {
+        let store = match store() {
+            Ok(store) => store,
+            Err(trouble) => return vec![trouble],
+        };
+        let (found, mut troubles) = paths::resolve(&store, &self.inputs.paths);
+        if self.inputs.pin.is_some() && found.len() != 1 {
+            troubles.push(Trouble(format!(
+                "`pin` names one path, and `paths` gives {}",
+                found.len()
+            )));
+            return troubles;
+        }
+        let pushed = async {
+            let folder = self.state.queue()?;
+            enqueue(&folder, &store, &found)?;
+            let pin = self.inputs.pin.clone();
+            self.drain_here(&folder, |options| {
+                options.leave_substituted = false;
+                options.pin = pin;
+            })
+            .await
+        };
+        troubles.extend(pushed.await.err());
+        troubles
+    }
+
+    /// Pushes what waits from this process.
+    async fn drain_here(
+        &self,
+        folder: &Folder,
+        options: impl FnOnce(&mut PushOptions),
+    ) -> Result<(), Trouble> {
+        let _lock = folder
+            .try_lock()
+            .map_err(|error| Trouble::io("lock the queue", &error))?
+            .ok_or_else(|| Trouble::new("another process serves this queue"))?;
+        let sent = Arc::new(AtomicU64::new(0));
+        let mut pusher = Target::of(self.inputs).pusher(&sent)?;
+        options(&mut pusher.options);
+        let engine = Engine {
+            folder: folder.clone(),
+            pusher,
+            journal: true,
+        };
+        let options = ServeOptions {
+            drain: Some(self.left()),
+            stop: self.stop.clone(),
+            sent: Arc::clone(&sent),
+            ..ServeOptions::default()
+        };
+        let beating = async {
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                let waiting = folder
+                    .waiting()
+                    .map_or(0, |waiting| waiting.batches.iter().map(|b| b.paths.len()).sum());
+                heartbeat(waiting, sent.load(std::sync::atomic::Ordering::Relaxed), "");
+            }
+        };
+        let ended = tokio::select! {
+            ended = serve(&engine, options) => ended,
+            () = beating => return Ok(()),
+        };
+        ended
+            .and_then(|_| engine.give_up("the job was cancelled"))
+            .map_err(|error| Trouble::io("serve the queue", &error))
+    }
+}
+
+fn store() -> Result<LocalStore, Trouble> {
+    LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))
+}
+
+fn enqueue(folder: &Folder, store: &LocalStore, paths: &[StorePath]) -> Result<(), Trouble> {
+    for chunk in paths.chunks(100) {
+        let full: Vec<String> = chunk.iter().map(|path| store.store_dir().display(path)).collect();
+        let full: Vec<&str> = full.iter().map(String::as_str).collect();
+        folder
+            .enqueue(store.store_dir(), &full)
+            .map_err(|error| Trouble(error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn heartbeat(waiting: usize, bytes_sent: u64, trouble: &str) {
+    runner::log(&format!(
+        "niks3: {waiting} paths wait, {} sent{trouble}",
+        summary::size(bytes_sent)
+    ));
+}
+
+fn clean_up(state: &State) {
+    // Post steps that follow read settings without ours; the variable cannot be unset.
+    let ours = state.directory().join("nix.conf").display().to_string();
+    let files = nix_conf::current_files();
+    if files.split(':').any(|file| file == ours) {
+        let others: Vec<&str> = files.split(':').filter(|file| *file != ours).collect();
+        if let Err(trouble) = runner::export(nix_conf::VARIABLE, &others.join(":")) {
+            runner::log(&format!("niks3: {trouble}"));
+        }
+    }
+    state.remove();
+}
+
+fn tell(report: &Report, on_error: OnError, doing: Doing, log: &str) -> ExitCode {
+    let journal = &report.journal;
+    let is_bad = journal.failed() > 0 || !report.troubles.is_empty();
+    let annotate = |text: &str| match on_error {
+        OnError::Fail => runner::error("niks3", text),
+        OnError::Warn => runner::warning("niks3", text),
+        OnError::Ignore => runner::log(&format!("niks3: {text}")),
+    };
+    if is_bad && !log.trim().is_empty() {
+        runner::group("niks3: log of the pusher", log);
+    }
+    for trouble in &report.troubles {
+        annotate(trouble);
+    }
+    let failed = journal.paths.iter().filter_map(|(path, outcome)| match outcome {
+        Outcome::Failed { error } if journal.given_up.as_ref() != Some(error) => Some((path, error)),
+        _ => None,
+    });
+    for (number, (path, error)) in failed.enumerate() {
+        let text = format!("{path} is not in the cache: {error}");
+        if number < MAX_ANNOTATIONS {
+            annotate(&text)
+        } else {
+            runner::log(&format!("niks3: {text}"))
+        }
+    }
+    let told = summary::outputs(report).and_then(|()| {
+        if doing == Doing::Nothing && !is_bad {
+            return Ok(());
+        }
+        runner::add_summary(&summary::markdown(report))
+    });
+    if let Err(trouble) = told {
+        runner::log(&format!("niks3: {trouble}"));
+    }
+    runner::log(&format!("niks3: {}", summary::sentence(report)));
+    if is_bad && on_error == OnError::Fail {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

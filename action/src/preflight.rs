@@ -1,0 +1,109 @@
+//! Asks the server, before anything is built, all that would otherwise fail after it.
+
+use std::time::Duration;
+
+use niks3_client::{Api, Error, PROTOCOL_VERSION, TokenError, TokenProvider, types};
+use niks3_push::LocalStore;
+
+use crate::{Trouble, inputs::Inputs, job, target::Target};
+
+/// A server that restarts just now is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// No push has this name: the server looks at the token, then says that there is none.
+const NO_PUSH: &str = "niks3-action-asks";
+
+/// The cache's configuration, from a server that we can speak with.
+pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig, Trouble> {
+    let api = target.api(TokenProvider::anonymous(), PATIENCE)?;
+    let config = api
+        .call("asking for the cache's configuration", |client| async move {
+            client.get_cache_config().await
+        })
+        .await
+        .map_err(|error| Trouble(error.to_string()))?;
+    let ours = i64::from(PROTOCOL_VERSION);
+    let theirs = i64::from(config.protocol_min)..=i64::from(config.protocol_max);
+    if !theirs.contains(&ours) {
+        return Err(Trouble(format!(
+            "the server at {} speaks versions {} to {} of the protocol and this action version {ours}: upgrade the \
+             older of the two",
+            api.base(),
+            theirs.start(),
+            theirs.end()
+        )));
+    }
+    let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
+    if store.store_dir().to_string() != config.store_dir {
+        return Err(Trouble(format!(
+            "the cache is for the store directory {} and this machine's is {}",
+            config.store_dir,
+            store.store_dir()
+        )));
+    }
+    Ok(config)
+}
+
+/// Whether this job may push.
+pub(crate) enum Permission {
+    Granted,
+    /// It never can, and that is all right: a notice says why.
+    Never(String),
+}
+
+/// Asks whether the server takes our token for pushes.
+pub(crate) async fn permission(target: &Target) -> Result<Permission, Trouble> {
+    let Some(tokens) = target.tokens()? else {
+        return match job::never_gets_a_token() {
+            Some(kind) => Ok(Permission::Never(format!(
+                "this is {kind}, which gets no token: it reads the cache and pushes nothing"
+            ))),
+            None => Err(Trouble::new(
+                "this job has no token: add `permissions: { id-token: write, contents: read }` to it, or give the input \
+                 `auth-token`",
+            )),
+        };
+    };
+    let api = target.api(tokens, PATIENCE)?;
+    let asked = api
+        .call("asking whether the token is accepted", |client| async move {
+            client.get_push(NO_PUSH).await
+        })
+        .await;
+    match asked {
+        Ok(_) => Ok(Permission::Granted),
+        Err(error) if error.status().is_some_and(|status| status == 404) => Ok(Permission::Granted),
+        Err(error) => Err(refusal(&api, &error)),
+    }
+}
+
+fn refusal(api: &Api, error: &Error) -> Trouble {
+    let server = api.base();
+    Trouble(match error.status().map(|status| status.as_u16()) {
+        Some(401) => format!("{server} does not accept the token of this job: {error}"),
+        Some(403) => format!("{server} knows this job and does not let it push: {error}"),
+        _ => match error {
+            Error::Token(TokenError::Github(_)) => format!("{error}; is GitHub reachable?"),
+            _ => error.to_string(),
+        },
+    })
+}
+
+/// Where Nix reads the cache: as the inputs say, else as the server says, else the server itself if it serves reads.
+pub(crate) async fn substituter(
+    inputs: &Inputs,
+    config: &types::CacheConfig,
+    target: &Target,
+) -> Option<String> {
+    if let Some(url) = inputs.substituter.clone().or_else(|| config.substituter.clone()) {
+        return Some(url);
+    }
+    let api = target.api(TokenProvider::anonymous(), PATIENCE).ok()?;
+    let answer = api
+        .http()
+        .get(format!("{}/nix-cache-info", api.base()))
+        .timeout(PATIENCE)
+        .send()
+        .await
+        .ok()?;
+    (answer.status() == 200).then(|| api.base().to_owned())
+}

@@ -1,0 +1,44 @@
+//! What the store has that it had not: for where Nix takes no hook from us.
+
+use std::{collections::BTreeSet, path::Path};
+
+use niks3_nix::store_path::StorePath;
+use niks3_push::{LocalStore, path_infos, valid_paths};
+
+use crate::Trouble;
+
+const FILE: &str = "before";
+
+/// Remembers what is valid now.
+pub(crate) async fn remember(store: &LocalStore, directory: &Path) -> Result<usize, Trouble> {
+    let paths = valid_paths(store)
+        .await
+        .map_err(|error| Trouble(error.to_string()))?;
+    let text: String = paths.iter().map(|path| format!("{path}\n")).collect();
+    std::fs::write(directory.join(FILE), text)
+        .map_err(|error| Trouble::io("remember the store's paths", &error))?;
+    Ok(paths.len())
+}
+
+/// What has been built since; not what was substituted, copied or added from files.
+pub(crate) async fn built_since(store: &LocalStore, directory: &Path) -> Result<Vec<StorePath>, Trouble> {
+    let text = std::fs::read_to_string(directory.join(FILE))
+        .map_err(|error| Trouble::io("read what the store had before", &error))?;
+    let before: BTreeSet<StorePath> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let now = valid_paths(store)
+        .await
+        .map_err(|error| Trouble(error.to_string()))?;
+    let new: Vec<StorePath> = now
+        .difference(&before)
+        .filter(|path| !path.is_derivation())
+        .cloned()
+        .collect();
+    let infos = path_infos(store, &new, false)
+        .await
+        .map_err(|error| Trouble(error.to_string()))?;
+    Ok(infos
+        .into_iter()
+        .filter(|(_, info)| info.ultimate)
+        .map(|(path, _)| path)
+        .collect())
+}

@@ -1,0 +1,135 @@
+//! `niks3 runs` and `niks3 closures`, as typed.
+
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
+
+use super::Server;
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List runs, the newest first.
+    List(ListRuns),
+    /// Show a run with every closure that it has pushed.
+    Show(ShowRun),
+}
+
+/// What to do with closures.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Closures {
+    /// List closures, the one pushed last first.
+    List(ListClosures),
+    /// Show a closure with every run that has pushed it.
+    Show(ShowClosure),
+}
+
+/// Which ones are listed.
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// Those of this repository.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) repository: Option<String>,
+    /// Those of this ref of Git, as refs/heads/main.
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) git_ref: Option<String>,
+    /// Those of this pull request.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) pull_request: Option<u64>,
+    /// Those from this time on: 2026-01-31, 2026-01-31T10:00:00Z, or how long ago, as 7d or 12h.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<u64>,
+    /// Those before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<u64>,
+    /// Most entries.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Print a JSON list.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List runs, a line each: id, time, repository, ref, workflow and job, how it ended, page.
+#[derive(Debug, Args)]
+pub(crate) struct ListRuns {
+    /// Those that have pushed the closure of this store path.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) closure: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Show a run.
+#[derive(Debug, Args)]
+pub(crate) struct ShowRun {
+    /// Its id, as `niks3 runs list` prints it.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// List closures, a line each: store path of the root, time of the last push, paths, bytes of NARs, bytes in the bucket.
+#[derive(Debug, Args)]
+pub(crate) struct ListClosures {
+    /// Those that the run of this id has pushed.
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Show a closure.
+#[derive(Debug, Args)]
+pub(crate) struct ShowClosure {
+    /// Store path of its root, or a symlink to it such as ./result. It need not be in the local store.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Unix time of a date, or of a length of time ago.
+fn time(text: &str) -> Result<u64, String> {
+    let wrong =
+        || "a time is written as 2026-01-31, 2026-01-31T10:00:00Z, or 7d for seven days ago".to_owned();
+    let midnight = format!("{text}T00:00:00Z");
+    let time = [text, midnight.as_str()]
+        .iter()
+        .find_map(|text| humantime::parse_rfc3339_weak(text).ok());
+    let time = match time {
+        Some(time) => time,
+        None => {
+            let ago: Duration = humantime::parse_duration(text).map_err(|_| wrong())?;
+            SystemTime::now().checked_sub(ago).ok_or_else(wrong)?
+        }
+    };
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| wrong())?;
+    Ok(since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_dates_or_so_long_ago() {
+        assert_eq!(time("1970-01-02"), Ok(86_400));
+        assert_eq!(time("1970-01-02T00:00:01Z"), Ok(86_401));
+        assert!(time("1h").unwrap() > time("2h").unwrap());
+        for wrong in ["", "yesterday", "9000y", "1960-01-01", "99999999999999999999s"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `niks3 closures`.
+
+use niks3_client::{Api, types};
+use niks3_nix::store_path::StorePath;
+use niks3_push::LocalStore;
+use serde_json::json;
+
+use super::runs;
+use crate::{
+    Failure,
+    args::runs::{Closures, ListClosures, ShowClosure},
+    output::{self, Output},
+};
+
+/// Entries of one page.
+const PAGE: u32 = 100;
+
+pub(super) async fn run(command: Closures, output: &Output) -> Result<(), Failure> {
+    match command {
+        Closures::List(args) => list(args, output).await,
+        Closures::Show(args) => show(args, output).await,
+    }
+}
+
+/// Base name of the root that somebody means.
+pub(super) fn root(text: &str) -> Result<String, Failure> {
+    let missing = match LocalStore::from_environment()?.resolve(text) {
+        Ok(found) => return Ok(found.to_string()),
+        Err(missing) => missing,
+    };
+    match text.split('/').find_map(|part| part.parse::<StorePath>().ok()) {
+        Some(named) => Ok(named.to_string()),
+        None => Err(missing.into()),
+    }
+}
+
+async fn list(args: ListClosures, output: &Output) -> Result<(), Failure> {
+    let api = super::connect(args.server)?;
+    let filter = args.filter;
+    let mut all: Vec<types::ClosureInfo> = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let left = filter.limit - u32::try_from(all.len()).unwrap_or(filter.limit);
+        let (from, run, filter) = (after.as_deref(), args.run.as_deref(), &filter);
+        let page = api
+            .call("listing the closures", |client| async move {
+                client
+                    .list_closures(
+                        from,
+                        Some(left.min(PAGE)),
+                        filter.pull_request,
+                        filter.git_ref.as_deref(),
+                        filter.repository.as_deref(),
+                        run,
+                        filter.since,
+                        filter.until,
+                    )
+                    .await
+            })
+            .await?;
+        all.extend(page.closures);
+        after = page.next;
+        if after.is_none() || all.len() >= filter.limit as usize {
+            break;
+        }
+    }
+    if filter.json {
+        return output.json(&all);
+    }
+    all.iter().try_for_each(|closure| output.line_out(&line(closure)))
+}
+
+/// Every closure that a run has pushed.
+pub(super) async fn of_run(api: &Api, run: &str) -> Result<Vec<types::ClosureInfo>, Failure> {
+    let mut all = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let from = after.as_deref();
+        let page = api
+            .call("listing the closures", |client| async move {
+                client
+                    .list_closures(from, Some(PAGE), None, None, None, Some(run), None, None)
+                    .await
+            })
+            .await?;
+        all.extend(page.closures);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// A closure in a line.
+pub(super) fn line(closure: &types::ClosureInfo) -> String {
+    format!(
+        "{}\t{}\t{} paths\t{} bytes\t{} bytes",
+        closure.path,
+        output::time(closure.pushed_at),
+        closure.paths,
+        closure.nar_bytes,
+        closure.file_bytes
+    )
+}
+
+async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
+    let root = root(&args.path)?;
+    let api = super::connect(args.server)?;
+    let name = root.as_str();
+    let closure = api
+        .call("showing the closure", |client| async move {
+            client.get_closure(name).await
+        })
+        .await?;
+    let runs = runs::of_closure(&api, &root).await?;
+    if args.json {
+        let mut value = serde_json::to_value(&closure)?;
+        value["runs"] = json!(runs);
+        return output.json(&value);
+    }
+    for (name, value) in [
+        ("closure", closure.path.clone()),
+        ("first pushed", output::time(closure.created_at)),
+        ("last pushed", output::time(closure.pushed_at)),
+        ("paths", closure.paths.to_string()),
+        ("NARs", format!("{} bytes", closure.nar_bytes)),
+        ("in the bucket", format!("{} bytes", closure.file_bytes)),
+        ("runs", runs.len().to_string()),
+    ] {
+        output.line_out(&format!("{name:15}{value}"))?;
+    }
+    runs.iter().try_for_each(|run| output.line_out(&runs::line(run)))
+}

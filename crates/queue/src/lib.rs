@@ -1,0 +1,26 @@
+//! The queue between Nix's post-build hook and the cache.
+//!
+//! The hook writes a file for each build into a folder and rings; whoever serves the queue pushes what the files
+//! name and removes them. The files are the truth: whoever serves may be killed at any time.
+
+mod built;
+mod engine;
+mod failure;
+mod folder;
+mod journal;
+mod roots;
+mod serve;
+mod socket;
+mod spool;
+mod wire;
+
+pub use built::built_paths;
+pub use engine::{Engine, Pusher, ServerPusher};
+pub use failure::Kind;
+pub use folder::{Folder, Lock};
+pub use journal::{Entry, Journal, Outcome};
+pub use roots::Roots;
+pub use serve::{Ending, ServeOptions, Status, is_alive, serve};
+pub use socket::{Address, QueueListener, ring};
+pub use spool::{Batch, SpoolError, Waiting};
+pub use wire::{Request, ask};

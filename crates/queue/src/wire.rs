@@ -1,0 +1,53 @@
+//! What is said through the socket: a line of JSON, and a line back.
+
+use std::{io, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::UnixStream,
+};
+
+use crate::serve::Status;
+
+/// Nobody has more to say.
+pub(crate) const MAX_LINE: u64 = 4096;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What can be asked of whoever serves a queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Something new is there.
+    Wake,
+    /// How it goes.
+    Status,
+    /// Push what waits, then end.
+    Drain {
+        /// Give up after so many seconds.
+        seconds: u64,
+    },
+    /// End now.
+    Stop,
+}
+
+/// Asks whoever serves the queue behind a socket.
+pub async fn ask(socket: &Path, request: &Request) -> io::Result<Status> {
+    let asked = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        stream.write_all(&line).await?;
+        let mut answer = String::new();
+        BufReader::new(stream.take(MAX_LINE * 4))
+            .read_line(&mut answer)
+            .await?;
+        if answer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(serde_json::from_str(&answer)?)
+    };
+    tokio::time::timeout(TIMEOUT, asked)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

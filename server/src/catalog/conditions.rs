@@ -1,0 +1,86 @@
+//! The conditions of a listing: constant texts, with a `$` for each value.
+
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool};
+
+use super::{Backend, Result, bulk};
+
+/// A value that rows are compared with.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(String),
+    Number(i64),
+}
+
+/// A condition with its values.
+pub(super) type Condition = (&'static str, Vec<Value>);
+
+/// A statement that grows by constant texts and their values.
+#[derive(Debug)]
+pub(super) struct Listing {
+    text: String,
+    values: Vec<Value>,
+    first: bool,
+}
+
+impl Listing {
+    pub(super) fn of(select: &str) -> Self {
+        Self {
+            text: select.to_owned(),
+            values: Vec::new(),
+            first: true,
+        }
+    }
+
+    fn push(&mut self, text: &str, values: Vec<Value>) {
+        let mut parts = text.split('$');
+        self.text.push_str(parts.next().unwrap_or_default());
+        for (part, value) in parts.zip(values) {
+            self.values.push(value);
+            self.text.push_str(&format!("${}{part}", self.values.len()));
+        }
+    }
+
+    fn connect(&mut self) {
+        self.text.push_str(if self.first { " WHERE " } else { " AND " });
+        self.first = false;
+    }
+
+    /// Adds a condition.
+    pub(super) fn and(&mut self, (text, values): Condition) {
+        self.connect();
+        self.push(text, values);
+    }
+
+    /// Adds that a column is among what a question with conditions gives.
+    pub(super) fn and_among(&mut self, question: &'static str, conditions: Vec<Condition>) {
+        self.connect();
+        self.text.push_str(question);
+        for (index, (text, values)) in conditions.into_iter().enumerate() {
+            self.text.push_str(if index == 0 { " WHERE " } else { " AND " });
+            self.push(text, values);
+        }
+        self.text.push(')');
+    }
+
+    /// Asks for so many rows in an order.
+    pub(super) async fn page(
+        mut self,
+        backend: Backend,
+        pool: &AnyPool,
+        order: &'static str,
+        limit: i64,
+    ) -> Result<Vec<sqlx::any::AnyRow>> {
+        self.push(order, Vec::new());
+        self.push(" LIMIT $", vec![Value::Number(limit)]);
+        let mut query: Query<'_, Any, AnyArguments> = bulk::query(backend, self.text, true);
+        for value in self.values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        Ok(query.fetch_all(pool).await?)
+    }
+}

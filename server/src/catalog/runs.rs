@@ -1,0 +1,277 @@
+//! Runs of CI, and the closures that they have pushed.
+
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::conditions::{Condition, Listing, Value};
+use super::{Catalog, Result, WriteTx, bulk, now};
+use crate::runs::{NewRun, RunFacts};
+
+/// A run.
+#[derive(Debug, Clone)]
+pub struct RunRow {
+    /// Id in the database; later runs have larger ones.
+    pub id: i64,
+    /// The name that clients know it by.
+    pub token: String,
+    /// Who recorded it.
+    pub identity: String,
+    /// It comes out of the claims of a verified token.
+    pub verified: bool,
+    /// The pull request is one of the claims.
+    pub pull_request_claimed: bool,
+    /// The page is one of the claims.
+    pub url_claimed: bool,
+    /// What is known of it.
+    pub facts: RunFacts,
+    /// How it ended, or nothing.
+    pub conclusion: String,
+    /// The job's page, or nothing.
+    pub job_url: String,
+    /// Unix time at which it was recorded.
+    pub created_at: i64,
+    /// Closures in the cache that it has pushed.
+    pub closures: i64,
+}
+
+/// Which runs a listing is about; what is `None` is not looked at.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// `owner/name`.
+    pub repository: Option<String>,
+    /// Git's ref.
+    pub git_ref: Option<String>,
+    /// Number of a pull request.
+    pub pull_request: Option<i64>,
+    /// From this Unix time on.
+    pub since: Option<i64>,
+    /// Before this Unix time.
+    pub until: Option<i64>,
+}
+
+impl RunFilter {
+    /// What is asked of the runs, apart from their time.
+    pub(super) fn conditions(&self) -> Vec<Condition> {
+        let text = |text: &String| vec![Value::Text(text.clone())];
+        let mut conditions = Vec::new();
+        conditions.extend(
+            self.repository
+                .as_ref()
+                .map(|value| ("r.repository = $", text(value))),
+        );
+        conditions.extend(self.git_ref.as_ref().map(|value| ("r.git_ref = $", text(value))));
+        conditions.extend(
+            self.pull_request
+                .map(|number| ("r.pull_request = $", vec![Value::Number(number)])),
+        );
+        conditions
+    }
+}
+
+/// What is added to what is known of a run; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct RunCompletion {
+    /// Name of the job.
+    pub job: Option<String>,
+    /// Its page.
+    pub url: Option<String>,
+    /// Number of the pull request.
+    pub pull_request: Option<i64>,
+    /// How it ended.
+    pub conclusion: Option<String>,
+    /// The job's page.
+    pub job_url: Option<String>,
+}
+
+const SELECT: &str = "SELECT r.id, r.token, r.identity, r.verified, r.claimed, r.provider, r.repository, r.repository_id, \
+     r.owner, r.owner_id, r.git_ref, r.sha, r.event, r.workflow, r.job, r.job_id, r.run_id, r.attempt, r.actor, r.url, \
+     r.pull_request, r.conclusion, r.created_at, (SELECT COUNT(*) FROM closure_runs l WHERE l.run_id = r.id), r.job_url FROM runs r";
+
+const PULL_REQUEST: i64 = 1;
+const URL: i64 = 2;
+
+fn run(row: &AnyRow) -> Result<RunRow> {
+    let claimed: i64 = row.try_get(4)?;
+    Ok(RunRow {
+        id: row.try_get(0)?,
+        token: row.try_get(1)?,
+        identity: row.try_get(2)?,
+        verified: row.try_get::<i64, _>(3)? != 0,
+        pull_request_claimed: claimed & PULL_REQUEST != 0,
+        url_claimed: claimed & URL != 0,
+        facts: RunFacts {
+            provider: row.try_get(5)?,
+            repository: row.try_get(6)?,
+            repository_id: row.try_get(7)?,
+            owner: row.try_get(8)?,
+            owner_id: row.try_get(9)?,
+            git_ref: row.try_get(10)?,
+            sha: row.try_get(11)?,
+            event: row.try_get(12)?,
+            workflow: row.try_get(13)?,
+            job: row.try_get(14)?,
+            job_id: row.try_get(15)?,
+            run_id: row.try_get(16)?,
+            attempt: row.try_get(17)?,
+            actor: row.try_get(18)?,
+            url: row.try_get(19)?,
+            pull_request: row.try_get(20)?,
+        },
+        conclusion: row.try_get(21)?,
+        created_at: row.try_get(22)?,
+        closures: row.try_get(23)?,
+        job_url: row.try_get(24)?,
+    })
+}
+
+impl Catalog {
+    /// Runs from the newest to the oldest, before one; with a path, those that have pushed its closure.
+    pub async fn runs(
+        &self,
+        filter: &RunFilter,
+        closure: Option<&StorePath>,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<RunRow>> {
+        let mut listing = Listing::of(SELECT);
+        for condition in filter.conditions() {
+            listing.and(condition);
+        }
+        if let Some(since) = filter.since {
+            listing.and(("r.created_at >= $", vec![Value::Number(since)]));
+        }
+        if let Some(until) = filter.until {
+            listing.and(("r.created_at < $", vec![Value::Number(until)]));
+        }
+        if let Some(path) = closure {
+            let question = "r.id IN (SELECT l.run_id FROM closure_runs l JOIN closures c ON c.id = l.closure_id \
+                 JOIN paths p ON p.id = c.path_id";
+            let is = vec![
+                Value::Text(path.hash_part().to_owned()),
+                Value::Text(path.to_string()),
+            ];
+            listing.and_among(question, vec![("p.hash = $ AND p.name = $", is)]);
+        }
+        if let Some(before) = before {
+            listing.and(("r.id < $", vec![Value::Number(before)]));
+        }
+        let rows = listing
+            .page(self.backend, &self.reader, " ORDER BY r.id DESC", limit)
+            .await?;
+        rows.iter().map(run).collect()
+    }
+
+    /// The run of that name.
+    pub async fn run(&self, token: &str) -> Result<Option<RunRow>> {
+        let row = bulk::query(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
+            .bind(token.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(run).transpose()
+    }
+}
+
+impl WriteTx {
+    /// The run of that name, as it stands inside the transaction.
+    pub async fn run(&mut self, token: &str) -> Result<Option<RunRow>> {
+        let row = bulk::query(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
+            .bind(token.to_owned())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.as_ref().map(run).transpose()
+    }
+
+    /// Records a run, or adds to it what was not known; its id and name.
+    pub async fn record_run(&mut self, new: &NewRun, token: &str) -> Result<(i64, String)> {
+        let flag = |is: bool, bit: i64| if is { bit } else { 0 };
+        let claimed = flag(new.pull_request_claimed, PULL_REQUEST) | flag(new.url_claimed, URL);
+        let text = "INSERT INTO runs (token, run_key, identity, verified, claimed, provider, repository, repository_id, \
+             owner, owner_id, git_ref, sha, event, workflow, job, job_id, run_id, attempt, actor, url, pull_request, \
+             created_at, used_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
+             ON CONFLICT (run_key) DO UPDATE SET used_at = excluded.used_at, \
+             job = CASE WHEN runs.job = '' THEN excluded.job ELSE runs.job END, \
+             url = CASE WHEN runs.url = '' THEN excluded.url ELSE runs.url END, \
+             pull_request = CASE WHEN runs.pull_request = 0 THEN excluded.pull_request ELSE runs.pull_request END \
+             RETURNING id, token";
+        let facts = &new.facts;
+        let row = sqlx::query(text)
+            .bind(token.to_owned())
+            .bind(new.key())
+            .bind(new.identity.clone())
+            .bind(i64::from(new.verified))
+            .bind(claimed)
+            .bind(facts.provider.clone())
+            .bind(facts.repository.clone())
+            .bind(facts.repository_id.clone())
+            .bind(facts.owner.clone())
+            .bind(facts.owner_id.clone())
+            .bind(facts.git_ref.clone())
+            .bind(facts.sha.clone())
+            .bind(facts.event.clone())
+            .bind(facts.workflow.clone())
+            .bind(facts.job.clone())
+            .bind(facts.job_id.clone())
+            .bind(facts.run_id.clone())
+            .bind(facts.attempt.clone())
+            .bind(facts.actor.clone())
+            .bind(facts.url.clone())
+            .bind(facts.pull_request)
+            .bind(now())
+            .bind(now())
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
+
+    /// Adds to what is known of a run.
+    pub async fn complete_run(&mut self, run: &RunRow, completion: &RunCompletion) -> Result<()> {
+        let or = |new: &Option<String>, old: &String| new.clone().unwrap_or_else(|| old.clone());
+        sqlx::query(
+            "UPDATE runs SET job = $1, url = $2, pull_request = $3, conclusion = $4, job_url = $5, used_at = $6 \
+             WHERE id = $7",
+        )
+        .bind(or(&completion.job, &run.facts.job))
+        .bind(or(&completion.url, &run.facts.url))
+        .bind(completion.pull_request.unwrap_or(run.facts.pull_request))
+        .bind(or(&completion.conclusion, &run.conclusion))
+        .bind(or(&completion.job_url, &run.job_url))
+        .bind(now())
+        .bind(run.id)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes that the run of a push has pushed its roots, which are closures by now.
+    pub(super) async fn add_closure_runs(&mut self, push_id: i64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO closure_runs (closure_id, run_id, pushed_at) SELECT c.id, r.id, $1 FROM pushes u \
+             JOIN runs r ON r.id = u.run_id JOIN push_roots o ON o.push_id = u.id JOIN closures c ON c.path_id = o.path_id \
+             WHERE u.id = $2 ON CONFLICT (closure_id, run_id) DO UPDATE SET pushed_at = excluded.pushed_at",
+        )
+        .bind(now())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query("UPDATE runs SET used_at = $1 WHERE id = (SELECT run_id FROM pushes WHERE id = $2)")
+            .bind(now())
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets runs that are as old, and that have no closure in the cache and no push under way.
+    pub async fn drop_runs(&mut self, before: i64) -> Result<u64> {
+        let done = sqlx::query(
+            "DELETE FROM runs WHERE used_at <= $1 AND NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.run_id = runs.id) \
+             AND id NOT IN (SELECT run_id FROM pushes WHERE state IN (0, 1))",
+        )
+        .bind(before)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,46 @@
+//! What closures look like on the wire.
+
+use poem_openapi::Object;
+
+use super::App;
+use crate::catalog::{ClosureRow, ClosureSize};
+
+/// A root that was pushed, with all it refers to.
+#[derive(Debug, Object)]
+#[oai(rename = "ClosureInfo")]
+pub(super) struct Closure {
+    /// Store path of the root.
+    pub path: String,
+    /// Unix time of its first push.
+    pub created_at: i64,
+    /// Unix time of its last push.
+    pub pushed_at: i64,
+    /// Its paths that are in the cache.
+    pub paths: u64,
+    /// Bytes of their NARs.
+    pub nar_bytes: u64,
+    /// Bytes of them in the bucket; equal contents count once.
+    pub file_bytes: u64,
+}
+
+impl Closure {
+    pub(super) fn of(app: &App, row: &ClosureRow, size: ClosureSize) -> Self {
+        Self {
+            path: app.store_dir.display(&row.root),
+            created_at: row.created_at,
+            pushed_at: row.pushed_at,
+            paths: size.paths,
+            nar_bytes: size.nar_bytes,
+            file_bytes: size.file_bytes,
+        }
+    }
+}
+
+/// A page of closures.
+#[derive(Debug, Object)]
+pub(super) struct Closures {
+    /// From the one pushed last to the one not pushed for longest.
+    pub closures: Vec<Closure>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}

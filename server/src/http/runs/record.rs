@@ -1,0 +1,20 @@
+//! `POST /runs`
+
+use super::types::Run;
+use super::{App, Problem, Statement};
+use crate::auth::Identity;
+use crate::runs::{self, NewRun};
+
+pub(super) async fn record(app: &App, who: &Identity, body: Statement) -> Result<Run, Problem> {
+    let new = NewRun::of(who, Some(body.facts("")?)).ok_or_else(|| {
+        Problem::invalid(
+            "provider",
+            "the token has no claims of a run; with the admin token, `provider`, `repository` and `run_id` say it",
+        )
+    })?;
+    let mut tx = app.catalog.write().await?;
+    let (_, token) = tx.record_run(&new, &runs::token()).await?;
+    let run = tx.run(&token).await?;
+    tx.commit().await?;
+    Ok(Run::of(run.ok_or_else(|| Problem::internal("a run is gone"))?))
+}

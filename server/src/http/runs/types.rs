@@ -1,0 +1,147 @@
+//! What runs look like on the wire.
+
+use poem_openapi::Object;
+
+use super::Problem;
+use crate::catalog::{RunFilter, RunRow};
+use crate::http::wire;
+
+/// A run of CI that has pushed. What is not known is not there.
+#[derive(Debug, Object)]
+pub(in crate::http) struct Run {
+    /// Names the run in every other operation.
+    pub id: String,
+    /// It was recorded out of the claims of a verified token. If not, it is as its pusher has stated it.
+    pub verified: bool,
+    /// Who ran it: the name of the provider of its token, or as stated.
+    pub provider: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// The number that the repository keeps when it is renamed.
+    pub repository_id: Option<String>,
+    /// Who the repository belongs to.
+    pub owner: Option<String>,
+    /// The number that the owner keeps.
+    pub owner_id: Option<String>,
+    /// Git's ref, as `refs/heads/main`.
+    #[oai(rename = "ref")]
+    pub git_ref: Option<String>,
+    /// The commit.
+    pub sha: Option<String>,
+    /// What made it run.
+    pub event: Option<String>,
+    /// Name of the workflow.
+    pub workflow: Option<String>,
+    /// Name of the job.
+    pub job: Option<String>,
+    /// The number of the job.
+    pub job_id: Option<String>,
+    /// The job's page.
+    pub job_url: Option<String>,
+    /// The number of the run.
+    pub run_id: String,
+    /// How often it was begun.
+    pub run_attempt: Option<String>,
+    /// Who made it run.
+    pub actor: Option<String>,
+    /// Its page.
+    pub url: Option<String>,
+    /// Number of the pull request.
+    pub pull_request: Option<u64>,
+    /// How it ended, as `success` or `failure`.
+    pub conclusion: Option<String>,
+    /// Unix time at which it was recorded.
+    pub created_at: i64,
+    /// Closures in the cache that it has pushed.
+    pub closures: u64,
+}
+
+impl Run {
+    pub(in crate::http) fn of(row: RunRow) -> Self {
+        let known = |text: String| (!text.is_empty()).then_some(text);
+        let facts = row.facts;
+        Self {
+            id: row.token,
+            verified: row.verified,
+            provider: facts.provider,
+            repository: facts.repository,
+            repository_id: known(facts.repository_id),
+            owner: known(facts.owner),
+            owner_id: known(facts.owner_id),
+            git_ref: known(facts.git_ref),
+            sha: known(facts.sha),
+            event: known(facts.event),
+            workflow: known(facts.workflow),
+            job: known(facts.job),
+            job_id: known(facts.job_id),
+            job_url: known(row.job_url),
+            run_id: facts.run_id,
+            run_attempt: known(facts.attempt),
+            actor: known(facts.actor),
+            url: known(facts.url),
+            pull_request: u64::try_from(facts.pull_request)
+                .ok()
+                .filter(|number| *number > 0),
+            conclusion: known(row.conclusion),
+            created_at: row.created_at,
+            closures: row.closures.unsigned_abs(),
+        }
+    }
+}
+
+/// A page of runs.
+#[derive(Debug, Object)]
+pub(super) struct Runs {
+    /// From the newest to the oldest.
+    pub runs: Vec<Run>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// What is added to what is known of a run; what is not given stays.
+#[derive(Debug, Object)]
+pub(super) struct CompleteRun {
+    /// Name of the job.
+    pub job: Option<String>,
+    /// The job's page, `http://…` or `https://…`.
+    pub job_url: Option<String>,
+    /// The run's page, `http://…` or `https://…`.
+    pub url: Option<String>,
+    /// Number of the pull request.
+    pub pull_request: Option<u64>,
+    /// How it ended, as `success` or `failure`.
+    pub conclusion: Option<String>,
+}
+
+/// Which runs are asked for, as sent.
+#[derive(Debug)]
+pub(in crate::http) struct Filter {
+    pub repository: Option<String>,
+    pub git_ref: Option<String>,
+    pub pull_request: Option<u64>,
+    pub since: Option<u64>,
+    pub until: Option<u64>,
+}
+
+impl Filter {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// 422, naming the field.
+    pub(in crate::http) fn checked(self) -> Result<RunFilter, Problem> {
+        let number = |field: &str, value: Option<u64>| {
+            value
+                .map(|value| {
+                    i64::try_from(value).map_err(|_| Problem::invalid(field, "that number is too large"))
+                })
+                .transpose()
+        };
+        Ok(RunFilter {
+            repository: wire::wanted("repository", self.repository)?,
+            git_ref: wire::wanted("ref", self.git_ref)?,
+            pull_request: number("pull_request", self.pull_request)?,
+            since: number("since", self.since)?,
+            until: number("until", self.until)?,
+        })
+    }
+}

@@ -1,0 +1,237 @@
+//! Runs of CI: what a verified token says of the run it was given to, and what whoever pushes adds to that.
+
+mod claims;
+mod statement;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::auth::{Identity, Scope, Who};
+
+pub use statement::{Statement, checked_number, checked_text, checked_url};
+
+/// What is known of a run. Texts are empty, and the pull request 0, where it is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// Who ran it: the name of the provider of its token, or what its pusher says.
+    pub provider: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// The number that the repository keeps when it is renamed.
+    pub repository_id: String,
+    /// Who the repository belongs to.
+    pub owner: String,
+    /// The number that the owner keeps.
+    pub owner_id: String,
+    /// Git's ref, as `refs/heads/main`.
+    pub git_ref: String,
+    /// The commit.
+    pub sha: String,
+    /// What made it run.
+    pub event: String,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Name of the job.
+    pub job: String,
+    /// The number of the job.
+    pub job_id: String,
+    /// The number of the run.
+    pub run_id: String,
+    /// How often it was begun.
+    pub attempt: String,
+    /// Who made it run.
+    pub actor: String,
+    /// Its page.
+    pub url: String,
+    /// Number of the pull request.
+    pub pull_request: i64,
+}
+
+/// A run to record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRun {
+    /// What is known of it.
+    pub facts: RunFacts,
+    /// It comes out of the claims of a verified token.
+    pub verified: bool,
+    /// The pull request is one of the claims, and stays as it is.
+    pub pull_request_claimed: bool,
+    /// The page is one of the claims, and stays as it is.
+    pub url_claimed: bool,
+    /// Who records it.
+    pub identity: String,
+}
+
+impl NewRun {
+    /// The run that somebody pushes in: out of their claims if they have any, and otherwise, for
+    /// whoever holds the admin token, as they state it. `None` when it is not known.
+    #[must_use]
+    pub fn of(who: &Identity, stated: Option<RunFacts>) -> Option<Self> {
+        let stated = stated.unwrap_or_default();
+        let new = match claimed(who) {
+            Some(claims) => Self::claimed(claims, stated, who.name()),
+            None if who.grant().scopes.allow(Scope::Admin) => Self {
+                facts: stated,
+                verified: false,
+                pull_request_claimed: false,
+                url_claimed: false,
+                identity: who.name(),
+            },
+            None => return None,
+        };
+        new.facts.is_run().then_some(new)
+    }
+
+    /// Claims stay as they are; what they lack is as stated.
+    fn claimed(claims: RunFacts, stated: RunFacts, identity: String) -> Self {
+        let (pull_request_claimed, url_claimed) = (claims.pull_request != 0, !claims.url.is_empty());
+        let or = |claim: String, stated: String| if claim.is_empty() { stated } else { claim };
+        Self {
+            facts: RunFacts {
+                job: or(claims.job, stated.job),
+                job_id: or(claims.job_id, stated.job_id),
+                url: or(claims.url, stated.url),
+                pull_request: if pull_request_claimed {
+                    claims.pull_request
+                } else {
+                    stated.pull_request
+                },
+                ..claims
+            },
+            verified: true,
+            pull_request_claimed,
+            url_claimed,
+            identity,
+        }
+    }
+
+    /// What makes it the same run: a verified one is never the same as one that is merely stated.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let facts = &self.facts;
+        let job = if facts.job_id.is_empty() {
+            &facts.job
+        } else {
+            &facts.job_id
+        };
+        let mut hash = Sha256::new();
+        let kind = if self.verified { "verified" } else { "stated" };
+        for part in [
+            kind,
+            &facts.provider,
+            &facts.repository,
+            &facts.repository_id,
+            &facts.run_id,
+            &facts.attempt,
+            job,
+        ] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hex::encode(hash.finalize())
+    }
+}
+
+impl RunFacts {
+    fn is_run(&self) -> bool {
+        !self.provider.is_empty() && !self.repository.is_empty() && !self.run_id.is_empty()
+    }
+
+    /// Whether both are of one attempt of one run.
+    fn same_attempt(&self, other: &Self) -> bool {
+        let part = |facts: &Self| {
+            (
+                facts.provider.clone(),
+                facts.repository.clone(),
+                facts.repository_id.clone(),
+                facts.run_id.clone(),
+                facts.attempt.clone(),
+            )
+        };
+        part(self) == part(other)
+    }
+}
+
+/// A name for a run that nobody guesses.
+#[must_use]
+pub fn token() -> String {
+    niks3_nix::base32::encode(&rand::random::<[u8; 20]>())
+}
+
+/// Whether somebody may complete what is known of a run: whoever runs in it, and administrators.
+#[must_use]
+pub fn may_complete(who: &Identity, identity: &str, facts: &RunFacts) -> bool {
+    if who.grant().scopes.allow(Scope::Admin) {
+        return true;
+    }
+    who.name() == identity && claimed(who).is_some_and(|claims| claims.same_attempt(facts))
+}
+
+/// What the claims of somebody say of the run they are in.
+fn claimed(who: &Identity) -> Option<RunFacts> {
+    match who.who() {
+        Who::Admin => None,
+        Who::Oidc(oidc) => claims::run(&oidc.provider, |name| oidc.claims.get(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(run_id: &str, job: &str) -> RunFacts {
+        RunFacts {
+            provider: "github".into(),
+            repository: "o/r".into(),
+            run_id: run_id.into(),
+            job: job.into(),
+            ..RunFacts::default()
+        }
+    }
+
+    #[test]
+    fn claims_stay_as_they_are_whatever_is_stated() {
+        let claims = RunFacts {
+            pull_request: 7,
+            job: String::new(),
+            ..facts("1", "")
+        };
+        let stated = RunFacts {
+            repository: "evil/r".into(),
+            pull_request: 8,
+            url: "https://x/".into(),
+            ..facts("2", "build")
+        };
+        let new = NewRun::claimed(claims, stated, "me".into());
+        let facts = &new.facts;
+        assert_eq!(
+            (
+                facts.repository.as_str(),
+                facts.run_id.as_str(),
+                facts.pull_request
+            ),
+            ("o/r", "1", 7)
+        );
+        assert_eq!((facts.job.as_str(), facts.url.as_str()), ("build", "https://x/"));
+        assert!(new.pull_request_claimed && !new.url_claimed && new.verified);
+    }
+
+    #[test]
+    fn what_is_stated_is_never_the_run_of_verified_claims() {
+        let new = |facts: RunFacts, verified| NewRun {
+            facts,
+            verified,
+            pull_request_claimed: false,
+            url_claimed: false,
+            identity: String::new(),
+        };
+        let key = new(facts("1", "a"), true).key();
+        assert_eq!(key, new(facts("1", "a"), true).key());
+        for other in [
+            new(facts("1", "a"), false),
+            new(facts("2", "a"), true),
+            new(facts("1", "b"), true),
+        ] {
+            assert_ne!(key, other.key());
+        }
+    }
+}

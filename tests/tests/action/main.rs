@@ -1,0 +1,11 @@
+//! The action, from main to post, with real builds between: what the runner sees, and what is in the cache after it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod admission;
+mod bench;
+mod builds;
+mod delivery;
+mod faults;
+mod runs;
+mod surroundings;

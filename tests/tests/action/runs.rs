@@ -1,0 +1,153 @@
+//! The run at the server, completed with what GitHub says or does not say.
+
+use niks3_test_support::{Backend, Github, GithubApi, Step, run};
+use serde_json::{Value, json};
+
+use super::bench::{Bench, has};
+
+fn answers(body: &Value) -> Github {
+    Github::Answers(200, String::new(), body.to_string())
+}
+
+/// A job that builds something while GitHub answers; its post step, and the run at the server.
+fn job(github: &GithubApi) -> (Step, Value, String) {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    github.serve(&mut bench.job);
+    let mut action = bench.action(&[("github-token", "of-github")]);
+    bench.job.main(&mut action).green();
+    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (1, 0, 0), "{post:#?}");
+    let url = &post.outputs["run-url"];
+    let id = url
+        .strip_prefix(&format!("{}/api/v1/runs/", bench.server.url()))
+        .unwrap();
+    assert!(post.summary.contains(&format!("]({url})")), "{}", post.summary);
+    let mut show = bench.server.niks3();
+    bench.store.prepare(show.args(["runs", "show", "--json", id]));
+    let shown = serde_json::from_str(&run(&mut show).ok()).unwrap();
+    bench.job.left_nothing();
+    (post, shown, path)
+}
+
+fn of_jobs(path: &str) -> bool {
+    path.starts_with("/api/v3/repos/o/r/actions/runs/7/attempts/2/jobs?")
+}
+
+#[test]
+fn a_run_has_its_closures_its_job_its_end_and_its_pull_request() {
+    let github = GithubApi::start(|path, _| {
+        let other = json!({ "name": "build (arm)", "status": "in_progress", "runner_name": "runner 2" });
+        let steps = json!([{ "conclusion": "success" }, { "conclusion": "failure" }, { "conclusion": null }]);
+        let this = json!({
+            "name": "build (x86)", "status": "in_progress", "runner_name": "runner 1", "steps": steps,
+            "html_url": "https://git.example.com/o/r/actions/runs/7/job/9",
+        });
+        match path {
+            // The job is on the second page.
+            path if of_jobs(path) && path.ends_with("&page=1") => {
+                answers(&json!({ "jobs": vec![other; 100] }))
+            }
+            path if of_jobs(path) => answers(&json!({ "jobs": [other, this] })),
+            path if path.starts_with("/api/v3/repos/o/r/commits/abc/pulls?") => {
+                answers(&json!([{ "state": "closed", "number": 1 }, { "state": "open", "number": 12 }]))
+            }
+            _ => Github::Answers(404, String::new(), "{}".to_owned()),
+        }
+    });
+    let (_, run, path) = job(&github);
+    for (field, value) in [
+        ("repository", json!("o/r")),
+        ("run_id", json!("7")),
+        ("run_attempt", json!("2")),
+        ("job", json!("build (x86)")),
+        (
+            "job_url",
+            json!("https://git.example.com/o/r/actions/runs/7/job/9"),
+        ),
+        (
+            "url",
+            json!("https://git.example.com/o/r/actions/runs/7/attempts/2"),
+        ),
+        ("conclusion", json!("failure")),
+        ("pull_request", json!(12)),
+    ] {
+        assert_eq!(run[field], value, "{field}: {run}");
+    }
+    assert_eq!(run["closures"][0]["path"], path);
+    assert_eq!(github.requests().len(), 3);
+}
+
+#[test]
+fn a_github_that_is_of_no_help_costs_the_job_nothing() {
+    let text =
+        |status: u16, headers: &str, body: &str| Github::Answers(status, headers.to_owned(), body.to_owned());
+    for (answer, requests) in [
+        (text(429, "retry-after: 3600\r\n", "{}"), 1),
+        (
+            text(
+                403,
+                "x-ratelimit-remaining: 0\r\nx-ratelimit-reset: 99999999999\r\n",
+                "{}",
+            ),
+            1,
+        ),
+        (text(404, "", "{}"), 1),
+        (text(500, "", "<html>"), 2),
+        (text(200, "", "<html>"), 1),
+        (text(200, "", "{\"jobs\": 7}"), 2),
+        (Github::HangsUp, 1),
+        (Github::IsSilent, 1),
+    ] {
+        let given = answer.clone();
+        let github = GithubApi::start(move |_, _| given.clone());
+        let (post, run, path) = job(&github);
+        assert_eq!(run["closures"][0]["path"], path, "{answer:?}");
+        assert_eq!((&run["run_id"], &run["conclusion"]), (&json!("7"), &Value::Null));
+        assert_eq!(
+            github.requests().len(),
+            requests,
+            "{answer:?} {:?}",
+            github.requests()
+        );
+        if answers_nonsense(&answer) {
+            continue;
+        }
+        has(&post, "GitHub does not say more of this run");
+    }
+}
+
+/// JSON of another shape is an answer without what is looked for.
+fn answers_nonsense(answer: &Github) -> bool {
+    matches!(answer, Github::Answers(200, _, body) if body.starts_with('{'))
+}
+
+#[test]
+fn a_short_pause_that_github_asks_for_is_taken() {
+    let github = GithubApi::start(|path, number| match number {
+        0 => Github::Answers(429, "retry-after: 1\r\n".to_owned(), "{}".to_owned()),
+        _ if of_jobs(path) => answers(
+            &json!({ "jobs": [{ "name": "build", "status": "in_progress", "runner_name": "runner 1" }] }),
+        ),
+        _ => answers(&json!([])),
+    });
+    let (_, run, _) = job(&github);
+    assert_eq!(
+        (&run["job"], &run["conclusion"]),
+        (&json!("build"), &json!("success"))
+    );
+    assert_eq!(run["pull_request"], Value::Null);
+    assert_eq!(github.requests().len(), 3);
+}
+
+#[test]
+fn a_job_without_a_token_of_github_is_recorded_all_the_same() {
+    let github = GithubApi::start(|_, _| Github::HangsUp);
+    let mut bench = Bench::with_token(Backend::Embedded);
+    github.serve(&mut bench.job);
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    let post = bench.job.post(&mut action).green();
+    assert!(post.outputs["run-url"].contains("/api/v1/runs/"), "{post:#?}");
+    assert!(github.requests().is_empty());
+}
