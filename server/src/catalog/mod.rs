@@ -7,6 +7,7 @@
 //! of them can deadlock whatever the order of their rows.
 
 mod bulk;
+mod checks;
 mod closure_sizes;
 mod closures;
 mod conditions;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
+pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
 pub use error::CatalogError;

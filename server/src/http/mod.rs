@@ -6,7 +6,8 @@ mod bucket;
 pub mod cache_config;
 pub mod closures;
 mod described;
-pub mod gc;
+pub mod fsck;
+mod gc;
 mod health;
 mod limits;
 pub mod pins;
@@ -15,6 +16,7 @@ mod protocol;
 pub mod pushes;
 mod request_id;
 pub mod runs;
+mod task_state;
 mod upload_base;
 mod wire;
 
