@@ -90,9 +90,13 @@ in
       # What a boot before this one left in the queue waits for no build.
       wantedBy = [ "multi-user.target" ];
       path = [ config.nix.package ];
-      environment.NIKS3_SERVER_URL = cfg.serverUrl;
-      # The queue keeps what waits from the garbage collector by links that the daemon, which is
-      # root, follows: so it runs as root, with little that root can do.
+      environment = {
+        NIKS3_SERVER_URL = cfg.serverUrl;
+        # Through the daemon: the store itself is read-only here.
+        NIX_REMOTE = "daemon";
+        HOME = "/var/cache/niks3-auto-upload";
+      };
+      # Root, as the hook is whose queue it empties; with little of what root can do.
       serviceConfig = unit.hardened // {
         ExecStart = lib.concatStringsSep " " (
           [ (lib.getExe cfg.package) "hook" "serve" "--queue" queue ]

@@ -79,9 +79,9 @@ let
     ++ option "push-lease" cfg.pushLease
     ++ truth "enable-read-proxy" cfg.readProxy.enable
     ++ option "oidc-config" oidcFile
-    ++ option "tls-cert" cfg.tls.certFile
+    ++ secret "tls-cert" "tls-cert" cfg.tls.certFile
     ++ secret "tls-key" "tls-key" cfg.tls.keyFile
-    ++ option "tls-client-ca" cfg.tls.clientCaFile
+    ++ secret "tls-client-ca" "tls-client-ca" cfg.tls.clientCaFile
     ++ each "mtls-bound-subject" cfg.tls.boundSubjects
     ++ each "mtls-bound-subject-read" cfg.tls.boundSubjectsRead
     ++ option "mtls-proxy-header" proxyHeader
@@ -156,7 +156,9 @@ in
           ++ lib.concatMap (key: load key.credential key.file) signKeys
           ++ load "s3-access-key" cfg.s3.accessKeyFile
           ++ load "s3-secret-key" cfg.s3.secretKeyFile
-          ++ load "tls-key" cfg.tls.keyFile;
+          ++ load "tls-cert" cfg.tls.certFile
+          ++ load "tls-key" cfg.tls.keyFile
+          ++ load "tls-client-ca" cfg.tls.clientCaFile;
         Restart = "on-failure";
         RestartSec = 2;
         # A wrong option is as wrong the next time.
@@ -165,6 +167,10 @@ in
         WatchdogSec = 120;
         TimeoutStopSec = 15;
         LimitNOFILE = 65536;
+      }
+      // lib.optionalAttrs (port < 1024 && !cfg.socketActivation) {
+        AmbientCapabilities = "CAP_NET_BIND_SERVICE";
+        CapabilityBoundingSet = "CAP_NET_BIND_SERVICE";
       };
     };
 

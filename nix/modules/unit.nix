@@ -56,6 +56,8 @@ rec {
       "@system-service"
       "~@privileged @resources"
     ];
+    # Refused, not killed: what a library tries, it can do without.
+    SystemCallErrorNumber = "EPERM";
     UMask = "0077";
   };
 }
