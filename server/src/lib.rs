@@ -8,6 +8,7 @@ pub mod config;
 pub mod gc;
 pub mod http;
 pub mod landing;
+pub mod metrics;
 pub mod pin_name;
 pub mod pins;
 pub mod push;

@@ -1,0 +1,22 @@
+//! `/metrics`: no names, no secrets, only numbers.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem::{IntoResponse as _, Response, handler};
+
+use super::problem::Problem;
+use crate::app::App;
+use crate::metrics::{CONTENT_TYPE, expose};
+
+/// The metrics of this process and of the cache.
+#[handler]
+pub(super) async fn scrape(Data(app): Data<&Arc<App>>) -> Response {
+    match expose(app).await {
+        Ok(text) => Response::builder()
+            .content_type(CONTENT_TYPE)
+            .header("cache-control", "no-store")
+            .body(text),
+        Err(error) => Problem::internal(error).into_response(),
+    }
+}
