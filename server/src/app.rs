@@ -43,6 +43,8 @@ pub struct App {
     pub tasks: TaskTracker,
     /// What the cache holds, counted now and then.
     pub census: Census,
+    /// Metrics are for those with the scope `read`.
+    pub protect_metrics: bool,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
 }

@@ -160,6 +160,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         census: Census::default(),
+        protect_metrics: config.protect_metrics,
     });
     if embedded {
         // The lock on its folder says that no other process can be writing there.

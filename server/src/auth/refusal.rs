@@ -24,7 +24,13 @@ impl Refusal {
 }
 
 /// Reasons for which requests are not let in, as metrics name them.
-pub const FAILURES: [&str; 5] = ["no_token", "invalid_token", "no_rule", "unavailable", "missing_scope"];
+pub const FAILURES: [&str; 5] = [
+    "no_token",
+    "invalid_token",
+    "no_rule",
+    "unavailable",
+    "missing_scope",
+];
 
 impl Refusal {
     /// The one of [`FAILURES`] that this is.

@@ -6,6 +6,7 @@ mod bucket;
 pub mod cache_config;
 pub mod closures;
 mod described;
+mod door;
 pub mod gc;
 mod health;
 mod limits;

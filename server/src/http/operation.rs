@@ -59,18 +59,21 @@ impl Operations {
             };
         };
         let fits = |pattern: &[String]| {
-            let mut found = parts(below);
-            pattern
-                .iter()
-                .all(|wanted| found.next().is_some_and(|part| wanted.starts_with('{') || wanted == part))
-                && found.next().is_none()
+            let mut found = parts(path);
+            pattern.iter().all(|wanted| {
+                found
+                    .next()
+                    .is_some_and(|part| wanted.starts_with('{') || wanted == part)
+            }) && found.next().is_none()
         };
         let name = self
             .api
             .iter()
             .find(|(verb, pattern, _)| verb == method && fits(pattern))
             .map_or_else(|| "unknown".into(), |(_, _, name)| name.clone());
-        let push = below.strip_prefix("pushes/").and_then(|rest| rest.split('/').next());
+        let push = below
+            .strip_prefix("pushes/")
+            .and_then(|rest| rest.split('/').next());
         let is_name = |push: &&str| {
             (1..=MAX_PUSH).contains(&push.len()) && push.bytes().all(|byte| byte.is_ascii_alphanumeric())
         };
@@ -118,18 +121,28 @@ mod tests {
     use super::*;
 
     const DOCUMENT: &str = r#"{ "paths": {
-        "/pushes": { "post": { "operationId": "create_push" } },
-        "/pushes/{id}/commit": { "post": { "operationId": "commit_push" } } } }"#;
+        "/api/v1/pushes": { "post": { "operationId": "create_push" } },
+        "/api/v1/pushes/{id}/commit": { "post": { "operationId": "commit_push" } } } }"#;
 
     #[test]
     fn whatever_a_caller_writes_the_operation_is_one_of_a_list() {
         let operations = Operations::new(DOCUMENT, Some("niks3"));
         for (method, path, name, push) in [
             (Method::POST, "/api/v1/pushes", "create_push", None),
-            (Method::POST, "/api/v1/pushes/abc/commit", "commit_push", Some("abc")),
+            (
+                Method::POST,
+                "/api/v1/pushes/abc/commit",
+                "commit_push",
+                Some("abc"),
+            ),
             (Method::GET, "/api/v1/pushes/abc/commit", "unknown", Some("abc")),
             (Method::POST, "/api/v1/pushes/a%0ab/commit", "commit_push", None),
-            (Method::POST, "/api/v1/pushes/abc/commit/more", "unknown", Some("abc")),
+            (
+                Method::POST,
+                "/api/v1/pushes/abc/commit/more",
+                "unknown",
+                Some("abc"),
+            ),
             (Method::GET, "/metrics", "metrics", None),
             (Method::GET, "/metrics/more", "unknown", None),
             (Method::GET, "/niks3/nar/x", "object_store", None),

@@ -205,25 +205,19 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
+    // Histograms carry their unit in the name alone: not every parser takes it from elsewhere.
     fn register(&self, registry: &mut Registry) {
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "The program", Info::new(version));
         let started: Gauge = Gauge::default();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         started.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         let start_time = "When the process started, as a Unix time";
         registry.register_with_unit("start_time", start_time, Unit::Seconds, started);
 
         registry.register("http_requests", "Requests answered", self.requests.clone());
         let durations = "Time until an answer began";
-        registry.register_with_unit(
-            "http_request_duration",
-            durations,
-            Unit::Seconds,
-            self.durations.clone(),
-        );
+        registry.register("http_request_duration_seconds", durations, self.durations.clone());
         let in_flight = "Requests whose answer has not begun";
         registry.register("http_requests_in_flight", in_flight, self.in_flight.clone());
 
@@ -246,19 +240,10 @@ impl Metrics {
         let s3 = "Requests sent to the object store, each attempt of its own";
         registry.register("s3_requests", s3, self.s3_requests.clone());
         let s3_durations = "Time until the object store's answer began, or the attempt failed";
-        registry.register_with_unit(
-            "s3_request_duration",
-            s3_durations,
-            Unit::Seconds,
-            self.s3_durations.clone(),
-        );
+        let name = "s3_request_duration_seconds";
+        registry.register(name, s3_durations, self.s3_durations.clone());
         let waits = "Time that writing transactions waited for their turn";
-        registry.register_with_unit(
-            "db_write_wait",
-            waits,
-            Unit::Seconds,
-            self.write_waits.clone(),
-        );
+        registry.register("db_write_wait_seconds", waits, self.write_waits.clone());
 
         let runs = "Garbage collections that this process ran, by how they ended";
         registry.register("gc_runs", runs, self.gc_runs.clone());
@@ -323,7 +308,9 @@ impl Metrics {
         let operation = Operation {
             operation: operation.clone(),
         };
-        self.durations.get_or_create(&operation).observe(took.as_secs_f64());
+        self.durations
+            .get_or_create(&operation)
+            .observe(took.as_secs_f64());
     }
 
     /// A push was opened.
@@ -443,7 +430,10 @@ impl<F: Fn() -> Counts> Drop for GcWatch<F> {
     fn drop(&mut self) {
         let metrics = metrics();
         metrics.gc_phase(None);
-        metrics.gc_runs.get_or_create(&Ended { result: self.result }).inc();
+        metrics
+            .gc_runs
+            .get_or_create(&Ended { result: self.result })
+            .inc();
         if self.dry_run {
             return;
         }

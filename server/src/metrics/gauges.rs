@@ -54,11 +54,7 @@ pub(super) fn registry(app: &App, census: Option<&CacheCounts>) -> Registry {
     registry.register("db_connections", "Connections to the database", connections);
     let up: Gauge = Gauge::default();
     up.set(i64::from(census.is_some()));
-    registry.register(
-        "census_up",
-        "Whether what the cache holds could be counted",
-        up,
-    );
+    registry.register("census_up", "Whether what the cache holds could be counted", up);
     if let Some(counts) = census {
         stored(&mut registry, counts);
         tasks(&mut registry, counts);
@@ -88,7 +84,11 @@ fn stored(registry: &mut Registry, counts: &CacheCounts) {
             condemned_bytes.get_or_create(&Kind { kind }).set(number(size));
         }
     }
-    registry.register("objects", "Objects in the bucket that the database knows", objects);
+    registry.register(
+        "objects",
+        "Objects in the bucket that the database knows",
+        objects,
+    );
     registry.register_with_unit("object_size", "Bytes of those objects", Unit::Bytes, bytes);
     let text = "Objects that nothing needs, and that wait for the end of their grace period";
     registry.register("objects_condemned", text, condemned);
@@ -116,12 +116,7 @@ fn stored(registry: &mut Registry, counts: &CacheCounts) {
     );
     one("closures", "Roots that pushes committed", None, counts.closures);
     one("runs", "Runs of CI that are remembered", None, counts.runs);
-    one(
-        "pushes_open",
-        "Pushes under way",
-        None,
-        counts.open_pushes,
-    );
+    one("pushes_open", "Pushes under way", None, counts.open_pushes);
     one(
         "pushes_abandoned",
         "Pushes under way whose lease has run out",
