@@ -82,7 +82,7 @@ async fn to_its_end(api: &Api, request: &types::StartGc) -> Result<types::GcRun,
             .map_err(trouble)?;
         let mut pause = Duration::from_millis(200);
         let mut silent = Duration::ZERO;
-        while run.state == types::GcState::Running {
+        while run.state == types::TaskState::Running {
             if silent >= HEARTBEAT {
                 silent = Duration::ZERO;
                 runner::log(&format!("niks3: collecting garbage: {}", run.phase));
@@ -99,8 +99,8 @@ async fn to_its_end(api: &Api, request: &types::StartGc) -> Result<types::GcRun,
                 .map_err(trouble)?;
         }
         match run.state {
-            types::GcState::Done => return Ok(run),
-            types::GcState::Failed => {
+            types::TaskState::Done => return Ok(run),
+            types::TaskState::Failed => {
                 let why = run.error.unwrap_or_default();
                 return Err(Trouble(format!("the garbage collection failed: {why}")));
             }

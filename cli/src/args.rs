@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Push(Push),
     /// Delete what no closure, no pin and no push under way needs.
     Gc(Gc),
+    /// Compare the bucket with the database, and mend what does not fit.
+    Fsck(Fsck),
     /// Keep closures from garbage collection under names.
     #[command(subcommand)]
     Pins(Pins),
@@ -179,6 +181,26 @@ pub(crate) struct Gc {
     /// Change nothing; say, closure by closure, what would go.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print one JSON object on standard output when done.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Compare the bucket with the database, and mend what does not fit.
+///
+/// Says, a line each, what is missing, wrong or unknown. It works while pushes and garbage collections go on, and one
+/// that was cut off is gone on with by the next. Exits with 1 when something is left that somebody has to deal with.
+#[derive(Debug, ArgGroup)]
+pub(crate) struct Fsck {
+    /// Mend what can be mended without guessing. Paths whose NAR is lost leave the cache, so that the next push
+    /// brings them again.
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Do not read the NARs, only look whether they are there and of the right size.
+    #[arg(long)]
+    pub(crate) no_contents: bool,
     /// Print one JSON object on standard output when done.
     #[arg(long)]
     pub(crate) json: bool,

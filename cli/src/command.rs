@@ -1,11 +1,13 @@
 //! One module for each command, and what they share.
 
 mod closures;
+mod fsck;
 mod gc;
 mod hook;
 mod pins;
 mod push;
 mod runs;
+mod task;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
     match args.command {
         Command::Push(push) => push::run(push, output).await,
         Command::Gc(gc) => gc::run(gc, output).await,
+        Command::Fsck(fsck) => fsck::run(fsck, output).await,
         Command::Pins(pins) => pins::run(pins, output).await,
         Command::Runs(runs) => runs::run(runs, output).await,
         Command::Closures(closures) => closures::run(closures, output).await,

@@ -19,6 +19,7 @@ CREATE TABLE paths (
     listing_size INTEGER NOT NULL DEFAULT 0,
     condemned_at INTEGER NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
     fence        INTEGER NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
+    left_out     INTEGER NOT NULL DEFAULT 0, -- 1: a push has referred to it without bringing it, on purpose
     created_at   INTEGER NOT NULL
 );
 CREATE INDEX paths_object ON paths (object_id) WHERE object_id <> 0;

@@ -1,10 +1,9 @@
 //! The objects that say what the cache is: `nix-cache-info` for Nix, a page for people.
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 
 use crate::app::App;
-use crate::storage::{GetOptions, GetResult, ObjectKey, StorageError};
+use crate::storage::{ObjectKey, StorageError};
 
 /// Writes both where they are missing or no longer true.
 ///
@@ -28,26 +27,11 @@ pub async fn write(app: &App) -> Result<(), StorageError> {
 }
 
 async fn update(app: &App, key: &ObjectKey, text: String) -> Result<(), StorageError> {
-    if read(app, key).await?.as_deref() == Some(text.as_bytes()) {
+    if app.bucket.read(key, text.len()).await?.as_deref() == Some(text.as_bytes()) {
         return Ok(());
     }
     app.bucket.put(key, Bytes::from(text)).await?;
     app.bucket.sync().await
-}
-
-async fn read(app: &App, key: &ObjectKey) -> Result<Option<Vec<u8>>, StorageError> {
-    let GetResult::Found(object) = app.bucket.get(key, &GetOptions::default()).await? else {
-        return Ok(None);
-    };
-    let mut body = object.body;
-    let mut bytes = Vec::new();
-    while let Some(chunk) = body.next().await {
-        bytes.extend_from_slice(&chunk?);
-        if bytes.len() > 1 << 20 {
-            return Ok(None);
-        }
-    }
-    Ok(Some(bytes))
 }
 
 fn escape(text: &str) -> String {

@@ -5,6 +5,7 @@ pub mod app;
 pub mod auth;
 pub mod catalog;
 pub mod config;
+pub mod fsck;
 pub mod gc;
 pub mod http;
 pub mod landing;

@@ -34,6 +34,19 @@ impl Signer {
             .extend(self.keys.iter().map(|key| key.sign(fingerprint.as_bytes())));
     }
 
+    /// Whether one of our keys has signed a narinfo; without keys nothing has to be.
+    #[must_use]
+    pub fn has_signed(&self, store_dir: &StoreDir, info: &NarInfo) -> bool {
+        let fingerprint = info.fingerprint(store_dir);
+        self.keys.is_empty()
+            || self.keys.iter().any(|key| {
+                let public = key.public_key();
+                info.sigs
+                    .iter()
+                    .any(|signature| public.verify(fingerprint.as_bytes(), signature))
+            })
+    }
+
     /// Adds our signatures to a realisation.
     pub fn sign_realisation(&self, realisation: &mut Realisation) {
         for key in &self.keys {

@@ -76,7 +76,7 @@ where
     let mut before = None;
     if let Some(last) = tx.last_task(kind).await? {
         if last.abandoned() {
-            tx.end_task(last.id, TaskState::Failed, None, "its server went away")
+            tx.end_task(last.id, TaskState::Cancelled, None, "its server went away")
                 .await?;
         } else if last.state == TaskState::Running {
             if last.request == start.request {

@@ -1,18 +1,12 @@
 //! `niks3 gc`.
 
-use std::time::Duration;
-
 use chrono::DateTime;
 use indicatif::BinaryBytes;
 use niks3_client::{Api, types};
 
+use super::task;
 use crate::{Failure, args::Gc, output::Output, signals::Signals};
 
-/// How often the server is asked how far it is.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// How often a collection is begun again that its server has left.
-const RESTARTS: usize = 20;
 /// Entries of one page of closures.
 const PAGE: u32 = 1000;
 
@@ -32,8 +26,25 @@ pub(super) async fn run(args: Gc, output: &Output) -> Result<(), Failure> {
         if args.dry_run { " dry-run=true" } else { "" }
     ));
     let signals = Signals::listen()?;
+    let collecting = task::to_its_end(
+        output,
+        async || {
+            let request = &request;
+            let started = api.call("starting the garbage collection", |client| async move {
+                client.start_gc(request).await
+            });
+            Ok(started.await?)
+        },
+        async |run: &types::GcRun| {
+            let id = &run.id;
+            let asked = api.call("asking how far the garbage collection is", |client| async move {
+                client.get_gc(id).await
+            });
+            Ok(asked.await?)
+        },
+    );
     let run = tokio::select! {
-        run = to_its_end(&api, &request, output) => run?,
+        run = collecting => run?,
         () = signals.token().cancelled() => {
             output.warning("the garbage collection goes on at the server");
             return Err(Failure::Signal(signals.received().unwrap_or(2)));
@@ -85,45 +96,6 @@ pub(super) async fn run(args: Gc, output: &Output) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-/// Starts a collection, or joins the same one, and waits until it is over; one that its
-/// server left is begun again, and goes on where it ended.
-async fn to_its_end(api: &Api, request: &types::StartGc, output: &Output) -> Result<types::GcRun, Failure> {
-    for _ in 0..RESTARTS {
-        let mut run = api
-            .call("starting the garbage collection", |client| async move {
-                client.start_gc(request).await
-            })
-            .await?;
-        let mut pause = FIRST_PAUSE;
-        let mut phase = None;
-        while run.state == types::GcState::Running {
-            if phase != Some(run.phase) {
-                phase = Some(run.phase);
-                tracing::info!("phase: {}", run.phase);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(LAST_PAUSE);
-            let id = &run.id;
-            run = api
-                .call("asking how far the garbage collection is", |client| async move {
-                    client.get_gc(id).await
-                })
-                .await?;
-        }
-        let why = run.error.clone().unwrap_or_default();
-        match run.state {
-            types::GcState::Done => return Ok(run),
-            types::GcState::Failed => {
-                return Err(Failure::Failed(format!("the garbage collection failed: {why}")));
-            }
-            _ => output.warning("the server left the garbage collection; beginning again"),
-        }
-    }
-    Err(Failure::Failed(
-        "the server left every garbage collection that was begun".to_owned(),
-    ))
 }
 
 async fn closures(api: &Api, id: &str) -> Result<Vec<types::GcClosure>, Failure> {

@@ -10,6 +10,9 @@ pub mod types {
     ///How to use the cache.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct CacheConfig {
+        ///Audience that tokens of the issuer in the question have to be for, if the server accepts them.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub audience: ::std::option::Option<::std::string::String>,
         ///Priority among substituters; lower is asked first.
         pub priority: u32,
         ///Newest version of the protocol that the server speaks.
@@ -342,6 +345,223 @@ pub mod types {
             Self(value)
         }
     }
+    ///Something that does not fit.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Finding {
+        ///What is wrong, in words.
+        pub detail: ::std::string::String,
+        ///Unix time.
+        pub found_at: i64,
+        ///What is wrong, in one word such as `missing-nar`.
+        pub kind: ::std::string::String,
+        ///A garbage collection removes it; nothing has to be done.
+        pub left_to_gc: bool,
+        pub state: FindingEnd,
+        ///Key of the object, or name of what it is about.
+        pub subject: ::std::string::String,
+    }
+    ///How many findings of a kind came to the same end.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct FindingCount {
+        ///How many.
+        pub count: u64,
+        ///What is wrong.
+        pub kind: ::std::string::String,
+        pub state: FindingEnd,
+    }
+    ///What became of a finding.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum FindingEnd {
+        #[serde(rename = "open")]
+        Open,
+        #[serde(rename = "mended")]
+        Mended,
+        #[serde(rename = "failed")]
+        Failed,
+    }
+    impl ::std::fmt::Display for FindingEnd {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Open => f.write_str("open"),
+                Self::Mended => f.write_str("mended"),
+                Self::Failed => f.write_str("failed"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for FindingEnd {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "open" => Ok(Self::Open),
+                "mended" => Ok(Self::Mended),
+                "failed" => Ok(Self::Failed),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for FindingEnd {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for FindingEnd {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///A page of findings.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Findings {
+        ///In the order in which they were found.
+        pub findings: ::std::vec::Vec<Finding>,
+        ///Where the next page begins, if there is one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<u64>,
+    }
+    ///What a check has looked at so far.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct FsckCounts {
+        ///Build logs.
+        pub logs: u64,
+        ///Bytes of NARs that were read.
+        pub nar_bytes: u64,
+        ///NARs.
+        pub nars: u64,
+        ///Objects that the bucket lists.
+        pub objects: u64,
+        ///Paths.
+        pub paths: u64,
+    }
+    ///What a check is looking at.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum FsckPhase {
+        #[serde(rename = "paths")]
+        Paths,
+        #[serde(rename = "nars")]
+        Nars,
+        #[serde(rename = "logs")]
+        Logs,
+        #[serde(rename = "roots")]
+        Roots,
+        #[serde(rename = "bucket")]
+        Bucket,
+        #[serde(rename = "uploads")]
+        Uploads,
+        #[serde(rename = "mend")]
+        Mend,
+        #[serde(rename = "finished")]
+        Finished,
+    }
+    impl ::std::fmt::Display for FsckPhase {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Paths => f.write_str("paths"),
+                Self::Nars => f.write_str("nars"),
+                Self::Logs => f.write_str("logs"),
+                Self::Roots => f.write_str("roots"),
+                Self::Bucket => f.write_str("bucket"),
+                Self::Uploads => f.write_str("uploads"),
+                Self::Mend => f.write_str("mend"),
+                Self::Finished => f.write_str("finished"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for FsckPhase {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "paths" => Ok(Self::Paths),
+                "nars" => Ok(Self::Nars),
+                "logs" => Ok(Self::Logs),
+                "roots" => Ok(Self::Roots),
+                "bucket" => Ok(Self::Bucket),
+                "uploads" => Ok(Self::Uploads),
+                "mend" => Ok(Self::Mend),
+                "finished" => Ok(Self::Finished),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for FsckPhase {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for FsckPhase {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///A check of bucket and database.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct FsckRun {
+        ///As asked for.
+        pub contents: bool,
+        pub counts: FsckCounts,
+        ///Why it ended early.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub error: ::std::option::Option<::std::string::String>,
+        ///Unix time.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub finished_at: ::std::option::Option<i64>,
+        ///What it has found so far, by kind and by what became of it.
+        pub found: ::std::vec::Vec<FindingCount>,
+        ///Names it in other operations.
+        pub id: ::std::string::String,
+        pub phase: FsckPhase,
+        ///As asked for.
+        pub repair: bool,
+        ///Unix time.
+        pub started_at: i64,
+        pub state: TaskState,
+    }
+    ///A page of checks.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct FsckRuns {
+        ///Where the next page begins, if there is one.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub next: ::std::option::Option<::std::string::String>,
+        ///From the newest to the oldest.
+        pub runs: ::std::vec::Vec<FsckRun>,
+    }
     ///A closure that a garbage collection let go, or would.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct GcClosure {
@@ -485,7 +705,7 @@ pub mod types {
         pub phase: GcPhase,
         ///Unix time.
         pub started_at: i64,
-        pub state: GcState,
+        pub state: TaskState,
     }
     ///A page of garbage collections.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -495,73 +715,6 @@ pub mod types {
         pub next: ::std::option::Option<::std::string::String>,
         ///From the newest to the oldest.
         pub runs: ::std::vec::Vec<GcRun>,
-    }
-    ///Where a garbage collection stands.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Copy,
-        Debug,
-        Eq,
-        Hash,
-        Ord,
-        PartialEq,
-        PartialOrd
-    )]
-    pub enum GcState {
-        #[serde(rename = "running")]
-        Running,
-        #[serde(rename = "done")]
-        Done,
-        #[serde(rename = "failed")]
-        Failed,
-        #[serde(rename = "cancelled")]
-        Cancelled,
-        #[serde(rename = "abandoned")]
-        Abandoned,
-    }
-    impl ::std::fmt::Display for GcState {
-        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-            match *self {
-                Self::Running => f.write_str("running"),
-                Self::Done => f.write_str("done"),
-                Self::Failed => f.write_str("failed"),
-                Self::Cancelled => f.write_str("cancelled"),
-                Self::Abandoned => f.write_str("abandoned"),
-            }
-        }
-    }
-    impl ::std::str::FromStr for GcState {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            match value {
-                "running" => Ok(Self::Running),
-                "done" => Ok(Self::Done),
-                "failed" => Ok(Self::Failed),
-                "cancelled" => Ok(Self::Cancelled),
-                "abandoned" => Ok(Self::Abandoned),
-                _ => Err("invalid value".into()),
-            }
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for GcState {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for GcState {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
     }
     ///A renewed lease.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -954,6 +1107,24 @@ have to be given.*/
         ///From the newest to the oldest.
         pub runs: ::std::vec::Vec<Run>,
     }
+    ///What to check.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct StartFsck {
+        ///Read every NAR, and compare it with its hashes.
+        #[serde(default = "defaults::default_bool::<true>")]
+        pub contents: bool,
+        ///Mend what can be mended without guessing.
+        #[serde(default)]
+        pub repair: bool,
+    }
+    impl ::std::default::Default for StartFsck {
+        fn default() -> Self {
+            Self {
+                contents: defaults::default_bool::<true>(),
+                repair: Default::default(),
+            }
+        }
+    }
     ///What to collect.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct StartGc {
@@ -1030,6 +1201,73 @@ something has to be needed by nothing before it is deleted.*/
         }
     }
     impl ::std::convert::TryFrom<::std::string::String> for State {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///Where a task stands.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum TaskState {
+        #[serde(rename = "running")]
+        Running,
+        #[serde(rename = "done")]
+        Done,
+        #[serde(rename = "failed")]
+        Failed,
+        #[serde(rename = "cancelled")]
+        Cancelled,
+        #[serde(rename = "abandoned")]
+        Abandoned,
+    }
+    impl ::std::fmt::Display for TaskState {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Running => f.write_str("running"),
+                Self::Done => f.write_str("done"),
+                Self::Failed => f.write_str("failed"),
+                Self::Cancelled => f.write_str("cancelled"),
+                Self::Abandoned => f.write_str("abandoned"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for TaskState {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "running" => Ok(Self::Running),
+                "done" => Ok(Self::Done),
+                "failed" => Ok(Self::Failed),
+                "cancelled" => Ok(Self::Cancelled),
+                "abandoned" => Ok(Self::Abandoned),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for TaskState {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for TaskState {
         type Error = self::error::ConversionError;
         fn try_from(
             value: ::std::string::String,
@@ -1140,6 +1378,9 @@ something has to be needed by nothing before it is deleted.*/
     }
     /// Generation of default values for serde.
     pub mod defaults {
+        pub(super) fn default_bool<const V: bool>() -> bool {
+            V
+        }
         pub(super) fn default_u64<T, const V: u64>() -> T
         where
             T: ::std::convert::TryFrom<u64>,
@@ -1255,9 +1496,12 @@ Needs no token.
 
 Sends a `GET` request to `/api/v1/cache-config`
 
+Arguments:
+- `issuer`: Issuer of OpenID Connect tokens, for example `https://token.actions.githubusercontent.com`.
 */
     pub async fn get_cache_config<'a>(
         &'a self,
+        issuer: Option<&'a str>,
     ) -> Result<ResponseValue<types::CacheConfig>, Error<types::Problem>> {
         let url = format!("{}/api/v1/cache-config", self.baseurl,);
         let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
@@ -1274,6 +1518,7 @@ Sends a `GET` request to `/api/v1/cache-config`
                 ::reqwest::header::ACCEPT,
                 ::reqwest::header::HeaderValue::from_static("application/json"),
             )
+            .query(&progenitor_client::QueryParam::new("issuer", &issuer))
             .headers(header_map)
             .build()?;
         let info = OperationInfo {
@@ -1449,6 +1694,313 @@ Sends a `GET` request to `/api/v1/closures/{root}`
             .build()?;
         let info = OperationInfo {
             operation_id: "get_closure",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**List checks
+
+From the newest to the oldest.
+
+Needs the scope `gc`.
+
+Sends a `GET` request to `/api/v1/fsck`
+
+Arguments:
+- `after`: `next` of the page before.
+- `limit`: Entries, 100 by default, at most 1000.
+*/
+    pub async fn list_fsck<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        limit: Option<u32>,
+    ) -> Result<ResponseValue<types::FsckRuns>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/fsck", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("after", &after))
+            .query(&progenitor_client::QueryParam::new("limit", &limit))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "list_fsck",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Compare bucket and database
+
+Begins a check, joins the one under way if that has the same options, or goes on with the
+last one if that was cut off; 409 if one with other options is under way. It goes on in
+the server: ask for its status.
+
+Needs the scope `gc`.
+
+Sends a `POST` request to `/api/v1/fsck`
+
+*/
+    pub async fn start_fsck<'a>(
+        &'a self,
+        body: &'a types::StartFsck,
+    ) -> Result<ResponseValue<types::FsckRun>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/fsck", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "start_fsck",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            202u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Show a check
+
+Needs the scope `gc`.
+
+Sends a `GET` request to `/api/v1/fsck/{id}`
+
+*/
+    pub async fn get_fsck<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> Result<ResponseValue<types::FsckRun>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/fsck/{}", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_fsck",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**List what a check has found
+
+Known as soon as it is found.
+
+Needs the scope `gc`.
+
+Sends a `GET` request to `/api/v1/fsck/{id}/findings`
+
+Arguments:
+- `id`
+- `after`: `next` of the page before.
+- `limit`: Entries, 100 by default, at most 1000.
+*/
+    pub async fn list_fsck_findings<'a>(
+        &'a self,
+        id: &'a str,
+        after: Option<u64>,
+        limit: Option<u32>,
+    ) -> Result<ResponseValue<types::Findings>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/fsck/{}/findings", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("after", &after))
+            .query(&progenitor_client::QueryParam::new("limit", &limit))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "list_fsck_findings",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on panics, and says why"
 )]
 
+mod bucket;
 mod checker;
 mod eventually;
 mod garage;
@@ -18,6 +19,7 @@ mod server;
 mod site;
 mod store;
 
+pub use bucket::Bucket;
 pub use checker::check_bucket;
 pub use eventually::eventually;
 pub use garage::{GarageBucket, garage_bucket};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::bucket::Bucket;
 use crate::garage::{GarageBucket, garage_bucket};
 use crate::postgres::database;
 use crate::process::{Output, Running, free_port, program, run};
@@ -51,6 +52,7 @@ pub struct Server {
     port: u16,
     public_key: String,
     bucket_url: String,
+    bucket: Bucket,
 }
 
 impl Server {
@@ -94,8 +96,10 @@ impl Server {
             .or_else(|| (backend == Backend::Services).then(database));
         command.extend(db.into_iter().flat_map(|db| ["--db".to_owned(), db]));
         let mut bucket_url = format!("file://{}", directory.join("bucket").display());
+        let mut behind = Bucket::Folder(directory.join("bucket"));
         if backend == Backend::Services {
             let bucket = options.bucket.unwrap_or_else(garage_bucket);
+            behind = Bucket::Service(Box::new(bucket.clone()));
             let endpoint = options.s3_endpoint.unwrap_or(bucket.endpoint);
             bucket_url = bucket.web;
             for (option, value) in [
@@ -120,6 +124,7 @@ impl Server {
             port,
             public_key: String::new(),
             bucket_url,
+            bucket: behind,
         };
         server.resume();
         server
@@ -129,6 +134,12 @@ impl Server {
     #[must_use]
     pub fn bucket_url(&self) -> &str {
         &self.bucket_url
+    }
+
+    /// The bucket, behind the server's back.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
     }
 
     /// Starts the server again, on the same port.

@@ -8,6 +8,7 @@
 
 mod bulk;
 mod census;
+mod checks;
 mod closure_sizes;
 mod closures;
 mod conditions;
@@ -32,6 +33,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
 pub use census::{CacheCounts, PastCounts, Pool, Stored};
+pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
 pub use error::CatalogError;

@@ -251,6 +251,15 @@ impl WriteTx {
         Ok(())
     }
 
+    /// The id of every name, new ones included.
+    pub(super) async fn intern_ids<'p>(
+        &mut self,
+        names: &HashSet<&'p StorePath>,
+    ) -> Result<HashMap<&'p StorePath, i64>> {
+        let known = self.intern(names).await?;
+        Ok(known.into_iter().map(|(name, known)| (name, known.id)).collect())
+    }
+
     /// Gives every name an id, new ones included.
     async fn intern<'p>(&mut self, names: &HashSet<&'p StorePath>) -> Result<HashMap<&'p StorePath, Known>> {
         let hashes: HashSet<&str> = names.iter().map(|name| name.hash_part()).collect();
@@ -350,18 +359,15 @@ impl WriteTx {
     /// Records that the bucket lacks the contents of a committed path: it, and all
     /// that share its NAR, have to be uploaded again.
     pub async fn contents_lost(&mut self, path: &StorePath) -> Result<()> {
-        for text in [
-            "UPDATE objects SET state = 0 WHERE state = 1 AND \
-             id = (SELECT object_id FROM paths WHERE hash = $1 AND state = 2)",
-            "UPDATE push_paths SET kind = 1 WHERE kind = 0 AND path_id IN (SELECT id FROM paths WHERE state = 2 AND \
-             object_id = (SELECT object_id FROM paths WHERE hash = $1))",
-            "UPDATE paths SET state = 0 WHERE state = 2 AND \
-             object_id = (SELECT object_id FROM paths WHERE hash = $1)",
-        ] {
-            sqlx::query(text)
-                .bind(path.hash_part().to_owned())
-                .execute(&mut *self.tx)
-                .await?;
+        let row = sqlx::query("SELECT object_id FROM paths WHERE hash = $1 AND state = $2")
+            .bind(path.hash_part().to_owned())
+            .bind(PRESENT)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        if let Some(row) = row {
+            let object_id: i64 = row.try_get(0)?;
+            self.object_lost(object_id).await?;
+            self.withdraw(object_id).await?;
         }
         Ok(())
     }

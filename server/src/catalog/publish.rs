@@ -128,7 +128,7 @@ fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
     })
 }
 
-fn publishable(row: &AnyRow) -> Result<Publishable> {
+pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
     Ok(Publishable {
         path_id: row.try_get(0)?,
@@ -346,6 +346,13 @@ impl WriteTx {
         )
         .bind(push_id)
         .bind(PUBLISHING)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "UPDATE paths SET left_out = 1 FROM push_paths c \
+             WHERE c.push_id = $1 AND c.path_id = paths.id AND c.kind = 2 AND paths.left_out = 0",
+        )
+        .bind(push_id)
         .execute(&mut *self.tx)
         .await?;
         sqlx::query("UPDATE pushes SET state = 1, result = $1 WHERE id = $2")

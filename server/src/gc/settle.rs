@@ -43,6 +43,14 @@ pub async fn push(app: &App, push_id: i64) -> Result<(), Problem> {
     }
 }
 
+/// Ends the deletion of some paths, if nobody else is about to.
+///
+/// # Errors
+/// When the database or the object store do not let it.
+pub async fn paths(app: &App, ids: &[i64]) -> Result<(), Problem> {
+    end_paths(app, ids).await
+}
+
 /// Returns when none of those NARs is being deleted.
 ///
 /// # Errors

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use super::run::Run;
 use crate::http::problem::Problem;
 use crate::push::PART_SIZE;
-use crate::storage::{Deletion, ObjectKey};
+use crate::storage::{Deletion, ObjectKey, Upload};
 
 /// Keys that one question to the bucket lists.
 const PAGE: usize = 1000;
+/// Seconds within which whoever began an upload in parts has written it down.
+const UNWRITTEN: i64 = 600;
 /// Group of the keys that parts are assembled under.
 const PARTS: &str = "parts";
 
@@ -16,7 +18,31 @@ const PARTS: &str = "parts";
 /// staged by pushes that are over.
 pub(super) async fn clean(run: &Run<'_>) -> Result<(), Problem> {
     multiparts(run).await?;
+    unknown(run).await?;
     staged(run).await
+}
+
+/// Gives up uploads in parts that a server began and died before it wrote that down.
+async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
+    let before = run.now - i64::from(run.request.failed_uploads_older_than).max(UNWRITTEN);
+    let mut after: Option<Upload> = None;
+    loop {
+        let page = run.app.bucket.uploads(after.as_ref()).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+        let ids: Vec<String> = page.iter().map(|upload| upload.id.clone()).collect();
+        let known = run.app.catalog.known_uploads(&ids).await?;
+        for upload in page {
+            if upload.begun_at > before || known.contains(&upload.id) {
+                continue;
+            }
+            // Others may have uploads in the bucket too.
+            let ours = ObjectKey::parse(&upload.key).ok();
+            if let Some(key) = ours.filter(|key| key.staging_group().is_some()) {
+                app_result(run.app.bucket.abort_multipart(&key, &upload.id).await);
+            }
+        }
+    }
 }
 
 async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {

@@ -4,6 +4,7 @@ use poem_openapi::{OpenApiService, Tags};
 
 use super::cache_config::CacheConfigApi;
 use super::closures::ClosuresApi;
+use super::fsck::FsckApi;
 use super::gc::GcApi;
 use super::pins::PinsApi;
 use super::pushes::PushesApi;
@@ -22,16 +23,34 @@ pub enum ApiTags {
     Cache,
     /// Deleting what nothing needs.
     Gc,
+    /// Comparing the bucket with the database.
+    Fsck,
 }
 
 /// All operations.
-pub type Api = (PushesApi, CacheConfigApi, GcApi, PinsApi, RunsApi, ClosuresApi);
+pub type Api = (
+    PushesApi,
+    CacheConfigApi,
+    GcApi,
+    FsckApi,
+    PinsApi,
+    RunsApi,
+    ClosuresApi,
+);
 
 /// The operations under `/api/v1`.
 #[must_use]
 pub fn service() -> OpenApiService<Api, ()> {
     OpenApiService::new(
-        (PushesApi, CacheConfigApi, GcApi, PinsApi, RunsApi, ClosuresApi),
+        (
+            PushesApi,
+            CacheConfigApi,
+            GcApi,
+            FsckApi,
+            PinsApi,
+            RunsApi,
+            ClosuresApi,
+        ),
         "niks3",
         env!("CARGO_PKG_VERSION"),
     )

@@ -7,7 +7,8 @@ pub mod cache_config;
 pub mod closures;
 mod described;
 mod door;
-pub mod gc;
+pub mod fsck;
+mod gc;
 mod health;
 mod limits;
 mod metrics;
@@ -18,6 +19,7 @@ mod protocol;
 pub mod pushes;
 pub mod request_id;
 pub mod runs;
+mod task_state;
 mod upload_base;
 mod wire;
 

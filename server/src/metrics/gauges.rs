@@ -7,9 +7,10 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::app::App;
 use crate::catalog::{CacheCounts, FindingState, Stored};
+use crate::fsck::Kind;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Kind {
+struct ObjectKind {
     kind: &'static str,
 }
 
@@ -21,12 +22,7 @@ struct PoolState {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Finding {
-    kind: String,
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct State {
+    kind: &'static str,
     state: &'static str,
 }
 
@@ -63,25 +59,27 @@ pub(super) fn registry(app: &App, census: Option<&CacheCounts>) -> Registry {
 }
 
 fn stored(registry: &mut Registry, counts: &CacheCounts) {
-    let objects: Family<Kind, Gauge> = Family::default();
-    let bytes: Family<Kind, Gauge> = Family::default();
-    let condemned: Family<Kind, Gauge> = Family::default();
-    let condemned_bytes: Family<Kind, Gauge> = Family::default();
+    let objects: Family<ObjectKind, Gauge> = Family::default();
+    let bytes: Family<ObjectKind, Gauge> = Family::default();
+    let condemned: Family<ObjectKind, Gauge> = Family::default();
+    let condemned_bytes: Family<ObjectKind, Gauge> = Family::default();
     for (kind, stored) in counts.kinds() {
         let Stored {
             objects: count,
             bytes: size,
             ..
         } = stored;
-        objects.get_or_create(&Kind { kind }).set(number(count));
+        objects.get_or_create(&ObjectKind { kind }).set(number(count));
         if let Some(size) = size {
-            bytes.get_or_create(&Kind { kind }).set(number(size));
+            bytes.get_or_create(&ObjectKind { kind }).set(number(size));
         }
         if let Some(count) = stored.condemned {
-            condemned.get_or_create(&Kind { kind }).set(number(count));
+            condemned.get_or_create(&ObjectKind { kind }).set(number(count));
         }
         if let Some(size) = stored.condemned_bytes {
-            condemned_bytes.get_or_create(&Kind { kind }).set(number(size));
+            condemned_bytes
+                .get_or_create(&ObjectKind { kind })
+                .set(number(size));
         }
     }
     registry.register(
@@ -151,24 +149,21 @@ fn tasks(registry: &mut Registry, counts: &CacheCounts) {
     let running: Gauge = Gauge::default();
     running.set(counts.gc_running.into());
     registry.register("gc_running", "Whether a garbage collection is under way", running);
-    let totals: Family<State, Gauge> = Family::default();
     let findings: Family<Finding, Gauge> = Family::default();
-    for state in FindingState::ALL {
-        let state = state.as_str();
-        let _ = totals.get_or_create(&State { state });
+    for kind in Kind::ALL {
+        let kind = kind.as_str();
+        for state in FindingState::ALL {
+            let _ = findings.get_or_create(&Finding {
+                kind,
+                state: state.as_str(),
+            });
+        }
+        for finding in counts.findings.iter().filter(|finding| finding.kind == kind) {
+            let state = finding.state.as_str();
+            findings
+                .get_or_create(&Finding { kind, state })
+                .set(finding.count);
+        }
     }
-    for finding in &counts.findings {
-        let state = finding.state.as_str();
-        totals.get_or_create(&State { state }).inc_by(finding.count);
-        let kind = finding.kind.clone();
-        findings
-            .get_or_create(&Finding { kind, state })
-            .set(finding.count);
-    }
-    registry.register("fsck_findings", "What the last check found", totals);
-    registry.register(
-        "fsck_findings_by_kind",
-        "What the last check found, for each kind that it found",
-        findings,
-    );
+    registry.register("fsck_findings", "What the last check found", findings);
 }

@@ -11,6 +11,7 @@ mod verify;
 use std::time::Duration;
 
 pub use commit::{Outcome, commit};
+pub use publish::narinfo;
 pub use republish::republish;
 pub use verify::verify;
 

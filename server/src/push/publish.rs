@@ -156,11 +156,11 @@ impl Paper {
                 name.ok_or_else(|| Problem::internal(format!("path {id} has no name")))
             })
             .collect::<Result<_, _>>()?;
-        let text = text(&self.signer, &self.store_dir, path, references).map_err(Problem::internal)?;
+        let info = narinfo(&self.signer, &self.store_dir, path, references).map_err(Problem::internal)?;
         Ok(Published {
             staged,
             key: ObjectKey::narinfo(&path.path.hash()),
-            body: Bytes::from(text),
+            body: Bytes::from(info.to_string(&self.store_dir)),
         })
     }
 }
@@ -218,12 +218,15 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem>
 }
 
 /// The narinfo of a path, with the signatures it carried and ours.
-fn text(
+///
+/// # Errors
+/// When the key of its NAR is not one.
+pub fn narinfo(
     signer: &Signer,
     store_dir: &StoreDir,
     path: &Publishable,
     references: BTreeSet<StorePath>,
-) -> Result<String, String> {
+) -> Result<NarInfo, String> {
     let file_hash = path
         .nar_key
         .strip_prefix("nar/")
@@ -244,5 +247,5 @@ fn text(
         ca: path.ca.as_deref().and_then(|ca| ca.parse().ok()),
     };
     signer.sign_narinfo(store_dir, &mut info);
-    Ok(info.to_string(store_dir))
+    Ok(info)
 }

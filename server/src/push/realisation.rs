@@ -49,7 +49,7 @@ pub fn by_path(drv: &StorePath, output: &str, path: &StorePath) -> Result<(Strin
 ///
 /// # Errors
 /// When key or JSON are not what the functions above made.
-pub(super) fn signed(signer: &Signer, key: &str, body: &str) -> Result<String, String> {
+pub fn signed(signer: &Signer, key: &str, body: &str) -> Result<String, String> {
     if key.starts_with(BY_HASH) {
         let mut realisation = Realisation::parse(body.as_bytes()).map_err(|error| error.to_string())?;
         signer.sign_realisation(&mut realisation);

@@ -23,7 +23,7 @@ pub use key::{KeyError, ObjectKey};
 pub use s3::S3Bucket;
 pub use types::{
     Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult,
-    Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range, Staged,
+    Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range, Staged, Upload,
 };
 
 use crate::config::S3Settings;
@@ -183,6 +183,21 @@ impl Bucket {
         };
         let body = files::stream(file, range, meta.size);
         Ok(GetResult::Found(Object { meta, range, body }))
+    }
+
+    /// A small object, if it is there; of a larger one the first bytes, more than `most`.
+    pub async fn read(&self, key: &ObjectKey, most: usize) -> Result<Option<Vec<u8>>> {
+        let GetResult::Found(mut object) = self.get(key, &GetOptions::default()).await? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = object.body.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > most {
+                break;
+            }
+        }
+        Ok(Some(bytes))
     }
 
     /// The same for HEAD: without the bytes, and without a range.
@@ -374,6 +389,17 @@ impl Bucket {
         match self {
             Self::S3(bucket) => bucket.abort_multipart(key, upload_id).await,
             Self::Files(files) => files.abort_multipart(key.as_str(), upload_id).await,
+        }
+    }
+
+    /// Uploads in parts that have not ended, whoever began them, in the order of their keys,
+    /// after one; fewer than 1000 only at the end.
+    pub async fn uploads(&self, after: Option<&Upload>) -> Result<Vec<Upload>> {
+        match self {
+            Self::S3(bucket) => bucket.uploads(after).await,
+            // Those of a folder are few enough for one answer.
+            Self::Files(_) if after.is_some() => Ok(Vec::new()),
+            Self::Files(files) => files.list_multipart_uploads().await,
         }
     }
 

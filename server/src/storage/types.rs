@@ -93,6 +93,17 @@ pub struct Listed {
     pub size: u64,
 }
 
+/// An upload in parts that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// What it would become, whatever that is.
+    pub key: String,
+    /// Id of the upload.
+    pub id: String,
+    /// Unix time at which it was begun.
+    pub begun_at: i64,
+}
+
 /// What is known of an object that was to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deletion {

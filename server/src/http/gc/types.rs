@@ -2,8 +2,9 @@
 
 use poem_openapi::{Enum, Object};
 
+use super::super::task_state::TaskState;
 use super::Problem;
-use crate::catalog::{TaskRow, TaskState};
+use crate::catalog::TaskRow;
 use crate::gc::{Phase, Progress, Request};
 
 /// What to collect.
@@ -25,22 +26,6 @@ pub(super) struct StartGc {
 
 const fn six_hours() -> u64 {
     6 * 3600
-}
-
-/// Where a garbage collection stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename = "GcState", rename_all = "lowercase")]
-pub(super) enum State {
-    /// Under way.
-    Running,
-    /// It did all that it could.
-    Done,
-    /// It ended early; the next one goes on.
-    Failed,
-    /// The server stopped; the next one goes on.
-    Cancelled,
-    /// Its server went away; the next one goes on.
-    Abandoned,
 }
 
 /// What a garbage collection is doing.
@@ -107,7 +92,7 @@ pub(super) struct GcRun {
     /// Names it in other operations.
     pub id: String,
     /// Where it stands.
-    pub state: State,
+    pub state: TaskState,
     /// What it is doing, or was doing when it ended.
     pub phase: GcPhase,
     /// What it has done so far.
@@ -130,19 +115,13 @@ pub(super) struct GcRun {
 
 impl GcRun {
     pub(super) fn of(row: TaskRow) -> Result<Self, Problem> {
-        let abandoned = row.abandoned();
+        let state = TaskState::of(&row);
         let request: Request = serde_json::from_str(&row.request).map_err(Problem::internal)?;
         let progress: Progress = serde_json::from_str(&row.progress).map_err(Problem::internal)?;
         let counts = progress.counts;
         Ok(Self {
             id: row.token,
-            state: match row.state {
-                TaskState::Running if abandoned => State::Abandoned,
-                TaskState::Running => State::Running,
-                TaskState::Done => State::Done,
-                TaskState::Failed => State::Failed,
-                TaskState::Cancelled => State::Cancelled,
-            },
+            state,
             phase: progress.phase.into(),
             counts: GcCounts {
                 failed_uploads_deleted: counts.failed_uploads_deleted,

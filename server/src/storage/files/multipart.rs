@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
+
 use super::{Expected, FileBucket, Inner, Result, absent, meta, open};
-use crate::storage::{ByteStream, CompletedPart, ListedPart, Meta, StorageError};
+use crate::storage::{ByteStream, CompletedPart, ListedPart, Meta, StorageError, Upload};
 
 /// Name of the file with the key.
 const KEY: &str = "key";
@@ -138,20 +140,23 @@ impl FileBucket {
         .await
     }
 
-    /// Every upload under way: key and id.
-    pub(in crate::storage) async fn list_multipart_uploads(&self) -> Result<Vec<(String, String)>> {
+    /// Every upload under way, in the order of their keys.
+    pub(in crate::storage) async fn list_multipart_uploads(&self) -> Result<Vec<Upload>> {
         self.blocking(|inner| {
             let mut uploads = Vec::new();
             for entry in fs::read_dir(&inner.uploads)? {
                 let entry = entry?;
-                if let (Ok(upload_id), Ok(key)) = (
+                let begun = entry.metadata().and_then(|metadata| metadata.modified());
+                if let (Ok(id), Ok(key), Ok(begun)) = (
                     entry.file_name().into_string(),
                     fs::read_to_string(entry.path().join(KEY)),
+                    begun,
                 ) {
-                    uploads.push((key, upload_id));
+                    let begun_at = DateTime::<Utc>::from(begun).timestamp();
+                    uploads.push(Upload { key, id, begun_at });
                 }
             }
-            uploads.sort_unstable();
+            uploads.sort_unstable_by(|one, other| (&one.key, &one.id).cmp(&(&other.key, &other.id)));
             Ok(uploads)
         })
         .await

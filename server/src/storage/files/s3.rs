@@ -19,7 +19,7 @@ use s3s::dto::{
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::{Expected, FileBucket, stream};
-use crate::storage::{ByteStream, CompletedPart, Extent, Meta, ObjectKey, StorageError};
+use crate::storage::{ByteStream, CompletedPart, Extent, Meta, ObjectKey, StorageError, Upload};
 
 /// Most keys in one page of a listing.
 const PAGE: usize = 1000;
@@ -491,9 +491,10 @@ impl S3 for FileBucket {
             input.upload_id_marker.clone().unwrap_or_default(),
         );
         let uploads = FileBucket::list_multipart_uploads(self).await?;
-        let mut uploads: Vec<(String, String)> = uploads
+        let mut uploads: Vec<Upload> = uploads
             .into_iter()
-            .filter(|upload| upload.0.starts_with(&prefix) && *upload > from)
+            .filter(|upload| upload.key.starts_with(&prefix))
+            .filter(|upload| (&upload.key, &upload.id) > (&from.0, &from.1))
             .collect();
         let truncated = uploads.len() > PAGE;
         uploads.truncate(PAGE);
@@ -501,14 +502,15 @@ impl S3 for FileBucket {
         Ok(S3Response::new(ListMultipartUploadsOutput {
             bucket: Some(input.bucket),
             is_truncated: Some(truncated),
-            next_key_marker: last.as_ref().map(|last| last.0.clone()),
-            next_upload_id_marker: last.map(|last| last.1),
+            next_key_marker: last.as_ref().map(|last| last.key.clone()),
+            next_upload_id_marker: last.map(|last| last.id),
             uploads: Some(
                 uploads
                     .into_iter()
-                    .map(|(key, upload_id)| MultipartUpload {
-                        key: Some(key),
-                        upload_id: Some(upload_id),
+                    .map(|upload| MultipartUpload {
+                        key: Some(upload.key),
+                        upload_id: Some(upload.id),
+                        initiated: time(upload.begun_at),
                         ..Default::default()
                     })
                     .collect(),

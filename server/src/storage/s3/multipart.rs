@@ -1,5 +1,6 @@
 //! Uploads in parts, and copies within the service, of which large ones go in parts too.
 
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +9,7 @@ use futures::StreamExt as _;
 use super::connect::failed;
 use super::presign::part_number;
 use super::{Result, S3Bucket};
-use crate::storage::{CompletedPart, ListedPart, ObjectKey, StorageError};
+use crate::storage::{CompletedPart, ListedPart, ObjectKey, StorageError, Upload};
 
 /// Bytes that one CopyObject may copy; more goes by parts.
 const MAX_COPY: u64 = 1 << 30;
@@ -101,6 +102,26 @@ impl S3Bucket {
             .await
             .map_err(failed)?;
         Ok(())
+    }
+
+    pub(in crate::storage) async fn uploads(&self, after: Option<&Upload>) -> Result<Vec<Upload>> {
+        let _turn = self.pace.turn().await;
+        let answer = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .set_key_marker(after.map(|upload| upload.key.clone()))
+            .set_upload_id_marker(after.map(|upload| upload.id.clone()))
+            .max_uploads(1000)
+            .send()
+            .await
+            .map_err(failed)?;
+        let uploads = answer.uploads().iter().map(|upload| Upload {
+            key: upload.key().unwrap_or_default().to_owned(),
+            id: upload.upload_id().unwrap_or_default().to_owned(),
+            begun_at: upload.initiated().map(DateTime::secs).unwrap_or_default(),
+        });
+        Ok(uploads.collect())
     }
 
     pub(in crate::storage) async fn abort_multipart(&self, key: &ObjectKey, upload_id: &str) -> Result<()> {

@@ -1,0 +1,122 @@
+//! `niks3 fsck`.
+
+use indicatif::BinaryBytes;
+use niks3_client::{Api, types};
+
+use super::task;
+use crate::{Failure, args::Fsck, output::Output, signals::Signals};
+
+/// Entries of one page of findings.
+const PAGE: u32 = 1000;
+
+pub(super) async fn run(args: Fsck, output: &Output) -> Result<(), Failure> {
+    let api = super::connect(args.server)?;
+    let request = types::StartFsck {
+        repair: args.repair,
+        contents: !args.no_contents,
+    };
+    let signals = Signals::listen()?;
+    let check = task::to_its_end(
+        output,
+        async || {
+            let request = &request;
+            let started = api.call("starting the check", |client| async move {
+                client.start_fsck(request).await
+            });
+            Ok(started.await?)
+        },
+        async |check: &types::FsckRun| {
+            let id = &check.id;
+            let asked = api.call("asking how far the check is", |client| async move {
+                client.get_fsck(id).await
+            });
+            Ok(asked.await?)
+        },
+    );
+    let check = tokio::select! {
+        check = check => check?,
+        () = signals.token().cancelled() => {
+            output.warning("the check goes on at the server");
+            return Err(Failure::Signal(signals.received().unwrap_or(2)));
+        }
+    };
+    let findings = findings(&api, &check.id).await?;
+    if args.json {
+        output.json(&serde_json::json!({ "fsck": check, "findings": findings }))?;
+    } else {
+        for finding in &findings {
+            output.line_out(&format!(
+                "{}: {}: {} ({})",
+                finding.kind,
+                finding.subject,
+                finding.detail,
+                end(finding)
+            ))?;
+        }
+    }
+    let counts = &check.counts;
+    output.info(&format!(
+        "checked {} paths, {} NARs ({} read), {} build logs and {} objects: {}",
+        counts.paths,
+        counts.nars,
+        BinaryBytes(counts.nar_bytes),
+        counts.logs,
+        counts.objects,
+        verdict(&findings)
+    ));
+    let left = findings.iter().filter(|finding| needs_somebody(finding)).count();
+    match left {
+        0 => Ok(()),
+        left => Err(Failure::Failed(format!(
+            "{left} findings need to be dealt with{}",
+            if args.repair {
+                ""
+            } else {
+                "; `niks3 fsck --repair` mends what it can"
+            }
+        ))),
+    }
+}
+
+/// What became of a finding, for people.
+fn end(finding: &types::Finding) -> &'static str {
+    match finding.state {
+        types::FindingEnd::Mended => "mended",
+        _ if finding.left_to_gc => "a garbage collection deletes it",
+        types::FindingEnd::Failed => "could not be mended",
+        types::FindingEnd::Open => "not mended",
+    }
+}
+
+fn needs_somebody(finding: &types::Finding) -> bool {
+    finding.state != types::FindingEnd::Mended && !finding.left_to_gc && finding.kind != "foreign-object"
+}
+
+fn verdict(findings: &[types::Finding]) -> String {
+    if findings.is_empty() {
+        return "bucket and database agree".to_owned();
+    }
+    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
+    format!(
+        "{} findings, {} of them mended",
+        findings.len(),
+        count(types::FindingEnd::Mended)
+    )
+}
+
+async fn findings(api: &Api, id: &str) -> Result<Vec<types::Finding>, Failure> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = api
+            .call("asking for the findings", |client| async move {
+                client.list_fsck_findings(id, after, Some(PAGE)).await
+            })
+            .await?;
+        all.extend(page.findings);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}

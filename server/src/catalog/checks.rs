@@ -1,0 +1,615 @@
+//! What a check of bucket and database reads, and the moves by which it mends.
+
+use std::collections::{HashMap, HashSet};
+
+use niks3_nix::hash::NarHash;
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::bulk::{self, ROWS};
+use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
+use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path};
+use super::publish::publishable;
+use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
+
+/// A committed path as a check sees it.
+#[derive(Debug, Clone)]
+pub struct CheckedPath {
+    /// What its narinfo is written from.
+    pub row: Publishable,
+    /// Its narinfo has been written.
+    pub published: bool,
+    /// A push under way relies on it.
+    pub claimed: bool,
+}
+
+/// A path that another one refers to.
+#[derive(Debug, Clone)]
+pub struct Referred {
+    /// Its name.
+    pub path: StorePath,
+    /// It is committed.
+    pub there: bool,
+    /// Somebody has left it out of a push on purpose.
+    pub left_out: bool,
+}
+
+/// A NAR that has been in the bucket.
+#[derive(Debug, Clone)]
+pub struct CheckedObject {
+    /// Id of the object.
+    pub id: i64,
+    /// Its key.
+    pub key: String,
+    /// Bytes.
+    pub size: i64,
+}
+
+/// A committed path that has a NAR.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of its NAR.
+    pub nar_size: i64,
+}
+
+/// A pin as a check sees it.
+#[derive(Debug, Clone)]
+pub struct CheckedPin {
+    /// Its name.
+    pub name: String,
+    /// What it points at.
+    pub path: StorePath,
+    /// That is committed.
+    pub there: bool,
+    /// Nobody is about to write its object.
+    pub settled: bool,
+}
+
+/// Where a hash part stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has pushed it.
+    Absent,
+    /// It is committed, or being deleted: the bucket may have something of it.
+    Known,
+}
+
+/// What a check found in the bucket and takes into the database.
+#[derive(Debug, Clone)]
+pub struct Adopted {
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of its NAR.
+    pub nar_size: i64,
+    /// In the order of their names.
+    pub references: Vec<StorePath>,
+    /// The derivation it was built by.
+    pub deriver: Option<StorePath>,
+    /// Signatures.
+    pub sigs: Vec<String>,
+    /// Content address.
+    pub ca: Option<String>,
+    /// Key of its NAR.
+    pub nar_key: String,
+    /// Bytes of that object.
+    pub file_size: i64,
+}
+
+const CHECKED: &str = "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, \
+     COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, \
+     CASE WHEN EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = p.id) THEN 1 ELSE 0 END \
+     FROM paths p LEFT JOIN objects o ON o.id = p.object_id";
+
+fn checked_path(row: &AnyRow) -> Result<CheckedPath> {
+    Ok(CheckedPath {
+        row: publishable(row)?,
+        published: row.try_get::<i64, _>(12)? == PRESENT,
+        claimed: row.try_get::<i64, _>(13)? != 0,
+    })
+}
+
+fn checked_object(row: &AnyRow) -> Result<CheckedObject> {
+    Ok(CheckedObject {
+        id: row.try_get(0)?,
+        key: row.try_get(1)?,
+        size: row.try_get(2)?,
+    })
+}
+
+fn checked_pin(row: &AnyRow) -> Result<CheckedPin> {
+    Ok(CheckedPin {
+        name: row.try_get(0)?,
+        path: store_path(&row.try_get::<String, _>(1)?)?,
+        there: matches!(row.try_get::<i64, _>(2)?, PUBLISHING | PRESENT),
+        settled: row.try_get::<i64, _>(3)? == 0,
+    })
+}
+
+const PINS: &str = "SELECT n.name, p.name, p.state, \
+     CASE WHEN EXISTS (SELECT 1 FROM pin_writes w WHERE w.name = n.name) THEN 1 ELSE 0 END \
+     FROM pins n JOIN paths p ON p.id = n.path_id";
+
+impl Catalog {
+    /// Committed paths in the order of their ids, after one.
+    pub async fn checked_paths(&self, after: i64, limit: i64) -> Result<Vec<CheckedPath>> {
+        let text = format!(
+            "{CHECKED} WHERE p.id > $1 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(checked_path).collect()
+    }
+
+    /// Those of some paths that are committed.
+    pub async fn checked_paths_among(&self, ids: &[i64]) -> Result<Vec<CheckedPath>> {
+        let states = format!("p.state IN ({PUBLISHING}, {PRESENT})");
+        let rows = self
+            .among(&format!("{CHECKED} WHERE {states} AND p.id"), ids)
+            .await?;
+        rows.iter().map(checked_path).collect()
+    }
+
+    /// Paths that others refer to, by id.
+    pub async fn referred(&self, ids: &[i64]) -> Result<HashMap<i64, Referred>> {
+        let rows = self
+            .among("SELECT id, name, state, left_out FROM paths WHERE id", ids)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let referred = Referred {
+                    path: store_path(&row.try_get::<String, _>(1)?)?,
+                    there: matches!(row.try_get::<i64, _>(2)?, PUBLISHING | PRESENT),
+                    left_out: row.try_get::<i64, _>(3)? != 0,
+                };
+                Ok((row.try_get(0)?, referred))
+            })
+            .collect()
+    }
+
+    /// The realisations of some paths.
+    pub async fn realisations_of(&self, ids: &[i64]) -> Result<Vec<Realised>> {
+        let rows = self
+            .among(
+                "SELECT key, path_id, body FROM realisations WHERE state = 0 AND path_id",
+                ids,
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Realised {
+                    key: row.try_get(0)?,
+                    path_id: row.try_get(1)?,
+                    body: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+
+    /// NARs that are believed to be in the bucket, in the order of their ids, after one.
+    pub async fn checked_objects(&self, after: i64, limit: i64) -> Result<Vec<CheckedObject>> {
+        let text = format!(
+            "SELECT id, key, size FROM objects WHERE id > $1 AND state = {OBJECT_PRESENT} ORDER BY id LIMIT $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(checked_object).collect()
+    }
+
+    /// Those of some NARs that are believed to be in the bucket.
+    pub async fn checked_objects_among(&self, ids: &[i64]) -> Result<Vec<CheckedObject>> {
+        let text = format!("SELECT id, key, size FROM objects WHERE state = {OBJECT_PRESENT} AND id");
+        let rows = self.among(&text, ids).await?;
+        rows.iter().map(checked_object).collect()
+    }
+
+    /// The committed paths that have some NARs, by the id of the NAR.
+    pub async fn users_of(&self, objects: &[i64]) -> Result<HashMap<i64, Vec<User>>> {
+        let text = format!(
+            "SELECT object_id, id, name, nar_hash, nar_size FROM paths \
+             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id <> 0 AND object_id"
+        );
+        let mut users: HashMap<i64, Vec<User>> = HashMap::new();
+        for row in self.among(&text, objects).await? {
+            users.entry(row.try_get(0)?).or_default().push(User {
+                path_id: row.try_get(1)?,
+                path: store_path(&row.try_get::<String, _>(2)?)?,
+                nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
+                nar_size: row.try_get(4)?,
+            });
+        }
+        Ok(users)
+    }
+
+    /// Build logs that are believed to be in the bucket, with their bytes, in the order of
+    /// their names, after one.
+    pub async fn checked_logs(&self, after: &str, limit: i64) -> Result<Vec<(String, i64)>> {
+        let rows =
+            sqlx::query("SELECT drv, size FROM logs WHERE drv > $1 AND state = 0 ORDER BY drv LIMIT $2")
+                .bind(after.to_owned())
+                .bind(limit)
+                .fetch_all(&self.reader)
+                .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+
+    /// The build log of a derivation that is believed to be in the bucket, with its bytes.
+    pub async fn checked_log(&self, drv: &str) -> Result<Option<(String, i64)>> {
+        let row = sqlx::query("SELECT drv, size FROM logs WHERE drv = $1 AND state = 0")
+            .bind(drv.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+
+    /// Closures whose root is not committed, in the order of their ids, after one.
+    pub async fn rootless_closures(&self, after: i64, limit: i64) -> Result<Vec<(i64, StorePath)>> {
+        let text = format!(
+            "SELECT c.id, p.name FROM closures c JOIN paths p ON p.id = c.path_id \
+             WHERE c.id > $1 AND p.state NOT IN ({PUBLISHING}, {PRESENT}) ORDER BY c.id LIMIT $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, store_path(&row.try_get::<String, _>(1)?)?)))
+            .collect()
+    }
+
+    /// Pins in the order of their names, after one.
+    pub async fn checked_pins(&self, after: &str, limit: i64) -> Result<Vec<CheckedPin>> {
+        let text = format!("{PINS} WHERE n.name > $1 ORDER BY n.name LIMIT $2");
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after.to_owned())
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(checked_pin).collect()
+    }
+
+    /// Those of some pins that there are.
+    pub async fn checked_pins_among(&self, names: &[String]) -> Result<Vec<CheckedPin>> {
+        let rows = self.among(&format!("{PINS} WHERE n.name"), names).await?;
+        rows.iter().map(checked_pin).collect()
+    }
+
+    /// Those of some hash parts that the database has a path for, and where it stands.
+    pub async fn known_hashes(&self, hashes: &[String]) -> Result<HashMap<String, Standing>> {
+        let rows = self
+            .among("SELECT hash, state FROM paths WHERE hash", hashes)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let standing = match row.try_get::<i64, _>(1)? {
+                    ABSENT => Standing::Absent,
+                    _ => Standing::Known,
+                };
+                Ok((row.try_get(0)?, standing))
+            })
+            .collect()
+    }
+
+    /// Those of some keys of NARs that the database has.
+    pub async fn known_nars(&self, keys: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT key FROM objects WHERE key", keys).await
+    }
+
+    /// Those of some derivations that the database has a build log of.
+    pub async fn known_drvs(&self, drvs: &[String]) -> Result<HashSet<String>> {
+        let mut known = self.known("SELECT drv FROM logs WHERE drv", drvs).await?;
+        // Published by a commit that has not ended.
+        known.extend(self.known("SELECT drv FROM push_logs WHERE drv", drvs).await?);
+        Ok(known)
+    }
+
+    /// Those of some keys of realisations that the database has.
+    pub async fn known_realisations(&self, keys: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT key FROM realisations WHERE key", keys).await
+    }
+
+    /// Those of some names that a pin has, or had until just now.
+    pub async fn known_pins(&self, names: &[String]) -> Result<HashSet<String>> {
+        let mut known = self.known("SELECT name FROM pins WHERE name", names).await?;
+        known.extend(
+            self.known("SELECT name FROM pin_writes WHERE name", names)
+                .await?,
+        );
+        Ok(known)
+    }
+
+    /// Those of some uploads in parts that the database has.
+    pub async fn known_uploads(&self, ids: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT upload_id FROM multiparts WHERE upload_id", ids)
+            .await
+    }
+
+    /// Those of some staging keys that an upload in parts is assembled under.
+    pub async fn known_parts(&self, keys: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT staging FROM multiparts WHERE staging", keys)
+            .await
+    }
+
+    /// Those of some names of pushes that are under way.
+    pub async fn known_pushes(&self, tokens: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT token FROM pushes WHERE state IN (0, 1) AND token", tokens)
+            .await
+    }
+
+    /// Unix time at which a task began.
+    pub async fn task_began_at(&self, id: i64) -> Result<i64> {
+        let row = sqlx::query("SELECT started_at FROM tasks WHERE id = $1")
+            .bind(id)
+            .fetch_one(&self.reader)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    async fn known(&self, question: &str, keys: &[String]) -> Result<HashSet<String>> {
+        let rows = self.among(question, keys).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// The rows for which what a question ends with is one of some values.
+    async fn among<V>(&self, question: &str, values: &[V]) -> Result<Vec<AnyRow>>
+    where
+        V: Clone + Send + for<'q> sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + 'static,
+    {
+        let mut rows = Vec::new();
+        for chunk in values.chunks(ROWS) {
+            let text = format!("{question} IN ({})", bulk::placeholders(1, chunk.len()));
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for value in chunk {
+                query = query.bind(value.clone());
+            }
+            rows.extend(query.fetch_all(&self.reader).await?);
+        }
+        Ok(rows)
+    }
+}
+
+impl WriteTx {
+    /// Gives up paths whose NAR is lost, with all that rely on it: whoever pushes them next
+    /// uploads it again. Their narinfos are to be deleted, which whoever needs the paths
+    /// does, or [`crate::gc::settle::paths`]. Returns their ids.
+    pub async fn withdraw(&mut self, object_id: i64) -> Result<Vec<i64>> {
+        let text = format!(
+            "UPDATE push_paths SET kind = 1, revision = revision + 1 WHERE kind = 0 AND path_id IN \
+             (SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1)"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(object_id)
+            .execute(&mut *self.tx)
+            .await?;
+        let text = format!(
+            "UPDATE paths SET state = {DELETING}, fence = 0 \
+             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1 RETURNING id"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(object_id)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let ids: Vec<i64> = rows
+            .iter()
+            .map(|row| Ok(row.try_get(0)?))
+            .collect::<Result<_>>()?;
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE realisations SET state = 1 WHERE path_id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, false);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(ids)
+    }
+
+    /// Records that the bucket does not have a NAR.
+    pub async fn object_lost(&mut self, id: i64) -> Result<()> {
+        let text =
+            format!("UPDATE objects SET state = {OBJECT_PENDING} WHERE id = $1 AND state = {OBJECT_PRESENT}");
+        bulk::query(self.backend, text, true)
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Begins to delete a NAR that is not what its name says; [`crate::gc::settle::objects`]
+    /// goes on with it.
+    pub async fn object_corrupt(&mut self, id: i64) -> Result<()> {
+        let text = format!(
+            "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 AND state = {OBJECT_PRESENT}"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Corrects the bytes of a NAR that is there.
+    pub async fn resize_object(&mut self, id: i64, size: i64) -> Result<()> {
+        let text = format!("UPDATE objects SET size = $1 WHERE id = $2 AND state = {OBJECT_PRESENT}");
+        bulk::query(self.backend, text, true)
+            .bind(size)
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets a build log that the bucket does not have.
+    pub async fn log_lost(&mut self, drv: &str) -> Result<()> {
+        sqlx::query("DELETE FROM logs WHERE drv = $1 AND state = 0")
+            .bind(drv.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a build log that the bucket has into the database.
+    pub async fn adopt_log(&mut self, drv: &str, size: i64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO logs (drv, size, created_at) VALUES ($1, $2, $3) ON CONFLICT (drv) DO NOTHING",
+        )
+        .bind(drv.to_owned())
+        .bind(size)
+        .bind(now())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes a NAR that the bucket has into the database; a garbage collection deletes it if
+    /// no path has it.
+    pub async fn adopt_nar(&mut self, key: &str, size: i64) -> Result<i64> {
+        let text = format!(
+            "INSERT INTO objects (key, size, state, created_at, announced_at) VALUES ($1, $2, {OBJECT_PRESENT}, $3, 0) \
+             ON CONFLICT (key) DO UPDATE SET \
+             size = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.size ELSE objects.size END, \
+             state = CASE WHEN objects.state = {OBJECT_PENDING} THEN {OBJECT_PRESENT} ELSE objects.state END \
+             RETURNING id"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(key.to_owned())
+            .bind(size)
+            .bind(now())
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Takes a path that readers find in the bucket into the database, as a closure pushed at
+    /// `pushed_at`: with that it goes when the retention says. A path that it refers to
+    /// and that was taken in at the same time is a part of it, and no closure. False
+    /// when somebody has pushed the path meanwhile.
+    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<bool> {
+        let object_id = self.adopt_nar(&found.nar_key, found.file_size).await?;
+        let mut names: HashSet<&StorePath> = found.references.iter().collect();
+        names.insert(&found.path);
+        let ids = self.intern_ids(&names).await?;
+        let path_id = ids[&found.path];
+        let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
+        let text = format!(
+            "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
+             ca = $6, object_id = $7, listing = '', condemned_at = 0 WHERE id = $8 AND state = {ABSENT}"
+        );
+        let done = bulk::query(self.backend, text, true)
+            .bind(found.nar_hash.as_bytes().to_vec())
+            .bind(found.nar_size)
+            .bind(pack_refs(refs.iter().copied()))
+            .bind(
+                found
+                    .deriver
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            )
+            .bind(found.sigs.join("\n"))
+            .bind(found.ca.clone().unwrap_or_default())
+            .bind(object_id)
+            .bind(path_id)
+            .execute(&mut *self.tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        // A garbage collection under way has looked at it when it was absent.
+        sqlx::query(
+            "INSERT INTO gc_dirty (path_id) SELECT id FROM paths WHERE id = $1 \
+             AND (SELECT value FROM counters WHERE name = 'gc') <> 0",
+        )
+        .bind(path_id)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO closures (path_id, created_at, pushed_at) VALUES ($1, $2, $3) ON CONFLICT (path_id) DO NOTHING",
+        )
+        .bind(path_id)
+        .bind(pushed_at)
+        .bind(pushed_at)
+        .execute(&mut *self.tx)
+        .await?;
+        for id in refs.into_iter().filter(|id| *id != path_id) {
+            sqlx::query("DELETE FROM closures WHERE path_id = $1 AND created_at = $2 AND pushed_at = $3")
+                .bind(id)
+                .bind(pushed_at)
+                .bind(pushed_at)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        self.roots_changed().await?;
+        Ok(true)
+    }
+
+    /// The committed path of that hash part, if it is that path.
+    pub async fn committed(&mut self, path: &StorePath) -> Result<Option<i64>> {
+        let text = format!(
+            "SELECT id FROM paths WHERE hash = $1 AND name = $2 AND state IN ({PUBLISHING}, {PRESENT})"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(path.hash_part().to_owned())
+            .bind(path.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.map(|row| Ok(row.try_get(0)?)).transpose()
+    }
+
+    /// Whether a path may be referred to: it is committed, or was left out on purpose.
+    pub async fn may_be_referred_to(&mut self, path: &StorePath) -> Result<bool> {
+        let text = format!(
+            "SELECT 1 FROM paths WHERE hash = $1 AND name = $2 AND (state IN ({PUBLISHING}, {PRESENT}) OR left_out <> 0)"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(path.hash_part().to_owned())
+            .bind(path.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Findings of one kind of a check that are open, in the order of their ids, after one:
+    /// pairs of id and subject.
+    pub async fn open_findings(
+        &mut self,
+        task_id: i64,
+        kind: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, String)>> {
+        let rows = sqlx::query(
+            "SELECT id, subject FROM fsck_findings WHERE task_id = $1 AND kind = $2 AND state <> 1 AND id > $3 \
+             ORDER BY id LIMIT $4",
+        )
+        .bind(task_id)
+        .bind(kind.to_owned())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+}

@@ -1,0 +1,144 @@
+//! What every phase of a check needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Kind, Request, Shared};
+use crate::app::App;
+use crate::catalog::{FindingState, NewFinding, WriteTx};
+use crate::http::problem::Problem;
+
+/// Rows that are looked at with the gate held: others wait meanwhile.
+pub(super) const GATED: usize = 32;
+/// How long they may take. Others wait for 30 s.
+const GATE: Duration = Duration::from_secs(15);
+/// How often a look with the gate held is tried.
+const ATTEMPTS: usize = 3;
+
+/// A check under way.
+pub(super) struct Check<'a> {
+    pub app: &'a Arc<App>,
+    pub id: i64,
+    pub identity: &'a str,
+    pub request: &'a Request,
+    pub shared: &'a Shared,
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone)]
+pub(super) struct Flaw<S> {
+    /// What is wrong.
+    pub kind: Kind,
+    /// Key of the object, or name of the row.
+    pub subject: String,
+    /// In words.
+    pub detail: String,
+    /// What it is about.
+    pub of: S,
+}
+
+impl<S> Flaw<S> {
+    pub fn new(kind: Kind, subject: impl Into<String>, detail: impl Into<String>, of: S) -> Self {
+        Self {
+            kind,
+            subject: subject.into(),
+            detail: detail.into(),
+            of,
+        }
+    }
+}
+
+/// A finding that has been written down.
+#[derive(Debug, Clone)]
+pub(super) struct Found<S> {
+    /// Id of the finding.
+    pub id: i64,
+    /// What it is.
+    pub flaw: Flaw<S>,
+}
+
+impl Check<'_> {
+    /// A writing transaction, as long as this is the check under way.
+    pub async fn write(&self) -> Result<WriteTx, Problem> {
+        let mut tx = self.app.catalog.write().await?;
+        if tx.holds_task(self.id).await? {
+            return Ok(tx);
+        }
+        Err(Problem::conflict("another check took over"))
+    }
+
+    /// Looks, with the gate held; gives the gate back together with what was seen, so that
+    /// what is done about it is done to what was seen.
+    pub async fn gated<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Problem>
+    where
+        F: Future<Output = Result<T, Problem>>,
+    {
+        for _ in 0..ATTEMPTS {
+            let tx = self.write().await?;
+            match tokio::time::timeout(GATE, look()).await {
+                Ok(seen) => return Ok((tx, seen?)),
+                Err(_) => drop(tx),
+            }
+            tokio::time::sleep(GATE).await;
+        }
+        Err(Problem::unavailable(
+            "the object store answers too slowly to be compared with the database",
+            60,
+        ))
+    }
+
+    /// Writes down what does not fit.
+    pub async fn note<S>(&self, tx: &mut WriteTx, flaws: Vec<Flaw<S>>) -> Result<Vec<Found<S>>, Problem> {
+        let new: Vec<NewFinding> = flaws
+            .iter()
+            .map(|flaw| NewFinding {
+                kind: flaw.kind.as_str(),
+                subject: flaw.subject.clone(),
+                detail: flaw.detail.clone(),
+                left_to_gc: flaw.kind.left_to_gc(),
+            })
+            .collect();
+        let ids = tx.add_findings(self.id, &new).await?;
+        for flaw in &flaws {
+            tracing::warn!(
+                kind = flaw.kind.as_str(),
+                subject = flaw.subject,
+                detail = flaw.detail,
+                "bucket and database disagree"
+            );
+        }
+        self.shared.count(|counts| counts.found += flaws.len() as u64);
+        Ok(ids
+            .into_iter()
+            .zip(flaws)
+            .map(|(id, flaw)| Found { id, flaw })
+            .collect())
+    }
+
+    /// Says what became of findings.
+    pub async fn end(&self, ids: &[i64], mended: bool) -> Result<(), Problem> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.write().await?;
+        let state = if mended {
+            FindingState::Mended
+        } else {
+            FindingState::Failed
+        };
+        tx.end_findings(ids, state).await?;
+        tx.commit().await?;
+        if mended {
+            self.shared.count(|counts| counts.mended += ids.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// The same for what was tried; why it failed goes to the log.
+    pub async fn tried<T>(&self, ids: &[i64], result: Result<T, Problem>) -> Result<(), Problem> {
+        if let Err(problem) = &result {
+            tracing::warn!(why = problem.text(), "a finding could not be mended");
+        }
+        self.end(ids, result.is_ok()).await
+    }
+}
