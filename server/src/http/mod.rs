@@ -5,6 +5,7 @@ pub mod api;
 mod bucket;
 pub mod cache_config;
 pub mod closures;
+mod dashboard;
 mod described;
 mod door;
 pub mod fsck;
@@ -57,6 +58,7 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
             })),
         )
         .nest("/docs", docs)
+        .nest("/dashboard", dashboard::routes())
         .at("/*key", bucket::endpoint)
         .at("/", bucket::endpoint)
         .map_to_response()
