@@ -27,18 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Entries of a page of a list.
 const PAGE: i64 = 50;
 
-/// The pages.
-pub(super) fn routes() -> Route {
-    Route::new()
-        .at("/", get(show_overview))
-        .at("/closures", get(list_closures))
-        .at("/closures/:root", get(show_closure))
-        .at("/runs", get(list_runs))
-        .at("/runs/:id", get(show_run))
-        .at("/pins", get(list_pins))
-        .at("/gc", get(list_gc))
-        .at("/search", get(show_search))
-        .at("/*rest", get(nothing))
+/// A route that knows the pages too.
+pub(super) fn add_to(route: Route) -> Route {
+    route
+        .at("/dashboard", get(show_overview))
+        .at("/dashboard/closures", get(list_closures))
+        .at("/dashboard/closures/:root", get(show_closure))
+        .at("/dashboard/runs", get(list_runs))
+        .at("/dashboard/runs/:id", get(show_run))
+        .at("/dashboard/pins", get(list_pins))
+        .at("/dashboard/gc", get(list_gc))
+        .at("/dashboard/search", get(show_search))
+        .at("/dashboard/*rest", get(nothing))
 }
 
 /// What the page says, to whom may see it and in time.
