@@ -1,0 +1,567 @@
+//! Random interleavings of pushes, pins, garbage collections, deaths of the server, faults of the object store and
+//! lost answers, seeded, step by step against the real server. After each step bucket and database fit, and what
+//! a pin keeps is there; after each collection with nothing under way, nothing else is.
+//!
+//! `NIKS3_MODEL_STEPS` and `NIKS3_MODEL_SEED` are its settings; a failure names the steps that led to it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::print_stderr, reason = "a long run says what it did")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use niks3_nix::hash::{FileHash, NarHash};
+use niks3_test_support::{Backend, Fault, ServerOptions, Site, on_both};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both!(whatever_happens_in_whatever_order_nothing_needed_is_lost);
+
+/// Paths that closures are made of.
+const PATHS: usize = 16;
+/// Pushes at once.
+const PUSHES: usize = 3;
+/// How often a step is tried again whose answer is that it may work later.
+const ATTEMPTS: usize = 60;
+
+/// Small, and the same for a seed everywhere: splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
+    }
+}
+
+/// A path of the model.
+struct Path {
+    name: String,
+    refs: Vec<usize>,
+    nar: Vec<u8>,
+}
+
+/// A push as its client knows it.
+struct Push {
+    id: String,
+    root: usize,
+    pin: Option<String>,
+    /// What is still to be sent.
+    needed: Vec<usize>,
+    /// A commit of it may have been done.
+    tried: bool,
+}
+
+struct Model {
+    site: Site,
+    client: reqwest::Client,
+    token: String,
+    dice: Dice,
+    paths: Vec<Path>,
+    pushes: Vec<Push>,
+    /// What pins keep; `None` while a lost answer leaves two possibilities.
+    pins: BTreeMap<String, Option<usize>>,
+    steps: Vec<String>,
+    /// How often what was done, so that a model in which nothing happens is noticed.
+    done: BTreeMap<&'static str, u64>,
+}
+
+/// What came of a request.
+enum Answer {
+    Done(Value),
+    /// The push is over: its lease has run out.
+    Over,
+    /// Refused for now, or lost: it may have been done.
+    Unclear(String),
+}
+
+impl Model {
+    async fn new(backend: Backend, seed: u64) -> Self {
+        let options = ServerOptions {
+            arguments: vec!["--push-lease".into(), "3s".into()],
+            ..ServerOptions::default()
+        };
+        let site = Site::with(backend, options).await;
+        let mut dice = Dice(seed);
+        let paths = (0..PATHS)
+            .map(|number| {
+                let mut refs: BTreeSet<usize> = (0..3)
+                    .filter(|_| number > 0)
+                    .map(|_| dice.roll(number.max(1)))
+                    .collect();
+                if dice.roll(4) == 0 {
+                    refs.insert(number);
+                }
+                // Some have the same contents, and so the same NAR.
+                let contents = if number % 5 == 4 { number - 1 } else { number };
+                Path {
+                    name: format!("{number:032}-p{number}"),
+                    refs: refs.into_iter().collect(),
+                    nar: format!("contents of {contents} ").repeat(20).into_bytes(),
+                }
+            })
+            .collect();
+        Self {
+            token: site.server.token(),
+            client: reqwest::Client::builder()
+                .timeout(Duration::from_secs(60))
+                .build()
+                .unwrap(),
+            site,
+            dice,
+            paths,
+            pushes: Vec::new(),
+            pins: BTreeMap::new(),
+            steps: Vec::new(),
+            done: BTreeMap::new(),
+        }
+    }
+
+    fn closure(&self, root: usize) -> BTreeSet<usize> {
+        let mut closure = BTreeSet::new();
+        let mut queue = vec![root];
+        while let Some(path) = queue.pop() {
+            if closure.insert(path) {
+                queue.extend(&self.paths[path].refs);
+            }
+        }
+        closure
+    }
+
+    /// A request by way of the proxy, where answers are lost.
+    async fn request(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let url = format!("{}/api/v1{path}", self.site.api.url());
+        let request = self.client.request(method, url).bearer_auth(&self.token);
+        let request = if body.is_null() {
+            request
+        } else {
+            request.json(body)
+        };
+        let Ok(answer) = request.send().await else {
+            return Answer::Unclear("no answer".into());
+        };
+        let status = answer.status().as_u16();
+        let Ok(text) = answer.text().await else {
+            return Answer::Unclear("half an answer".into());
+        };
+        match status {
+            200..=299 => Answer::Done(serde_json::from_str(&text).unwrap_or_default()),
+            404 => Answer::Over,
+            409 | 503 => Answer::Unclear(text),
+            _ => panic!("{path}: {status} {text}\n{}", self.steps.join("\n")),
+        }
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::POST, path, &body).await
+    }
+
+    async fn step(&mut self) {
+        let step = self.dice.roll(100);
+        match step {
+            0..14 => self.open().await,
+            14..34 => self.upload().await,
+            34..52 => self.commit(false).await,
+            52..56 => self.commit(true).await,
+            56..66 => self.push().await,
+            66..68 => self.give_up(),
+            68..76 => self.pin().await,
+            76..80 => self.unpin().await,
+            80..87 => self.collect().await,
+            87..92 => self.collect_meanwhile().await,
+            92..95 => self.die(),
+            95..99 => self.fault(),
+            _ => self.expire().await,
+        }
+    }
+
+    /// A push from its beginning to its end, if nothing goes wrong.
+    async fn push(&mut self) {
+        let before = self.pushes.len();
+        self.open().await;
+        if self.pushes.len() > before {
+            self.upload_to(before, false).await;
+        }
+        if self.pushes.len() > before {
+            self.commit_of(before, false).await;
+        }
+    }
+
+    fn say(&mut self, step: String) {
+        self.steps.push(step);
+    }
+
+    async fn open(&mut self) {
+        if self.pushes.len() == PUSHES {
+            return;
+        }
+        let root = self.dice.roll(PATHS);
+        let pin = (self.dice.roll(3) == 0).then(|| format!("pin{}", self.dice.roll(3)));
+        self.say(format!("open {root} pin {pin:?}"));
+        let mut body = json!({ "store_dir": self.site.store.dir(), "roots": [self.paths[root].name] });
+        if let Some(pin) = &pin {
+            body["pin"] = json!(pin);
+        }
+        let Answer::Done(created) = self.post("/pushes", body).await else {
+            return;
+        };
+        let id = created["id"].as_str().unwrap().to_owned();
+        let claims: Vec<Value> = self
+            .closure(root)
+            .into_iter()
+            .map(|path| {
+                let Path { name, refs, nar } = &self.paths[path];
+                let refs: Vec<&String> = refs.iter().map(|other| &self.paths[*other].name).collect();
+                json!({
+                    "path": name, "nar_hash": NarHash::of(nar).to_string(), "nar_size": nar.len(), "references": refs,
+                })
+            })
+            .collect();
+        let claimed = self
+            .post(&format!("/pushes/{id}/paths"), json!({ "paths": claims }))
+            .await;
+        let Answer::Done(claimed) = claimed else { return };
+        let needed: Vec<&str> = claimed["needed"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect();
+        let needed = (0..PATHS).filter(|path| needed.contains(&self.paths[*path].name.as_str()));
+        self.pushes.push(Push {
+            id,
+            root,
+            pin,
+            needed: needed.collect(),
+            tried: false,
+        });
+    }
+
+    fn choose(&mut self) -> Option<usize> {
+        (!self.pushes.is_empty()).then(|| self.dice.roll(self.pushes.len()))
+    }
+
+    /// Sends all that a push has to bring, or half of it.
+    async fn upload(&mut self) {
+        let Some(place) = self.choose() else { return };
+        let half = self.dice.roll(4) == 0;
+        self.upload_to(place, half).await;
+    }
+
+    async fn upload_to(&mut self, place: usize, half: bool) {
+        let needed = self.pushes[place].needed.clone();
+        let count = if half { needed.len() / 2 } else { needed.len() };
+        let id = self.pushes[place].id.clone();
+        self.say(format!("upload {count} of {} of {id}", needed.len()));
+        for path in needed.into_iter().take(count) {
+            let nar = zstd::encode_all(&self.paths[path].nar[..], 3).unwrap();
+            for (kind, bytes) in [("nar", nar.as_slice()), ("listing", b"{}")] {
+                let upload = json!({
+                    "kind": kind, "path": self.paths[path].name, "size": bytes.len(),
+                    "sha256": FileHash::of(bytes).to_string(),
+                });
+                let asked = self
+                    .post(&format!("/pushes/{id}/uploads"), json!({ "uploads": [upload] }))
+                    .await;
+                match asked {
+                    Answer::Done(asked) => {
+                        if !self.put(&asked["uploads"][0], bytes).await {
+                            return;
+                        }
+                    }
+                    Answer::Over => {
+                        self.pushes.remove(place);
+                        return;
+                    }
+                    Answer::Unclear(_) => return,
+                }
+            }
+            self.pushes[place].needed.retain(|other| *other != path);
+        }
+    }
+
+    async fn put(&self, target: &Value, bytes: &[u8]) -> bool {
+        // What is there already has no URL.
+        let Some(url) = target["url"].as_str() else {
+            return true;
+        };
+        let mut put = self.client.put(url).body(bytes.to_vec());
+        for (name, value) in target["headers"].as_object().unwrap() {
+            put = put.header(name, value.as_str().unwrap());
+        }
+        put.send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    async fn commit(&mut self, lose: bool) {
+        let Some(place) = self.choose() else { return };
+        self.commit_of(place, lose).await;
+    }
+
+    async fn commit_of(&mut self, place: usize, lose: bool) {
+        let id = self.pushes[place].id.clone();
+        self.say(format!(
+            "commit {id}{}",
+            if lose { ", its answer lost" } else { "" }
+        ));
+        if lose {
+            self.site.api.fail("POST", "/commit", Fault::LoseAnswer, 1);
+        }
+        let (root, pin) = (self.pushes[place].root, self.pushes[place].pin.clone());
+        let answer = self.post(&format!("/pushes/{id}/commit"), json!({})).await;
+        self.site.api.heal();
+        match answer {
+            Answer::Done(_) => {
+                *self.done.entry("commits").or_default() += 1;
+                self.pushes.remove(place);
+                if let Some(pin) = pin {
+                    self.pins.insert(pin, Some(root));
+                }
+            }
+            Answer::Over => {
+                *self.done.entry("pushes over").or_default() += 1;
+                self.pushes.remove(place);
+            }
+            Answer::Unclear(why) => {
+                *self.done.entry("commits refused or lost").or_default() += 1;
+                // Something has not arrived: it was never sent, or a collection has seen the
+                // push's end. What was not said to be missing may have been done.
+                if let Some(pin) = pin.filter(|_| !why.contains("not arrived")) {
+                    self.pins.insert(pin, None);
+                }
+                self.pushes[place].tried = true;
+                if self.dice.roll(3) == 0 {
+                    self.pushes.remove(place);
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        if let Some(place) = self.choose() {
+            let push = self.pushes.remove(place);
+            self.say(format!("leave {}", push.id));
+        }
+    }
+
+    async fn pin(&mut self) {
+        let (name, path) = (format!("pin{}", self.dice.roll(3)), self.dice.roll(PATHS));
+        self.say(format!("pin {name} {path}"));
+        let body = json!({ "path": self.paths[path].name });
+        let url = format!("{}/api/v1/pins/{name}", self.site.api.url());
+        let put = self.client.put(url).bearer_auth(&self.token).json(&body);
+        match put.send().await.map(|answer| answer.status().as_u16()) {
+            Ok(200..=299) => {
+                *self.done.entry("pins").or_default() += 1;
+                self.pins.insert(name, Some(path));
+            }
+            // The cache does not have it.
+            Ok(422) => {}
+            _ => {
+                self.pins.insert(name, None);
+            }
+        }
+    }
+
+    async fn unpin(&mut self) {
+        let name = format!("pin{}", self.dice.roll(3));
+        self.say(format!("unpin {name}"));
+        match self
+            .request(Method::DELETE, &format!("/pins/{name}"), &Value::Null)
+            .await
+        {
+            Answer::Done(_) | Answer::Over => {
+                self.pins.remove(&name);
+            }
+            Answer::Unclear(_) => {
+                self.pins.insert(name, None);
+            }
+        }
+    }
+
+    /// Starts a task, and waits for its end; what it says then.
+    async fn task(&self, kind: &str, body: Value) -> Value {
+        for _ in 0..ATTEMPTS {
+            let mut task = match self.post(&format!("/{kind}"), body.clone()).await {
+                Answer::Done(task) => task,
+                _ => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    continue;
+                }
+            };
+            while task["state"] == "running" {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                let path = format!("/{kind}/{}", task["id"].as_str().unwrap());
+                if let Answer::Done(now) = self.request(Method::GET, &path, &Value::Null).await {
+                    task = now;
+                }
+            }
+            if task["state"] == "done" {
+                return task;
+            }
+        }
+        panic!("no end of {kind}\n{}", self.steps.join("\n"));
+    }
+
+    async fn gc(&mut self) -> Value {
+        let ages = json!({
+            "older_than_seconds": 0, "failed_uploads_older_than_seconds": 0, "force": true,
+        });
+        let done = self.task("gc", ages).await;
+        let counts = &done["counts"];
+        *self.done.entry("collections").or_default() += 1;
+        *self.done.entry("objects deleted").or_default() +=
+            counts["objects_deleted_after_grace_period"].as_u64().unwrap();
+        done
+    }
+
+    async fn collect(&mut self) {
+        self.say("collect".into());
+        let done = self.gc().await;
+        if done["counts"]["objects_failed_to_delete"] == 0 && self.pushes.is_empty() && self.dice.roll(2) == 0
+        {
+            self.nothing_else().await;
+        }
+    }
+
+    /// A collection that waits in the middle while other things happen. The embedded store has no
+    /// requests that could wait: there the steps race with it.
+    async fn collect_meanwhile(&mut self) {
+        self.say("collect, and meanwhile".into());
+        self.site.s3.fail("", "?delete", Fault::Hold, 1);
+        let ages = json!({
+            "older_than_seconds": 0, "failed_uploads_older_than_seconds": 0, "force": true,
+        });
+        let _ = self.post("/gc", ages).await;
+        for _ in 0..3 {
+            match self.dice.roll(4) {
+                0 => self.open().await,
+                1 => self.upload().await,
+                2 => self.pin().await,
+                _ => self.give_up(),
+            }
+        }
+        self.site.s3.heal();
+        self.site.s3.release();
+        let _ = self.gc().await;
+        self.say("collected".into());
+    }
+
+    fn die(&mut self) {
+        *self.done.entry("deaths").or_default() += 1;
+        self.say("the server dies".into());
+        self.site.server.kill();
+        self.site.server.resume();
+    }
+
+    fn fault(&mut self) {
+        let (method, status) =
+            [("PUT", 503), ("POST", 500), ("GET", 503), ("DELETE", 429)][self.dice.roll(4)];
+        self.say(format!("the object store answers {status} to {method}"));
+        // Through the same proxy the API is reached where the store is embedded; its clients see the same.
+        self.site.s3.fail(method, "nar", Fault::Status(status), 2);
+    }
+
+    /// Waits until every lease has run out.
+    async fn expire(&mut self) {
+        self.say("every lease runs out".into());
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let _ = self.gc().await;
+        for push in std::mem::take(&mut self.pushes) {
+            let answer = self.post(&format!("/pushes/{}/commit", push.id), json!({})).await;
+            let committed = matches!(answer, Answer::Done(_));
+            assert!(push.tried || !committed, "{}", self.steps.join("\n"));
+        }
+    }
+
+    fn there(&self, path: usize) -> bool {
+        let key = format!("{}.narinfo", &self.paths[path].name[..32]);
+        self.site.server.get(&key).is_some()
+    }
+
+    /// What has to hold after every step.
+    async fn holds(&mut self) {
+        self.site.s3.heal();
+        for (pin, root) in &self.pins {
+            let Some(root) = root else { continue };
+            for path in self.closure(*root) {
+                assert!(
+                    self.there(path),
+                    "{pin} keeps {root}, and {path} is gone\n{}",
+                    self.steps.join("\n")
+                );
+            }
+        }
+        let check = self.task("fsck", json!({})).await;
+        let path = format!("/fsck/{}/findings", check["id"].as_str().unwrap());
+        let Answer::Done(found) = self.request(Method::GET, &path, &Value::Null).await else {
+            panic!("no findings");
+        };
+        let findings = found["findings"].as_array().unwrap();
+        let bad: Vec<&Value> = findings
+            .iter()
+            .filter(|finding| finding["left_to_gc"] == false)
+            .collect();
+        assert!(bad.is_empty(), "{bad:?}\n{}", self.steps.join("\n"));
+    }
+
+    /// After a collection with no push of ours under way.
+    async fn nothing_else(&mut self) {
+        *self.done.entry("clean ends").or_default() += 1;
+        // Those that were left still have their lease.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let _ = self.gc().await;
+        if self.pins.values().any(Option::is_none) {
+            return;
+        }
+        let kept: BTreeSet<usize> = self
+            .pins
+            .values()
+            .flatten()
+            .flat_map(|root| self.closure(*root))
+            .collect();
+        for path in 0..PATHS {
+            assert_eq!(
+                self.there(path),
+                kept.contains(&path),
+                "{path} of {:?}\n{}",
+                self.pins,
+                self.steps.join("\n")
+            );
+        }
+        let check = self.task("fsck", json!({})).await;
+        assert_eq!(check["found"], json!([]), "{}", self.steps.join("\n"));
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| panic!("{name}={text}"))
+    })
+}
+
+async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Backend) {
+    let seed = setting("NIKS3_MODEL_SEED", 1);
+    let mut model = Model::new(backend, seed).await;
+    model.say(format!("seed {seed}"));
+    for _ in 0..setting("NIKS3_MODEL_STEPS", 200) {
+        model.step().await;
+        model.holds().await;
+    }
+    model.pushes.clear();
+    model.nothing_else().await;
+    assert!(!model.site.server.log().contains("panicked"));
+    eprintln!("{:?}", model.done);
+    for what in [
+        "commits",
+        "pins",
+        "collections",
+        "objects deleted",
+        "deaths",
+        "clean ends",
+    ] {
+        assert!(model.done.contains_key(what), "no {what} in {:?}", model.done);
+    }
+}
