@@ -11,7 +11,7 @@ use crate::catalog::{CacheCounts, Catalog, now};
 use crate::landing;
 
 /// How old a count of a small cache may be.
-const FRESH: Duration = Duration::from_secs(5);
+const FRESH: Duration = Duration::from_secs(1);
 /// How many times longer than a count the time between two of them is.
 const REST: u32 = 100;
 /// How long a count may take.

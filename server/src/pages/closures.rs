@@ -49,6 +49,8 @@ pub fn list(rows: &[(ClosureRow, Option<ClosureSize>)], next: Option<String>) ->
 pub struct Closure<'a> {
     /// The store directory.
     pub store_dir: &'a str,
+    /// Where readers find the cache, if that is known; nothing for here.
+    pub cache: Option<&'a str>,
     /// Its root.
     pub root: &'a Member,
     /// When it was pushed, if it was pushed by itself.
@@ -107,8 +109,11 @@ pub fn show(closure: &Closure<'_>) -> String {
             }
             @if !closure.root.deriver.is_empty() { dt { "Deriver" } dd { (path(&closure.root.deriver)) } }
             @if !closure.root.ca.is_empty() { dt { "Content address" } dd { (path(&closure.root.ca)) } }
-            dt { "Objects" }
-            dd { a href={ "/" (closure.root.path.hash_part()) ".narinfo" } { "narinfo" } " · " a href={ "/" (closure.root.path.hash_part()) ".ls" } { "listing" } }
+            @if let Some(cache) = closure.cache {
+                @let object = format!("{cache}/{}", closure.root.path.hash_part());
+                dt { "Objects" }
+                dd { a href={ (object) ".narinfo" } { "narinfo" } " · " a href={ (object) ".ls" } { "listing" } }
+            }
         }
         h2 { "Runs" }
         @if closure.runs.is_empty() { p { "No run of CI is known to have pushed it." } } @else {

@@ -106,10 +106,16 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+/// What stands for itself in a part of a path.
+const PLAIN: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_');
+
 /// A part of a URL's path.
 #[must_use]
 pub fn part(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoding::utf8_percent_encode(text, PLAIN).to_string()
 }
 
 /// An address that others chose, where it leads to the web.

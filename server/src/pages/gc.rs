@@ -49,7 +49,7 @@ pub(super) fn entry(task: &TaskRow) -> Markup {
                 (bytes(counts.bytes_freed)) " · "
                 (count(counts.old_closures_deleted, "closure", "closures")) " · "
                 (count(counts.objects_deleted_after_grace_period, "object", "objects"))
-                " deleted, " (number(counts.objects_marked_for_deletion)) " marked"
+                @if would { " to delete" } @else { " deleted, " (number(counts.objects_marked_for_deletion)) " marked" }
                 @if counts.objects_failed_to_delete > 0 {
                     " · " span class="bad" { (number(counts.objects_failed_to_delete)) " could not be deleted" }
                 }

@@ -73,6 +73,11 @@ pub(super) async fn show(app: &App, root: &str, query: Page) -> Result<String, P
     let members = catalog.members(root.clone(), MOST).await?;
     Ok(closures::show(&Closure {
         store_dir: app.store_dir.as_str(),
+        cache: match (&app.cache_url, app.read_proxy) {
+            (_, true) => Some(""),
+            (Some(url), false) => Some(url.as_str().trim_end_matches('/')),
+            (None, false) => None,
+        },
         root: &root,
         row: row.as_ref(),
         members: &members,
