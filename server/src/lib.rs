@@ -20,3 +20,4 @@ pub mod signing;
 pub mod start;
 pub mod storage;
 pub mod tasks;
+pub mod watchdog;
