@@ -10,6 +10,7 @@ pub mod gc;
 pub mod http;
 pub mod landing;
 pub mod metrics;
+mod pages;
 pub mod pin_name;
 pub mod pins;
 pub mod push;

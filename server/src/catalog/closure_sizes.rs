@@ -29,12 +29,21 @@ struct Node {
 impl Catalog {
     /// How much the closures of some roots hold, in their order.
     pub async fn closure_sizes(&self, roots: &[i64]) -> Result<Vec<ClosureSize>> {
+        let sizes = self.closure_sizes_within(roots, usize::MAX).await?;
+        Ok(sizes.unwrap_or_default())
+    }
+
+    /// The same, as long as all of them together have no more paths than that.
+    pub async fn closure_sizes_within(&self, roots: &[i64], most: usize) -> Result<Option<Vec<ClosureSize>>> {
         let mut nodes: HashMap<i64, Node> = HashMap::new();
         let mut asked: HashSet<i64> = roots.iter().copied().collect();
         let mut level: Vec<i64> = asked.iter().copied().collect();
         while !level.is_empty() {
             let mut next = Vec::new();
             for chunk in level.chunks(ROWS) {
+                if nodes.len() + chunk.len() > most {
+                    return Ok(None);
+                }
                 for (id, node) in self.nodes(chunk).await? {
                     next.extend(node.refs.iter().copied().filter(|id| asked.insert(*id)));
                     nodes.insert(id, node);
@@ -42,7 +51,7 @@ impl Catalog {
             }
             level = next;
         }
-        Ok(roots.iter().map(|root| size(&nodes, *root)).collect())
+        Ok(Some(roots.iter().map(|root| size(&nodes, *root)).collect()))
     }
 
     async fn nodes(&self, ids: &[i64]) -> Result<Vec<(i64, Node)>> {

@@ -6,6 +6,7 @@
 //! at a time per database: what it decides on cannot change under it, and no two
 //! of them can deadlock whatever the order of their rows.
 
+mod browse;
 mod bulk;
 mod census;
 mod checks;
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
+pub use browse::{Found, Member, Members};
 pub use census::{CacheCounts, PastCounts, Pool, Stored};
 pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
 pub use closure_sizes::ClosureSize;

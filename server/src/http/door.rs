@@ -16,16 +16,18 @@ use crate::metrics::metrics;
 ///
 /// # Errors
 /// 401 and 403, as the API has them.
-pub(super) async fn reader(app: &Arc<App>, headers: &HeaderMap) -> Result<Identity, Problem> {
-    let mut request = Request::default();
-    *request.headers_mut() = headers.clone();
-    if let Some(token) = basic_password(headers) {
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| Problem::invalid_token("the password of HTTP Basic is not a token"))?;
-        bearer.set_sensitive(true);
-        request.headers_mut().insert(header::AUTHORIZATION, bearer);
-    }
-    let identity = app.auth.identify(&request).await?;
+pub(super) async fn reader(app: &Arc<App>, asked: &Request) -> Result<Identity, Problem> {
+    let identity = match basic_password(asked.headers()) {
+        None => app.auth.identify(asked).await?,
+        Some(token) => {
+            let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| Problem::invalid_token("the password of HTTP Basic is not a token"))?;
+            bearer.set_sensitive(true);
+            let mut request = Request::default();
+            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+            app.auth.identify(&request).await?
+        }
+    };
     identity.require(Scope::Read).inspect_err(|_| {
         tracing::info!(scope = %Scope::Read, "the scope is missing");
         metrics().auth_failure("missing_scope");

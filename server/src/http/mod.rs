@@ -5,6 +5,7 @@ pub mod api;
 mod bucket;
 pub mod cache_config;
 pub mod closures;
+mod dashboard;
 mod described;
 mod door;
 pub mod fsck;
@@ -43,7 +44,7 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
     let bucket = s3.as_ref().map(|(bucket, _)| bucket.as_str());
     let operations = Arc::new(operation::Operations::new(&document, bucket));
     let docs = api.rapidoc();
-    let limited = Route::new()
+    let limited = dashboard::add_to(Route::new())
         .nest("/api/v1", api)
         .at("/health", poem::get(health::health))
         .at("/ready", poem::get(health::ready))

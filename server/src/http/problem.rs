@@ -168,6 +168,12 @@ impl Problem {
         self.status.as_u16()
     }
 
+    /// What the caller is told.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.detail.clone()
+    }
+
     /// What happened, for the log and for those who may read it.
     #[must_use]
     pub fn text(&self) -> String {

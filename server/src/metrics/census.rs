@@ -8,16 +8,17 @@ use tokio::sync::Mutex;
 
 use crate::app::App;
 use crate::catalog::{CacheCounts, Catalog, now};
+use crate::landing;
 
 /// How old a count of a small cache may be.
-const FRESH: Duration = Duration::from_secs(5);
+const FRESH: Duration = Duration::from_secs(1);
 /// How many times longer than a count the time between two of them is.
 const REST: u32 = 100;
 /// How long a count may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a question waits for a new count before it takes the old one.
 const WAIT: Duration = Duration::from_secs(3);
-/// How often the history is looked after.
+/// How often the history and the landing page are looked after.
 const TICK: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Census {
         self.last(false)
     }
 
-    /// Writes down what there is once an hour, until the server stops.
+    /// Writes down what there is, for the history and on the landing page, until the server stops.
     pub async fn keep_history(self, app: Arc<App>) {
         let mut tick = tokio::time::interval(TICK);
         loop {
@@ -75,6 +76,9 @@ impl Census {
             };
             if let Err(error) = app.catalog.remember_counts(&counts, now()).await {
                 tracing::warn!(%error, "the history of the cache's size could not be written");
+            }
+            if let Err(error) = landing::write_page(&app).await {
+                tracing::warn!(%error, "the landing page could not be written");
             }
         }
     }

@@ -1,0 +1,203 @@
+//! What pages ask: each question reads a bounded number of rows, whatever the cache holds.
+
+use std::collections::HashSet;
+
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::bulk::{self, ROWS};
+use super::paths::{self, PRESENT, PUBLISHING};
+use super::{Catalog, Result};
+
+/// Most paths of which a search by name looks at the names.
+const WINDOW: i64 = 100_000;
+
+/// A path that is in the cache.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its id.
+    pub id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// Bytes of its NAR.
+    pub nar_bytes: u64,
+    /// Bytes of its NAR in the bucket.
+    pub file_bytes: u64,
+    /// Ids of what it refers to.
+    pub refs: Vec<i64>,
+    /// The NAR in the bucket, by id.
+    pub object: i64,
+    /// The derivation it was built by, or nothing.
+    pub deriver: String,
+    /// Content address, or nothing.
+    pub ca: String,
+}
+
+/// The paths of a closure, as far as they were read.
+#[derive(Debug, Clone, Default)]
+pub struct Members {
+    /// Paths, those next to the root first.
+    pub paths: Vec<Member>,
+    /// There are no others.
+    pub complete: bool,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Base names of paths.
+    pub paths: Vec<String>,
+    /// Where to go on among older paths.
+    pub before: Option<i64>,
+}
+
+const SELECT: &str = "SELECT p.id, p.name, p.nar_size, o.size, p.refs, p.object_id, p.deriver, p.ca \
+     FROM paths p JOIN objects o ON o.id = p.object_id";
+
+fn member(row: &AnyRow) -> Result<Member> {
+    Ok(Member {
+        id: row.try_get(0)?,
+        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+        nar_bytes: row.try_get::<i64, _>(2)?.unsigned_abs(),
+        file_bytes: row.try_get::<i64, _>(3)?.unsigned_abs(),
+        refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
+        object: row.try_get(5)?,
+        deriver: row.try_get(6)?,
+        ca: row.try_get(7)?,
+    })
+}
+
+impl Catalog {
+    /// A path that is in the cache.
+    pub async fn member(&self, path: &StorePath) -> Result<Option<Member>> {
+        let text =
+            format!("{SELECT} WHERE p.hash = $1 AND p.name = $2 AND p.state IN ({PUBLISHING}, {PRESENT})");
+        let row = bulk::query(self.backend, text, true)
+            .bind(path.hash_part().to_owned())
+            .bind(path.to_string())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(member).transpose()
+    }
+
+    /// The closure of a path, as long as it has no more paths than that.
+    pub async fn members(&self, root: Member, most: usize) -> Result<Members> {
+        let mut asked = HashSet::from([root.id]);
+        let mut level: Vec<i64> = root.refs.clone();
+        level.retain(|id| asked.insert(*id));
+        let mut members = vec![root];
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for chunk in level.chunks(ROWS) {
+                if members.len() + chunk.len() > most {
+                    return Ok(Members {
+                        paths: members,
+                        complete: false,
+                    });
+                }
+                let text = format!(
+                    "{SELECT} WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.id IN ({})",
+                    bulk::placeholders(1, chunk.len())
+                );
+                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+                for id in chunk {
+                    query = query.bind(*id);
+                }
+                for row in query.fetch_all(&self.reader).await? {
+                    let found = member(&row)?;
+                    next.extend(found.refs.iter().copied().filter(|id| asked.insert(*id)));
+                    members.push(found);
+                }
+            }
+            level = next;
+        }
+        Ok(Members {
+            paths: members,
+            complete: true,
+        })
+    }
+
+    /// Paths whose hash part begins with a text, in the order of their hash parts.
+    pub async fn paths_by_hash(&self, beginning: &str, limit: i64) -> Result<Vec<String>> {
+        // Behind every hash part that begins so.
+        let end = format!("{beginning}~");
+        let text = format!(
+            "SELECT name FROM paths WHERE hash >= $1 AND hash < $2 AND state = {PRESENT} ORDER BY hash LIMIT $3"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(beginning.to_owned())
+            .bind(end)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Paths whose name holds a text, whatever the case, from the newest on; each call looks at
+    /// so many names at most, and says where the next goes on.
+    pub async fn paths_by_name(&self, part: &str, before: Option<i64>, limit: i64) -> Result<Found> {
+        let before = before.unwrap_or(i64::MAX);
+        let last = sqlx::query("SELECT id FROM paths WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2")
+            .bind(before)
+            .bind(WINDOW)
+            .fetch_optional(&self.reader)
+            .await?;
+        let last: Option<i64> = last.map(|row| row.try_get(0)).transpose()?;
+        let pattern: String = part
+            .to_lowercase()
+            .chars()
+            .flat_map(|c| {
+                ['%', '_', '\\']
+                    .contains(&c)
+                    .then_some('\\')
+                    .into_iter()
+                    .chain([c])
+            })
+            .collect();
+        let text = format!(
+            "SELECT id, name FROM paths WHERE id < $1 AND id > $2 AND state = {PRESENT} \
+             AND lower(substr(name, 34)) LIKE $3 ESCAPE '\\' ORDER BY id DESC LIMIT $4"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(before)
+            .bind(last.unwrap_or(-1))
+            .bind(format!("%{pattern}%"))
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        let mut found = Found {
+            before: last.map(|last| last + 1),
+            ..Found::default()
+        };
+        for row in &rows {
+            found.paths.push(row.try_get(1)?);
+        }
+        if i64::try_from(rows.len()) == Ok(limit) {
+            found.before = rows.last().map(|row| row.try_get(0)).transpose()?;
+        }
+        Ok(found)
+    }
+
+    /// How many closures were last pushed before a time, counted up to a limit; pinned ones too.
+    pub async fn closures_before(&self, time: i64, limit: i64) -> Result<i64> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM (SELECT id FROM closures WHERE pushed_at <= $1 LIMIT $2) AS old",
+        )
+        .bind(time)
+        .bind(limit)
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Names of pins of a path, up to a limit.
+    pub async fn pins_of(&self, path_id: i64, limit: i64) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT name FROM pins WHERE path_id = $1 ORDER BY name LIMIT $2")
+            .bind(path_id)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}

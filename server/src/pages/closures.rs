@@ -1,0 +1,159 @@
+//! Closures, and one of them with its paths.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+
+use super::format::{bytes, count, duration, number, part, path, time};
+use super::{Section, more, page, runs};
+use crate::catalog::{ClosureRow, ClosureSize, Member, Members, RunRow, now};
+
+/// Paths on one page of a closure.
+pub const PATHS: usize = 100;
+/// References that are named, of one path.
+const REFERENCES: usize = 50;
+
+/// A closure in a list.
+pub(super) fn entry(row: &ClosureRow, size: Option<ClosureSize>) -> Markup {
+    let root = row.root.to_string();
+    html! {
+        li {
+            a href={ "/dashboard/closures/" (part(&root)) } { (path(&root)) }
+            div class="meta" {
+                "pushed " (time(row.pushed_at)) ", " (duration(now() - row.pushed_at)) " ago"
+                @if let Some(size) = size {
+                    " · " (count(size.paths, "path", "paths")) " · " (bytes(size.nar_bytes)) " unpacked · "
+                    (bytes(size.file_bytes)) " in the bucket"
+                }
+            }
+        }
+    }
+}
+
+/// The list of closures.
+#[must_use]
+pub fn list(rows: &[(ClosureRow, Option<ClosureSize>)], next: Option<String>) -> String {
+    let main = html! {
+        h1 { "Closures" }
+        p class="soft" { "What pushes have committed, from the last one on. A closure stays as long as it is pushed again, or pinned." }
+        @if rows.is_empty() { p { "There are none." } } @else {
+            ul class="list" { @for (row, size) in rows { (entry(row, *size)) } }
+        }
+        (more(next, "Older closures"))
+    };
+    page("Closures", Some(Section::Closures), "", main)
+}
+
+/// What the page of a closure shows.
+#[derive(Debug)]
+pub struct Closure<'a> {
+    /// The store directory.
+    pub store_dir: &'a str,
+    /// Where readers find the cache, if that is known; nothing for here.
+    pub cache: Option<&'a str>,
+    /// Its root.
+    pub root: &'a Member,
+    /// When it was pushed, if it was pushed by itself.
+    pub row: Option<&'a ClosureRow>,
+    /// Its paths.
+    pub members: &'a Members,
+    /// Pins of the root.
+    pub pins: &'a [String],
+    /// Runs that have pushed it, the last ones.
+    pub runs: &'a [RunRow],
+    /// There are more runs.
+    pub more_runs: bool,
+    /// Which page of the paths, from 0 on.
+    pub page: usize,
+}
+
+/// The page of a closure.
+#[must_use]
+pub fn show(closure: &Closure<'_>) -> String {
+    let root = closure.root.path.to_string();
+    let members = &closure.members.paths;
+    let names: HashMap<i64, String> = members
+        .iter()
+        .map(|member| (member.id, member.path.to_string()))
+        .collect();
+    let mut sorted: Vec<&Member> = members.iter().collect();
+    sorted.sort_by(|a, b| b.nar_bytes.cmp(&a.nar_bytes).then_with(|| a.id.cmp(&b.id)));
+    let mut objects: HashMap<i64, u64> = HashMap::new();
+    objects.extend(members.iter().map(|member| (member.object, member.file_bytes)));
+    let nar_bytes: u64 = members.iter().map(|member| member.nar_bytes).sum();
+    let file_bytes: u64 = objects.values().sum();
+    let at_least = if closure.members.complete { "" } else { "at least " };
+    let address = format!("/dashboard/closures/{}", part(&root));
+    let full = format!("{}/{root}", closure.store_dir);
+    let shown = sorted.iter().skip(closure.page * PATHS).take(PATHS);
+    let next = (sorted.len() > (closure.page + 1) * PATHS)
+        .then(|| format!("{address}?page={}#paths", closure.page + 1));
+    let main = html! {
+        h1 { (path(&root)) }
+        pre { (super::format::clean(&full)) }
+        ul class="tiles" {
+            li { b { (at_least) (number(members.len() as u64)) } "paths" }
+            li { b { (at_least) (bytes(nar_bytes)) } "unpacked" }
+            li { b { (at_least) (bytes(file_bytes)) } "in the bucket" }
+        }
+        dl {
+            @if let Some(row) = closure.row {
+                dt { "Last pushed" } dd { (time(row.pushed_at)) }
+                dt { "First pushed" } dd { (time(row.created_at)) }
+            } @else {
+                dt { "Pushed" } dd { "as a part of other closures" }
+            }
+            @if !closure.pins.is_empty() {
+                dt { "Pins" }
+                dd { @for (index, pin) in closure.pins.iter().enumerate() { @if index > 0 { ", " } (super::format::name(pin)) } }
+            }
+            @if !closure.root.deriver.is_empty() { dt { "Deriver" } dd { (path(&closure.root.deriver)) } }
+            @if !closure.root.ca.is_empty() { dt { "Content address" } dd { (path(&closure.root.ca)) } }
+            @if let Some(cache) = closure.cache {
+                @let object = format!("{cache}/{}", closure.root.path.hash_part());
+                dt { "Objects" }
+                dd { a href={ (object) ".narinfo" } { "narinfo" } " · " a href={ (object) ".ls" } { "listing" } }
+            }
+        }
+        h2 { "Runs" }
+        @if closure.runs.is_empty() { p { "No run of CI is known to have pushed it." } } @else {
+            ul class="list" { @for run in closure.runs { (runs::entry(run)) } }
+            @if closure.more_runs { p class="soft" { "Older runs are left out." } }
+        }
+        h2 id="paths" { "Paths" }
+        @if !closure.members.complete { p { "The closure is too large for a page: these are the paths next to its root." } }
+        p class="soft" { "From the largest on." }
+        ul class="list" {
+            @for member in shown { (member_entry(member, &names)) }
+        }
+        (more(next, "More paths"))
+    };
+    page(&root, Some(Section::Closures), "", main)
+}
+
+fn member_entry(member: &Member, names: &HashMap<i64, String>) -> Markup {
+    let base = member.path.to_string();
+    let references: Vec<&String> = member
+        .refs
+        .iter()
+        .filter(|id| **id != member.id)
+        .filter_map(|id| names.get(id))
+        .collect();
+    html! {
+        li {
+            a href={ "/dashboard/closures/" (part(&base)) } { (path(&base)) }
+            div class="meta" { (bytes(member.nar_bytes)) " unpacked · " (bytes(member.file_bytes)) " in the bucket" }
+            @if !references.is_empty() {
+                details class="meta" {
+                    summary { (count(references.len() as u64, "reference", "references")) }
+                    ul {
+                        @for reference in references.iter().take(REFERENCES) {
+                            li { a href={ "/dashboard/closures/" (part(reference)) } { (path(reference)) } }
+                        }
+                        @if references.len() > REFERENCES { li { "and " (number((references.len() - REFERENCES) as u64)) " more" } }
+                    }
+                }
+            }
+        }
+    }
+}
