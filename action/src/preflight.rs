@@ -17,7 +17,7 @@ pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig,
     let api = target.api(TokenProvider::anonymous(), PATIENCE)?;
     let config = api
         .call("asking for the cache's configuration", |client| async move {
-            client.get_cache_config().await
+            client.get_cache_config(None).await
         })
         .await
         .map_err(|error| Trouble(error.to_string()))?;
