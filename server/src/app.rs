@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::auth::Authenticator;
 use crate::catalog::Catalog;
+use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind};
 
@@ -40,6 +41,10 @@ pub struct App {
     pub stop: CancellationToken,
     /// Work that goes on without a request.
     pub tasks: TaskTracker,
+    /// What the cache holds, counted now and then.
+    pub census: Census,
+    /// Metrics are for those with the scope `read`.
+    pub protect_metrics: bool,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
 }

@@ -9,6 +9,7 @@ pub mod fsck;
 pub mod gc;
 pub mod http;
 pub mod landing;
+pub mod metrics;
 pub mod pin_name;
 pub mod pins;
 pub mod push;

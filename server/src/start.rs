@@ -13,6 +13,7 @@ use crate::auth::Authenticator;
 use crate::auth::oidc::Oidc;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
+use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
 use crate::{http, landing, pins, serve};
@@ -158,12 +159,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         read_proxy: config.read_proxy,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        census: Census::default(),
+        protect_metrics: config.protect_metrics,
     });
     if embedded {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;
     }
     landing::write(&app).await?;
+    app.tasks.spawn(app.census.clone().keep_history(app.clone()));
     let unsettled = app.clone();
     app.tasks.spawn(async move {
         if let Err(problem) = pins::settle_all(&unsettled).await {

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use niks3_test_support::{Backend, Server, ServerOptions, Store, database, garage_bucket, run};
+use serde_json::Value;
 
 /// Pushes at once.
 const PUSHERS: u32 = 2;
@@ -193,6 +194,26 @@ impl Soak {
         runs
     }
 
+    /// Compares bucket and database all the time; how often it got to the end.
+    fn check(&self) -> u32 {
+        let mut dice = self.dice(1 << 43);
+        let mut checks = 0;
+        while !self.over.load(Ordering::Relaxed) {
+            let mut command = self.niks3(&mut dice);
+            let output = run(command.args(["fsck", "--json"]));
+            assert!(!output.stderr.contains("internal"), "{output:?}");
+            if output.stdout.is_empty() {
+                continue;
+            }
+            let done: Value = serde_json::from_str(&output.stdout).unwrap();
+            for finding in done["findings"].as_array().unwrap() {
+                assert_eq!(finding["left_to_gc"], true, "{finding}");
+            }
+            checks += 1;
+        }
+        checks
+    }
+
     /// Kills a server now and then; how often.
     fn kill(&self) -> u32 {
         let mut dice = self.dice(1 << 41);
@@ -212,28 +233,32 @@ impl Soak {
 
     fn soak(&self) {
         let mut pinned = BTreeMap::new();
-        let (runs, deaths) = std::thread::scope(|scope| {
+        let (runs, deaths, checks) = std::thread::scope(|scope| {
             let collecting = scope.spawn(|| self.collect());
+            let checking = scope.spawn(|| self.check());
             let killing = scope.spawn(|| self.kill());
             let pushing: Vec<_> = (0..PUSHERS)
                 .map(|who| scope.spawn(move || self.push(who)))
                 .collect();
             let ended: Vec<_> = pushing.into_iter().map(|pusher| pusher.join()).collect();
             self.over.store(true, Ordering::Relaxed);
-            let done = (collecting.join(), killing.join());
+            let done = (collecting.join(), killing.join(), checking.join());
             for pins in ended {
                 pinned.append(&mut pins.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
-            (done.0.unwrap(), done.1.unwrap())
+            (done.0.unwrap(), done.1.unwrap(), done.2.unwrap())
         });
         eprintln!(
-            "{} rounds, {runs} collections, {deaths} deaths, {} pins",
+            "{} rounds, {runs} collections, {checks} checks, {deaths} deaths, {} pins",
             self.rounds,
             pinned.len()
         );
         assert!(runs > 0 && deaths > 0 && !pinned.is_empty());
         let mut dice = self.dice(1 << 42);
         self.insist(&mut dice, &["gc", "--older-than=1s", "--force"]);
+        let mut check = self.niks3(&mut dice);
+        let found: Value = serde_json::from_str(&run(check.args(["fsck", "--json"])).ok()).unwrap();
+        assert_eq!(found["findings"], serde_json::json!([]));
         let server = self.servers[0].lock().unwrap_or_else(PoisonError::into_inner);
         let roots: Vec<String> = pinned.values().cloned().collect();
         for (pin, root) in &pinned {

@@ -10,6 +10,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use super::{Identity, Scope};
 use crate::app::App;
 use crate::http::problem::Problem;
+use crate::metrics::metrics;
 
 async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
     let app: &Arc<App> = request
@@ -22,7 +23,8 @@ async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
         .map_err(|refusal| refused(refusal.into()))?;
     if let Some(scope) = scope {
         identity.require(scope).map_err(|problem| {
-            tracing::info!(identity = identity.name(), %scope, "the scope is missing");
+            tracing::info!(%scope, "the scope is missing");
+            metrics().auth_failure("missing_scope");
             refused(problem)
         })?;
     }

@@ -4,6 +4,8 @@ use poem::Request;
 
 use super::oidc::Oidc;
 use super::{AdminToken, Credentials, Grant, Identity, Refusal, Who};
+use crate::http::request_id;
+use crate::metrics::metrics;
 
 /// Everything that identities are known by.
 #[derive(Debug)]
@@ -31,8 +33,14 @@ impl Authenticator {
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
     pub async fn identify(&self, request: &Request) -> Result<Identity, Refusal> {
         let identified = self.look(request).await;
+        if let Err(refusal) = &identified {
+            metrics().auth_failure(refusal.reason());
+        }
         match &identified {
-            Ok(identity) => tracing::debug!(identity = identity.name(), "authenticated"),
+            Ok(identity) => {
+                request_id::note_identity(&identity.name());
+                tracing::debug!("authenticated");
+            }
             Err(Refusal::Invalid(reason) | Refusal::Forbidden(reason)) => {
                 tracing::info!(reason, "authentication failed")
             }

@@ -21,5 +21,5 @@ pub use authenticator::Authenticator;
 pub use credentials::Credentials;
 pub use grant::Grant;
 pub use identity::{Identity, Who};
-pub use refusal::Refusal;
+pub use refusal::{FAILURES, Refusal};
 pub use scope::{Scope, Scopes};

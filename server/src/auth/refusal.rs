@@ -23,6 +23,28 @@ impl Refusal {
     }
 }
 
+/// Reasons for which requests are not let in, as metrics name them.
+pub const FAILURES: [&str; 5] = [
+    "no_token",
+    "invalid_token",
+    "no_rule",
+    "unavailable",
+    "missing_scope",
+];
+
+impl Refusal {
+    /// The one of [`FAILURES`] that this is.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Nothing => "no_token",
+            Self::Invalid(_) => "invalid_token",
+            Self::Forbidden(_) => "no_rule",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 impl From<CatalogError> for Refusal {
     fn from(error: CatalogError) -> Self {
         Self::Unavailable(error.into())

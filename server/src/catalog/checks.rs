@@ -31,6 +31,8 @@ pub struct Referred {
     pub path: StorePath,
     /// It is committed.
     pub there: bool,
+    /// Its narinfo has been written.
+    pub published: bool,
     /// Somebody has left it out of a push on purpose.
     pub left_out: bool,
 }
@@ -171,11 +173,26 @@ impl Catalog {
                 let referred = Referred {
                     path: store_path(&row.try_get::<String, _>(1)?)?,
                     there: matches!(row.try_get::<i64, _>(2)?, PUBLISHING | PRESENT),
+                    published: row.try_get::<i64, _>(2)? == PRESENT,
                     left_out: row.try_get::<i64, _>(3)? != 0,
                 };
                 Ok((row.try_get(0)?, referred))
             })
             .collect()
+    }
+
+    /// Those of some paths that a closure or a pin names.
+    pub async fn rooted(&self, ids: &[i64]) -> Result<HashSet<i64>> {
+        let mut rooted = HashSet::new();
+        for question in [
+            "SELECT path_id FROM closures WHERE path_id",
+            "SELECT path_id FROM pins WHERE path_id",
+        ] {
+            for row in self.among(question, ids).await? {
+                rooted.insert(row.try_get(0)?);
+            }
+        }
+        Ok(rooted)
     }
 
     /// The realisations of some paths.

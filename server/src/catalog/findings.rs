@@ -17,6 +17,19 @@ pub enum FindingState {
 }
 
 impl FindingState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Mended, Self::Failed];
+
+    /// As metrics write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Mended => "mended",
+            Self::Failed => "failed",
+        }
+    }
+
     fn from_code(code: i64) -> Result<Self> {
         match code {
             0 => Ok(Self::Open),

@@ -7,6 +7,7 @@
 //! of them can deadlock whatever the order of their rows.
 
 mod bulk;
+mod census;
 mod checks;
 mod closure_sizes;
 mod closures;
@@ -26,11 +27,12 @@ mod runs;
 mod tasks;
 
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 
+pub use census::{CacheCounts, PastCounts, Pool, Stored};
 pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
@@ -47,6 +49,8 @@ pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
 pub use runs::{RunCompletion, RunFilter, RunRow};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
+
+use crate::metrics::metrics;
 
 /// Result of a question to the database.
 pub type Result<T> = std::result::Result<T, CatalogError>;
@@ -178,6 +182,7 @@ impl Catalog {
 
     /// Begins a transaction that may write, when its turn comes.
     pub async fn write(&self) -> Result<WriteTx> {
+        let asked = Instant::now();
         let tx = match self.backend {
             Backend::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => {
@@ -189,6 +194,7 @@ impl Catalog {
                 tx
             }
         };
+        metrics().write_waited(asked.elapsed());
         Ok(WriteTx {
             tx,
             revision: 0,

@@ -26,9 +26,19 @@ pub struct CommitClaim {
     pub object_id: i64,
     /// That NAR was seen in the bucket.
     pub object_present: bool,
+    /// Bytes of the path's NAR, whoever has brought it.
+    pub nar_size: i64,
     /// What the push would make of the path, which nobody has committed yet. No key when no NAR
     /// or listing was announced.
     pub offer: Option<Publishable>,
+}
+
+impl CommitClaim {
+    /// Whether the push found the path in the cache; `None` for one that it leaves out.
+    #[must_use]
+    pub fn cached(&self) -> Option<bool> {
+        (self.kind != ClaimKind::External).then_some(self.kind == ClaimKind::Present)
+    }
 }
 
 /// A committed path whose narinfo has to be in the bucket.
@@ -108,6 +118,10 @@ fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
         kind,
         object_id: row.try_get(14)?,
         object_present: row.try_get::<i64, _>(15)? == 1,
+        nar_size: match kind {
+            ClaimKind::Present => row.try_get(16)?,
+            _ => row.try_get(3)?,
+        },
         offer: (absent && kind != ClaimKind::External)
             .then(|| publishable(row))
             .transpose()?,
@@ -143,7 +157,7 @@ impl Catalog {
         let mut rows = sqlx::query(
             "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
              COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
-             c.kind, p.state, c.object_id, COALESCE(o.state, 0) \
+             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size \
              FROM push_paths c JOIN paths p ON p.id = c.path_id \
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
         )

@@ -238,6 +238,11 @@ pub struct Args {
     )]
     pub s3_checksum: ChecksumChoice,
 
+    /// Ask for a token with the scope `read` at /metrics
+    #[arg(long, env = "NIKS3_PROTECT_METRICS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub protect_metrics: bool,
+
     /// How long a push lives when its client is no longer heard of
     #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]
     pub push_lease: humantime::Duration,

@@ -99,6 +99,8 @@ pub struct Config {
     pub server_url: Option<Url>,
     /// Seconds that a push lives without being renewed.
     pub lease_seconds: u32,
+    /// Metrics are for those with the scope `read`.
+    pub protect_metrics: bool,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
 }
@@ -193,6 +195,7 @@ impl Config {
             .ok()
             .filter(|seconds| (1..=86_400).contains(seconds));
         Ok(Self {
+            protect_metrics: args.protect_metrics,
             lease_seconds: lease_seconds.ok_or_else(|| UsageError::new("--push-lease: 1s to 24h"))?,
             database,
             checksum: args.s3_checksum,

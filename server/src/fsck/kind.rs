@@ -5,6 +5,8 @@
 pub enum Kind {
     /// A path is in the cache, and its narinfo is not in the bucket.
     MissingNarinfo,
+    /// A push has ended between deciding a path and publishing it.
+    Unpublished,
     /// A narinfo does not say what the database has.
     WrongNarinfo,
     /// A signature by a key of this server is not the right one.
@@ -53,8 +55,9 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are looked for.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MissingNarinfo,
+        Self::Unpublished,
         Self::WrongNarinfo,
         Self::BadSignature,
         Self::MissingSignature,
@@ -84,6 +87,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MissingNarinfo => "missing-narinfo",
+            Self::Unpublished => "unpublished",
             Self::WrongNarinfo => "wrong-narinfo",
             Self::BadSignature => "bad-signature",
             Self::MissingSignature => "missing-signature",
@@ -112,6 +116,6 @@ impl Kind {
     /// A garbage collection removes what is found, and nothing has to be done about it.
     #[must_use]
     pub const fn left_to_gc(self) -> bool {
-        matches!(self, Self::AbandonedUpload)
+        matches!(self, Self::Unpublished | Self::AbandonedUpload)
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
     }
 }
 
-/// What of those paths does not fit, each with the id of its path.
+/// What of those paths does not fit, each with the id of the path to look at again.
 async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64, Flaw<About>)>, Problem> {
     let catalog = &check.app.catalog;
     // What a push under way is about to publish is its affair.
@@ -91,7 +91,17 @@ async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64,
             flaws.push((path.row.path_id, flaw));
         }
     }
-    let looks: Vec<_> = page.iter().map(|path| narinfo(check, path, &referred)).collect();
+    flaws.extend(unpublished(check, &page, &referred).await?);
+    let unpublished: Vec<i64> = page
+        .iter()
+        .filter(|path| !path.published)
+        .map(|path| path.row.path_id)
+        .collect();
+    let rooted = catalog.rooted(&unpublished).await?;
+    let looks: Vec<_> = page
+        .iter()
+        .map(|path| narinfo(check, path, &referred, rooted.contains(&path.row.path_id)))
+        .collect();
     let found: Vec<Vec<(i64, Flaw<About>)>> = futures::stream::iter(looks)
         .buffer_unordered(CONCURRENCY)
         .try_collect()
@@ -100,10 +110,37 @@ async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64,
     Ok(flaws)
 }
 
+/// What published paths refer to and has itself not been published, or no more.
+async fn unpublished(
+    check: &Check<'_>,
+    page: &[CheckedPath],
+    referred: &HashMap<i64, Referred>,
+) -> Result<Vec<(i64, Flaw<About>)>, Problem> {
+    let mut suspects: Vec<(i64, i64, ObjectKey)> = Vec::new();
+    for path in page.iter().filter(|path| path.published) {
+        for id in path.row.refs.iter().filter(|id| **id != path.row.path_id) {
+            if let Some(other) = referred.get(id).filter(|other| other.there && !other.published) {
+                suspects.push((path.row.path_id, *id, ObjectKey::narinfo(&other.path.hash())));
+            }
+        }
+    }
+    let keys = suspects.iter().map(|(_, _, key)| key.clone()).collect();
+    let sizes = check.app.bucket.sizes(keys).await?;
+    let missing = suspects.into_iter().zip(sizes).filter(|(_, size)| size.is_none());
+    Ok(missing
+        .map(|((path, id, key), _)| {
+            let detail = "a narinfo that is referred to is not in the bucket";
+            let flaw = Flaw::new(Kind::MissingNarinfo, key.as_str(), detail, About::Narinfo(id));
+            (path, flaw)
+        })
+        .collect())
+}
+
 async fn narinfo(
     check: &Check<'_>,
     path: &CheckedPath,
     referred: &HashMap<i64, Referred>,
+    rooted: bool,
 ) -> Result<Vec<(i64, Flaw<About>)>, Problem> {
     let row = &path.row;
     let mut flaws = Vec::new();
@@ -132,9 +169,13 @@ async fn narinfo(
     }
     let narinfo = About::Narinfo(row.path_id);
     match check.app.bucket.read(&key, MAX_TEXT).await? {
-        None => {
+        None if path.published || rooted => {
             let detail = format!("the narinfo of {} is not in the bucket", row.path);
             found(Kind::MissingNarinfo, detail, narinfo);
+        }
+        None => {
+            let detail = format!("{} was not published before its push ended", row.path);
+            found(Kind::Unpublished, detail, narinfo);
         }
         Some(text) => {
             let expected = push::narinfo(&check.app.signer, &check.app.store_dir, row, references)

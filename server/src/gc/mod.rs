@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::catalog::{TaskKind, TaskRow};
 use crate::http::problem::Problem;
+use crate::metrics::GcWatch;
 use crate::tasks::{self, Start};
 
 use progress::Shared;
@@ -62,7 +63,10 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
     };
     let request = request.clone();
     tasks::start(app, start, |app, id, shared: Shared| async move {
-        run::run(&app, id, &request, &shared).await
+        let mut watch = GcWatch::new(request.dry_run, || shared.get().counts);
+        let ended = run::run(&app, id, &request, &shared).await;
+        watch.ended(ended.is_ok());
+        ended
     })
     .await
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::metrics;
 use crate::tasks;
 
 /// What a garbage collection is doing.
@@ -25,6 +26,34 @@ pub enum Phase {
     Uploads,
     /// Done.
     Finished,
+}
+
+impl Phase {
+    /// All but the end.
+    pub const WORK: [Self; 7] = [
+        Self::Pushes,
+        Self::Closures,
+        Self::Mark,
+        Self::Paths,
+        Self::Nars,
+        Self::Logs,
+        Self::Uploads,
+    ];
+
+    /// As answers and metrics write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pushes => "pushes",
+            Self::Closures => "closures",
+            Self::Mark => "mark",
+            Self::Paths => "paths",
+            Self::Nars => "nars",
+            Self::Logs => "logs",
+            Self::Uploads => "uploads",
+            Self::Finished => "finished",
+        }
+    }
 }
 
 /// What it has done so far.
@@ -65,6 +94,7 @@ pub(super) type Shared = tasks::Shared<Progress>;
 impl Shared {
     /// Says what is being done.
     pub fn phase(&self, phase: Phase) {
+        metrics().gc_phase(Some(phase));
         self.change(|progress| progress.phase = phase);
     }
 

@@ -9,6 +9,7 @@ use super::{Request, sweep, uploads};
 use crate::app::App;
 use crate::catalog::{Collected, GcClosure, OldClosure, WriteTx, now};
 use crate::http::problem::Problem;
+use crate::metrics::metrics;
 use crate::pins;
 use crate::storage::REQUEST_LIFETIME;
 
@@ -108,10 +109,11 @@ async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
     // A commit that lost its lease may have narinfos on their way to the bucket.
     let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
     let mut tx = run.write().await?;
-    tx.expire_pushes(now() - lifetime).await?;
+    let expired = tx.expire_pushes(now() - lifetime).await?;
     let failed_before = run.now - i64::from(run.request.failed_uploads_older_than);
     let forgotten = tx.forget_pushes(failed_before, run.now - REMEMBERED).await?;
     tx.commit().await?;
+    metrics().leases_expired(expired);
     run.shared
         .count(|counts| counts.failed_uploads_deleted = forgotten);
     Ok(())

@@ -6,15 +6,18 @@ mod bucket;
 pub mod cache_config;
 pub mod closures;
 mod described;
+mod door;
 pub mod fsck;
 mod gc;
 mod health;
 mod limits;
+mod metrics;
+mod operation;
 pub mod pins;
 pub mod problem;
 mod protocol;
 pub mod pushes;
-mod request_id;
+pub mod request_id;
 pub mod runs;
 mod task_state;
 mod upload_base;
@@ -37,11 +40,14 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
     let api = api::service();
     let document = api::document(&api);
     let described = Arc::new(described::Described::new(&document));
+    let bucket = s3.as_ref().map(|(bucket, _)| bucket.as_str());
+    let operations = Arc::new(operation::Operations::new(&document, bucket));
     let docs = api.rapidoc();
     let limited = Route::new()
         .nest("/api/v1", api)
         .at("/health", poem::get(health::health))
         .at("/ready", poem::get(health::ready))
+        .at("/metrics", poem::get(metrics::scrape))
         .at(
             "/openapi.json",
             poem::get(poem::endpoint::make_sync(move |_| {
@@ -75,7 +81,10 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
     };
     route
         .data(app.clone())
-        .around(|next, request| async move { request_id::layer(Readable(next), request).await })
+        .around(move |next, request| {
+            let operations = operations.clone();
+            async move { request_id::layer(&operations, Readable(next), request).await }
+        })
         .map_to_response()
         .boxed()
 }

@@ -162,6 +162,12 @@ impl Problem {
         }
     }
 
+    /// HTTP status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     /// What happened, for the log and for those who may read it.
     #[must_use]
     pub fn text(&self) -> String {

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use poem::http::HeaderValue;
 use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use tracing::Instrument as _;
+use tracing::field::Empty;
+
+use super::operation::Operations;
+use crate::metrics::metrics;
 
 tokio::task_local! {
     static CURRENT: Arc<str>;
@@ -16,11 +20,28 @@ pub fn current() -> String {
     CURRENT.try_with(|id| id.to_string()).unwrap_or_default()
 }
 
-/// Gives every request an id and a log line, and its answer the protocol version.
-pub async fn layer<E: Endpoint>(next: E, request: Request) -> Result<Response> {
+/// Adds to the log lines of the current request who sends it.
+pub fn note_identity(name: &str) {
+    tracing::Span::current().record("identity", name);
+}
+
+/// Adds to the log lines of the current request which push it is about.
+pub fn note_push(token: &str) {
+    tracing::Span::current().record("push", token);
+}
+
+/// Gives every request an id, a log line and its place in the metrics, and its answer the
+/// protocol version.
+pub async fn layer<E: Endpoint>(operations: &Operations, next: E, request: Request) -> Result<Response> {
     let id: Arc<str> = hex::encode(rand::random::<[u8; 8]>()).into();
-    let span = tracing::info_span!("request", request_id = %id);
+    let span = tracing::info_span!("request", request_id = %id, identity = Empty, push = Empty);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let operation = operations.of(&method, &path);
+    if let Some(push) = operation.push {
+        span.record("push", push);
+    }
+    let operation = operation.name;
+    let under_way = metrics().request_begins();
     CURRENT
         .scope(
             id.clone(),
@@ -35,11 +56,15 @@ pub async fn layer<E: Endpoint>(next: E, request: Request) -> Result<Response> {
                     headers.insert("x-request-id", value);
                 }
                 headers.insert(super::protocol::HEADER, super::protocol::value());
+                drop(under_way);
+                let (status, took) = (response.status().as_u16(), started.elapsed());
+                metrics().answered(&operation, status, took);
                 tracing::debug!(
                     %method,
                     path,
-                    status = response.status().as_u16(),
-                    milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    operation = &*operation,
+                    status,
+                    milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     "answered"
                 );
                 Ok(response)

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::catalog::{ClaimKind, CommitClaim, Decision, Publishable, Push, PushState};
 use crate::gc;
 use crate::http::problem::Problem;
+use crate::metrics::{PushEnd, metrics};
 use crate::pins;
 use crate::storage::ObjectKey;
 
@@ -170,12 +171,18 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
         .with_missing(missing.collect()));
     }
     tx.commit().await?;
+    metrics().arrived(arrived.iter().map(|(_, size)| *size));
 
     publish::logs(app, push.id).await?;
     let publishables = publishables(app, push, &mut claims, added).await?;
     publish::narinfos(app, publishables).await?;
     publish::realisations(app, push.id).await?;
 
+    let bytes = |cached| {
+        let claims = claims.iter().filter(|claim| claim.cached() == Some(cached));
+        claims.map(|claim| claim.nar_size.unsigned_abs()).sum()
+    };
+    let (added_bytes, cached_bytes) = (bytes(false), bytes(true));
     let relied_on = claims
         .iter()
         .filter(|claim| claim.kind != ClaimKind::External)
@@ -195,6 +202,8 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
         return Err(lease_over());
     }
     tx.commit().await?;
+    metrics().push_ended(PushEnd::Committed);
+    metrics().push_bytes(added_bytes, cached_bytes);
     app.bucket.tidy(&push.token).await?;
     tracing::info!(
         push = push.token,
@@ -341,6 +350,7 @@ async fn check_arrived(
         let mut tx = app.catalog.write().await?;
         tx.objects_arrived(&arrived).await?;
         tx.commit().await?;
+        metrics().arrived(arrived.iter().map(|(_, size)| *size));
     }
     let detail = format!("{} objects have not arrived", missing.len());
     Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))

@@ -1,6 +1,7 @@
 //! `DELETE /pushes/{id}`
 
 use super::{App, Identity, Problem, PushState, find};
+use crate::metrics::{PushEnd, metrics};
 
 pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Problem> {
     let push = find(app, who, id).await?;
@@ -12,6 +13,7 @@ pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Pro
         return Err(Problem::conflict("the push is committed, or about to be"));
     }
     tx.commit().await?;
+    metrics().push_ended(PushEnd::Aborted);
     tracing::info!(push = push.token, "push given up by its client");
     Ok(())
 }

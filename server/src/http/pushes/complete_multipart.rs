@@ -13,6 +13,7 @@ use super::types::{CompleteMultipart, Empty};
 use super::{App, Identity, Problem, change, find_open, multipart, parts, uploads, wire_error};
 use crate::catalog::{Multipart, MultipartState, PartRow, Push};
 use crate::http::wire;
+use crate::metrics::metrics;
 use crate::push::{MAX_NAR, MAX_PARTS, PART_SIZE};
 use crate::storage::{CompletedPart, GetOptions, GetResult, ObjectKey, StorageError};
 
@@ -174,6 +175,9 @@ async fn take_turn(
                 return Ok(false);
             }
             tx.commit().await?;
+            if !object.present {
+                metrics().arrived(std::iter::once(whole.file_size));
+            }
             Ok(true)
         }
         Some(Ok(Made::Other(found))) => {

@@ -7,7 +7,8 @@ use niks3_nix::store_path::{StoreDir, StorePath};
 use super::types::{ChecksumAlgorithm, CreatePush, CreatedPush};
 use super::{App, Identity, Problem};
 use crate::catalog::NewPush;
-use crate::http::wire;
+use crate::http::{request_id, wire};
+use crate::metrics::metrics;
 use crate::pin_name::PinName;
 use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
 use crate::runs::{self, NewRun};
@@ -59,6 +60,8 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
     let id = tx.open_push(&new).await?;
     tx.add_roots(id, &roots).await?;
     tx.commit().await?;
+    metrics().push_opened();
+    request_id::note_push(&new.token);
     tracing::info!(
         push = new.token,
         identity = new.identity,

@@ -13,6 +13,7 @@ use aws_sdk_s3::{Client, Config};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use url::Url;
 
+use super::metered::Metered;
 use crate::storage::StorageError;
 
 /// How long a service may take over an operation.
@@ -48,6 +49,7 @@ pub(in crate::storage) fn client(
         .region(Region::new(region.to_owned()))
         .credentials_provider(credentials)
         .force_path_style(path_style)
+        .interceptor(Metered)
         // Services other than AWS refuse, or ignore, what the SDK would add by itself.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)

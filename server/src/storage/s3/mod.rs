@@ -2,6 +2,7 @@
 
 mod connect;
 mod delete;
+mod metered;
 mod multipart;
 mod presign;
 
