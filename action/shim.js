@@ -41,7 +41,10 @@ function released() {
 }
 
 async function download({ version, checksum }) {
-  const folder = path.join(env.RUNNER_TEMP || os.tmpdir(), `niks3-action-${checksum.slice(0, 16)}`);
+  // A folder whose name others know could be theirs.
+  const folder = env.RUNNER_TEMP
+    ? path.join(env.RUNNER_TEMP, `niks3-action-${checksum.slice(0, 16)}`)
+    : fs.mkdtempSync(path.join(os.tmpdir(), 'niks3-action-'));
   const file = path.join(folder, 'niks3-action');
   if (fs.existsSync(file) && sha256(fs.readFileSync(file)) === checksum) return file;
   const base = env.NIKS3_RELEASES_URL ||

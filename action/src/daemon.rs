@@ -10,7 +10,7 @@ use std::{
 };
 
 use niks3_push::LocalStore;
-use niks3_queue::{Address, Engine, Folder, QueueListener, Request, ServeOptions, ask, serve};
+use niks3_queue::{Address, Engine, Folder, Process, QueueListener, Request, ServeOptions, ask, serve};
 use serde::{Deserialize, Serialize};
 
 use crate::{Trouble, job, runner::variable, state::State, target::Target};
@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(120);
 struct Orders {
     directory: PathBuf,
     target: Target,
-    until: Option<u32>,
+    until: Option<Process>,
 }
 
 /// Starts it, and waits until it listens.
@@ -129,7 +129,7 @@ async fn serve_job() -> Result<(), Trouble> {
         listener: Some(listener),
         store_dir: Some(store.store_dir().clone()),
         idle_exit: Some(LONGEST_JOB),
-        until: orders.until,
+        until: orders.until.clone(),
         sent,
         ..ServeOptions::default()
     };
@@ -138,17 +138,17 @@ async fn serve_job() -> Result<(), Trouble> {
     drop(lock);
     let ending = ending.map_err(|error| Trouble::io("read the queue", &error))?;
     tracing::info!("done: {ending:?}");
-    wait_for_post(&state, orders.until).await;
+    wait_for_post(&state, orders.until.as_ref()).await;
     // Post has done so already, unless it was killed.
     state.remove();
     Ok(())
 }
 
 /// Waits until post has read the journal, or is not going to.
-async fn wait_for_post(state: &State, until: Option<u32>) {
+async fn wait_for_post(state: &State, until: Option<&Process>) {
     let begun = Instant::now();
     let over = || match until {
-        Some(pid) => !niks3_queue::is_alive(pid),
+        Some(process) => !process.is_alive(),
         None => begun.elapsed() > LINGER,
     };
     while state.directory().is_dir() && !over() {

@@ -2,12 +2,21 @@
 
 use std::path::PathBuf;
 
+use niks3_queue::Process;
+
 use crate::runner::variable;
 
 /// Why this job can have no token, if it is one of those that never can.
 pub(crate) fn never_gets_a_token() -> Option<&'static str> {
     let event = variable("GITHUB_EVENT_NAME")?;
-    if event != "pull_request" {
+    // A `pull_request_target` runs as the repository itself, with its token.
+    if ![
+        "pull_request",
+        "pull_request_review",
+        "pull_request_review_comment",
+    ]
+    .contains(&event.as_str())
+    {
         return None;
     }
     if variable("GITHUB_ACTOR").as_deref() == Some("dependabot[bot]") {
@@ -31,6 +40,7 @@ pub(crate) fn temporary_folder() -> PathBuf {
 }
 
 /// The process that lives as long as the job: action/shim.js says which started it.
-pub(crate) fn runner_process() -> Option<u32> {
-    variable("NIKS3_RUNNER_PID")?.parse().ok().filter(|pid| *pid > 1)
+pub(crate) fn runner_process() -> Option<Process> {
+    let pid = variable("NIKS3_RUNNER_PID")?.parse().ok().filter(|pid| *pid > 1);
+    pid.map(Process::of)
 }

@@ -43,7 +43,7 @@ pub(crate) struct Report {
 pub(crate) async fn run() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
-        .with_writer(std::io::stderr)
+        .with_writer(|| runner::HarmlessStderr)
         .with_ansi(false)
         .with_target(false)
         .without_time()

@@ -17,7 +17,7 @@ pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig,
     let api = target.api(TokenProvider::anonymous(), PATIENCE)?;
     let config = api
         .call("asking for the cache's configuration", |client| async move {
-            client.get_cache_config().await
+            client.get_cache_config(None).await
         })
         .await
         .map_err(|error| Trouble(error.to_string()))?;
@@ -50,13 +50,19 @@ pub(crate) enum Permission {
     Never(String),
 }
 
+impl Permission {
+    fn never(kind: &str) -> Self {
+        Self::Never(format!(
+            "this is {kind}, which gets no token to push with: it reads the cache and pushes nothing"
+        ))
+    }
+}
+
 /// Asks whether the server takes our token for pushes.
 pub(crate) async fn permission(target: &Target) -> Result<Permission, Trouble> {
     let Some(tokens) = target.tokens()? else {
         return match job::never_gets_a_token() {
-            Some(kind) => Ok(Permission::Never(format!(
-                "this is {kind}, which gets no token: it reads the cache and pushes nothing"
-            ))),
+            Some(kind) => Ok(Permission::never(kind)),
             None => Err(Trouble::new(
                 "this job has no token: add `permissions: { id-token: write, contents: read }` to it, or give the input \
                  `auth-token`",
@@ -72,6 +78,11 @@ pub(crate) async fn permission(target: &Target) -> Result<Permission, Trouble> {
     match asked {
         Ok(_) => Ok(Permission::Granted),
         Err(error) if error.status().is_some_and(|status| status == 404) => Ok(Permission::Granted),
+        // A private repository can give tokens to forks; whether those may push is the server's to say.
+        Err(error) if error.status().is_some_and(|status| status == 403) => match job::never_gets_a_token() {
+            Some(kind) => Ok(Permission::never(kind)),
+            None => Err(refusal(&api, &error)),
+        },
         Err(error) => Err(refusal(&api, &error)),
     }
 }

@@ -1,16 +1,39 @@
 //! Commands on standard output.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 
 /// A line of the log; never a command, whatever it says.
 pub(crate) fn log(text: &str) {
-    for line in text.lines() {
-        let harmless = line.trim_start();
-        if harmless.starts_with("::") || harmless.starts_with("##[") {
-            print(&format!("> {line}"));
-        } else {
-            print(line);
-        }
+    text.split(['\n', '\r']).for_each(|line| print(&harmless(line)));
+}
+
+/// A line that the runner takes for text. It looks for `::` where a line begins, and for `##[` anywhere.
+///
+/// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>
+fn harmless(line: &str) -> String {
+    let line = line.replace("##[", "## [");
+    if line.trim_start().starts_with("::") {
+        format!("> {line}")
+    } else {
+        line
+    }
+}
+
+/// Standard error, of which the runner takes no line for a command.
+#[derive(Debug)]
+pub(crate) struct HarmlessStderr;
+
+impl Write for HarmlessStderr {
+    /// A whole event comes at once.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let lines: Vec<String> = text.split(['\n', '\r']).map(harmless).collect();
+        io::stderr().lock().write_all(lines.join("\n").as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
     }
 }
 
@@ -52,7 +75,7 @@ fn annotate(level: &str, title: &str, text: &str) {
 
 /// A reader that went away is no reason to fail.
 fn print(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 fn data(text: &str) -> String {
@@ -66,6 +89,22 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_is_a_command() {
+        for (line, shown) in [
+            ("::error::x", "> ::error::x"),
+            (" \t::stop-commands::x", ">  \t::stop-commands::x"),
+            (
+                "a ##[save-state name=directory]/",
+                "a ## [save-state name=directory]/",
+            ),
+            ("#[##[##[", "#[## [## ["),
+            ("a::b", "a::b"),
+        ] {
+            assert_eq!(harmless(line), shown);
+        }
+    }
 
     #[test]
     fn text_stays_on_one_line_and_ends_no_property() {

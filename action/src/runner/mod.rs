@@ -5,7 +5,7 @@
 mod commands;
 mod files;
 
-pub(crate) use commands::{error, group, log, mask, notice, warning};
+pub(crate) use commands::{HarmlessStderr, error, group, log, mask, notice, warning};
 pub(crate) use files::{add_summary, export, save_state, set_output};
 
 /// A variable that is set to something.

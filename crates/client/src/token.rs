@@ -15,6 +15,8 @@ const RENEW_BEFORE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 /// A script that takes longer hangs.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_TOKEN_LEN: usize = 64 * 1024;
+/// Who issues the tokens of jobs at github.com.
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 /// What the user and the surroundings say about tokens.
 #[derive(Debug, Clone, Default)]
@@ -242,11 +244,17 @@ impl TokenProvider {
                 request_token,
                 audience,
             } => {
-                let audience = match audience {
-                    Some(audience) => audience.clone(),
-                    None => server_audience(http, base).await,
-                };
-                from_github(http, url, request_token, &audience).await
+                if let Some(audience) = audience {
+                    return from_github(http, url, request_token, audience).await;
+                }
+                // The first token says who issues them here: GitHub, or an Enterprise server.
+                let first = from_github(http, url, request_token, base).await?;
+                match server_audience(http, base, &issuer(&first.token)).await {
+                    Some(audience) if audience != base => {
+                        from_github(http, url, request_token, &audience).await
+                    }
+                    _ => Ok(first),
+                }
             }
         }
     }
@@ -341,15 +349,15 @@ fn script_answer(stdout: &[u8], name: &str) -> Result<Cached, TokenError> {
     })
 }
 
-/// The audience that the server's configuration names; its address when it names none.
-async fn server_audience(http: &reqwest::Client, base: &str) -> String {
+/// The audience that the server's configuration names for an issuer, if it names one.
+async fn server_audience(http: &reqwest::Client, base: &str, issuer: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct CacheConfig {
         audience: Option<String>,
     }
     let asked = async {
         http.get(format!("{base}/api/v1/cache-config"))
-            .query(&[("issuer", "https://token.actions.githubusercontent.com")])
+            .query(&[("issuer", issuer)])
             .timeout(Duration::from_secs(20))
             .send()
             .await?
@@ -357,11 +365,7 @@ async fn server_audience(http: &reqwest::Client, base: &str) -> String {
             .json::<CacheConfig>()
             .await
     };
-    asked
-        .await
-        .ok()
-        .and_then(|config| config.audience)
-        .unwrap_or_else(|| base.to_owned())
+    asked.await.ok()?.audience
 }
 
 async fn from_github(
@@ -397,15 +401,28 @@ async fn from_github(
     Ok(Cached { token, expires_at })
 }
 
-/// The `exp` of a JSON web token, unchecked: it only decides when to ask for the next one.
+/// What a JSON web token says about itself, unchecked: it only decides what to ask for next.
+fn claims<T: serde::de::DeserializeOwned>(token: &SecretString) -> Option<T> {
+    let payload = token.expose_secret().split('.').nth(1)?;
+    serde_json::from_slice(&base64_url(payload)?).ok()
+}
+
+/// When it ends.
 fn expiry(token: &SecretString) -> Option<DateTime<Utc>> {
     #[derive(Deserialize)]
     struct Claims {
         exp: i64,
     }
-    let payload = token.expose_secret().split('.').nth(1)?;
-    let claims = base64_url(payload)?;
-    DateTime::from_timestamp(serde_json::from_slice::<Claims>(&claims).ok()?.exp, 0)
+    DateTime::from_timestamp(claims::<Claims>(token)?.exp, 0)
+}
+
+/// Who issued it: GitHub, unless it says otherwise.
+fn issuer(token: &SecretString) -> String {
+    #[derive(Deserialize)]
+    struct Claims {
+        iss: String,
+    }
+    claims::<Claims>(token).map_or_else(|| GITHUB.to_owned(), |claims| claims.iss)
 }
 
 fn base64_url(text: &str) -> Option<Vec<u8>> {

@@ -12,7 +12,6 @@ use std::{
 
 use niks3_nix::store_path::{StoreDir, StorePath};
 use niks3_push::CancellationToken;
-use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -22,6 +21,7 @@ use tokio::{
 
 use crate::{
     engine::{Engine, Pusher, Round},
+    process::Process,
     roots::Roots,
     socket::QueueListener,
     wire::{MAX_LINE, Request},
@@ -48,7 +48,7 @@ pub struct ServeOptions {
     /// No more is to come: push what waits within this time, then end.
     pub drain: Option<Duration>,
     /// End when this process has.
-    pub until: Option<u32>,
+    pub until: Option<Process>,
     /// End at once.
     pub stop: CancellationToken,
     /// Bytes sent so far, for the status.
@@ -233,22 +233,15 @@ async fn keep<P: Pusher>(engine: &Engine<P>, store_dir: Option<&StoreDir>) {
     }
 }
 
-/// Whether a process is there. One of another user counts.
-#[must_use]
-pub fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
 /// Ends what serves for a process that is gone.
-async fn watch(until: Option<u32>, shared: &Shared) {
-    let Some(pid) = until else {
+async fn watch(until: Option<Process>, shared: &Shared) {
+    let Some(process) = until else {
         return std::future::pending().await;
     };
     loop {
         tokio::time::sleep(LOOK).await;
-        if !is_alive(pid) {
-            tracing::info!("process {pid} is gone");
+        if !process.is_alive() {
+            tracing::info!("process {} is gone", process.pid());
             shared.stop.cancel();
             return std::future::pending().await;
         }

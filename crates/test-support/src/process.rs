@@ -93,7 +93,8 @@ impl Drop for Running {
 ///
 /// Below those that the kernel gives to whoever asks for any: whoever is told this one
 /// finds it free later, too.
-pub(crate) fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 20_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

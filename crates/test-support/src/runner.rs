@@ -251,6 +251,11 @@ impl Job {
         let _ = self.worker.0.wait();
     }
 
+    /// The runner has ended, and nobody ever asks how: as in a container whose first process reaps nothing.
+    pub fn kill_unreaped(&mut self) {
+        let _ = self.worker.0.kill();
+    }
+
     /// Programs that this job has started and that still run: number and command line.
     #[must_use]
     pub fn processes(&self) -> Vec<(u32, String)> {

@@ -59,12 +59,14 @@ pub fn service() -> OpenApiService<Api, ()> {
 }
 
 /// The OpenAPI document, the same text for the same program: sorted, without the
-/// `charset` that JSON does not have, and with the scope that each operation needs.
+/// `charset` that JSON does not have, with the scope that each operation needs, and in
+/// forms that generators of clients understand.
 #[must_use]
 pub fn document(service: &OpenApiService<Api, ()>) -> String {
     let text = service.spec().replace("; charset=utf-8", "");
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     name_scopes(&mut value);
+    refer_plainly(&mut value);
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
     text
@@ -99,5 +101,26 @@ fn name_scopes(document: &mut serde_json::Value) {
         if let Some(scope) = scope.filter(|scope| scope != "any") {
             operation.insert("x-required-scope".into(), scope.into());
         }
+    }
+}
+
+/// Makes a bare reference of one that stands with a description under `allOf`: some
+/// generators take that for another type, or refuse it where the type is an enumeration.
+fn refer_plainly(value: &mut serde_json::Value) {
+    let reference = value.get("allOf").and_then(|parts| {
+        let (first, rest) = parts.as_array()?.split_first()?;
+        let only_describes = |part: &serde_json::Value| {
+            part.as_object()
+                .is_some_and(|part| part.keys().all(|key| key == "description"))
+        };
+        let is_reference = first.as_object()?.keys().eq(["$ref"]);
+        (is_reference && rest.iter().all(only_describes)).then(|| first.clone())
+    });
+    if let Some(reference) = reference {
+        *value = reference;
+    } else if let Some(object) = value.as_object_mut() {
+        object.values_mut().for_each(refer_plainly);
+    } else if let Some(array) = value.as_array_mut() {
+        array.iter_mut().for_each(refer_plainly);
     }
 }

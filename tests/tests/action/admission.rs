@@ -60,6 +60,26 @@ fn a_fork_reads_the_cache_and_stays_green() {
 }
 
 #[test]
+fn a_fork_whose_token_may_not_push_stays_green_too() {
+    let mut bench = Bench::new(Backend::Embedded);
+    pull_request(&mut bench.job, "somebody/repo");
+    let issuer = bench.issuer.clone();
+    let of_the_fork = TokenEndpoint::start(move |audience| {
+        let mut claims = issuer.claims(audience);
+        claims["ref"] = serde_json::json!("refs/pull/1/merge");
+        Ok(issuer.sign(&claims))
+    });
+    of_the_fork.serve(&mut bench.job);
+    let mut action = bench.action(&[]);
+    let main = bench.job.main(&mut action).green();
+    assert_eq!(main.annotations("notice").len(), 1, "{main:#?}");
+    let built = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (0, 0, 0));
+    assert!(!bench.cached(&built));
+    bench.job.left_nothing();
+}
+
+#[test]
 fn a_job_that_may_not_ask_for_tokens_is_told_which_permission_it_lacks() {
     let mut bench = Bench::new(Backend::Embedded);
     pull_request(&mut bench.job, "owner/repo");

@@ -2,14 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use niks3_test_support::{Backend, FaultProxy, Job, Server, ServerOptions, Step, Store, TokenEndpoint, Use};
+use niks3_test_support::{
+    Backend, FaultProxy, Issuer, Job, Server, ServerOptions, Step, Store, TokenEndpoint, Use, free_port,
+};
+use serde_json::json;
+use tempfile::TempDir;
 
-/// A job with a store and a server.
+/// What tokens of jobs have to be for; only the server says so.
+const AUDIENCE: &str = "https://cache.example.com";
+
+/// A job with a store, an issuer of its tokens, and a server that takes these.
 pub(super) struct Bench {
     pub(super) store: Store,
+    pub(super) issuer: Issuer,
     pub(super) server: Server,
     pub(super) job: Job,
+    /// Gives out the issuer's tokens for jobs of the branch main.
     pub(super) tokens: TokenEndpoint,
+    _config: TempDir,
 }
 
 impl Bench {
@@ -18,15 +28,34 @@ impl Bench {
     }
 
     pub(super) fn of(backend: Backend, store: Store) -> Self {
-        let server = Server::start(backend, &store.dir());
+        Self::with(backend, store, ServerOptions::default())
+    }
+
+    /// Jobs of the owner's branch main may push and collect garbage.
+    fn with(backend: Backend, store: Store, mut options: ServerOptions) -> Self {
+        let issuer = Issuer::start();
+        let rules = json!([
+            { "bound_claims": { "repository_owner_id": ["2"], "ref": ["refs/heads/main"] }, "scopes": ["push", "gc"] },
+            { "bound_claims": { "repository_owner_id": ["2"] }, "scopes": ["read"] },
+        ]);
+        let config = tempfile::tempdir().unwrap();
+        let file = config.path().join("oidc.json");
+        std::fs::write(&file, issuer.config(AUDIENCE, &rules)).unwrap();
+        options.store_dir = Some(store.dir());
+        options
+            .arguments
+            .extend(["--oidc-config".to_owned(), file.display().to_string()]);
+        let server = Server::with(backend, options);
         let job = Job::new(&store);
-        let token = server.token();
-        let tokens = TokenEndpoint::start(move |_| Ok(token.clone()));
+        let signer = issuer.clone();
+        let tokens = TokenEndpoint::start(move |audience| Ok(signer.sign(&signer.claims(audience))));
         Self {
             store,
+            issuer,
             server,
             job,
             tokens,
+            _config: config,
         }
     }
 
@@ -74,33 +103,16 @@ pub(super) fn has(step: &Step, text: &str) {
 
 /// A job whose server is behind a proxy.
 pub(super) async fn proxied() -> (Bench, FaultProxy) {
-    let store = Store::default();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let proxy = FaultProxy::before(&format!("http://127.0.0.1:{port}")).await;
     let options = ServerOptions {
-        store_dir: Some(store.dir()),
         port: Some(port),
         server_url: Some(proxy.url()),
         ..ServerOptions::default()
     };
-    let server = Server::with(Backend::Embedded, options);
-    let mut job = Job::new(&store);
-    let token = server.token();
-    let tokens = TokenEndpoint::start(move |_| Ok(token.clone()));
-    tokens.serve(&mut job);
-    (
-        Bench {
-            store,
-            server,
-            job,
-            tokens,
-        },
-        proxy,
-    )
+    let mut bench = Bench::with(Backend::Embedded, Store::default(), options);
+    bench.tokens.serve(&mut bench.job);
+    (bench, proxy)
 }
 
 /// The action's files in a folder of their own, with checksums of a release.

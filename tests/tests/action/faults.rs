@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use niks3_test_support::{Backend, Fault, eventually, run};
+use niks3_test_support::{Backend, Fault, Job, eventually, run};
 
 use super::bench::{Bench, has, proxied};
 
@@ -56,7 +56,7 @@ fn a_path_that_cannot_be_pushed_fails_alone_and_does_to_the_job_what_the_input_s
 
 #[test]
 fn a_server_that_dies_between_main_and_post_costs_what_the_input_says() {
-    for (on_error, code) in [("fail", 1), ("warn", 0)] {
+    for (on_error, code) in [("fail", 1), ("warn", 0), ("ignore", 0)] {
         let mut bench = Bench::with_token(Backend::Embedded);
         let mut action = bench.action(&[("on-error", on_error), ("drain-timeout", "3")]);
         bench.job.main(&mut action).green();
@@ -67,12 +67,10 @@ fn a_server_that_dies_between_main_and_post_costs_what_the_input_says() {
         );
         let post = bench.job.post(&mut action);
         assert_eq!((post.code, post.counts()), (code, (0, 0, 1)), "{post:#?}");
-        let level = if code == 1 { "error" } else { "warning" };
-        let said = post.annotations(level);
-        assert!(
-            said.len() == 1 && said[0].contains("could not be pushed"),
-            "{post:#?}"
-        );
+        for (level, shown) in [("error", on_error == "fail"), ("warning", on_error == "warn")] {
+            assert_eq!(post.annotations(level).len(), usize::from(shown), "{post:#?}");
+        }
+        has(&post, "could not be pushed");
         has(&post, "::group::niks3: log of the pusher");
         bench.job.left_nothing();
     }
@@ -134,14 +132,16 @@ async fn a_killed_post_and_a_job_that_ends_leave_nothing() {
     bench.job.left_nothing();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_runner_that_is_gone_takes_the_pusher_with_it() {
-    let mut bench = Bench::with_token(Backend::Embedded);
-    let mut action = bench.action(&[]);
-    bench.job.main(&mut action).green();
-    assert!(bench.job.process("daemon").is_some());
-    bench.job.kill();
-    bench.job.left_nothing();
+#[test]
+fn a_runner_that_is_gone_takes_the_pusher_with_it() {
+    for kill in [Job::kill, Job::kill_unreaped] {
+        let mut bench = Bench::with_token(Backend::Embedded);
+        let mut action = bench.action(&[]);
+        bench.job.main(&mut action).green();
+        assert!(bench.job.process("daemon").is_some());
+        kill(&mut bench.job);
+        bench.job.left_nothing();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

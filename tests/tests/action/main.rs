@@ -7,5 +7,6 @@ mod bench;
 mod builds;
 mod delivery;
 mod faults;
+mod identity;
 mod runs;
 mod surroundings;

@@ -65,10 +65,7 @@ fn a_run_has_its_closures_its_job_its_end_and_its_pull_request() {
             "job_url",
             json!("https://git.example.com/o/r/actions/runs/7/job/9"),
         ),
-        (
-            "url",
-            json!("https://git.example.com/o/r/actions/runs/7/attempts/2"),
-        ),
+        ("verified", json!(true)),
         ("conclusion", json!("failure")),
         ("pull_request", json!(12)),
     ] {

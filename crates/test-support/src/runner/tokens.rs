@@ -1,39 +1,11 @@
 //! The runner's endpoint that gives a job its tokens, and GitHub's API as far as the action asks it.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use url::form_urlencoded;
+
 use super::Job;
-
-/// Listens on a port of its own, which it returns; each connection brings one request, whose head `answer` gets.
-fn listen(answer: impl Fn(Vec<String>, TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(stream);
-            let mut head: Vec<String> = Vec::new();
-            let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
-                head.push(line.trim_end().to_owned());
-                line.clear();
-            }
-            if !head.is_empty() {
-                answer(head, reader.into_inner());
-            }
-        }
-    });
-    port
-}
-
-fn write(mut stream: &TcpStream, status: u16, headers: &str, body: &str) {
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
-        body.len()
-    );
-}
+use crate::http::{listen, write};
 
 /// The runner's endpoint that gives a job its tokens.
 #[derive(Debug, Clone)]
@@ -53,9 +25,11 @@ impl TokenEndpoint {
             let authorized = head
                 .iter()
                 .any(|line| line.eq_ignore_ascii_case("authorization: bearer of-the-job"));
-            let audience = request.split("audience=").nth(1).unwrap_or_default();
-            let audience = audience.split([' ', '&']).next().unwrap_or_default();
-            match answer(audience) {
+            let query = request.split(['?', ' ']).nth(2).unwrap_or_default();
+            let audience = form_urlencoded::parse(query.as_bytes())
+                .find_map(|(name, value)| (name == "audience").then(|| value.into_owned()))
+                .unwrap_or_default();
+            match answer(&audience) {
                 _ if !authorized => write(&stream, 401, "", ""),
                 Ok(token) => write(
                     &stream,
