@@ -68,6 +68,17 @@ pub(crate) enum Command {
     /// Push what this machine builds, by a post-build hook of Nix.
     #[command(subcommand)]
     Hook(hook::Hook),
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Manual {
+        /// Folder to write them into.
+        directory: PathBuf,
+    },
 }
 
 /// What to do with pins.

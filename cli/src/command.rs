@@ -4,6 +4,7 @@ mod closures;
 mod fsck;
 mod gc;
 mod hook;
+mod manual;
 mod pins;
 mod push;
 mod runs;
@@ -28,6 +29,8 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Runs(runs) => runs::run(runs, output).await,
         Command::Closures(closures) => closures::run(closures, output).await,
         Command::Hook(hook) => hook::run(hook, output).await,
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Manual { directory } => manual::pages(&directory),
     }
 }
 

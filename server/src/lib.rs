@@ -19,3 +19,4 @@ pub mod signing;
 pub mod start;
 pub mod storage;
 pub mod tasks;
+pub mod watchdog;

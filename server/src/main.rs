@@ -22,6 +22,12 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
+    if let Some(what) = args.generate {
+        let written = what
+            .text()
+            .and_then(|text| std::io::stdout().lock().write_all(&text));
+        return written.map_or_else(|error| fail(&error.to_string()), |()| ExitCode::SUCCESS);
+    }
     if let Err(why) = start::init_log(&args) {
         return usage(&format!("--log: {why}"));
     }

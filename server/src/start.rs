@@ -16,7 +16,7 @@ use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
 use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
-use crate::{http, landing, pins, serve};
+use crate::{http, landing, pins, serve, watchdog};
 
 /// Why the server did not start, or ended.
 #[derive(Debug)]
@@ -183,6 +183,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
     introduce(&app, &format!("http://{address}"), &config.api_token_path);
+    watchdog::start(&app);
     let stopped = serve::run(listener, http::endpoint(&app, s3), stop, &app.stop).await;
     // What goes on without a request has been told at once, so it has had the same time.
     app.tasks.close();

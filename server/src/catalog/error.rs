@@ -6,9 +6,16 @@ pub enum CatalogError {
     /// The configured URL is unusable.
     #[error("{0}")]
     Url(String),
+    /// A newer version of this program made the schema what it is; holds the first migration that this one lacks.
+    #[error(
+        "the schema of the database is of a newer niks3-server (migration {0} is unknown to {version}): \
+         run that version or a later one, or restore the backup made before the upgrade",
+        version = env!("CARGO_PKG_VERSION")
+    )]
+    Newer(i64),
     /// The schema does not fit this program.
     #[error("database schema: {0}")]
-    Schema(#[from] sqlx::migrate::MigrateError),
+    Schema(#[source] sqlx::migrate::MigrateError),
     /// The database does not answer now; the same call may work later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
@@ -24,6 +31,16 @@ pub enum CatalogError {
     /// Anything else: a defect of this program.
     #[error("database: {0}")]
     Other(#[source] sqlx::Error),
+}
+
+impl From<sqlx::migrate::MigrateError> for CatalogError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError as E;
+        match error {
+            E::VersionMissing(version) => Self::Newer(version),
+            error => Self::Schema(error),
+        }
+    }
 }
 
 impl From<sqlx::Error> for CatalogError {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser, ValueEnum};
 
 /// How a bucket is addressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,6 +25,42 @@ pub enum ChecksumChoice {
     Sha256,
     /// Content-MD5
     Md5,
+}
+
+/// What is generated out of the options themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Generate {
+    /// The manual page.
+    Man,
+    /// Completions for bash.
+    Bash,
+    /// Completions for fish.
+    Fish,
+    /// Completions for zsh.
+    Zsh,
+}
+
+impl Generate {
+    /// The text.
+    ///
+    /// # Errors
+    /// Those of writing it down.
+    pub fn text(self) -> std::io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        let mut command = Args::command();
+        let name = command.get_name().to_owned();
+        let shell = match self {
+            Self::Man => {
+                clap_mangen::Man::new(command).render(&mut text)?;
+                return Ok(text);
+            }
+            Self::Bash => clap_complete::Shell::Bash,
+            Self::Fish => clap_complete::Shell::Fish,
+            Self::Zsh => clap_complete::Shell::Zsh,
+        };
+        clap_complete::generate(shell, &mut command, name, &mut text);
+        Ok(text)
+    }
 }
 
 /// Formats of the log.
@@ -246,6 +282,10 @@ pub struct Args {
     /// How long a push lives when its client is no longer heard of
     #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]
     pub push_lease: humantime::Duration,
+
+    /// Print the manual page, or the completions for a shell, and end
+    #[arg(long, value_name = "WHAT", value_enum, exclusive = true, hide = true)]
+    pub generate: Option<Generate>,
 
     /// Format of the log on standard error
     #[arg(

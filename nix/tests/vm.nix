@@ -1,0 +1,1 @@
+{ pkgs, self }: pkgs.testers.runNixOSTest { name = "niks3"; nodes = { }; testScript = ""; }

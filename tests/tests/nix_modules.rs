@@ -1,0 +1,233 @@
+//! The flake and its NixOS modules, evaluated by Nix over a small stand-in for nixpkgs:
+//! the units are what is committed, and name options that the programs have.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use niks3_test_support::{Store, program, run};
+use serde_json::Value;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+fn evaluated(attribute: &str) -> Value {
+    let store = Store::default();
+    let mut command = Command::new("nix-instantiate");
+    store.prepare(command.args(["--eval", "--strict", "--json", "-A", attribute]));
+    command.arg(repository().join("nix/tests/units.nix"));
+    serde_json::from_str(&run(&mut command).ok()).unwrap()
+}
+
+/// File name and text of every unit, of every configuration.
+fn units() -> BTreeMap<String, String> {
+    serde_json::from_value(evaluated("units")).unwrap()
+}
+
+fn files_below(folder: &Path, name: &str, found: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = format!("{name}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            files_below(&path, &format!("{name}/"), found);
+        } else {
+            found.insert(name, std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_units_are_those_that_are_committed() {
+    let expected = repository().join("nix/tests/expected");
+    let made = units();
+    if std::env::var_os("NIKS3_UPDATE").is_some() {
+        let _ = std::fs::remove_dir_all(&expected);
+        for (name, text) in &made {
+            let path = expected.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+    let mut committed = BTreeMap::new();
+    files_below(&expected, "", &mut committed);
+    let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        names(&made),
+        names(&committed),
+        "NIKS3_UPDATE=1 writes nix/tests/expected anew"
+    );
+    for (name, text) in &made {
+        assert_eq!(
+            text, &committed[name],
+            "{name}: NIKS3_UPDATE=1 writes nix/tests/expected anew"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_that_makes_no_sense_is_refused() {
+    let refused: BTreeMap<String, bool> = serde_json::from_value(evaluated("refused")).unwrap();
+    assert!(refused.len() > 5);
+    let accepted: Vec<_> = refused.iter().filter(|(_, refused)| !**refused).collect();
+    assert!(accepted.is_empty(), "{accepted:?}");
+}
+
+#[test]
+fn the_flake_has_its_outputs_on_every_system() {
+    let outputs = evaluated("outputs");
+    for system in ["x86_64-linux", "aarch64-linux", "x86_64-darwin", "aarch64-darwin"] {
+        let packages = outputs["packages"][system].to_string();
+        for name in ["\"default\"", "\"niks3\"", "\"niks3-server\"", "\"niks3-action\""] {
+            assert!(packages.contains(name), "{system}: {packages}");
+        }
+        assert_eq!(
+            packages.contains("niks3-server-static"),
+            system.ends_with("linux")
+        );
+        assert!(outputs["devShells"][system].to_string().contains("default"));
+        assert!(outputs["apps"][system]["dev"].is_string() && outputs["formatter"][system].is_string());
+    }
+    assert!(outputs["checks"]["x86_64-linux"].to_string().contains("\"vm\""));
+    assert!(evaluated("derivations")["x86_64-linux"]["image"].is_string());
+}
+
+/// The options in the help of a program.
+fn options(program_name: &str, arguments: &[&str]) -> BTreeSet<String> {
+    let help = run(Command::new(program(program_name)).args(arguments).arg("--help")).ok();
+    flags(&help)
+}
+
+/// Everything in a text that looks like a long option.
+fn flags(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| c.is_whitespace() || "=,[]\"".contains(c))
+        .filter_map(|word| word.strip_prefix("--"))
+        .map(|word| {
+            word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
+                .to_owned()
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[test]
+fn the_commands_of_the_units_name_options_that_the_programs_have() {
+    let mut all = units();
+    files_below(&repository().join("contrib/systemd"), "contrib/", &mut all);
+    let server = options("niks3-server", &[]);
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (name, text) in &all {
+        for line in text.lines().filter_map(|line| line.strip_prefix("ExecStart=")) {
+            let (path, arguments) = line.split_once(' ').unwrap();
+            let known = match path.rsplit('/').next().unwrap() {
+                "niks3-server" => server.clone(),
+                "niks3" => {
+                    let words: Vec<_> = arguments
+                        .split(' ')
+                        .take_while(|word| !word.starts_with("--"))
+                        .collect();
+                    options("niks3", &words)
+                }
+                other => panic!("{name}: {other}"),
+            };
+            seen += 1;
+            wrong.extend(
+                flags(arguments)
+                    .difference(&known)
+                    // A server that is built without TLS leaves it to the proxy before it.
+                    .filter(|flag| server.contains("tls-cert") || !flag.contains("tls-"))
+                    .map(|flag| format!("{name}: --{flag}")),
+            );
+        }
+    }
+    assert!(seen > 8 && wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_the_module_writes_for_oidc_is_what_the_server_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = units().remove("everything/oidc.json").unwrap();
+    let path = folder.path().join("oidc.json");
+    // The fault to be named comes after this file in the order that options are read in.
+    std::fs::write(&path, &text).unwrap();
+    let output = niks3_test_support::Server::try_start(&[
+        "--data-dir",
+        folder.path().join("data").to_str().unwrap(),
+        "--oidc-config",
+        path.to_str().unwrap(),
+        "--priority",
+        "0",
+    ]);
+    assert!(
+        output.stderr.contains("--priority") && output.code == 2,
+        "{}",
+        output.stderr
+    );
+    std::fs::write(&path, text.replace("bound_claims", "bound_claim")).unwrap();
+    let output = niks3_test_support::Server::try_start(&[
+        "--data-dir",
+        folder.path().join("data").to_str().unwrap(),
+        "--oidc-config",
+        path.to_str().unwrap(),
+    ]);
+    assert!(output.stderr.contains("--oidc-config"), "{}", output.stderr);
+}
+
+#[test]
+fn every_nix_file_parses() {
+    let mut files = BTreeMap::new();
+    files_below(&repository().join("nix"), "nix/", &mut files);
+    files.insert("flake.nix".into(), String::new());
+    let store = Store::default();
+    for name in files.keys().filter(|name| name.ends_with(".nix")) {
+        let mut command = Command::new("nix-instantiate");
+        store.prepare(command.arg("--parse").arg(repository().join(name)));
+        let _ = run(&mut command).ok();
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let Ok(found) = Command::new("systemd-analyze").arg("--version").output() else {
+        return;
+    };
+    assert!(found.status.success());
+    let mut all = units();
+    files_below(&repository().join("contrib/systemd"), "contrib/", &mut all);
+    let folder = tempfile::tempdir().unwrap();
+    let mut sets: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for (name, text) in &all {
+        let (set, file) = name.split_once('/').unwrap();
+        if file.ends_with(".json") {
+            continue;
+        }
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // The programs and the pages are not where the units will find them.
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with("Documentation=") && !line.starts_with("Requires=postgresql"))
+            .map(|line| match line.strip_prefix("ExecStart=") {
+                Some(command) => format!("ExecStart=/bin/true {}", command.split_once(' ').unwrap().1),
+                None => line.to_owned(),
+            })
+            .collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        sets.entry(set.to_owned()).or_default().push(path);
+    }
+    for paths in sets.values() {
+        let output = run(Command::new("systemd-analyze").arg("verify").args(paths));
+        let ours: Vec<_> = output
+            .stderr
+            .lines()
+            .filter(|line| line.contains(folder.path().to_str().unwrap()) || line.starts_with("niks3"))
+            .collect();
+        assert!(ours.is_empty(), "{ours:#?}");
+    }
+}
