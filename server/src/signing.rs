@@ -1,11 +1,15 @@
 //! The server's keys, and what they sign: only what the catalog has decided.
 
+mod choice;
+
 use std::collections::BTreeSet;
 
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::realisation::{BuildTraceEntry, BuildTraceKey, Realisation};
 use niks3_nix::signature::{SecretKey, Signature};
 use niks3_nix::store_path::StoreDir;
+
+pub use choice::KeyChoice;
 
 /// Nix signing keys, in the order they were configured.
 #[derive(Debug)]
@@ -14,7 +18,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Takes the keys that sign every path.
+    /// Takes the keys.
     #[must_use]
     pub fn new(keys: Vec<SecretKey>) -> Self {
         Self { keys }
@@ -26,37 +30,45 @@ impl Signer {
         self.keys.iter().map(|key| key.public_key().to_string()).collect()
     }
 
-    /// Adds our signatures to those a narinfo carries; a key's own name is ours alone.
-    pub fn sign_narinfo(&self, store_dir: &StoreDir, info: &mut NarInfo) {
+    fn chosen<'a>(&'a self, choice: &'a KeyChoice) -> impl Iterator<Item = &'a SecretKey> {
+        self.keys.iter().filter(|key| choice.includes(key.name()))
+    }
+
+    /// Adds signatures by some of our keys to those a narinfo carries; a key's own name is ours alone.
+    pub fn sign_narinfo(&self, choice: &KeyChoice, store_dir: &StoreDir, info: &mut NarInfo) {
         let fingerprint = info.fingerprint(store_dir);
         self.keep_foreign(&mut info.sigs);
         info.sigs
-            .extend(self.keys.iter().map(|key| key.sign(fingerprint.as_bytes())));
+            .extend(self.chosen(choice).map(|key| key.sign(fingerprint.as_bytes())));
     }
 
-    /// Whether one of our keys has signed a narinfo; without keys nothing has to be.
+    /// Which of our keys have signed a narinfo; `None` when it is none of those we have.
     #[must_use]
-    pub fn has_signed(&self, store_dir: &StoreDir, info: &NarInfo) -> bool {
+    pub fn signed_by(&self, store_dir: &StoreDir, info: &NarInfo) -> Option<KeyChoice> {
         let fingerprint = info.fingerprint(store_dir);
-        self.keys.is_empty()
-            || self.keys.iter().any(|key| {
-                let public = key.public_key();
-                info.sigs
-                    .iter()
-                    .any(|signature| public.verify(fingerprint.as_bytes(), signature))
-            })
+        let signed = self.keys.iter().filter(|key| {
+            let public = key.public_key();
+            info.sigs
+                .iter()
+                .any(|signature| public.verify(fingerprint.as_bytes(), signature))
+        });
+        let names: BTreeSet<String> = signed.map(|key| key.name().to_owned()).collect();
+        if self.keys.iter().all(|key| names.contains(key.name())) {
+            return Some(KeyChoice::All);
+        }
+        (!names.is_empty()).then_some(KeyChoice::Only(names))
     }
 
-    /// Adds our signatures to a realisation.
-    pub fn sign_realisation(&self, realisation: &mut Realisation) {
-        for key in &self.keys {
+    /// Adds signatures by some of our keys to a realisation.
+    pub fn sign_realisation(&self, choice: &KeyChoice, realisation: &mut Realisation) {
+        for key in self.chosen(choice) {
             realisation.sign(key);
         }
     }
 
-    /// Adds our signatures to an entry of the build trace.
-    pub fn sign_build_trace(&self, key: &BuildTraceKey, entry: &mut BuildTraceEntry) {
-        for signer in &self.keys {
+    /// Adds signatures by some of our keys to an entry of the build trace.
+    pub fn sign_build_trace(&self, choice: &KeyChoice, key: &BuildTraceKey, entry: &mut BuildTraceEntry) {
+        for signer in self.chosen(choice) {
             entry.sign(key, signer);
         }
     }

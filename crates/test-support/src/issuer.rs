@@ -1,138 +1,204 @@
-//! An issuer of OpenID Connect tokens, in the shape of GitHub's on an Enterprise server.
+//! An OpenID Connect issuer: discovery, a key document and tokens, over HTTP on loopback.
 
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+mod key;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize, PublicKeyComponents};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
-use crate::http::{listen, write};
+pub use key::IssuerKey;
+use key::base64url;
 
-/// Seconds that GitHub's tokens live.
-const LIFETIME: i64 = 300;
-
-/// A key that tokens are signed with.
-struct Key {
-    id: String,
-    pair: KeyPair,
+/// What goes wrong with whoever asks an issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IssuerFault {
+    /// The connection is closed without an answer.
+    Down,
+    /// Nothing is answered, and the connection stays.
+    Silent,
+    /// An answer takes this long.
+    Slow(Duration),
+    /// The key document has that many more bytes.
+    Huge(usize),
+    /// The key document is elsewhere, says a redirect to that URL.
+    Redirect(String),
+    /// The discovery document sends there for the keys.
+    KeysAt(String),
+    /// The discovery document names that issuer.
+    OtherIssuer(String),
+    /// This status.
+    Status(u16),
+    /// The documents are not JSON.
+    Garbage,
 }
 
-impl Key {
-    fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            pair: KeyPair::generate(KeySize::Rsa2048).unwrap(),
-        }
-    }
-
-    /// As a key document has it (RFC 7517).
-    fn published(&self) -> Value {
-        let public = PublicKeyComponents::<Vec<u8>>::from(self.pair.public_key());
-        json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.id,
-            "n": URL_SAFE_NO_PAD.encode(&public.n), "e": URL_SAFE_NO_PAD.encode(&public.e) })
-    }
+#[derive(Debug, Default)]
+struct State {
+    keys: Vec<IssuerKey>,
+    fault: Option<IssuerFault>,
+    requests: Vec<String>,
+    silent: Vec<TcpStream>,
 }
 
-/// An issuer that serves its discovery document and its key.
-#[derive(Clone)]
+/// A running issuer.
+#[derive(Debug, Clone)]
 pub struct Issuer {
-    url: String,
-    key: Arc<Mutex<Arc<Key>>>,
+    state: Arc<Mutex<State>>,
+    port: u16,
 }
 
-impl std::fmt::Debug for Issuer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Issuer({})", self.url)
+impl Issuer {
+    /// Starts one that has a key for each of these algorithms.
+    #[must_use]
+    pub fn start(algorithms: &[&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let issuer = Self {
+            state: Arc::default(),
+            port,
+        };
+        issuer.rotate(algorithms);
+        let serving = issuer.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let issuer = serving.clone();
+                std::thread::spawn(move || issuer.answer(stream));
+            }
+        });
+        issuer
+    }
+
+    /// Its URL, the `iss` of its tokens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Replaces its keys by one for each of these algorithms; they are not those of any issuer before.
+    pub fn rotate(&self, algorithms: &[&'static str]) {
+        let keys = algorithms.iter().map(|algorithm| IssuerKey::generate(algorithm));
+        let keys = keys.collect();
+        self.state.lock().unwrap().keys = keys;
+    }
+
+    /// Publishes that key too.
+    pub fn publish(&self, key: IssuerKey) {
+        self.state.lock().unwrap().keys.push(key);
+    }
+
+    /// Its keys.
+    #[must_use]
+    pub fn keys(&self) -> Vec<IssuerKey> {
+        self.state.lock().unwrap().keys.clone()
+    }
+
+    /// Lets something go wrong with all requests, or nothing any more.
+    pub fn fault(&self, fault: Option<IssuerFault>) {
+        let mut state = self.state.lock().unwrap();
+        state.fault = fault;
+        state.silent.clear();
+    }
+
+    /// The paths asked for so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.state.lock().unwrap().requests.clone()
+    }
+
+    /// Claims of a token that is right for five minutes and that audience; `more` replaces them, or removes them
+    /// where it is null.
+    #[must_use]
+    pub fn claims(&self, audience: &str, more: &Value) -> Value {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut claims = json!({
+            "iss": self.url(), "aud": audience, "sub": "repo:o/r:ref:refs/heads/main",
+            "iat": now, "nbf": now, "exp": now + 300,
+        });
+        let whole = claims.as_object_mut().unwrap();
+        for (name, value) in more.as_object().into_iter().flatten() {
+            whole.insert(name.clone(), value.clone());
+        }
+        whole.retain(|_, value| !value.is_null());
+        claims
+    }
+
+    /// A token with these claims over those of [`Issuer::claims`], signed by the first key.
+    #[must_use]
+    pub fn token(&self, audience: &str, more: &Value) -> String {
+        let claims = self.claims(audience, more);
+        self.keys()[0].sign(&claims)
+    }
+
+    fn answer(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream);
+        let mut first = String::new();
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
+            if first.is_empty() {
+                line.trim_end().clone_into(&mut first);
+            }
+            line.clear();
+        }
+        let Some(path) = first.split(' ').nth(1) else {
+            return;
+        };
+        let stream = reader.into_inner();
+        let mut state = self.state.lock().unwrap();
+        state.requests.push(path.to_owned());
+        let fault = state.fault.clone();
+        let keys: Vec<Value> = state.keys.iter().map(IssuerKey::public).collect();
+        if fault == Some(IssuerFault::Silent) {
+            state.silent.push(stream);
+            return;
+        }
+        drop(state);
+        let url = self.url();
+        let mut discovery = json!({ "issuer": url, "jwks_uri": format!("{url}/keys") });
+        let (mut status, mut headers, mut padding) = (200, String::new(), 0);
+        match &fault {
+            Some(IssuerFault::Down) => return,
+            Some(IssuerFault::Slow(time)) => std::thread::sleep(*time),
+            Some(IssuerFault::Huge(bytes)) => padding = *bytes,
+            Some(IssuerFault::Redirect(to)) if path == "/keys" => {
+                status = 302;
+                headers = format!("location: {to}\r\n");
+            }
+            Some(IssuerFault::KeysAt(at)) => discovery["jwks_uri"] = at.as_str().into(),
+            Some(IssuerFault::OtherIssuer(other)) => discovery["issuer"] = other.as_str().into(),
+            Some(IssuerFault::Status(other)) => status = *other,
+            _ => {}
+        }
+        let mut body = match path {
+            "/.well-known/openid-configuration" => discovery.to_string(),
+            "/keys" => format!("{}{}", json!({ "keys": keys }), " ".repeat(padding)),
+            _ => {
+                status = 404;
+                String::new()
+            }
+        };
+        if fault == Some(IssuerFault::Garbage) {
+            body = "<html>".into();
+        }
+        let _ = write!(
+            &stream,
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+            body.len()
+        );
     }
 }
 
 impl Issuer {
-    /// Starts one.
+    /// A token of any header and claims without a signature that means anything.
     #[must_use]
-    pub fn start() -> Self {
-        // Making a key takes a while: the tests of a process share the first.
-        static FIRST: OnceLock<Arc<Key>> = OnceLock::new();
-        let first = FIRST.get_or_init(|| Arc::new(Key::new("first")));
-        let key = Arc::new(Mutex::new(Arc::clone(first)));
-        let published = Arc::clone(&key);
-        let port = listen(move |head, stream| {
-            let path = head[0].split(' ').nth(1).unwrap_or_default();
-            let host = head.iter().find_map(|line| {
-                let (name, value) = line.split_once(": ")?;
-                name.eq_ignore_ascii_case("host").then_some(value)
-            });
-            let url = format!("http://{}/_services/token", host.unwrap_or_default());
-            let body = match path.strip_prefix("/_services/token") {
-                Some("/.well-known/openid-configuration") => {
-                    json!({ "issuer": url, "jwks_uri": format!("{url}/.well-known/jwks") })
-                }
-                Some("/.well-known/jwks") => json!({ "keys": [published.lock().unwrap().published()] }),
-                _ => return write(&stream, 404, "", "{}"),
-            };
-            write(&stream, 200, "", &body.to_string());
-        });
-        Self {
-            url: format!("http://127.0.0.1:{port}/_services/token"),
-            key,
-        }
-    }
-
-    /// Its URL, as tokens name it.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Signs with another key from now on, and publishes that one alone.
-    pub fn rotate(&self) {
-        *self.key.lock().unwrap() = Arc::new(Key::new("second"));
-    }
-
-    /// What a token claims of a job on the branch main: attempt 2 of run 7 in `o/r`.
-    #[must_use]
-    pub fn claims(&self, audience: &str) -> Value {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let now = i64::try_from(now).unwrap();
-        json!({
-            "iss": self.url, "aud": audience, "sub": "repo:o@2/r@1:ref:refs/heads/main", "jti": "of-a-test",
-            "iat": now, "nbf": now - 300, "exp": now + LIFETIME,
-            "repository": "o/r", "repository_id": "1", "repository_owner": "o", "repository_owner_id": "2",
-            "repository_visibility": "private", "ref": "refs/heads/main", "ref_type": "branch",
-            "ref_protected": "true", "sha": "abc", "event_name": "push", "workflow": "CI",
-            "workflow_ref": "o/r/.github/workflows/ci.yml@refs/heads/main",
-            "job_workflow_ref": "o/r/.github/workflows/ci.yml@refs/heads/main",
-            "head_ref": "", "base_ref": "", "run_id": "7", "run_number": "3", "run_attempt": "2",
-            "actor": "somebody", "actor_id": "4", "runner_environment": "github-hosted",
-        })
-    }
-
-    /// Signs claims.
-    #[must_use]
-    pub fn sign(&self, claims: &Value) -> String {
-        let key = Arc::clone(&self.key.lock().unwrap());
-        let header = json!({ "typ": "JWT", "alg": "RS256", "kid": key.id });
-        let [header, claims] = [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
-        let message = format!("{header}.{claims}");
-        let mut signature = vec![0; key.pair.public_modulus_len()];
-        key.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                message.as_bytes(),
-                &mut signature,
-            )
-            .unwrap();
-        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    /// A server's `--oidc-config` that takes its tokens, by rules, as the provider `github`.
-    #[must_use]
-    pub fn config(&self, audience: &str, rules: &Value) -> String {
-        let provider = json!({ "issuer": self.url, "audience": audience, "rules": rules });
-        json!({ "allow_insecure": true, "providers": { "github": provider } }).to_string()
+    pub fn unsigned(header: &Value, claims: &Value, signature: &[u8]) -> String {
+        format!(
+            "{}.{}.{}",
+            base64url(header.to_string().as_bytes()),
+            base64url(claims.to_string().as_bytes()),
+            base64url(signature)
+        )
     }
 }

@@ -12,6 +12,7 @@ use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path};
 use super::publish::publishable;
 use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
+use crate::signing::KeyChoice;
 
 /// A committed path as a check sees it.
 #[derive(Debug, Clone)]
@@ -100,6 +101,8 @@ pub struct Adopted {
     pub sigs: Vec<String>,
     /// Content address.
     pub ca: Option<String>,
+    /// Which keys have signed it.
+    pub keys: KeyChoice,
     /// Key of its NAR.
     pub nar_key: String,
     /// Bytes of that object.
@@ -107,7 +110,7 @@ pub struct Adopted {
 }
 
 const CHECKED: &str = "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, \
-     COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, \
+     COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, p.signing_keys, \
      CASE WHEN EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = p.id) THEN 1 ELSE 0 END \
      FROM paths p LEFT JOIN objects o ON o.id = p.object_id";
 
@@ -115,7 +118,7 @@ fn checked_path(row: &AnyRow) -> Result<CheckedPath> {
     Ok(CheckedPath {
         row: publishable(row)?,
         published: row.try_get::<i64, _>(12)? == PRESENT,
-        claimed: row.try_get::<i64, _>(13)? != 0,
+        claimed: row.try_get::<i64, _>(14)? != 0,
     })
 }
 
@@ -199,7 +202,7 @@ impl Catalog {
     pub async fn realisations_of(&self, ids: &[i64]) -> Result<Vec<Realised>> {
         let rows = self
             .among(
-                "SELECT key, path_id, body FROM realisations WHERE state = 0 AND path_id",
+                "SELECT key, path_id, body, signing_keys FROM realisations WHERE state = 0 AND path_id",
                 ids,
             )
             .await?;
@@ -209,6 +212,7 @@ impl Catalog {
                     key: row.try_get(0)?,
                     path_id: row.try_get(1)?,
                     body: row.try_get(2)?,
+                    keys: KeyChoice::from_text(&row.try_get::<String, _>(3)?),
                 })
             })
             .collect()
@@ -530,7 +534,7 @@ impl WriteTx {
         let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
         let text = format!(
             "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
-             ca = $6, object_id = $7, listing = '', condemned_at = 0 WHERE id = $8 AND state = {ABSENT}"
+             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8 WHERE id = $9 AND state = {ABSENT}"
         );
         let done = bulk::query(self.backend, text, true)
             .bind(found.nar_hash.as_bytes().to_vec())
@@ -546,6 +550,7 @@ impl WriteTx {
             .bind(found.sigs.join("\n"))
             .bind(found.ca.clone().unwrap_or_default())
             .bind(object_id)
+            .bind(found.keys.to_text())
             .bind(path_id)
             .execute(&mut *self.tx)
             .await?;

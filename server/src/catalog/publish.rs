@@ -12,6 +12,7 @@ use sqlx::any::AnyRow;
 use super::bulk::{self, ROWS};
 use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, WriteTx, now};
+use crate::signing::KeyChoice;
 
 /// A claim as the commit sees it.
 #[derive(Debug, Clone)]
@@ -68,6 +69,8 @@ pub struct Publishable {
     pub listing: String,
     /// Bytes of its listing.
     pub listing_size: i64,
+    /// Which keys sign it.
+    pub keys: KeyChoice,
 }
 
 /// What [`WriteTx::decide`] found.
@@ -103,6 +106,8 @@ pub struct Realised {
     pub path_id: i64,
     /// JSON as its client has it.
     pub body: String,
+    /// Which keys sign it.
+    pub keys: KeyChoice,
 }
 
 fn optional(text: String) -> Option<String> {
@@ -146,6 +151,7 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
         file_size: row.try_get(9)?,
         listing: row.try_get(10)?,
         listing_size: row.try_get(11)?,
+        keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
     })
 }
 
@@ -157,8 +163,8 @@ impl Catalog {
         let mut rows = sqlx::query(
             "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
              COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
-             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size \
-             FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size, q.signing_keys \
+             FROM push_paths c JOIN pushes q ON q.id = c.push_id JOIN paths p ON p.id = c.path_id \
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
         )
         .bind(push_id)
@@ -173,7 +179,7 @@ impl Catalog {
     /// whoever decided them.
     pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
         let rows = sqlx::query(
-            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size \
+            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys \
              FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
              WHERE c.push_id = $1 AND p.state = $2",
         )
@@ -189,7 +195,7 @@ impl Catalog {
         let mut found = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size \
+                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys \
                  FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
@@ -203,13 +209,17 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The realisation that the cache has under a key, as JSON.
-    pub async fn realisation(&self, key: &str) -> Result<Option<String>> {
-        let row = sqlx::query("SELECT body FROM realisations WHERE key = $1")
+    /// The realisation that the cache has under a key, as JSON, and which keys sign it.
+    pub async fn realisation(&self, key: &str) -> Result<Option<(String, KeyChoice)>> {
+        let row = sqlx::query("SELECT body, signing_keys FROM realisations WHERE key = $1")
             .bind(key.to_owned())
             .fetch_optional(&self.reader)
             .await?;
-        row.map(|row| Ok(row.try_get(0)?)).transpose()
+        row.map(|row| {
+            let keys = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
+            Ok((row.try_get(0)?, keys))
+        })
+        .transpose()
     }
 
     /// The names of paths by id.
@@ -269,16 +279,20 @@ impl Catalog {
 
     /// The realisations that a push brings.
     pub async fn staged_realisations(&self, push_id: i64) -> Result<Vec<Realised>> {
-        let rows = sqlx::query("SELECT key, path_id, body FROM push_realisations WHERE push_id = $1")
-            .bind(push_id)
-            .fetch_all(&self.reader)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT r.key, r.path_id, r.body, q.signing_keys FROM push_realisations r \
+             JOIN pushes q ON q.id = r.push_id WHERE r.push_id = $1",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(Realised {
                     key: row.try_get(0)?,
                     path_id: row.try_get(1)?,
                     body: row.try_get(2)?,
+                    keys: KeyChoice::from_text(&row.try_get::<String, _>(3)?),
                 })
             })
             .collect()
@@ -307,10 +321,12 @@ impl WriteTx {
     /// its; one that another push committed meanwhile stays as it is. Decided once is
     /// decided: a second commit finds what the first one did.
     pub async fn decide(&mut self, push_id: i64, revision: i64) -> Result<Decision> {
-        let row = sqlx::query("SELECT state, result, lease_until, revision FROM pushes WHERE id = $1")
-            .bind(push_id)
-            .fetch_one(&mut *self.tx)
-            .await?;
+        let row = sqlx::query(
+            "SELECT state, result, lease_until, revision, signing_keys FROM pushes WHERE id = $1",
+        )
+        .bind(push_id)
+        .fetch_one(&mut *self.tx)
+        .await?;
         let (state, result): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
         match state {
             0 | 1 if row.try_get::<i64, _>(2)? <= now() => return Ok(Decision::Over),
@@ -325,19 +341,22 @@ impl WriteTx {
             2 => return Ok(Decision::Finished(result)),
             _ => return Ok(Decision::Over),
         }
+        let keys = KeyChoice::from_text(&row.try_get::<String, _>(4)?);
         let decided = sqlx::query(
             "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
              deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing, \
-             listing_size = c.listing_size \
+             listing_size = c.listing_size, signing_keys = $4 \
              FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
              AND paths.state = $3 AND c.object_id <> 0",
         )
         .bind(PUBLISHING)
         .bind(push_id)
         .bind(ABSENT)
+        .bind(keys.to_text())
         .execute(&mut *self.tx)
         .await?;
         let added = decided.rows_affected();
+        self.vouch(push_id, &keys).await?;
         // A garbage collection under way has looked at these paths when they were absent.
         sqlx::query(
             "INSERT INTO gc_dirty (path_id) SELECT c.path_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
@@ -361,6 +380,41 @@ impl WriteTx {
             .execute(&mut *self.tx)
             .await?;
         Ok(Decision::Added(added))
+    }
+
+    /// Lets the keys of a push sign the paths, too, that it found in the cache and says the same of. What a
+    /// signature is about is all in the comparison, so nobody's contents get a key that their pusher lacks.
+    async fn vouch(&mut self, push_id: i64, keys: &KeyChoice) -> Result<()> {
+        // A path that is being published has its narinfo written by somebody who knows only of their keys.
+        let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
+        let text = format!(
+            "SELECT DISTINCT paths.signing_keys FROM push_paths c JOIN paths ON paths.id = c.path_id \
+             WHERE c.push_id = $1 AND paths.state = {PRESENT} AND paths.signing_keys <> '' AND {same}"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(push_id)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        for row in rows {
+            let text: String = row.try_get(0)?;
+            let before = KeyChoice::from_text(&text);
+            let both = before.union(keys);
+            if both == before {
+                continue;
+            }
+            let update = format!(
+                "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1 FROM push_paths c \
+                 WHERE c.push_id = $2 AND c.path_id = paths.id AND paths.state = {PRESENT} \
+                 AND paths.signing_keys = $3 AND {same}"
+            );
+            bulk::query(self.backend, update, true)
+                .bind(both.to_text())
+                .bind(push_id)
+                .bind(text)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(())
     }
 
     /// The paths that a push relies on and that are not committed, some of them.
@@ -423,15 +477,34 @@ impl WriteTx {
     /// Offers a realisation; the first writer's stays.
     pub async fn add_realisation(&mut self, new: &Realised) -> Result<()> {
         sqlx::query(
-            "INSERT INTO realisations (key, path_id, body, created_at) VALUES ($1, $2, $3, $4) \
+            "INSERT INTO realisations (key, path_id, body, created_at, signing_keys) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (key) DO NOTHING",
         )
         .bind(new.key.clone())
         .bind(new.path_id)
         .bind(new.body.clone())
         .bind(now())
+        .bind(new.keys.to_text())
         .execute(&mut *self.tx)
         .await?;
+        let known = sqlx::query("SELECT signing_keys FROM realisations WHERE key = $1 AND path_id = $2")
+            .bind(new.key.clone())
+            .bind(new.path_id)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let Some(row) = known else {
+            return Ok(());
+        };
+        // Whoever says the same lends it their keys.
+        let before = KeyChoice::from_text(&row.try_get::<String, _>(0)?);
+        let both = before.union(&new.keys);
+        if both != before {
+            sqlx::query("UPDATE realisations SET signing_keys = $1 WHERE key = $2")
+                .bind(both.to_text())
+                .bind(new.key.clone())
+                .execute(&mut *self.tx)
+                .await?;
+        }
         Ok(())
     }
 }

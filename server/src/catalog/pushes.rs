@@ -4,6 +4,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Catalog, CatalogError, Result, WriteTx, now};
+use crate::signing::KeyChoice;
 
 /// Where a push stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct NewPush {
     pub lease: i64,
     /// Id of the run that pushes, or 0.
     pub run_id: i64,
+    /// Which keys sign what it brings.
+    pub keys: KeyChoice,
 }
 
 /// A push.
@@ -128,8 +131,8 @@ impl WriteTx {
     pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
         let now = now();
         let row = sqlx::query(
-            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id, signing_keys) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
         )
         .bind(new.token.clone())
         .bind(new.identity.clone())
@@ -138,6 +141,7 @@ impl WriteTx {
         .bind(now)
         .bind(now + new.lease)
         .bind(new.run_id)
+        .bind(new.keys.to_text())
         .fetch_one(&mut *self.tx)
         .await?;
         Ok(row.try_get(0)?)

@@ -11,6 +11,7 @@ use super::{Kind, contents, nars};
 use crate::catalog::{Adopted, Realised, Standing, User, WriteTx};
 use crate::http::problem::Problem;
 use crate::pins;
+use crate::signing::KeyChoice;
 use crate::storage::{Attempt, ObjectKey, REQUEST_LIFETIME};
 
 /// Findings that are read at once.
@@ -128,9 +129,9 @@ async fn read(check: &Check<'_>, key: &ObjectKey) -> Result<(Vec<u8>, Adopted), 
         return Err(not(format!("it is that of {}", info.store_path)));
     }
     // Signing what nobody has checked would be more than to mend.
-    if !check.app.signer.has_signed(&check.app.store_dir, &info) {
+    let Some(keys) = check.app.signer.signed_by(&check.app.store_dir, &info) else {
         return Err(not("no key of this server has signed it"));
-    }
+    };
     let (Some(file_hash), Some(file_size)) = (info.file_hash, info.file_size) else {
         return Err(not("it does not say what its file is"));
     };
@@ -150,6 +151,7 @@ async fn read(check: &Check<'_>, key: &ObjectKey) -> Result<(Vec<u8>, Adopted), 
             .map(|signature| signature.as_str().to_owned())
             .collect(),
         ca: info.ca.as_ref().map(ToString::to_string),
+        keys,
         path: info.store_path,
     };
     Ok((text, adopted))
@@ -192,6 +194,7 @@ async fn realisation(check: &Check<'_>, key: ObjectKey) -> Result<(), Problem> {
             key: key.as_str().to_owned(),
             path_id,
             body,
+            keys: KeyChoice::none(),
         })
         .await?;
         tx.commit().await?;

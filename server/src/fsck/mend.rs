@@ -79,7 +79,7 @@ async fn realisation(check: &Check<'_>, realised: &Realised) -> Result<(), Probl
             realised.key
         )));
     }
-    let text = push::realisation::signed(&check.app.signer, &realised.key, &realised.body)
+    let text = push::realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
         .map_err(Problem::internal)?;
     check.app.bucket.put(&key, Bytes::from(text)).await?;
     check.app.bucket.sync().await?;

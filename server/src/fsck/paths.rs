@@ -237,8 +237,9 @@ async fn realisations(
     let found: Vec<Option<(i64, Flaw<About>)>> = futures::stream::iter(realised)
         .map(|realised| async move {
             let key = ObjectKey::parse(&realised.key).map_err(Problem::internal)?;
-            let expected = push::realisation::signed(&check.app.signer, &realised.key, &realised.body)
-                .map_err(Problem::internal)?;
+            let expected =
+                push::realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
+                    .map_err(Problem::internal)?;
             let (kind, detail) = match check.app.bucket.read(&key, MAX_TEXT).await? {
                 None => (Kind::MissingRealisation, "it is not in the bucket"),
                 Some(text) if text != expected.as_bytes() => (

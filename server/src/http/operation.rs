@@ -25,7 +25,8 @@ pub struct Asked<'a> {
     pub push: Option<&'a str>,
 }
 
-const API: &str = "/api/v1/";
+/// Where the API is.
+pub(super) const API: &str = "/api/v1/";
 /// Most characters of the name of a push.
 const MAX_PUSH: usize = 64;
 

@@ -59,6 +59,10 @@ pub async fn layer<E: Endpoint>(operations: &Operations, next: E, request: Reque
                 drop(under_way);
                 let (status, took) = (response.status().as_u16(), started.elapsed());
                 metrics().answered(&operation, status, took);
+                if !method.is_safe() && path.starts_with(super::operation::API) {
+                    // Who and which push are fields of the span.
+                    tracing::info!(%method, operation = &*operation, status, result = result(status), "audit");
+                }
                 tracing::debug!(
                     %method,
                     path,
@@ -72,6 +76,16 @@ pub async fn layer<E: Endpoint>(operations: &Operations, next: E, request: Reque
             .instrument(span),
         )
         .await
+}
+
+/// What became of a request that was to change something.
+const fn result(status: u16) -> &'static str {
+    match status {
+        200..=299 => "done",
+        401 | 403 | 429 => "refused",
+        400..=499 => "rejected",
+        _ => "failed",
+    }
 }
 
 /// Runs work that a client going away must not cut short, under the request's id.

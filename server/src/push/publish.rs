@@ -205,12 +205,12 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem>
     }
     tx.commit().await?;
     for Realised { key, .. } in staged {
-        let body = app
+        let (body, keys) = app
             .catalog
             .realisation(&key)
             .await?
             .ok_or_else(|| Problem::internal(format!("{key} is gone")))?;
-        let text = super::realisation::signed(&app.signer, &key, &body).map_err(Problem::internal)?;
+        let text = super::realisation::signed(&app.signer, &keys, &key, &body).map_err(Problem::internal)?;
         let key = ObjectKey::parse(&key).map_err(Problem::internal)?;
         app.bucket.put(&key, Bytes::from(text)).await?;
     }
@@ -246,6 +246,6 @@ pub fn narinfo(
         sigs: path.sigs.iter().filter_map(|sig| sig.parse().ok()).collect(),
         ca: path.ca.as_deref().and_then(|ca| ca.parse().ok()),
     };
-    signer.sign_narinfo(store_dir, &mut info);
+    signer.sign_narinfo(&path.keys, store_dir, &mut info);
     Ok(info)
 }

@@ -4,7 +4,7 @@
 use niks3_nix::realisation::{BuildTraceEntry, BuildTraceKey, OutputName, Realisation};
 use niks3_nix::store_path::StorePath;
 
-use crate::signing::Signer;
+use crate::signing::{KeyChoice, Signer};
 
 /// Prefix of the older form's keys.
 const BY_HASH: &str = "realisations/";
@@ -45,14 +45,14 @@ pub fn by_path(drv: &StorePath, output: &str, path: &StorePath) -> Result<(Strin
     Ok((key.cache_key(), BuildTraceEntry::new(path.clone()).to_json()))
 }
 
-/// The object under a key of either form, with our signatures.
+/// The object under a key of either form, with the signatures of some of our keys.
 ///
 /// # Errors
 /// When key or JSON are not what the functions above made.
-pub fn signed(signer: &Signer, key: &str, body: &str) -> Result<String, String> {
+pub fn signed(signer: &Signer, keys: &KeyChoice, key: &str, body: &str) -> Result<String, String> {
     if key.starts_with(BY_HASH) {
         let mut realisation = Realisation::parse(body.as_bytes()).map_err(|error| error.to_string())?;
-        signer.sign_realisation(&mut realisation);
+        signer.sign_realisation(keys, &mut realisation);
         return Ok(realisation.to_json());
     }
     let (drv, output) = key
@@ -64,6 +64,6 @@ pub fn signed(signer: &Signer, key: &str, body: &str) -> Result<String, String> 
     let output: OutputName = output.parse().map_err(|_| format!("{key} names no output"))?;
     let trace = BuildTraceKey::new(drv, output).map_err(|error| error.to_string())?;
     let mut entry = BuildTraceEntry::parse(body.as_bytes()).map_err(|error| error.to_string())?;
-    signer.sign_build_trace(&trace, &mut entry);
+    signer.sign_build_trace(keys, &trace, &mut entry);
     Ok(entry.to_json())
 }

@@ -7,6 +7,7 @@ use super::commit;
 use crate::app::App;
 use crate::catalog::NewPush;
 use crate::http::problem::Problem;
+use crate::signing::KeyChoice;
 
 /// Writes the narinfos of committed paths as the database has them, each after those it
 /// refers to, and returns how many. What is not committed any more is left out.
@@ -24,6 +25,7 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
             verify: false,
             lease: i64::from(app.lease_seconds),
             run_id: 0,
+            keys: KeyChoice::none(),
         })
         .await?;
     let claimed = tx.claim_committed(push_id, ids).await?;

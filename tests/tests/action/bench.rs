@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use niks3_test_support::{
-    Backend, FaultProxy, Issuer, Job, Server, ServerOptions, Step, Store, TokenEndpoint, Use, free_port,
+    Backend, FaultProxy, GithubIssuer, Job, Server, ServerOptions, Step, Store, TokenEndpoint, Use, free_port,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ const AUDIENCE: &str = "https://cache.example.com";
 /// A job with a store, an issuer of its tokens, and a server that takes these.
 pub(super) struct Bench {
     pub(super) store: Store,
-    pub(super) issuer: Issuer,
+    pub(super) issuer: GithubIssuer,
     pub(super) server: Server,
     pub(super) job: Job,
     /// Gives out the issuer's tokens for jobs of the branch main.
@@ -33,7 +33,7 @@ impl Bench {
 
     /// Jobs of the owner's branch main may push and collect garbage.
     fn with(backend: Backend, store: Store, mut options: ServerOptions) -> Self {
-        let issuer = Issuer::start();
+        let issuer = GithubIssuer::start();
         let rules = json!([
             { "bound_claims": { "repository_owner_id": ["2"], "ref": ["refs/heads/main"] }, "scopes": ["push", "gc"] },
             { "bound_claims": { "repository_owner_id": ["2"] }, "scopes": ["read"] },

@@ -175,7 +175,7 @@ fn a_claim_that_no_rule_for_pushes_admits_is_named_before_anything_is_built() {
 #[test]
 fn a_token_that_another_signed_is_refused() {
     let mut bench = Bench::new(Backend::Embedded);
-    let (right, wrong) = (bench.issuer.clone(), niks3_test_support::Issuer::start());
+    let (right, wrong) = (bench.issuer.clone(), niks3_test_support::GithubIssuer::start());
     wrong.rotate();
     let endpoint = TokenEndpoint::start(move |audience| Ok(wrong.sign(&right.claims(audience))));
     endpoint.serve(&mut bench.job);

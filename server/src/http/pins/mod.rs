@@ -67,11 +67,13 @@ impl PinsApi {
     async fn create(
         &self,
         Data(app): Data<&Arc<App>>,
-        Pusher(_who): Pusher,
+        Pusher(who): Pusher,
         Path(name): Path<String>,
         Json(body): Json<CreatePin>,
     ) -> Result<Json<Pin>, ApiProblem> {
-        Ok(Json(create::create(app, &parse(&name)?, &body).await?))
+        let name = parse(&name)?;
+        who.require_pin(&name.to_string())?;
+        Ok(Json(create::create(app, &name, &body).await?))
     }
 
     /// Delete a pin
@@ -81,10 +83,12 @@ impl PinsApi {
     async fn delete(
         &self,
         Data(app): Data<&Arc<App>>,
-        Pusher(_who): Pusher,
+        Pusher(who): Pusher,
         Path(name): Path<String>,
     ) -> Result<Deleted, ApiProblem> {
-        delete::delete(app, &parse(&name)?).await?;
+        let name = parse(&name)?;
+        who.require_pin(&name.to_string())?;
+        delete::delete(app, &name).await?;
         Ok(Deleted::Deleted)
     }
 }

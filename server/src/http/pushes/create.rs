@@ -43,6 +43,9 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
             "a pin names one path, so the push must have one root",
         ));
     }
+    if let Some(pin) = &pin {
+        who.require_pin(&pin.to_string())?;
+    }
     let stated = body.run.map(|run| run.facts("run")).transpose()?;
     let run = NewRun::of(who, stated);
     let mut new = NewPush {
@@ -52,6 +55,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         verify: body.verify_integrity,
         lease: i64::from(app.lease_seconds),
         run_id: 0,
+        keys: who.grant().signing_keys.as_ref().into(),
     };
     let mut tx = app.catalog.write().await?;
     if let Some(run) = &run {

@@ -1,0 +1,8 @@
+//! Tokens of OpenID Connect issuers, against a real one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod push;
+mod signing;
+mod table;
+mod world;

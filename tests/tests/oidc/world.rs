@@ -1,0 +1,70 @@
+//! A server with a rule file, and the issuers that it names.
+
+use std::path::PathBuf;
+
+use niks3_test_support::{Backend, Issuer, Server, ServerOptions, Store};
+use niks3_tests::api::Api;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Whom tokens are for.
+pub const AUDIENCE: &str = "https://cache.example.com";
+
+/// Algorithms that tokens may have.
+pub const ALGORITHMS: [&str; 7] = ["RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "EdDSA"];
+
+/// A server, its issuer, and where its rules are.
+pub struct World {
+    pub api: Api,
+    pub issuer: Issuer,
+    pub folder: TempDir,
+}
+
+/// Writes a rule file.
+pub fn rule_file(folder: &TempDir, providers: &Value) -> PathBuf {
+    let path = folder.path().join("oidc.json");
+    std::fs::write(
+        &path,
+        json!({ "allow_insecure": true, "providers": providers }).to_string(),
+    )
+    .unwrap();
+    path
+}
+
+impl World {
+    /// A server for one issuer, whose rules are those, and more arguments.
+    pub fn new(backend: Backend, store: Option<&Store>, rules: &Value, arguments: &[String]) -> Self {
+        let issuer = Issuer::start(&["RS256"]);
+        let folder = tempfile::tempdir().unwrap();
+        let provider =
+            json!({ "issuer": issuer.url(), "audience": AUDIENCE, "key_refetch_seconds": 1, "rules": rules });
+        let path = rule_file(&folder, &json!({ "ci": provider }));
+        let mut all = vec!["--oidc-config".to_owned(), path.display().to_string()];
+        all.extend_from_slice(arguments);
+        let server = Server::with(
+            backend,
+            ServerOptions {
+                store_dir: store.map(Store::dir),
+                arguments: all,
+                ..ServerOptions::default()
+            },
+        );
+        Self {
+            api: Api::of(server),
+            issuer,
+            folder,
+        }
+    }
+
+    /// A token of the issuer with these claims.
+    pub fn token(&self, claims: &Value) -> String {
+        self.issuer.token(AUDIENCE, claims)
+    }
+
+    /// A file with a token, for the command line.
+    pub fn token_file(&self, token: &str) -> PathBuf {
+        let path = self.folder.path().join("token");
+        std::fs::write(&path, token).unwrap();
+        path
+    }
+}
