@@ -18,4 +18,5 @@ pub mod serve;
 pub mod signing;
 pub mod start;
 pub mod storage;
+pub mod tls;
 pub mod tasks;

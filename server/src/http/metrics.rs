@@ -14,7 +14,7 @@ use crate::metrics::{CONTENT_TYPE, expose};
 #[handler]
 pub(super) async fn scrape(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
     if app.protect_metrics
-        && let Err(problem) = door::reader(app, request.headers()).await
+        && let Err(problem) = door::reader(app, request).await
     {
         return problem.into_response();
     }
