@@ -2,6 +2,7 @@
 
 pub(crate) mod hook;
 pub(crate) mod runs;
+pub(crate) mod tokens;
 
 use std::path::PathBuf;
 
@@ -65,6 +66,11 @@ pub(crate) enum Command {
     /// Closures in the cache, and the runs that have pushed them.
     #[command(subcommand)]
     Closures(runs::Closures),
+    /// Tokens with names, scopes and an end.
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
+    /// Say who the server takes the caller for.
+    Whoami(tokens::Whoami),
     /// Push what this machine builds, by a post-build hook of Nix.
     #[command(subcommand)]
     Hook(hook::Hook),

@@ -8,6 +8,8 @@ mod manual;
 mod pins;
 mod push;
 mod runs;
+mod tokens;
+mod whoami;
 mod task;
 
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Pins(pins) => pins::run(pins, output).await,
         Command::Runs(runs) => runs::run(runs, output).await,
         Command::Closures(closures) => closures::run(closures, output).await,
+        Command::Tokens(tokens) => tokens::run(tokens, output).await,
+        Command::Whoami(args) => whoami::run(args, output).await,
         Command::Hook(hook) => hook::run(hook, output).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Manual { directory } => manual::pages(&directory),
@@ -39,6 +43,7 @@ fn connect(server: Server) -> Result<Api, Failure> {
     let url = server
         .server_url
         .ok_or_else(|| Failure::Usage("no server: give --server-url or set NIKS3_SERVER_URL".to_owned()))?;
+    let has_certificate = server.client_cert.is_some();
     let options = ConnectOptions {
         client_cert: server.client_cert,
         client_key: server.client_key,
@@ -49,6 +54,7 @@ fn connect(server: Server) -> Result<Api, Failure> {
         script: server.auth_token_script,
         path: server.auth_token_path,
         audience: None,
+        optional: has_certificate,
     })?;
     Ok(Api::new(&url, http, Arc::new(tokens), RetryPolicy::default()))
 }

@@ -217,3 +217,13 @@ CREATE TABLE fsck_findings (
     found_at     BIGINT  NOT NULL,
     UNIQUE (task_id, kind, subject)
 );
+
+-- Named tokens. Of a token only its SHA-256 is kept.
+CREATE TABLE tokens (
+    name         TEXT    PRIMARY KEY,
+    hash         BYTEA   NOT NULL UNIQUE,
+    scopes       TEXT    NOT NULL, -- words with commas
+    created_by   TEXT    NOT NULL,
+    created_at   BIGINT  NOT NULL,
+    expires_at   BIGINT  NOT NULL DEFAULT 0 -- 0: never
+);

@@ -217,3 +217,13 @@ CREATE TABLE fsck_findings (
     found_at     INTEGER NOT NULL,
     UNIQUE (task_id, kind, subject)
 );
+
+-- Named tokens. Of a token only its SHA-256 is kept.
+CREATE TABLE tokens (
+    name         TEXT    PRIMARY KEY,
+    hash         BLOB    NOT NULL UNIQUE,
+    scopes       TEXT    NOT NULL, -- words with commas
+    created_by   TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL DEFAULT 0 -- 0: never
+) WITHOUT ROWID;

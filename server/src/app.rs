@@ -47,4 +47,6 @@ pub struct App {
     pub protect_metrics: bool,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
+    /// Reading the bucket over HTTP needs the scope `read`.
+    pub protect_reads: bool,
 }

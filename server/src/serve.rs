@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use poem::endpoint::BoxEndpoint;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
@@ -18,7 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+
+use crate::auth::Peer;
+use crate::tls::{self, Tls};
 
 /// How long the head of a request may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -78,7 +82,17 @@ pub async fn run(
     endpoint: BoxEndpoint<'static, Response>,
     mut stop: Stop,
     stopping: &CancellationToken,
+    tls: Option<Tls>,
 ) -> std::io::Result<()> {
+    let tls = tls.map(Arc::new);
+    if let Some(tls) = tls.clone() {
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                tls.reload();
+            }
+        });
+    }
     let endpoint = Arc::new(endpoint);
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
@@ -99,34 +113,28 @@ pub async fn run(
             }
         };
         let _ = stream.set_nodelay(true);
-        let endpoint = endpoint.clone();
-        let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let endpoint = endpoint.clone();
-            async move {
-                let request = poem::Request::from((
-                    request,
-                    LocalAddr(poem::Addr::SocketAddr(local)),
-                    RemoteAddr(poem::Addr::SocketAddr(remote)),
-                    Scheme::HTTP,
-                ));
-                let response: http::Response<_> = endpoint.get_response(request).await.into();
-                Ok::<_, Infallible>(response)
-            }
-        });
-        // HTTP/1 alone: to tell the versions apart, the other would wait for a first byte without end.
-        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(MAX_HEADER);
-        let connection = builder
-            .serve_connection_with_upgrades(TokioIo::new(Impatient::new(stream)), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
+        let origin = Origin {
+            local,
+            remote,
+            scheme: if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP },
+            peer: None,
+        };
+        let (endpoint, watcher) = (endpoint.clone(), graceful.watcher());
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            match acceptor {
+                None => converse(stream, origin, endpoint, watcher).await,
+                Some(acceptor) => {
+                    match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => {
+                            let peer = peer(&stream);
+                            let origin = Origin { peer, ..origin };
+                            converse(stream, origin, endpoint, watcher).await;
+                        }
+                        Ok(Err(error)) => tracing::info!(%remote, %error, "no TLS connection"),
+                        Err(_) => tracing::debug!(%remote, "no TLS connection in time"),
+                    }
+                }
             }
             drop(permit);
         });
@@ -141,14 +149,67 @@ pub async fn run(
     Ok(())
 }
 
+/// Between whom a connection is.
+#[derive(Clone)]
+struct Origin {
+    local: SocketAddr,
+    remote: SocketAddr,
+    scheme: Scheme,
+    peer: Option<Peer>,
+}
+
+/// The client certificate of a connection, which the handshake has checked.
+fn peer(stream: &TlsStream<TcpStream>) -> Option<Peer> {
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+    tls::subject(certificate).map(|subject| Peer { subject })
+}
+
+/// Answers the requests of one connection.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    origin: Origin,
+    endpoint: Arc<BoxEndpoint<'static, Response>>,
+    watcher: Watcher,
+) {
+    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (endpoint, origin) = (endpoint.clone(), origin.clone());
+        async move {
+            let mut request = poem::Request::from((
+                request,
+                LocalAddr(poem::Addr::SocketAddr(origin.local)),
+                RemoteAddr(poem::Addr::SocketAddr(origin.remote)),
+                origin.scheme,
+            ));
+            if let Some(peer) = origin.peer {
+                request.set_data(peer);
+            }
+            let response: http::Response<_> = endpoint.get_response(request).await.into();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    // HTTP/1 alone: to tell the versions apart, the other would wait for a first byte without end.
+    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER);
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(Impatient::new(stream)), service)
+        .into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
 /// A connection whose first byte has to come in time: hyper begins to count only with it.
-struct Impatient {
-    stream: TcpStream,
+struct Impatient<S> {
+    stream: S,
     first_byte: Option<Pin<Box<Sleep>>>,
 }
 
-impl Impatient {
-    fn new(stream: TcpStream) -> Self {
+impl<S> Impatient<S> {
+    fn new(stream: S) -> Self {
         Self {
             stream,
             first_byte: Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT))),
@@ -156,7 +217,7 @@ impl Impatient {
     }
 }
 
-impl AsyncRead for Impatient {
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -174,7 +235,7 @@ impl AsyncRead for Impatient {
     }
 }
 
-impl AsyncWrite for Impatient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -145,11 +145,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     };
     let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
+        auth: Authenticator::new(config.admin_token, oidc, catalog.clone(), config.certificates),
         catalog,
         bucket,
         checksum,
         signer: Arc::new(Signer::new(config.sign_keys)),
-        auth: Authenticator::new(config.admin_token, oidc),
         store_dir: config.store_dir,
         priority: config.priority,
         cache_url: config.cache_url,
@@ -161,6 +161,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tasks: TaskTracker::new(),
         census: Census::default(),
         protect_metrics: config.protect_metrics,
+        protect_reads: config.protect_reads,
     });
     if embedded {
         // The lock on its folder says that no other process can be writing there.
@@ -182,9 +183,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let address = listener
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
-    introduce(&app, &format!("http://{address}"), &config.api_token_path);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    introduce(&app, &format!("{scheme}://{address}"), &config.api_token_path);
     watchdog::start(&app);
-    let stopped = serve::run(listener, http::endpoint(&app, s3), stop, &app.stop).await;
+    let stopped = serve::run(listener, http::endpoint(&app, s3), stop, &app.stop, config.tls).await;
     // What goes on without a request has been told at once, so it has had the same time.
     app.tasks.close();
     let _ = tokio::time::timeout(Duration::from_millis(500), app.tasks.wait()).await;

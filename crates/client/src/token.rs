@@ -27,6 +27,8 @@ pub struct TokenOptions {
     pub path: Option<PathBuf>,
     /// The audience for tokens from GitHub Actions, if not the one that the server names.
     pub audience: Option<String>,
+    /// Something else tells the server who asks, a client certificate for example: no token is needed.
+    pub optional: bool,
 }
 
 /// Why there is no token.
@@ -174,6 +176,8 @@ impl TokenProvider {
                 request_token: request_token.into(),
                 audience: options.audience,
             }
+        } else if options.optional {
+            Source::Anonymous
         } else {
             let default_path = config.unwrap_or_else(|| "~/.config/niks3/auth-token".into());
             Source::Missing {

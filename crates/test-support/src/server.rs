@@ -186,6 +186,12 @@ impl Server {
         (started.elapsed(), status.code())
     }
 
+    /// SIGHUP, after which it reads its certificates again.
+    pub fn hang_up(&self) {
+        let running = self.process.as_ref().expect("a running server");
+        let _ = run(Command::new("kill").args(["-HUP", &running.0.id().to_string()]));
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {

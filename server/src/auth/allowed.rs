@@ -7,7 +7,7 @@ use poem::{IntoResponse as _, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::{Identity, Scope};
+use super::{Door, Identity, Scope};
 use crate::app::App;
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
@@ -18,7 +18,7 @@ async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
         .ok_or_else(|| refused(Problem::internal("a request without the application")))?;
     let identity = app
         .auth
-        .identify(request)
+        .identify(request, Door::Api)
         .await
         .map_err(|refusal| refused(refusal.into()))?;
     if let Some(scope) = scope {

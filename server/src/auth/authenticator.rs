@@ -3,22 +3,46 @@
 use poem::Request;
 
 use super::oidc::Oidc;
-use super::{AdminToken, Credentials, Grant, Identity, Refusal, Who};
+use super::certificates::CertificateSettings;
+use super::{AdminToken, Credentials, Grant, Identity, Refusal, Who, named_token};
+use crate::catalog::Catalog;
 use crate::http::request_id;
 use crate::metrics::metrics;
+
+/// Where a request comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The API: no credentials that a browser would send by itself.
+    Api,
+    /// What is only read; browsers, scrapers and netrc files know HTTP Basic.
+    Reads,
+}
 
 /// Everything that identities are known by.
 #[derive(Debug)]
 pub struct Authenticator {
     admin_token: AdminToken,
     oidc: Oidc,
+    catalog: Catalog,
+    certificates: CertificateSettings,
 }
 
 impl Authenticator {
-    /// Knows the bearer of the admin token, and whom OpenID Connect providers vouch for.
+    /// Knows the bearers of the admin token and of named tokens, whom OpenID Connect providers
+    /// vouch for, and who shows a client certificate.
     #[must_use]
-    pub const fn new(admin_token: AdminToken, oidc: Oidc) -> Self {
-        Self { admin_token, oidc }
+    pub const fn new(
+        admin_token: AdminToken,
+        oidc: Oidc,
+        catalog: Catalog,
+        certificates: CertificateSettings,
+    ) -> Self {
+        Self {
+            admin_token,
+            oidc,
+            catalog,
+            certificates,
+        }
     }
 
     /// The providers whose tokens are accepted.
@@ -31,8 +55,8 @@ impl Authenticator {
     ///
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
-    pub async fn identify(&self, request: &Request) -> Result<Identity, Refusal> {
-        let identified = self.look(request).await;
+    pub async fn identify(&self, request: &Request, door: Door) -> Result<Identity, Refusal> {
+        let identified = self.look(request, door).await;
         if let Err(refusal) = &identified {
             metrics().auth_failure(refusal.reason());
         }
@@ -49,12 +73,15 @@ impl Authenticator {
         identified
     }
 
-    async fn look(&self, request: &Request) -> Result<Identity, Refusal> {
-        let Some(credentials) = Credentials::bearer(request.headers())? else {
-            return Err(Refusal::Nothing);
+    async fn look(&self, request: &Request, door: Door) -> Result<Identity, Refusal> {
+        let Some(credentials) = Credentials::from_headers(request.headers(), door)? else {
+            return self.certificates.identify(request)?.ok_or(Refusal::Nothing);
         };
         if self.admin_token.is(&credentials.token) {
             return Ok(Identity::new(Who::Admin, Grant::everything(), None));
+        }
+        if named_token::looks_like_one(&credentials.token) {
+            return named_token::identify(&self.catalog, &credentials.token).await;
         }
         if self.oidc.expects(&credentials.token) {
             return self.oidc.identify(&credentials.token).await;

@@ -13,6 +13,18 @@ pub enum Who {
     Admin,
     /// The bearer of a token of an OpenID Connect provider.
     Oidc(Box<OidcIdentity>),
+    /// The bearer of a named token.
+    Token {
+        /// Its name.
+        name: String,
+    },
+    /// Somebody who shows a client certificate.
+    Certificate {
+        /// Its subject, as RFC 4514 writes it.
+        subject: String,
+        /// The options that admit it.
+        rules: Vec<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -61,6 +73,8 @@ impl Identity {
         match self.who() {
             Who::Admin => "admin".into(),
             Who::Oidc(oidc) => format!("oidc:{}:{}", oidc.provider, oidc.subject),
+            Who::Token { name } => format!("token:{name}"),
+            Who::Certificate { subject, .. } => format!("certificate:{subject}"),
         }
     }
 

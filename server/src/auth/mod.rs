@@ -8,18 +8,22 @@
 mod admin_token;
 mod allowed;
 mod authenticator;
+mod certificates;
 mod credentials;
 mod grant;
 mod identity;
+pub mod named_token;
 pub mod oidc;
 mod refusal;
 mod scope;
 
 pub use admin_token::AdminToken;
 pub use allowed::{Administrator, Collector, Known, Pusher, Reader};
-pub use authenticator::Authenticator;
+pub use authenticator::{Authenticator, Door};
+pub use certificates::{CertificateSettings, Peer, TrustedHeaders};
 pub use credentials::Credentials;
 pub use grant::Grant;
 pub use identity::{Identity, Who};
+pub use named_token::TokenName;
 pub use refusal::{FAILURES, Refusal};
 pub use scope::{Scope, Scopes};

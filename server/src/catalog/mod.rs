@@ -26,6 +26,7 @@ mod publish;
 mod pushes;
 mod runs;
 mod tasks;
+mod tokens;
 
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
@@ -51,6 +52,7 @@ pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
 pub use runs::{RunCompletion, RunFilter, RunRow};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
+pub use tokens::{NewToken, TokenRow};
 
 use crate::metrics::metrics;
 

@@ -132,6 +132,12 @@ pub struct Args {
           default_missing_value = "true")]
     pub enable_read_proxy: Option<bool>,
 
+    /// Ask for the scope `read`, by token or client certificate, of whoever reads the bucket through this server
+    /// [default: only with --mtls-bound-subject-read]
+    #[arg(long, env = "NIKS3_PROTECT_READS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub protect_reads: Option<bool>,
+
     /// File with the admin token, 36 characters or more [default: DATA_DIR/api-token]
     #[arg(long, env = "NIKS3_API_TOKEN_PATH", value_name = "FILE")]
     pub api_token_path: Option<PathBuf>,
@@ -278,6 +284,67 @@ pub struct Args {
     #[arg(long, env = "NIKS3_PROTECT_METRICS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub protect_metrics: bool,
+
+    /// Certificate chain of this server in PEM form; with it, connections are TLS. Read again at SIGHUP
+    #[arg(long, env = "NIKS3_TLS_CERT", value_name = "FILE", help_heading = "TLS")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Key of the certificate in PEM form
+    #[arg(long, env = "NIKS3_TLS_KEY", value_name = "FILE", help_heading = "TLS")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Authorities whose client certificates are accepted, in PEM form
+    #[arg(long, env = "NIKS3_TLS_CLIENT_CA", value_name = "FILE", help_heading = "TLS")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Subject of client certificates that may push, as `CN=ci,O=Example` (RFC 4514); `*` and `?` stand
+    /// for others; repeatable, in the environment one a line
+    #[arg(
+        long,
+        env = "NIKS3_MTLS_BOUND_SUBJECT",
+        value_name = "SUBJECT",
+        value_delimiter = '\n',
+        help_heading = "TLS"
+    )]
+    pub mtls_bound_subject: Vec<String>,
+
+    /// Subject of client certificates that may read; nobody reads without one, or a token, then
+    #[arg(
+        long,
+        env = "NIKS3_MTLS_BOUND_SUBJECT_READ",
+        value_name = "SUBJECT",
+        value_delimiter = '\n',
+        help_heading = "TLS"
+    )]
+    pub mtls_bound_subject_read: Vec<String>,
+
+    /// Header in which a proxy says `SUCCESS` when it has checked a client certificate
+    #[arg(
+        long,
+        env = "NIKS3_MTLS_PROXY_HEADER",
+        value_name = "NAME",
+        help_heading = "TLS"
+    )]
+    pub mtls_proxy_header: Option<String>,
+
+    /// Header in which the proxy says the subject, as RFC 4514 writes it
+    #[arg(
+        long,
+        env = "NIKS3_MTLS_SUBJECT_HEADER",
+        value_name = "NAME",
+        help_heading = "TLS"
+    )]
+    pub mtls_subject_header: Option<String>,
+
+    /// Address or network of the proxy, as 10.0.0.1 or 10.0.0.0/8; what others say in its headers is ignored; repeatable
+    #[arg(
+        long,
+        env = "NIKS3_MTLS_TRUSTED_PROXY",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        help_heading = "TLS"
+    )]
+    pub mtls_trusted_proxy: Vec<String>,
 
     /// How long a push lives when its client is no longer heard of
     #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]

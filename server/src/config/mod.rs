@@ -4,6 +4,7 @@ mod args;
 mod embedded;
 mod resolve;
 mod secrets;
+mod tls;
 
 pub use args::{Args, BucketLookup, ChecksumChoice, LogFormat};
 pub use resolve::{Config, S3Settings, Store, UsageError};

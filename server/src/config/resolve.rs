@@ -12,8 +12,8 @@ use url::Url;
 
 use super::args::{Args, BucketLookup, ChecksumChoice};
 use super::embedded::{self, DataDir};
-use super::secrets;
-use crate::auth::{AdminToken, oidc};
+use super::{secrets, tls};
+use crate::auth::{AdminToken, CertificateSettings, oidc};
 
 /// A wrong or missing option: one line that names it and the mend.
 #[derive(Debug)]
@@ -101,6 +101,12 @@ pub struct Config {
     pub lease_seconds: u32,
     /// Metrics are for those with the scope `read`.
     pub protect_metrics: bool,
+    /// Reading the bucket over HTTP needs the scope `read`.
+    pub protect_reads: bool,
+    /// TLS; without it connections are plain.
+    pub tls: Option<crate::tls::Tls>,
+    /// Which client certificates are good for what.
+    pub certificates: CertificateSettings,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
 }
@@ -190,12 +196,18 @@ impl Config {
         if !(1..=100_000).contains(&args.priority) {
             return Err(UsageError::new("--priority: a number from 1 to 100000"));
         }
+        let certificates = tls::certificates(&args)?;
         let lease = args.push_lease.as_secs();
         let lease_seconds = u32::try_from(lease)
             .ok()
             .filter(|seconds| (1..=86_400).contains(seconds));
         Ok(Self {
             protect_metrics: args.protect_metrics,
+            protect_reads: args
+                .protect_reads
+                .unwrap_or(!certificates.read.is_empty()),
+            tls: tls::native(&args)?,
+            certificates,
             lease_seconds: lease_seconds.ok_or_else(|| UsageError::new("--push-lease: 1s to 24h"))?,
             database,
             checksum: args.s3_checksum,

@@ -9,6 +9,8 @@ use super::gc::GcApi;
 use super::pins::PinsApi;
 use super::pushes::PushesApi;
 use super::runs::RunsApi;
+use super::tokens::TokensApi;
+use super::whoami::WhoamiApi;
 
 /// Groups of operations.
 #[derive(Tags)]
@@ -25,6 +27,8 @@ pub enum ApiTags {
     Gc,
     /// Comparing the bucket with the database.
     Fsck,
+    /// Who may do what.
+    Access,
 }
 
 /// All operations.
@@ -36,6 +40,8 @@ pub type Api = (
     PinsApi,
     RunsApi,
     ClosuresApi,
+    TokensApi,
+    WhoamiApi,
 );
 
 /// The operations under `/api/v1`.
@@ -50,6 +56,8 @@ pub fn service() -> OpenApiService<Api, ()> {
             PinsApi,
             RunsApi,
             ClosuresApi,
+            TokensApi,
+            WhoamiApi,
         ),
         "niks3",
         env!("CARGO_PKG_VERSION"),

@@ -9,6 +9,7 @@ use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::web::Data;
 use poem::{Body, IntoResponse as _, Request, Response, handler};
 
+use super::door;
 use super::problem::Problem;
 use crate::app::App;
 use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
@@ -25,7 +26,7 @@ pub(super) async fn endpoint(Data(app): Data<&Arc<App>>, request: &Request) -> R
     }
 }
 
-async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
+async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
     let nothing = || Problem::not_found("there is nothing under this path");
     // Readers differ in which characters of a key they encode.
     let path = percent_encoding::percent_decode_str(request.uri().path())
@@ -34,6 +35,9 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
     let path = path.strip_prefix('/').unwrap_or(&path);
     if !app.read_proxy {
         return Err(nothing());
+    }
+    if app.protect_reads {
+        door::reader(app, request).await?;
     }
     let key = if path.is_empty() {
         Ok(ObjectKey::landing_page())
@@ -70,7 +74,7 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
     match result {
         Ok(GetResult::Found(object)) => {
             let mut response = Response::builder().finish();
-            describe(response.headers_mut(), &key, &object.meta);
+            describe(response.headers_mut(), app, &key, &object.meta);
             let length = match &object.range {
                 Some(range) => {
                     response.set_status(StatusCode::PARTIAL_CONTENT);
@@ -94,7 +98,7 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
         }
         Ok(GetResult::NotModified(meta)) => {
             let mut response = Response::builder().status(StatusCode::NOT_MODIFIED).finish();
-            describe(response.headers_mut(), &key, &meta);
+            describe(response.headers_mut(), app, &key, &meta);
             Ok(response)
         }
         Ok(GetResult::RangeNotSatisfiable { size }) => {
@@ -113,12 +117,18 @@ async fn read(app: &App, request: &Request) -> Result<Response, Problem> {
     }
 }
 
-fn describe(headers: &mut HeaderMap, key: &ObjectKey, meta: &Meta) {
+fn describe(headers: &mut HeaderMap, app: &App, key: &ObjectKey, meta: &Meta) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(key.content_type()));
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static(key.cache_control()),
-    );
+    if app.protect_reads {
+        // No cache on the way may give to others what was given to somebody.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
+    } else {
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static(key.cache_control()),
+        );
+    }
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let mut text = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -21,7 +21,9 @@ pub mod pushes;
 pub mod request_id;
 pub mod runs;
 mod task_state;
+pub mod tokens;
 mod upload_base;
+pub mod whoami;
 mod wire;
 
 use std::sync::Arc;

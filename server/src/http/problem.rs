@@ -49,6 +49,8 @@ pub struct Problem {
     missing: Option<Vec<String>>,
     retry_after: Option<u32>,
     denial: Option<Box<Denial>>,
+    /// HTTP Basic does as well.
+    basic: bool,
     /// For the log alone.
     cause: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Problem {
             missing: None,
             retry_after: None,
             denial: None,
+            basic: false,
             cause: None,
         }
     }
@@ -194,6 +197,12 @@ impl Problem {
         self
     }
 
+    /// Says that HTTP Basic does as well, with the token as password.
+    #[must_use]
+    pub fn or_basic(self) -> Self {
+        Self { basic: true, ..self }
+    }
+
     fn with_cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
@@ -249,6 +258,10 @@ impl IntoResponse for Problem {
             && let Ok(value) = header::HeaderValue::from_str(&self.authenticate())
         {
             headers.insert(header::WWW_AUTHENTICATE, value);
+            if self.basic {
+                let basic = header::HeaderValue::from_static("Basic realm=\"niks3\"");
+                headers.append(header::WWW_AUTHENTICATE, basic);
+            }
         }
         response
     }

@@ -169,7 +169,7 @@ pub fn may_complete(who: &Identity, identity: &str, facts: &RunFacts) -> bool {
 /// What the claims of somebody say of the run they are in.
 fn claimed(who: &Identity) -> Option<RunFacts> {
     match who.who() {
-        Who::Admin => None,
+        Who::Admin | Who::Token { .. } | Who::Certificate { .. } => None,
         Who::Oidc(oidc) => claims::run(&oidc.provider, |name| oidc.claims.get(name)),
     }
 }

@@ -40,6 +40,7 @@ async fn the_script_wins_over_the_path_over_the_environment_over_the_configurati
         script: Some("echo 'script'".to_owned()),
         path: Some(path),
         audience: None,
+        optional: false,
     };
     assert_eq!(
         token_of(&provider(options.clone(), &environment).unwrap())

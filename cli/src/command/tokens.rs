@@ -1,0 +1,94 @@
+//! `niks3 tokens`.
+
+use niks3_client::types;
+
+use crate::{
+    Failure,
+    args::tokens::{CreateToken, ListTokens, RevokeToken, Tokens},
+    output::{Output, time},
+};
+
+/// Entries of one page.
+const PAGE: u32 = 1000;
+
+pub(super) async fn run(command: Tokens, output: &Output) -> Result<(), Failure> {
+    match command {
+        Tokens::Create(args) => create(args, output).await,
+        Tokens::List(args) => list(args, output).await,
+        Tokens::Revoke(args) => revoke(args, output).await,
+    }
+}
+
+async fn create(args: CreateToken, output: &Output) -> Result<(), Failure> {
+    let words = args.scope.iter().filter_map(clap::ValueEnum::to_possible_value);
+    let request = types::CreateToken {
+        name: args.name,
+        scopes: words.map(|word| word.get_name().to_owned()).collect(),
+        expires_in_seconds: args.expires.map(|age| age.seconds),
+    };
+    let api = super::connect(args.server)?;
+    let request = &request;
+    let created = api
+        .call("creating the token", |client| async move {
+            client.create_token(request).await
+        })
+        .await?;
+    if args.json {
+        return output.json(&created);
+    }
+    let about = &created.about;
+    let end = about.expires_at.map_or_else(
+        || "until it is revoked".to_owned(),
+        |end| format!("until {}", time(end)),
+    );
+    output.info(&format!(
+        "created the token {} with the scopes {}, good {end}; it is shown this once:",
+        about.name,
+        about.scopes.join(", ")
+    ));
+    output.line_out(&created.token)
+}
+
+async fn list(args: ListTokens, output: &Output) -> Result<(), Failure> {
+    let api = super::connect(args.server)?;
+    let mut tokens = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let from = after.as_deref();
+        let page = api
+            .call("listing the tokens", |client| async move {
+                client.list_tokens(from, Some(PAGE)).await
+            })
+            .await?;
+        tokens.extend(page.tokens);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if args.json {
+        return output.json(&tokens);
+    }
+    for token in &tokens {
+        let end = token.expires_at.map_or_else(|| "never".to_owned(), time);
+        output.line_out(&format!(
+            "{}\t{}\t{}\t{}\t{end}",
+            token.name,
+            token.scopes.join(","),
+            time(token.created_at),
+            token.created_by
+        ))?;
+    }
+    Ok(())
+}
+
+async fn revoke(args: RevokeToken, output: &Output) -> Result<(), Failure> {
+    let api = super::connect(args.server)?;
+    let name = &args.name;
+    api.call("revoking the token", |client| async move {
+        client.revoke_token(name).await
+    })
+    .await?;
+    output.info(&format!("revoked the token {name}"));
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Named tokens, of which only the hash is known.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Catalog, Result, WriteTx, now};
+
+/// A named token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its name.
+    pub name: String,
+    /// The words of its scopes, with commas.
+    pub scopes: String,
+    /// Who made it.
+    pub created_by: String,
+    /// Unix time at which it was made.
+    pub created_at: i64,
+    /// Unix time at which it ends, if it does.
+    pub expires_at: Option<i64>,
+}
+
+/// A token to be made.
+#[derive(Debug)]
+pub struct NewToken {
+    /// Its row; `created_at` is now.
+    pub row: TokenRow,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+}
+
+const COLUMNS: &str = "name, scopes, created_by, created_at, expires_at";
+
+fn token(row: &AnyRow) -> Result<TokenRow> {
+    Ok(TokenRow {
+        name: row.try_get(0)?,
+        scopes: row.try_get(1)?,
+        created_by: row.try_get(2)?,
+        created_at: row.try_get(3)?,
+        expires_at: Some(row.try_get(4)?).filter(|end| *end != 0),
+    })
+}
+
+impl Catalog {
+    /// The token with that SHA-256.
+    pub async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRow>> {
+        let text = format!("SELECT {COLUMNS} FROM tokens WHERE hash = $1");
+        let row = super::bulk::query(self.backend, text, true)
+            .bind(hash.to_vec())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(token).transpose()
+    }
+
+    /// Tokens in the order of their names, after one.
+    pub async fn tokens(&self, after: &str, limit: i64) -> Result<Vec<TokenRow>> {
+        let text = format!("SELECT {COLUMNS} FROM tokens WHERE name > $1 ORDER BY name LIMIT $2");
+        let rows = super::bulk::query(self.backend, text, true)
+            .bind(after.to_owned())
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(token).collect()
+    }
+}
+
+impl WriteTx {
+    /// Makes a token; false when there is one of that name which has not ended.
+    pub async fn create_token(&mut self, new: &NewToken) -> Result<bool> {
+        let row = &new.row;
+        let made = sqlx::query(
+            "INSERT INTO tokens (name, hash, scopes, created_by, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, scopes = excluded.scopes, \
+             created_by = excluded.created_by, created_at = excluded.created_at, expires_at = excluded.expires_at \
+             WHERE tokens.expires_at > 0 AND tokens.expires_at <= $7",
+        )
+        .bind(row.name.clone())
+        .bind(new.hash.to_vec())
+        .bind(row.scopes.clone())
+        .bind(row.created_by.clone())
+        .bind(row.created_at)
+        .bind(row.expires_at.unwrap_or(0))
+        .bind(now())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(made.rows_affected() > 0)
+    }
+
+    /// Revokes a token; false when there is none of that name.
+    pub async fn delete_token(&mut self, name: &str) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM tokens WHERE name = $1")
+            .bind(name.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
