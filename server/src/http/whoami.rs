@@ -5,7 +5,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 
 use super::api::ApiTags;
 use super::problem::ApiProblem;
-use crate::auth::{Identity, Known, Scope, Who};
+use crate::auth::{Identity, Known, Who};
 
 /// How somebody is known.
 #[derive(Debug, Enum)]
