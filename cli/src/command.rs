@@ -8,9 +8,9 @@ mod manual;
 mod pins;
 mod push;
 mod runs;
+mod task;
 mod tokens;
 mod whoami;
-mod task;
 
 use std::sync::Arc;
 

@@ -19,6 +19,6 @@ pub mod serve;
 pub mod signing;
 pub mod start;
 pub mod storage;
-pub mod tls;
 pub mod tasks;
+pub mod tls;
 pub mod watchdog;

@@ -116,7 +116,11 @@ pub async fn run(
         let origin = Origin {
             local,
             remote,
-            scheme: if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP },
+            scheme: if tls.is_some() {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            },
             peer: None,
         };
         let (endpoint, watcher) = (endpoint.clone(), graceful.watcher());
@@ -124,17 +128,15 @@ pub async fn run(
         tokio::spawn(async move {
             match acceptor {
                 None => converse(stream, origin, endpoint, watcher).await,
-                Some(acceptor) => {
-                    match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => {
-                            let peer = peer(&stream);
-                            let origin = Origin { peer, ..origin };
-                            converse(stream, origin, endpoint, watcher).await;
-                        }
-                        Ok(Err(error)) => tracing::info!(%remote, %error, "no TLS connection"),
-                        Err(_) => tracing::debug!(%remote, "no TLS connection in time"),
+                Some(acceptor) => match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        let peer = peer(&stream);
+                        let origin = Origin { peer, ..origin };
+                        converse(stream, origin, endpoint, watcher).await;
                     }
-                }
+                    Ok(Err(error)) => tracing::info!(%remote, %error, "no TLS connection"),
+                    Err(_) => tracing::debug!(%remote, "no TLS connection in time"),
+                },
             }
             drop(permit);
         });

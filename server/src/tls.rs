@@ -76,9 +76,9 @@ fn read(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Arc<ServerC
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("--tls-key: it does not belong to the certificate in --tls-cert: {error}"))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        format!("--tls-key: it does not belong to the certificate in --tls-cert: {error}")
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

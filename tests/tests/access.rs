@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use niks3_test_support::{Backend, Server, ServerOptions, Store, on_both, run};
-use niks3_tests::api::{A, Api, Answer};
+use niks3_tests::api::{A, Answer, Api};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -36,11 +36,15 @@ async fn a_named_token_does_what_its_scopes_say_until_it_is_revoked(backend: Bac
     let said = made.stderr.clone();
     let token = made.ok().trim().to_owned();
     assert!(token.starts_with("niks3_") && token.len() >= 40, "{said}");
-    assert!(said.contains("ci") && said.contains("push") && !said.contains(&token), "{said}");
+    assert!(
+        said.contains("ci") && said.contains("push") && !said.contains(&token),
+        "{said}"
+    );
 
     let push = json!({ "store_dir": "/nix/store", "roots": [A] }).to_string();
     let send = async |method, path: &str, body: &str| -> Answer {
-        api.send(method, path, &token, "application/json", body.to_owned()).await
+        api.send(method, path, &token, "application/json", body.to_owned())
+            .await
     };
     let opened = send(Method::POST, "/api/v1/pushes", &push).await;
     assert!(opened.status.is_success(), "{}", opened.body);
@@ -56,16 +60,23 @@ async fn a_named_token_does_what_its_scopes_say_until_it_is_revoked(backend: Bac
     let again = run(&mut niks3(&api.server, None, &create)).fails(1);
     assert!(again.contains("there is a token ci"), "{again}");
     let list = run(&mut niks3(&api.server, None, &["tokens", "list"])).ok();
-    assert!(list.starts_with("ci\tpush\t") && list.contains("\tadmin\t"), "{list}");
+    assert!(
+        list.starts_with("ci\tpush\t") && list.contains("\tadmin\t"),
+        "{list}"
+    );
     let list: Value =
-        serde_json::from_str(&run(&mut niks3(&api.server, None, &["tokens", "list", "--json"])).ok()).unwrap();
+        serde_json::from_str(&run(&mut niks3(&api.server, None, &["tokens", "list", "--json"])).ok())
+            .unwrap();
     let (from, to) = (&list[0]["created_at"], &list[0]["expires_at"]);
     assert_eq!(to.as_i64().unwrap() - from.as_i64().unwrap(), 90 * 86_400);
     assert!(!list.to_string().contains(&token));
 
     let _ = run(&mut niks3(&api.server, None, &["tokens", "revoke", "ci"])).ok();
     let refused = send(Method::POST, "/api/v1/pushes", &push).await.problem(401);
-    assert!(refused["detail"].as_str().unwrap().contains("revoked"), "{refused}");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("revoked"),
+        "{refused}"
+    );
     let gone = run(&mut niks3(&api.server, None, &["tokens", "revoke", "ci"])).fails(1);
     assert!(gone.contains("there is no token ci"), "{gone}");
     assert!(!api.server.log().contains(&token), "the token is in the log");
@@ -80,7 +91,11 @@ async fn a_named_token_ends_when_it_should_and_its_name_is_free_then(backend: Ba
     loop {
         let answer = api.send(Method::GET, "/api/v1/whoami", &token, "", "").await;
         if answer.status == 401 {
-            assert!(answer.body.contains("the token brief has expired"), "{}", answer.body);
+            assert!(
+                answer.body.contains("the token brief has expired"),
+                "{}",
+                answer.body
+            );
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -100,8 +115,14 @@ async fn wrong_wishes_for_tokens_are_refused_with_the_field(backend: Backend) {
         ("name", json!({ "name": "a".repeat(129), "scopes": ["read"] })),
         ("scopes", json!({ "name": "a", "scopes": [] })),
         ("scopes", json!({ "name": "a", "scopes": ["write"] })),
-        ("scopes", json!({ "name": "a", "scopes": ["read", "push", "gc", "admin", "read"] })),
-        ("expires_in_seconds", json!({ "name": "a", "scopes": ["read"], "expires_in_seconds": 0 })),
+        (
+            "scopes",
+            json!({ "name": "a", "scopes": ["read", "push", "gc", "admin", "read"] }),
+        ),
+        (
+            "expires_in_seconds",
+            json!({ "name": "a", "scopes": ["read"], "expires_in_seconds": 0 }),
+        ),
         (
             "expires_in_seconds",
             json!({ "name": "a", "scopes": ["read"], "expires_in_seconds": u64::MAX }),
@@ -110,11 +131,17 @@ async fn wrong_wishes_for_tokens_are_refused_with_the_field(backend: Backend) {
         let problem = api.post("/tokens", &wish).await.problem(422);
         assert_eq!(problem["field"], field, "{wish}");
     }
-    let _ = api.send(Method::DELETE, "/api/v1/tokens/a", &api.token, "", "").await.problem(404);
+    let _ = api
+        .send(Method::DELETE, "/api/v1/tokens/a", &api.token, "", "")
+        .await
+        .problem(404);
     let _ = run(&mut niks3(&api.server, None, &["tokens", "create", "a"])).fails(2);
     let wrong = ["tokens", "create", "a", "--scope", "write"];
     let _ = run(&mut niks3(&api.server, None, &wrong)).fails(2);
-    let list = api.send(Method::GET, "/api/v1/tokens", &api.token, "", "").await.ok();
+    let list = api
+        .send(Method::GET, "/api/v1/tokens", &api.token, "", "")
+        .await
+        .ok();
     assert_eq!(list["tokens"], json!([]));
 }
 
@@ -123,15 +150,24 @@ async fn everybody_is_told_who_they_are(backend: Backend) {
     let text = run(&mut niks3(&api.server, None, &["whoami"])).ok();
     assert_eq!(text, "identity: admin\nscopes: admin\n");
     let wish = json!({ "name": "both", "scopes": ["push", "read"], "expires_in_seconds": 3600 });
-    let token = api.post("/tokens", &wish).await.ok()["token"].as_str().unwrap().to_owned();
+    let token = api.post("/tokens", &wish).await.ok()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let text = run(&mut niks3(&api.server, Some(&token), &["whoami"])).ok();
-    assert!(text.starts_with("identity: token:both\nscopes: read, push\nexpires: 2"), "{text}");
+    assert!(
+        text.starts_with("identity: token:both\nscopes: read, push\nexpires: 2"),
+        "{text}"
+    );
     let json = run(&mut niks3(&api.server, Some(&token), &["whoami", "--json"])).ok();
     let who: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&who["kind"], &who["rules"]), (&json!("token"), &json!([])));
     let unknown = format!("{token}x");
     let refused = run(&mut niks3(&api.server, Some(&unknown), &["whoami"])).fails(1);
-    assert!(refused.contains("not one that this server knows") && !refused.contains(&unknown), "{refused}");
+    assert!(
+        refused.contains("not one that this server knows") && !refused.contains(&unknown),
+        "{refused}"
+    );
 }
 
 async fn a_gated_cache_is_read_with_a_token_and_not_without(backend: Backend) {
@@ -147,7 +183,10 @@ async fn a_gated_cache_is_read_with_a_token_and_not_without(backend: Backend) {
     store.prepare(&mut push);
     let _ = run(&mut push).ok();
     let token = async |name: &str, scope: &str| -> String {
-        let made = api.post("/tokens", &json!({ "name": name, "scopes": [scope] })).await.ok();
+        let made = api
+            .post("/tokens", &json!({ "name": name, "scopes": [scope] }))
+            .await
+            .ok();
         made["token"].as_str().unwrap().to_owned()
     };
     let (reader, pusher) = (token("reader", "read").await, token("pusher", "push").await);
@@ -161,18 +200,32 @@ async fn a_gated_cache_is_read_with_a_token_and_not_without(backend: Backend) {
     };
     let read = get("anybody", &reader).await;
     assert_eq!(read.status, 200);
-    assert!(read.headers["cache-control"].to_str().unwrap().starts_with("private"));
+    assert!(
+        read.headers["cache-control"]
+            .to_str()
+            .unwrap()
+            .starts_with("private")
+    );
     let bearer = api.send(Method::GET, "/nix-cache-info", &reader, "", "").await;
     assert_eq!(bearer.status, 200);
     let nobody = get("", "").await;
     let asks: Vec<_> = nobody.headers.get_all("www-authenticate").iter().collect();
-    assert!(asks.iter().any(|value| value.as_bytes().starts_with(b"Bearer")), "{asks:?}");
-    assert!(asks.iter().any(|value| value.as_bytes().starts_with(b"Basic")), "{asks:?}");
+    assert!(
+        asks.iter().any(|value| value.as_bytes().starts_with(b"Bearer")),
+        "{asks:?}"
+    );
+    assert!(
+        asks.iter().any(|value| value.as_bytes().starts_with(b"Basic")),
+        "{asks:?}"
+    );
     let _ = nobody.problem(401);
     let _ = get("anybody", "wrong").await.problem(401);
     let _ = get("anybody", &pusher).await.problem(403);
     // What a browser would send by itself opens nothing but reads.
-    let basic = api.client.get(format!("{}/api/v1/pins", api.server.url())).basic_auth("x", Some(&reader));
+    let basic = api
+        .client
+        .get(format!("{}/api/v1/pins", api.server.url()))
+        .basic_auth("x", Some(&reader));
     let _ = Answer::of(basic.send().await.unwrap()).await.problem(401);
 
     let copy = |netrc: &str| {

@@ -60,7 +60,9 @@ impl Files {
     fn client(&self, name: &str, by: &Authority, change: impl Fn(&mut CertificateParams)) {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, "Example");
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "Example");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
@@ -101,7 +103,9 @@ fn https(server: &Server) -> String {
 /// The status that curl gets, with the certificate of a client; 0 without an answer.
 fn curl(files: &Files, client: Option<&str>, arguments: &[&str]) -> u16 {
     let mut command = Command::new("curl");
-    command.args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"]).arg(files.path("ca.pem"));
+    command
+        .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"])
+        .arg(files.path("ca.pem"));
     if let Some(client) = client {
         command.arg("--cert").arg(files.path(&format!("{client}.pem")));
         command.arg("--key").arg(files.path(&format!("{client}.key")));
@@ -112,7 +116,10 @@ fn curl(files: &Files, client: Option<&str>, arguments: &[&str]) -> u16 {
 /// `niks3` by TLS with the certificate of a client and without any token.
 fn niks3(server: &Server, files: &Files, client: &str, store: &Store, arguments: &[&str]) -> Output {
     let mut command = server.niks3();
-    command.args(arguments).env_remove("NIKS3_AUTH_TOKEN_FILE").env("NIKS3_SERVER_URL", https(server));
+    command
+        .args(arguments)
+        .env_remove("NIKS3_AUTH_TOKEN_FILE")
+        .env("NIKS3_SERVER_URL", https(server));
     let pairs: [(&str, &Path); 3] = [
         ("NIKS3_CA_CERT", &files.path("ca.pem")),
         ("NIKS3_CLIENT_CERT", &files.path(&format!("{client}.pem"))),
@@ -162,12 +169,16 @@ async fn a_certificate_pushes_or_reads_as_its_subject_says(backend: Backend) {
     let before = std::fs::read(files.path("server.pem")).unwrap();
     std::fs::write(files.path("server.pem"), "broken").unwrap();
     server.hang_up();
-    eventually("the broken one is noticed", || server.log().contains("the certificates stay as they were"));
+    eventually("the broken one is noticed", || {
+        server.log().contains("the certificates stay as they were")
+    });
     assert_eq!(curl(&files, Some("reader"), &[&info]), 200);
     std::fs::write(files.path("server.pem"), before).unwrap();
     files.server();
     server.hang_up();
-    eventually("the new one is read", || server.log().contains("read the certificates again"));
+    eventually("the new one is read", || {
+        server.log().contains("read the certificates again")
+    });
     assert_eq!(curl(&files, Some("reader"), &[&info]), 200);
 }
 
@@ -235,8 +246,19 @@ async fn a_proxy_is_believed_by_its_address(backend: Backend) {
         (pushes, &subject("CN=ci,O=x")[..], 403),
         (pushes, &subject("")[..], 401),
         (pushes, &[("x-client-subject", "CN=ci")], 401),
-        (pushes, &[("x-client-verify", "NONE"), ("x-client-subject", "CN=ci")], 401),
-        (pushes, &[("x-client-verify", "FAILED:expired"), ("x-client-subject", "CN=ci")], 401),
+        (
+            pushes,
+            &[("x-client-verify", "NONE"), ("x-client-subject", "CN=ci")],
+            401,
+        ),
+        (
+            pushes,
+            &[
+                ("x-client-verify", "FAILED:expired"),
+                ("x-client-subject", "CN=ci"),
+            ],
+            401,
+        ),
         (
             pushes,
             &[
@@ -250,7 +272,11 @@ async fn a_proxy_is_believed_by_its_address(backend: Backend) {
         (info, &subject("CN=ci")[..], 403),
         (info, &[], 401),
     ] {
-        assert_eq!(send(&trusted, path, headers).await / 100, status / 100, "{path} {headers:?}");
+        assert_eq!(
+            send(&trusted, path, headers).await / 100,
+            status / 100,
+            "{path} {headers:?}"
+        );
         if status != 200 {
             assert_eq!(send(&trusted, path, headers).await, status, "{path} {headers:?}");
         }
@@ -265,7 +291,8 @@ fn options_that_do_not_fit_together_are_named() {
     let start = |arguments: &[&str]| {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().display().to_string();
-        Server::try_start(&[&["--data-dir", &data, "--http-addr", "127.0.0.1:0"], arguments].concat()).fails(2)
+        Server::try_start(&[&["--data-dir", &data, "--http-addr", "127.0.0.1:0"], arguments].concat())
+            .fails(2)
     };
     for (arguments, word) in [
         (&["--tls-cert", "/x"][..], "--tls-key"),
@@ -273,13 +300,26 @@ fn options_that_do_not_fit_together_are_named() {
         (&["--tls-client-ca", "/x"], "--mtls-bound-subject"),
         (&["--mtls-bound-subject", "CN=x"], "--tls-client-ca"),
         (&["--mtls-proxy-header", "X-V"], "--mtls-subject-header"),
-        (&["--mtls-proxy-header", "X-V", "--mtls-subject-header", "X-S"], "--mtls-trusted-proxy"),
         (
-            &["--mtls-proxy-header", "X-V", "--mtls-subject-header", "X-S", "--mtls-trusted-proxy", "here"],
+            &["--mtls-proxy-header", "X-V", "--mtls-subject-header", "X-S"],
+            "--mtls-trusted-proxy",
+        ),
+        (
+            &[
+                "--mtls-proxy-header",
+                "X-V",
+                "--mtls-subject-header",
+                "X-S",
+                "--mtls-trusted-proxy",
+                "here",
+            ],
             "--mtls-trusted-proxy",
         ),
     ] {
         let line = start(arguments);
-        assert!(line.contains(word) && line.trim().lines().count() == 1, "{arguments:?}: {line}");
+        assert!(
+            line.contains(word) && line.trim().lines().count() == 1,
+            "{arguments:?}: {line}"
+        );
     }
 }

@@ -9,7 +9,10 @@ use crate::{
 pub(super) async fn run(args: Whoami, output: &Output) -> Result<(), Failure> {
     let api = super::connect(args.server)?;
     let who = api
-        .call("asking who you are", |client| async move { client.whoami().await })
+        .call(
+            "asking who you are",
+            |client| async move { client.whoami().await },
+        )
         .await?;
     if args.json {
         return output.json(&who);
@@ -22,11 +25,9 @@ pub(super) async fn run(args: Whoami, output: &Output) -> Result<(), Failure> {
     for rule in &who.rules {
         output.line_out(&format!("rule: {rule}"))?;
     }
-    if let Some(pins) = &who.pins {
-        output.line_out(&format!("pins: {}", pins.join(", ")))?;
-    }
-    if let Some(keys) = &who.signing_keys {
-        output.line_out(&format!("signing keys: {}", keys.join(", ")))?;
+    output.line_out(&format!("pins: {}", who.pins.join(", ")))?;
+    if !who.signing_keys.is_empty() {
+        output.line_out(&format!("signing keys: {}", who.signing_keys.join(", ")))?;
     }
     Ok(())
 }

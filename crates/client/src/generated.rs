@@ -1490,15 +1490,13 @@ something has to be needed by nothing before it is deleted.*/
         ///What the pushes that they open belong to.
         pub identity: ::std::string::String,
         pub kind: Kind,
-        ///Names that their pins may have, where a rule limits them; `*` and `?` stand for others.
-        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
+        ///Names that their pins may have; `*` and `?` stand for others.
         pub pins: ::std::vec::Vec<::std::string::String>,
         ///The rules of the configuration that give them that, where rules do.
         pub rules: ::std::vec::Vec<::std::string::String>,
         ///What they may do.
         pub scopes: ::std::vec::Vec<::std::string::String>,
-        ///Names of the keys that sign what they push, where a rule chooses.
-        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
+        ///Names of the keys that sign what they push, where a rule chooses; empty: every key.
         pub signing_keys: ::std::vec::Vec<::std::string::String>,
     }
     /// Generation of default values for serde.

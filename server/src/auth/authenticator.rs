@@ -2,8 +2,8 @@
 
 use poem::Request;
 
-use super::oidc::Oidc;
 use super::certificates::CertificateSettings;
+use super::oidc::Oidc;
 use super::{AdminToken, Credentials, Grant, Identity, Refusal, Who, named_token};
 use crate::catalog::Catalog;
 use crate::http::request_id;

@@ -203,9 +203,7 @@ impl Config {
             .filter(|seconds| (1..=86_400).contains(seconds));
         Ok(Self {
             protect_metrics: args.protect_metrics,
-            protect_reads: args
-                .protect_reads
-                .unwrap_or(!certificates.read.is_empty()),
+            protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
             tls: tls::native(&args)?,
             certificates,
             lease_seconds: lease_seconds.ok_or_else(|| UsageError::new("--push-lease: 1s to 24h"))?,

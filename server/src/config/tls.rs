@@ -11,9 +11,9 @@ use crate::tls::Tls;
 /// TLS of this server, if it has any.
 pub(super) fn native(args: &Args) -> Result<Option<Tls>, UsageError> {
     match (&args.tls_cert, &args.tls_key) {
-        (None, None) if args.tls_client_ca.is_some() => Err(UsageError::new(
-            "--tls-client-ca needs --tls-cert and --tls-key",
-        )),
+        (None, None) if args.tls_client_ca.is_some() => {
+            Err(UsageError::new("--tls-client-ca needs --tls-cert and --tls-key"))
+        }
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => Tls::load(cert, key, args.tls_client_ca.as_deref())
             .map(Some)

@@ -121,7 +121,10 @@ fn describe(headers: &mut HeaderMap, app: &App, key: &ObjectKey, meta: &Meta) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(key.content_type()));
     if app.protect_reads {
         // No cache on the way may give to others what was given to somebody.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-cache"),
+        );
         headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
     } else {
         headers.insert(

@@ -32,12 +32,10 @@ struct Whoami {
     scopes: Vec<String>,
     /// The rules of the configuration that give them that, where rules do.
     rules: Vec<String>,
-    /// Names that their pins may have, where a rule limits them; `*` and `?` stand for others.
-    #[oai(skip_serializing_if_is_none)]
-    pins: Option<Vec<String>>,
-    /// Names of the keys that sign what they push, where a rule chooses.
-    #[oai(skip_serializing_if_is_none)]
-    signing_keys: Option<Vec<String>>,
+    /// Names that their pins may have; `*` and `?` stand for others.
+    pins: Vec<String>,
+    /// Names of the keys that sign what they push, where a rule chooses; empty: every key.
+    signing_keys: Vec<String>,
     /// Unix time at which what proves them ends, if it does.
     #[oai(skip_serializing_if_is_none)]
     expires_at: Option<i64>,
@@ -57,11 +55,11 @@ impl From<&Identity> for Whoami {
             kind,
             scopes: grant.scopes.iter().map(|scope| scope.to_string()).collect(),
             rules,
-            pins: grant
-                .pins
-                .as_ref()
-                .map(|pins| pins.iter().map(ToString::to_string).collect()),
-            signing_keys: grant.signing_keys.as_ref().map(|keys| keys.iter().cloned().collect()),
+            pins: match &grant.pins {
+                Some(pins) => pins.iter().map(ToString::to_string).collect(),
+                None => vec!["*".to_owned()],
+            },
+            signing_keys: grant.signing_keys.iter().flatten().cloned().collect(),
             expires_at: identity.expires_at(),
         }
     }

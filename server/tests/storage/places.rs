@@ -47,6 +47,7 @@ fn serve(files: &FileBucket) -> String {
             endpoint,
             stop,
             &tokio_util::sync::CancellationToken::new(),
+            None,
         )
         .await
         .expect("serve");
