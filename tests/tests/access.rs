@@ -244,8 +244,12 @@ async fn a_gated_cache_is_read_with_a_token_and_not_without(backend: Backend) {
         );
         run(&mut command)
     };
+    // To Nix 2.8, what asks for a password has nothing; later ones say what the server answered.
     let refused = copy("").fails(1);
-    assert!(refused.contains("401"), "{refused}");
+    assert!(
+        refused.contains("does not appear to be a binary cache") || refused.contains("401"),
+        "{refused}"
+    );
     let _ = copy(&format!("machine 127.0.0.1 login nix password {reader}\n")).ok();
     let name = path.rsplit('/').next().unwrap();
     assert!(store.path("copied").join("nix/store").join(name).exists());

@@ -25,7 +25,9 @@ pub(super) async fn run(args: Whoami, output: &Output) -> Result<(), Failure> {
     for rule in &who.rules {
         output.line_out(&format!("rule: {rule}"))?;
     }
-    output.line_out(&format!("pins: {}", who.pins.join(", ")))?;
+    if who.pins != ["*"] {
+        output.line_out(&format!("pins: {}", who.pins.join(", ")))?;
+    }
     if !who.signing_keys.is_empty() {
         output.line_out(&format!("signing keys: {}", who.signing_keys.join(", ")))?;
     }

@@ -145,10 +145,12 @@ fn a_static_token_works_and_is_nowhere_on_disk() {
 #[test]
 fn the_audience_of_the_input_is_asked_for() {
     let mut bench = Bench::with_token(Backend::Embedded);
-    bench
+    let main = bench
         .job
         .main(&mut bench.action(&[("audience", "https://x.example")]))
-        .green();
+        .red();
+    let errors = main.annotations("error");
+    assert!(errors[0].contains("audience is"), "{main:#?}");
     let requests = bench.tokens.requests();
     assert!(
         requests[0].contains("audience=https%3A%2F%2Fx.example"),
