@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Limits};
 use crate::catalog::Catalog;
 use crate::metrics::Census;
 use crate::signing::Signer;
@@ -37,6 +37,8 @@ pub struct App {
     pub embedded_store: bool,
     /// Seconds that a push lives without being renewed.
     pub lease_seconds: u32,
+    /// What anybody may have under way.
+    pub limits: Limits,
     /// Cancelled when the server is told to stop.
     pub stop: CancellationToken,
     /// Work that goes on without a request.

@@ -145,7 +145,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     };
     let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
-        auth: Authenticator::new(config.admin_token, oidc, catalog.clone(), config.certificates),
+        auth: Authenticator::new(
+            config.admin_token,
+            oidc,
+            catalog.clone(),
+            config.certificates,
+            config.failures,
+        ),
         catalog,
         bucket,
         checksum,
@@ -156,6 +162,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         server_url: config.server_url,
         embedded_store: embedded,
         lease_seconds: config.lease_seconds,
+        limits: config.limits,
         read_proxy: config.read_proxy,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),

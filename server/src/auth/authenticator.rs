@@ -4,7 +4,7 @@ use poem::Request;
 
 use super::certificates::CertificateSettings;
 use super::oidc::Oidc;
-use super::{AdminToken, Credentials, Grant, Identity, Refusal, Who, named_token};
+use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, Refusal, Who, named_token};
 use crate::catalog::Catalog;
 use crate::http::request_id;
 use crate::metrics::metrics;
@@ -25,6 +25,7 @@ pub struct Authenticator {
     oidc: Oidc,
     catalog: Catalog,
     certificates: CertificateSettings,
+    failures: FailureLimit,
 }
 
 impl Authenticator {
@@ -36,12 +37,14 @@ impl Authenticator {
         oidc: Oidc,
         catalog: Catalog,
         certificates: CertificateSettings,
+        failures: FailureLimit,
     ) -> Self {
         Self {
             admin_token,
             oidc,
             catalog,
             certificates,
+            failures,
         }
     }
 
@@ -56,7 +59,13 @@ impl Authenticator {
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
     pub async fn identify(&self, request: &Request, door: Door) -> Result<Identity, Refusal> {
-        let identified = self.look(request, door).await;
+        let identified = match self.look(request, door).await {
+            Err(Refusal::Invalid(why)) => Err(match self.failures.count(request) {
+                Some(wait) => Refusal::TooMany(wait),
+                None => Refusal::Invalid(why),
+            }),
+            identified => identified,
+        };
         if let Err(refusal) = &identified {
             metrics().auth_failure(refusal.reason());
         }
@@ -68,6 +77,7 @@ impl Authenticator {
             Err(Refusal::Invalid(reason) | Refusal::Forbidden(reason)) => {
                 tracing::info!(reason, "authentication failed")
             }
+            // Not a line for each: whoever floods the server would flood its log.
             Err(_) => {}
         }
         identified

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::oidc::Glob;
-use super::{Scope, Scopes};
+use super::{Limits, Scope, Scopes};
 
 /// What somebody may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Grant {
     pub pins: Option<Vec<Glob>>,
     /// Names of the keys that sign what they push; `None` for all keys.
     pub signing_keys: Option<BTreeSet<String>>,
+    /// How much they may have under way, where that is not what the server says of all.
+    pub limits: Limits,
 }
 
 impl Grant {
@@ -32,7 +34,7 @@ impl Grant {
         }
     }
 
-    /// What both together allow. Pins and keys limit pushes, so those of a grant without
+    /// What both together allow. Pins, keys and limits are of pushes, so those of a grant without
     /// the scope count for nothing.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -58,6 +60,7 @@ impl Grant {
                     .as_ref()
                     .zip(other.signing_keys.as_ref())
                     .map(|(some, more)| some.union(more).cloned().collect()),
+                limits: self.limits.union(other.limits),
             },
         }
     }
@@ -90,6 +93,7 @@ mod tests {
             scopes: [scope].into_iter().collect(),
             pins: pins.map(|pins| pins.iter().map(|pin| Glob::new(pin)).collect()),
             signing_keys: keys.map(|keys| keys.iter().map(ToString::to_string).collect()),
+            limits: Limits::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::oidc::OidcIdentity;
-use super::{Grant, Scope};
+use super::{Grant, Limits, Scope};
 use crate::http::problem::Problem;
 
 /// How somebody is known.
@@ -82,6 +82,16 @@ impl Identity {
     #[must_use]
     pub fn owns(&self, owner: &str) -> bool {
         self.grant().scopes.allow(Scope::Admin) || self.name() == owner
+    }
+
+    /// How much they may have under way, where the server allows everybody that much. Whoever may
+    /// do everything may do that as often as they like.
+    #[must_use]
+    pub fn limits(&self, of_all: Limits) -> Limits {
+        match self.grant().scopes.allow(Scope::Admin) {
+            true => Limits::default(),
+            false => self.grant().limits.or(of_all),
+        }
     }
 
     /// Lets those through who have the scope.

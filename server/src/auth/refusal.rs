@@ -12,6 +12,9 @@ pub enum Refusal {
     Invalid(String),
     /// It is right, and allows nothing here.
     Forbidden(String),
+    /// What it brings is not accepted either, and too much of what came from there was not; after
+    /// so many seconds it may be.
+    TooMany(u32),
     /// It cannot be told now.
     Unavailable(Problem),
 }
@@ -24,9 +27,10 @@ impl Refusal {
 }
 
 /// Reasons for which requests are not let in, as metrics name them.
-pub const FAILURES: [&str; 5] = [
+pub const FAILURES: [&str; 6] = [
     "no_token",
     "invalid_token",
+    "too_many",
     "no_rule",
     "unavailable",
     "missing_scope",
@@ -39,6 +43,7 @@ impl Refusal {
         match self {
             Self::Nothing => "no_token",
             Self::Invalid(_) => "invalid_token",
+            Self::TooMany(_) => "too_many",
             Self::Forbidden(_) => "no_rule",
             Self::Unavailable(_) => "unavailable",
         }
@@ -56,6 +61,10 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Nothing => Self::unauthorized("this needs a token: Authorization: Bearer TOKEN"),
             Refusal::Invalid(why) => Self::invalid_token(why),
+            Refusal::TooMany(wait) => Self::too_many(
+                "too many tokens from this address were not accepted, and this one is not either",
+                wait,
+            ),
             Refusal::Forbidden(why) => Self::forbidden(why),
             Refusal::Unavailable(problem) => problem,
         }

@@ -147,6 +147,34 @@ impl WriteTx {
         Ok(row.try_get(0)?)
     }
 
+    /// How many pushes an identity has under way.
+    pub async fn pushes_under_way(&mut self, identity: &str) -> Result<u64> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM pushes WHERE state IN (0, 1) AND lease_until > $1 AND identity = $2",
+        )
+        .bind(now())
+        .bind(identity.to_owned())
+        .fetch_one(&mut *self.tx)
+        .await?;
+        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+    }
+
+    /// Bytes of the NARs that a push has still to bring, and that all pushes of its identity have.
+    pub async fn claimed_bytes(&mut self, push: &Push) -> Result<(u64, u64)> {
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(CASE WHEN c.push_id = $1 THEN c.nar_size ELSE 0 END), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(c.nar_size), 0) AS BIGINT) FROM pushes p JOIN push_paths c ON c.push_id = p.id \
+             WHERE p.state IN (0, 1) AND p.lease_until > $2 AND p.identity = $3 AND c.kind = 1",
+        )
+        .bind(push.id)
+        .bind(now())
+        .bind(push.identity.clone())
+        .fetch_one(&mut *self.tx)
+        .await?;
+        let bytes = |column| Ok::<_, CatalogError>(row.try_get::<i64, _>(column)?.unsigned_abs());
+        Ok((bytes(0)?, bytes(1)?))
+    }
+
     /// The push of that name, as it stands inside the transaction.
     pub async fn push(&mut self, token: &str) -> Result<Option<Push>> {
         let row = sqlx::query(BY_TOKEN)

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{CommandFactory as _, Parser, ValueEnum};
 
 /// How a bucket is addressed.
@@ -349,6 +350,44 @@ pub struct Args {
     /// How long a push lives when its client is no longer heard of
     #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]
     pub push_lease: humantime::Duration,
+
+    /// Most pushes that one identity has under way at once; those with the scope `admin` are not limited, and a
+    /// rule can say otherwise [default: any number]
+    #[arg(long, env = "NIKS3_MAX_PUSHES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+          help_heading = "Limits")]
+    pub max_pushes: Option<u64>,
+
+    /// Most bytes, as 50GiB, of the NARs that the pushes of one identity have still to bring; those with the scope
+    /// `admin` are not limited, and a rule can say otherwise [default: any number]
+    #[arg(
+        long,
+        env = "NIKS3_MAX_CLAIMED_BYTES",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub max_claimed_bytes: Option<ByteSize>,
+
+    /// Tokens in a minute that one address may bring and that are not accepted; the next ones are answered with 429;
+    /// 0 for any number
+    #[arg(
+        long,
+        env = "NIKS3_AUTH_FAILURE_LIMIT",
+        value_name = "N",
+        default_value_t = 60,
+        help_heading = "Limits"
+    )]
+    pub auth_failure_limit: u32,
+
+    /// Address or network of a proxy that adds to X-Forwarded-For whom it speaks for, as 10.0.0.1 or 10.0.0.0/8: failures
+    /// count for that address; repeatable
+    #[arg(
+        long,
+        env = "NIKS3_TRUSTED_PROXY",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        help_heading = "Limits"
+    )]
+    pub trusted_proxy: Vec<String>,
 
     /// Print the manual page, or the completions for a shell, and end
     #[arg(long, value_name = "WHAT", value_enum, exclusive = true, hide = true)]

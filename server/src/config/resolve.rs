@@ -13,7 +13,7 @@ use url::Url;
 use super::args::{Args, BucketLookup, ChecksumChoice};
 use super::embedded::{self, DataDir};
 use super::{secrets, tls};
-use crate::auth::{AdminToken, CertificateSettings, oidc};
+use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
 
 /// A wrong or missing option: one line that names it and the mend.
 #[derive(Debug)]
@@ -107,6 +107,10 @@ pub struct Config {
     pub tls: Option<crate::tls::Tls>,
     /// Which client certificates are good for what.
     pub certificates: CertificateSettings,
+    /// What anybody may have under way.
+    pub limits: Limits,
+    /// How often an address may fail to prove who it is.
+    pub failures: FailureLimit,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
 }
@@ -204,6 +208,14 @@ impl Config {
         Ok(Self {
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
+            limits: Limits {
+                pushes: args.max_pushes,
+                claimed_bytes: claimed_bytes(&args)?,
+            },
+            failures: FailureLimit::new(
+                args.auth_failure_limit,
+                tls::networks("--trusted-proxy", &args.trusted_proxy)?,
+            ),
             tls: tls::native(&args)?,
             certificates,
             lease_seconds: lease_seconds.ok_or_else(|| UsageError::new("--push-lease: 1s to 24h"))?,
@@ -234,6 +246,15 @@ impl Config {
                 .unwrap_or(matches!(store, Store::Embedded { .. })),
             store,
         })
+    }
+}
+
+fn claimed_bytes(args: &Args) -> Result<Option<u64>, UsageError> {
+    match args.max_claimed_bytes.map(|size| size.as_u64()) {
+        Some(0) => Err(UsageError::new(
+            "--max-claimed-bytes: nothing could be pushed: leave it out, or allow some",
+        )),
+        most => Ok(most),
     }
 }
 

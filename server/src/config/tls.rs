@@ -79,23 +79,24 @@ fn headers(args: &Args) -> Result<Option<TrustedHeaders>, UsageError> {
         text.parse::<HeaderName>()
             .map_err(|_| UsageError::new(format!("{option}: {text:?} is not the name of a header")))
     };
+    Ok(Some(TrustedHeaders {
+        verified: name("--mtls-proxy-header", verified)?,
+        subject: name("--mtls-subject-header", subject)?,
+        proxies: networks("--mtls-trusted-proxy", &args.mtls_trusted_proxy)?,
+    }))
+}
+
+/// The addresses and networks of an option.
+pub(super) fn networks(option: &str, texts: &[String]) -> Result<Vec<IpNet>, UsageError> {
     let network = |text: &String| {
         let text = text.trim();
         text.parse::<IpNet>()
             .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
             .map_err(|_| {
                 UsageError::new(format!(
-                    "--mtls-trusted-proxy: {text:?} is not an address: write 10.0.0.1 or 10.0.0.0/8"
+                    "{option}: {text:?} is not an address: write 10.0.0.1 or 10.0.0.0/8"
                 ))
             })
     };
-    Ok(Some(TrustedHeaders {
-        verified: name("--mtls-proxy-header", verified)?,
-        subject: name("--mtls-subject-header", subject)?,
-        proxies: args
-            .mtls_trusted_proxy
-            .iter()
-            .map(network)
-            .collect::<Result<_, _>>()?,
-    }))
+    texts.iter().map(network).collect()
 }

@@ -146,6 +146,14 @@ impl Problem {
         }
     }
 
+    /// 429: too much at once, or too often; after so many seconds it may do.
+    pub fn too_many(detail: impl Into<String>, retry_after: u32) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        }
+    }
+
     /// 503: later, perhaps.
     pub fn unavailable(detail: impl Into<String>, retry_after: u32) -> Self {
         Self {

@@ -7,7 +7,7 @@ use niks3_nix::signature::Signature;
 use niks3_nix::store_path::StorePath;
 
 use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
-use super::{App, Identity, Problem, change, find_open};
+use super::{App, Identity, Problem, change, find_open, limits};
 use crate::catalog::{ClaimKind, PathMeta};
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
@@ -37,10 +37,12 @@ pub(super) async fn claim(
 
     let mut tx = change(app, &push).await?;
     let mut claimed = tx.claim(push.id, &paths, &external).await?;
+    limits::check(app, who, &push, &mut tx).await?;
     tx.commit().await?;
     if push.verify && push::verify(app, &claimed).await? {
         let mut tx = change(app, &push).await?;
         claimed = tx.claim(push.id, &paths, &external).await?;
+        limits::check(app, who, &push, &mut tx).await?;
         tx.commit().await?;
     }
 

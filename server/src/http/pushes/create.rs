@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::types::{ChecksumAlgorithm, CreatePush, CreatedPush};
-use super::{App, Identity, Problem};
+use super::{App, Identity, Problem, limits};
 use crate::catalog::NewPush;
 use crate::http::{request_id, wire};
 use crate::metrics::metrics;
@@ -58,6 +58,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         keys: who.grant().signing_keys.as_ref().into(),
     };
     let mut tx = app.catalog.write().await?;
+    limits::admit(app, who, &mut tx).await?;
     if let Some(run) = &run {
         (new.run_id, _) = tx.record_run(run, &runs::token()).await?;
     }

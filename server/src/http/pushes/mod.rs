@@ -6,6 +6,7 @@ mod claim;
 mod commit;
 mod complete_multipart;
 mod create;
+mod limits;
 mod multipart;
 mod parts;
 mod realisations;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use url::Url;
 
 use self::cursor::Cursor;
@@ -205,8 +206,11 @@ fn rule(name: String, value: &Cursor<'_>, keys: &[&str]) -> Result<Rule, ConfigE
             "scopes" => grant.scopes = scopes(&field)?,
             "pins" => grant.pins = Some(pins(&field)?),
             "signing_keys" => grant.signing_keys = Some(signing_keys(&field, keys)?),
+            "max_pushes" => grant.limits.pushes = Some(limit(&field, field.number())?),
+            "max_claimed_bytes" => grant.limits.claimed_bytes = Some(limit(&field, size(&field))?),
             _ => {
-                let known = "bound_claims, bound_subject, scopes, pins, signing_keys";
+                let known =
+                    "bound_claims, bound_subject, scopes, pins, signing_keys, max_pushes, max_claimed_bytes";
                 return Err(unknown(&field, known));
             }
         }
@@ -284,6 +288,22 @@ fn pins(value: &Cursor<'_>) -> Result<Vec<Glob>, ConfigError> {
             Ok(Glob::new(&text))
         })
         .collect()
+}
+
+fn limit(value: &Cursor<'_>, number: Result<u64, ConfigError>) -> Result<u64, ConfigError> {
+    match number? {
+        0 => Err(value.wrong("nothing could be pushed: leave it out, or allow 1")),
+        most => Ok(most),
+    }
+}
+
+/// A number of bytes, or a text as "10GiB".
+fn size(value: &Cursor<'_>) -> Result<u64, ConfigError> {
+    value
+        .scalar()?
+        .parse::<ByteSize>()
+        .map(|size| size.as_u64())
+        .map_err(|_| value.wrong("a number of bytes is expected, or a text as \"10GiB\""))
 }
 
 fn signing_keys(value: &Cursor<'_>, keys: &[&str]) -> Result<BTreeSet<String>, ConfigError> {

@@ -178,6 +178,18 @@ fn every_mistake_is_named_with_its_line_and_field() {
             "main-1, pr-1",
         ),
         (
+            rule("\"max_pushes\": 0"),
+            8,
+            "providers.p.rules[0].max_pushes",
+            "nothing could be pushed",
+        ),
+        (
+            rule("\"max_claimed_bytes\": \"much\""),
+            8,
+            "providers.p.rules[0].max_claimed_bytes",
+            "10GiB",
+        ),
+        (
             rule("\"signing_keys\": []"),
             8,
             "providers.p.rules[0].signing_keys",
