@@ -38,6 +38,8 @@ pub struct ServerOptions {
     pub server_url: Option<String>,
     /// Port, where it has to be known before.
     pub port: Option<u16>,
+    /// What it logs, where that is not `debug`.
+    pub log: Option<&'static str>,
     /// More arguments.
     pub arguments: Vec<String>,
 }
@@ -83,7 +85,7 @@ impl Server {
             "--http-addr".into(),
             format!("127.0.0.1:{port}"),
             "--log".into(),
-            "debug".into(),
+            options.log.unwrap_or("debug").into(),
         ]);
         if let Some(store_dir) = options.store_dir {
             command.extend(["--store-dir".into(), store_dir.display().to_string()]);

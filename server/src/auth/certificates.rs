@@ -81,7 +81,10 @@ impl CertificateSettings {
 
 impl TrustedHeaders {
     /// The subject that a proxy at that address vouches for.
-    fn subject(&self, from: IpAddr, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    ///
+    /// # Errors
+    /// When the proxy says that the certificate is wrong, or is not to be understood.
+    pub fn subject(&self, from: IpAddr, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         let from = from.to_canonical();
         if !self.proxies.iter().any(|network| network.contains(&from)) {
             return Ok(None);

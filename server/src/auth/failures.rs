@@ -59,7 +59,8 @@ impl FailureLimit {
     }
 
     /// Who sends a request that comes from `peer`: the last address on its way that is not a proxy's.
-    fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    #[must_use]
+    pub fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let is_proxy = |address: &IpAddr| self.proxies.iter().any(|network| network.contains(address));
         let values = headers.get_all("x-forwarded-for").iter();
         let values: Vec<&str> = values.map(|value| value.to_str().unwrap_or_default()).collect();

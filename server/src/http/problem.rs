@@ -296,6 +296,9 @@ pub enum ApiProblem {
     /// More than the server takes at once.
     #[oai(status = 413, content_type = "application/problem+json")]
     TooLarge(Json<Body>),
+    /// The body is of another type than `application/json`.
+    #[oai(status = 415, content_type = "application/problem+json")]
+    Unsupported(Json<Body>),
     /// Well-formed, but wrong.
     #[oai(status = 422, content_type = "application/problem+json")]
     Invalid(Json<Body>),
@@ -321,6 +324,7 @@ impl From<Problem> for ApiProblem {
             404 => Self::NotFound(body),
             409 => Self::Conflict(body),
             413 => Self::TooLarge(body),
+            415 => Self::Unsupported(body),
             422 => Self::Invalid(body),
             429 => Self::TooMany(body, retry_after),
             503 => Self::Unavailable(body, retry_after),

@@ -1,13 +1,15 @@
 //! Pushes by tokens.
 
 use niks3_test_support::{Backend, Store, check_bucket, on_both, run};
+use niks3_tests::api::A;
 use serde_json::json;
 
 use crate::world::World;
 
 on_both!(
     a_token_of_an_issuer_pushes_a_closure,
-    a_rule_limits_the_pins_that_its_pushes_set
+    a_rule_limits_the_pins_that_its_pushes_set,
+    a_rule_limits_what_its_pushes_have_under_way,
 );
 
 async fn a_token_of_an_issuer_pushes_a_closure(backend: Backend) {
@@ -71,4 +73,22 @@ async fn a_rule_limits_the_pins_that_its_pushes_set(backend: Backend) {
     }
     assert!(world.api.server.get("pins/main").is_some());
     let _ = niks3(&["pins", "delete", "release-1"]).ok();
+}
+
+async fn a_rule_limits_what_its_pushes_have_under_way(backend: Backend) {
+    let rules = json!([
+        { "bound_subject": "one", "max_pushes": 1, "max_claimed_bytes": "1 KiB" },
+        { "bound_subject": "two" },
+    ]);
+    let mut world = World::new(backend, None, &rules, &["--max-pushes=2".to_owned()]);
+    let body = json!({ "store_dir": "/nix/store", "roots": [A] });
+    for (who, most) in [("one", 1), ("two", 2)] {
+        world.api.token = world.token(&json!({ "sub": who }));
+        for _ in 0..most {
+            let _ = world.api.open(A).await;
+        }
+        let problem = world.api.post("/pushes", &body).await.problem(429);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("may have {most}")), "{detail}");
+    }
 }

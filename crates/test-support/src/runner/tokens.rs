@@ -45,11 +45,19 @@ impl TokenEndpoint {
 
     /// Lets the steps of a job ask it.
     pub fn serve(&self, job: &mut Job) {
-        job.set(
-            "ACTIONS_ID_TOKEN_REQUEST_URL",
-            &format!("http://127.0.0.1:{}/token?api-version=2.0", self.port),
-        );
-        job.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of-the-job");
+        for (name, value) in self.variables() {
+            job.set(name, &value);
+        }
+    }
+
+    /// The variables that tell a program of a job where it is.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, String); 2] {
+        let url = format!("http://127.0.0.1:{}/token?api-version=2.0", self.port);
+        [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", url),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of-the-job".to_owned()),
+        ]
     }
 
     /// The first lines of the requests so far.

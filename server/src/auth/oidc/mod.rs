@@ -6,8 +6,8 @@ mod config;
 mod fetch;
 mod glob;
 mod issuer;
-mod jwt;
-mod keys;
+pub mod jwt;
+pub mod keys;
 mod rule;
 
 use std::sync::Arc;

@@ -42,5 +42,6 @@ pub(super) struct Closures {
     /// From the one pushed last to the one not pushed for longest.
     pub closures: Vec<Closure>,
     /// Where the next page begins, if there is one.
+    #[oai(skip_serializing_if_is_none)]
     pub next: Option<String>,
 }

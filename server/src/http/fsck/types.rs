@@ -121,6 +121,7 @@ pub(super) struct FsckRun {
     /// What it has found so far, by kind and by what became of it.
     pub found: Vec<FindingCount>,
     /// Why it ended early.
+    #[oai(skip_serializing_if_is_none)]
     pub error: Option<String>,
     /// As asked for.
     pub repair: bool,
@@ -129,6 +130,7 @@ pub(super) struct FsckRun {
     /// Unix time.
     pub started_at: i64,
     /// Unix time.
+    #[oai(skip_serializing_if_is_none)]
     pub finished_at: Option<i64>,
 }
 
@@ -173,6 +175,7 @@ pub(super) struct FsckRuns {
     /// From the newest to the oldest.
     pub runs: Vec<FsckRun>,
     /// Where the next page begins, if there is one.
+    #[oai(skip_serializing_if_is_none)]
     pub next: Option<String>,
 }
 
@@ -212,5 +215,6 @@ pub(super) struct Findings {
     /// In the order in which they were found.
     pub findings: Vec<Finding>,
     /// Where the next page begins, if there is one.
+    #[oai(skip_serializing_if_is_none)]
     pub next: Option<u64>,
 }

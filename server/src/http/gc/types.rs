@@ -98,6 +98,7 @@ pub(super) struct GcRun {
     /// What it has done so far.
     pub counts: GcCounts,
     /// Why it ended early.
+    #[oai(skip_serializing_if_is_none)]
     pub error: Option<String>,
     /// As asked for.
     pub older_than_seconds: u64,
@@ -110,6 +111,7 @@ pub(super) struct GcRun {
     /// Unix time.
     pub started_at: i64,
     /// Unix time.
+    #[oai(skip_serializing_if_is_none)]
     pub finished_at: Option<i64>,
 }
 
@@ -150,6 +152,7 @@ pub(super) struct GcRuns {
     /// From the newest to the oldest.
     pub runs: Vec<GcRun>,
     /// Where the next page begins, if there is one.
+    #[oai(skip_serializing_if_is_none)]
     pub next: Option<String>,
 }
 
@@ -172,5 +175,6 @@ pub(super) struct GcClosures {
     /// In the order in which they were pushed first.
     pub closures: Vec<GcClosure>,
     /// Where the next page begins, if there is one.
+    #[oai(skip_serializing_if_is_none)]
     pub next: Option<u64>,
 }

@@ -42,5 +42,6 @@ pub(super) struct Pins {
     /// In the order of their names.
     pub pins: Vec<Pin>,
     /// Where the next page begins, if there is one.
+    #[oai(skip_serializing_if_is_none)]
     pub next: Option<String>,
 }

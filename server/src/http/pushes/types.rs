@@ -16,11 +16,13 @@ pub(super) struct CreatePush {
     pub roots: Vec<String>,
     /// Name of a pin to make of the one root, together with its closure.
     #[oai(validator(max_length = 256))]
+    #[oai(skip_serializing_if_is_none)]
     pub pin: Option<String>,
     /// Look into the bucket for what the database believes is there.
     #[oai(default)]
     pub verify_integrity: bool,
     /// The run of CI that pushes, as far as the token's claims do not say it.
+    #[oai(skip_serializing_if_is_none)]
     pub run: Option<Statement>,
 }
 
@@ -65,11 +67,13 @@ pub(super) struct PathInfo {
     /// Base names of the paths it refers to.
     pub references: Vec<String>,
     /// Base name of the derivation it was built by.
+    #[oai(skip_serializing_if_is_none)]
     pub deriver: Option<String>,
     /// Signatures that it carries, `name:base64`.
     #[oai(default)]
     pub signatures: Vec<String>,
     /// Content address, as Nix prints it.
+    #[oai(skip_serializing_if_is_none)]
     pub ca: Option<String>,
 }
 
@@ -127,6 +131,7 @@ pub(super) struct Upload {
     /// Bytes.
     pub size: u64,
     /// MD5 of its bytes in hexadecimal, where the server asks for it.
+    #[oai(skip_serializing_if_is_none)]
     pub md5: Option<String>,
 }
 
@@ -189,6 +194,7 @@ pub(super) struct Part {
     /// SHA-256 of its bytes.
     pub sha256: String,
     /// MD5 of its bytes in hexadecimal, where the server asks for it.
+    #[oai(skip_serializing_if_is_none)]
     pub md5: Option<String>,
 }
 
@@ -227,10 +233,13 @@ pub(super) struct Realisation {
     /// Base name of the output path, which the push claims.
     pub path: String,
     /// Base name of the derivation.
+    #[oai(skip_serializing_if_is_none)]
     pub drv: Option<String>,
     /// `sha256:<hash modulo of the derivation>!<output>`.
+    #[oai(skip_serializing_if_is_none)]
     pub id: Option<String>,
     /// The JSON that Nix prints of it, where it goes by `id`.
+    #[oai(skip_serializing_if_is_none)]
     pub body: Option<String>,
 }
 

@@ -95,6 +95,7 @@ pub(super) struct Runs {
     /// From the newest to the oldest.
     pub runs: Vec<Run>,
     /// Where the next page begins, if there is one.
+    #[oai(skip_serializing_if_is_none)]
     pub next: Option<String>,
 }
 
@@ -102,14 +103,19 @@ pub(super) struct Runs {
 #[derive(Debug, Object)]
 pub(super) struct CompleteRun {
     /// Name of the job.
+    #[oai(skip_serializing_if_is_none)]
     pub job: Option<String>,
     /// The job's page, `http://…` or `https://…`.
+    #[oai(skip_serializing_if_is_none)]
     pub job_url: Option<String>,
     /// The run's page, `http://…` or `https://…`.
+    #[oai(skip_serializing_if_is_none)]
     pub url: Option<String>,
     /// Number of the pull request.
+    #[oai(skip_serializing_if_is_none)]
     pub pull_request: Option<u64>,
     /// How it ended, as `success` or `failure`.
+    #[oai(skip_serializing_if_is_none)]
     pub conclusion: Option<String>,
 }
 
