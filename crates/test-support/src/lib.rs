@@ -29,7 +29,7 @@ pub use garage::{GarageBucket, garage_bucket};
 pub use github_issuer::GithubIssuer;
 pub use issuer::{Issuer, IssuerFault, IssuerKey};
 pub use postgres::{Postgres, database};
-pub use process::{Output, free_port, program, run};
+pub use process::{Output, Running, free_port, program, run};
 pub use proxy::{Fault, FaultProxy};
 pub use runner::{Github, GithubApi, Job, Pairs, Started, Step, TokenEndpoint, Use};
 pub use server::{Backend, Server, ServerOptions};

@@ -80,7 +80,7 @@ pub fn run(command: &mut Command) -> Output {
 
 /// A program that ends with the test.
 #[derive(Debug)]
-pub(crate) struct Running(pub(crate) Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
