@@ -402,9 +402,11 @@ impl Catalog {
     pub async fn claims_of(&self, push_id: i64, paths: &[StorePath]) -> Result<HashMap<StorePath, Claim>> {
         let mut claims = HashMap::with_capacity(paths.len());
         for chunk in paths.chunks(ROWS) {
+            // SQLite keeps the order of a CROSS JOIN; of its own it would read all that the push claims
+            // for every chunk.
             let text = format!(
-                "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash FROM push_paths c JOIN paths p ON p.id = c.path_id \
-                 WHERE c.push_id = $1 AND p.hash IN ({})",
+                "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash FROM paths p CROSS JOIN push_paths c \
+                 WHERE c.push_id = $1 AND c.path_id = p.id AND p.hash IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
