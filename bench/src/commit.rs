@@ -31,24 +31,24 @@ struct Step {
     peak: u64,
 }
 
-pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     let count = bench.args.commit_paths;
     let dir = bench.dir.path().join("commit");
-    let measured = |name: &str, postgres: Option<&Postgres>| -> anyhow::Result<()> {
+    let mut targets = Targets::new();
+    let mut measured = |name: &str, postgres: Option<&Postgres>| -> anyhow::Result<()> {
         report::title(&format!(
             "commit: metadata of {count} paths, about 10 references each; {name}, embedded bucket"
         ));
-        let data = dir.join("server");
-        let steps = on(bench, &data, postgres)?;
-        print(name, &steps);
-        std::fs::remove_dir_all(&data).context("cleaning up")
+        let steps = on(bench, &dir.join(format!("server-{name}")), postgres)?;
+        print(name, &steps, &mut targets);
+        Ok(())
     };
     measured("SQLite", None)?;
     match Postgres::start(&dir.join("postgres"))? {
         Some(postgres) => measured("PostgreSQL", Some(&postgres))?,
         None => report::note("commit: no PostgreSQL below /usr/lib/postgresql: left out"),
     }
-    std::fs::remove_dir_all(&dir).context("cleaning up")
+    Ok(targets)
 }
 
 fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result<Vec<Step>> {
@@ -303,7 +303,7 @@ impl Push {
     }
 }
 
-fn print(database: &str, steps: &[Step]) {
+fn print(database: &str, steps: &[Step], targets: &mut Targets) {
     let mut table = Table::new(&[
         "",
         "wall",
@@ -311,7 +311,6 @@ fn print(database: &str, steps: &[Step]) {
         "CPU database",
         "peak memory of the server",
     ]);
-    let mut targets = Targets::new();
     for step in steps {
         table.row([
             step.name.to_owned(),
@@ -326,5 +325,4 @@ fn print(database: &str, steps: &[Step]) {
         }
     }
     table.print();
-    targets.print();
 }

@@ -59,7 +59,7 @@ impl Series {
     }
 }
 
-pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     let dir = bench.dir.path().join("push");
     std::fs::create_dir(&dir)?;
     let (store, root) = closure(bench, &dir)?;
@@ -85,7 +85,9 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         all[0].client.push(zstd(&nars, "-T1")?);
         all[1].client.push(zstd(&nars, "-T2")?);
         all[2].client.push(piped(&store, &paths)?);
-        all[3].client.push(nix_copy(&store, &root, &dir)?);
+        all[3]
+            .client
+            .push(nix_copy(&store, &root, &dir.join(format!("copy-{round}")))?);
         let data = dir.join(format!("server-{round}"));
         let server = Server::embedded(&data)?;
         for (series, warm) in [(4, false), (5, true)] {
@@ -93,11 +95,8 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
             all[series].client.push(client);
             all[series].server.push(served);
         }
-        drop(server);
-        std::fs::remove_dir_all(&data)?;
     }
-    print(&all);
-    std::fs::remove_dir_all(&dir).context("cleaning up")
+    Ok(print(&all))
 }
 
 /// What is pushed, and the store it lies in.
@@ -131,7 +130,6 @@ fn piped(store: &Store, paths: &[String]) -> anyhow::Result<Usage> {
 }
 
 fn nix_copy(store: &Store, root: &str, dir: &Path) -> anyhow::Result<Usage> {
-    let cache = dir.join("copy");
     let mut command = Command::new("nix");
     command
         .envs(store.environment.iter().map(|(name, value)| (name, value)))
@@ -139,12 +137,10 @@ fn nix_copy(store: &Store, root: &str, dir: &Path) -> anyhow::Result<Usage> {
         .args(["--extra-experimental-features", "nix-command", "copy", "--to"])
         .arg(format!(
             "file://{}?compression=zstd&compression-level=3",
-            cache.display()
+            dir.join("cache").display()
         ))
         .arg(root);
-    let usage = measure(&mut command)?.0;
-    std::fs::remove_dir_all(&cache)?;
-    Ok(usage)
+    Ok(measure(&mut command)?.0)
 }
 
 fn niks3(store: &Store, server: &Server, root: &str, warm: bool) -> anyhow::Result<(Usage, Usage)> {
@@ -168,7 +164,7 @@ fn niks3(store: &Store, server: &Server, root: &str, warm: bool) -> anyhow::Resu
     Ok((client, served))
 }
 
-fn print(all: &[Series; 6]) {
+fn print(all: &[Series; 6]) -> Targets {
     let [zstd_1, zstd_2, _, _, cold, warm] = all;
     let mut table = Table::new(&[
         "",
@@ -234,5 +230,5 @@ fn print(all: &[Series; 6]) {
         None,
     );
     targets.below("warm push", " s", warm.wall(), 0.5, None);
-    targets.print();
+    targets
 }

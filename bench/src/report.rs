@@ -54,23 +54,32 @@ impl Table {
 }
 
 /// What is measured against what it should be.
-pub(crate) struct Targets(Table);
+pub(crate) struct Targets {
+    table: Table,
+    met: bool,
+}
 
 impl Targets {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self(Table::new(&["target", "measured", "wanted", "later", ""]))
+        Self {
+            table: Table::new(&["target", "measured", "wanted", "later", ""]),
+            met: true,
+        }
     }
 
     /// Smaller is better; `later` is what is wanted in the end.
     pub(crate) fn below(&mut self, what: &str, unit: &str, measured: f64, wanted: f64, later: Option<f64>) {
+        // What is no number is not met either.
+        let missed = !(measured <= wanted);
+        self.met &= !missed;
         let verdict = match later {
-            _ if measured > wanted => "MISSED",
+            _ if missed => "MISSED",
             Some(later) if measured > later => "met, not yet the later one",
             _ => "met",
         };
         let number = |value: f64| format!("{}{unit}", short(value));
-        self.0.row([
+        self.table.row([
             what.to_owned(),
             number(measured),
             number(wanted),
@@ -79,9 +88,12 @@ impl Targets {
         ]);
     }
 
-    /// Prints them.
-    pub(crate) fn print(&self) {
-        self.0.print();
+    /// Prints them, if there are any, and says whether all are met.
+    pub(crate) fn print(&self) -> bool {
+        if self.table.rows.len() > 1 {
+            self.table.print();
+        }
+        self.met
     }
 }
 

@@ -46,10 +46,18 @@ impl Seen {
     }
 }
 
-pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     let dir = bench.dir.path().join("scale");
-    let on = |name: &str, db: &dyn Fn(&Path) -> anyhow::Result<String>, options: &[String]| {
-        measured(bench, &dir, name, db, options)
+    let mut targets = Targets::new();
+    let mut on = |name: &str, db: &dyn Fn(&Path) -> anyhow::Result<String>, options: &[String]| {
+        measured(
+            bench,
+            &dir.join(name.split(',').next().unwrap_or(name)),
+            name,
+            db,
+            options,
+            &mut targets,
+        )
     };
     on(
         "SQLite, embedded bucket",
@@ -58,17 +66,17 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     )?;
     let Some(garage) = Garage::start(&dir.join("garage"))? else {
         report::note("scale: no Garage: PostgreSQL left out");
-        return Ok(());
+        return Ok(targets);
     };
     let bucket = garage.options("scale", garage.address)?;
     let Some(postgres) = Postgres::start(&dir.join("postgres"))? else {
         report::note("scale: no PostgreSQL below /usr/lib/postgresql: left out");
-        return Ok(());
+        return Ok(targets);
     };
     let mut options = bucket;
     options.push(format!("--db={}", postgres.url()?));
     on("PostgreSQL, Garage", &|_| postgres.url(), &options)?;
-    std::fs::remove_dir_all(&dir).context("cleaning up")
+    Ok(targets)
 }
 
 fn measured(
@@ -77,6 +85,7 @@ fn measured(
     name: &str,
     db: &dyn Fn(&Path) -> anyhow::Result<String>,
     options: &[String],
+    targets: &mut Targets,
 ) -> anyhow::Result<()> {
     report::title(&format!(
         "scale: garbage collection on {name}, ten references each"
@@ -89,7 +98,6 @@ fn measured(
         "pushes meanwhile",
         "longest request",
     ]);
-    let mut targets = Targets::new();
     let largest = bench.args.scale_paths.iter().copied().max().unwrap_or_default();
     let mut number = 0;
     for &paths in &bench.args.scale_paths {
@@ -128,13 +136,10 @@ fn measured(
                 targets.below("memory", " MB", seen.peak as f64 / 1e6, 500.0, None);
             }
             targets.below("longest request", " s", seen.longest.as_secs_f64(), 1.0, None);
-            sweep(bench, &server, &db, &mut number, &mut targets)?;
+            sweep(bench, &server, &db, &mut number, targets)?;
         }
-        drop(server);
-        std::fs::remove_dir_all(&data).context("cleaning up")?;
     }
     table.print();
-    targets.print();
     Ok(())
 }
 

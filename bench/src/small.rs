@@ -23,7 +23,7 @@ struct Round {
     connections: u64,
 }
 
-pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     let dir = bench.dir.path().join("small");
     std::fs::create_dir(&dir)?;
     let store = Store::new(&dir.join("store"))?;
@@ -61,9 +61,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
             rounds[2].1.push(push(&server, &[&proxy, &bucket])?);
         }
     }
-    print(&rounds);
-    drop(garage);
-    std::fs::remove_dir_all(&dir).context("cleaning up")
+    Ok(print(&rounds))
 }
 
 fn before_server(bench: &Bench, latency: Duration) -> anyhow::Result<(SocketAddr, Proxy)> {
@@ -91,7 +89,7 @@ fn one(store: &Store, server: &Server, root: &str, proxies: &[&Proxy]) -> anyhow
     })
 }
 
-fn print(all: &[(&str, Vec<Round>)]) {
+fn print(all: &[(&str, Vec<Round>)]) -> Targets {
     let mut table = Table::new(&[
         "",
         "wall",
@@ -118,5 +116,5 @@ fn print(all: &[(&str, Vec<Round>)]) {
         targets.below(&format!("wall, {name}"), " s", wall, WANTED, None);
     }
     table.print();
-    targets.print();
+    targets
 }

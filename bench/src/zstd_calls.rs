@@ -1,6 +1,5 @@
 //! The same bytes through the zstd library called in different ways: what the calls cost, and what they gain.
 
-use anyhow::Context as _;
 use zstd::zstd_safe::{
     CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound, get_error_name,
     zstd_sys::ZSTD_EndDirective,
@@ -9,7 +8,7 @@ use zstd::zstd_safe::{
 use crate::Bench;
 use crate::process::cpu_of;
 use crate::push::closure;
-use crate::report::{self, Table, median, megabytes};
+use crate::report::{self, Table, Targets, median, megabytes};
 
 const LEVEL: i32 = 3;
 /// What the library is given at a time when it is given a stream.
@@ -31,14 +30,13 @@ const WAYS: [(&str, Way); 5] = [
     ("one call and frame for each 32 MiB", Way::Whole(32 << 20)),
 ];
 
-pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     let dir = bench.dir.path().join("zstd");
     std::fs::create_dir(&dir)?;
     let (store, root) = closure(bench, &dir)?;
     let file = dir.join("nars");
     store.dump_all(&store.closure(&root)?, &file)?;
     let bytes = std::fs::read(&file)?;
-    std::fs::remove_dir_all(&dir).context("cleaning up")?;
     report::title(&format!(
         "zstd: {} of NARs from memory at level {LEVEL}, {} rounds",
         megabytes(bytes.len() as f64),
@@ -70,7 +68,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
         ]);
     }
     table.print();
-    Ok(())
+    Ok(Targets::new())
 }
 
 fn stream(bytes: &[u8], workers: u32) -> Result<usize, usize> {
