@@ -6,6 +6,7 @@
 //! answer; a small one is once [`FileBucket::sync`] returns, which a commit calls
 //! before anything counts: one flush for many narinfos instead of one for each.
 
+mod flush;
 mod list;
 mod multipart;
 mod presigner;
@@ -48,6 +49,7 @@ struct Inner {
     access_key: String,
     secret_key: SecretString,
     listing: list::Cache,
+    unflushed: flush::Unflushed,
     presigners: presigner::Presigners,
     /// Held for as long as the store is open.
     _lock: File,
@@ -103,6 +105,7 @@ impl FileBucket {
             access_key: access_key.to_owned(),
             secret_key: secret_key.clone(),
             listing: list::Cache::default(),
+            unflushed: flush::Unflushed::default(),
             presigners: presigner::Presigners::default(),
             _lock: lock,
         };
@@ -134,25 +137,11 @@ impl FileBucket {
             .await
     }
 
-    /// Everything written before is on the disk when this returns.
-    pub(super) async fn sync(&self) -> Result<()> {
-        self.blocking(|inner| {
-            let folder = File::open(&inner.objects)?;
-            #[cfg(target_os = "linux")]
-            rustix::fs::syncfs(&folder).map_err(io::Error::from)?;
-            #[cfg(not(target_os = "linux"))]
-            {
-                drop(folder);
-                rustix::fs::sync();
-            }
-            Ok(())
-        })
-        .await
-    }
-
     pub(super) async fn put(&self, key: &str, body: Bytes) -> Result<()> {
         let key = key.to_owned();
-        self.blocking(move |inner| inner.write(&key, &body)).await
+        self.blocking(move |inner| inner.write(&key, &body)).await?;
+        self.wrote(1);
+        Ok(())
     }
 
     pub(super) async fn prepare(&self, objects: Vec<Published>) -> Result<Vec<PreparedFile>> {
@@ -170,6 +159,7 @@ impl FileBucket {
     }
 
     pub(super) async fn publish(&self, prepared: Vec<PreparedFile>) -> Result<()> {
+        let files = prepared.len();
         self.blocking(move |inner| {
             for PreparedFile { staged, path, file } in prepared {
                 if let Some(staged) = staged {
@@ -179,7 +169,9 @@ impl FileBucket {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.wrote(files);
+        Ok(())
     }
 
     pub(super) async fn sizes(&self, keys: Vec<String>) -> Result<Vec<Option<u64>>> {
@@ -241,11 +233,14 @@ impl FileBucket {
     ) -> Result<Meta> {
         let path = self.inner.path(key)?;
         let file = self.receive(&mut body, expected).await?;
-        self.blocking(move |inner| {
-            inner.persist(file, &path)?;
-            meta(&fs::symlink_metadata(&path)?)
-        })
-        .await
+        let written = self
+            .blocking(move |inner| {
+                inner.persist(file, &path)?;
+                meta(&fs::symlink_metadata(&path)?)
+            })
+            .await?;
+        self.wrote(usize::from(written.size < LARGE));
+        Ok(written)
     }
 
     pub(super) async fn head(&self, key: &str) -> Result<Option<Meta>> {
