@@ -16,7 +16,7 @@ use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
 use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
-use crate::{http, landing, pins, serve, watchdog};
+use crate::{http, landing, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
 #[derive(Debug)]
@@ -73,6 +73,9 @@ pub fn init_log(args: &Args) -> Result<(), String> {
 
 /// How long the parts a server stands on may take to appear.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long readers wait for what a process before has left.
+const RECOVERY: Duration = Duration::from_secs(10);
 
 async fn patiently<T, E: std::fmt::Display>(
     what: &str,
@@ -173,6 +176,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     if embedded {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;
+        recover(&app).await;
     }
     landing::write(&app).await?;
     app.tasks.spawn(app.census.clone().keep_history(app.clone()));
@@ -200,6 +204,21 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
     let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
     stopped.map_err(|error| StartError::Failed(error.to_string()))
+}
+
+/// Mends what a process before this one has left at names that readers see, before they come
+/// unless it takes long.
+async fn recover(app: &Arc<App>) {
+    let recovering = app.clone();
+    let recovering = app.tasks.spawn(async move {
+        if let Err(problem) = push::recover(&recovering).await {
+            tracing::warn!(
+                why = problem.text(),
+                "what a process before this one has left waits"
+            );
+        }
+    });
+    let _ = tokio::time::timeout(RECOVERY, recovering).await;
 }
 
 /// What a user needs next, on standard output.

@@ -274,30 +274,6 @@ async fn the_same_closure_pushed_by_many_at_once_is_whole(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_killed_between_narinfos_leaves_no_dangling_one() {
-    let mut site = Site::new(Backend::Services).await;
-    let chain = "let one = build \"one\" \"echo 1 > $out\"; two = build \"two\" \"echo ${one} > $out\"; \
-                 three = build \"three\" \"echo ${two} > $out\"; in build \"four\" \"echo ${three} ${one} > $out\"";
-    let path = site.store.build(chain).remove(0);
-    for killed_at in 0..4 {
-        // Each time the narinfo after those that are there hangs, and the server dies.
-        site.s3.fail("PUT", ".narinfo", Fault::Silence, 1);
-        let mut child = site.spawn(&path);
-        while site.s3.pending() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        site.server.kill();
-        site.server.resume();
-        let there = site.consistent(&path);
-        assert!(there <= killed_at, "{there} at {killed_at}");
-    }
-    let _ = site.push(&path).ok();
-    site.whole(&path);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_servers_on_one_database_and_bucket_serve_the_same_push() {
     let store = Store::default();
     let (db, bucket) = (database(), garage_bucket());

@@ -169,7 +169,8 @@ impl Model {
             56..66 => self.push().await,
             66..68 => self.give_up(),
             68..76 => self.pin().await,
-            76..80 => self.unpin().await,
+            76..78 => self.unpin().await,
+            78..80 => self.collect_with_grace().await,
             80..87 => self.collect().await,
             87..92 => self.collect_meanwhile().await,
             92..95 => self.die(),
@@ -426,6 +427,16 @@ impl Model {
         }
     }
 
+    /// A collection that leaves what is not needed for hours, and ends pushes.
+    async fn collect_with_grace(&mut self) {
+        self.say("collect with grace".into());
+        *self.done.entry("collections with grace").or_default() += 1;
+        let ages = json!({
+            "older_than_seconds": 0, "failed_uploads_older_than_seconds": 6 * 3600, "force": false,
+        });
+        self.task("gc", ages).await;
+    }
+
     /// A collection that waits in the middle while other things happen. The embedded store has no
     /// requests that could wait: there the steps race with it.
     async fn collect_meanwhile(&mut self) {
@@ -558,6 +569,7 @@ async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Back
         "commits",
         "pins",
         "collections",
+        "collections with grace",
         "objects deleted",
         "deaths",
         "clean ends",

@@ -3125,6 +3125,8 @@ Sends a `POST` request to `/api/v1/pushes/{id}/commit`
     }
     /**Renew the lease of a push
 
+One that is committed needs none: that changes nothing.
+
 Needs the scope `push`.
 
 Sends a `PUT` request to `/api/v1/pushes/{id}/lease`

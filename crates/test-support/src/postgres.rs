@@ -121,6 +121,13 @@ fn wait(directory: &Path) {
     assert!(up, "PostgreSQL does not answer");
 }
 
+/// Runs SQL in a database; what it prints.
+pub(crate) fn sql(url: &str, text: &str) -> String {
+    let mut command = Command::new(programs().join("psql"));
+    command.args(["-v", "ON_ERROR_STOP=1", "-Atc", text, url]);
+    run(&mut command).ok()
+}
+
 fn url(directory: &Path, name: &str) -> String {
     format!(
         "postgres://postgres@localhost/{name}?host={}",

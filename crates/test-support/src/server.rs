@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::bucket::Bucket;
 use crate::garage::{GarageBucket, garage_bucket};
-use crate::postgres::database;
+use crate::postgres::{self, database};
 use crate::process::{Output, Running, free_port, program, run};
 
 /// What a server stands on.
@@ -55,6 +55,7 @@ pub struct Server {
     public_key: String,
     bucket_url: String,
     bucket: Bucket,
+    db: Option<String>,
 }
 
 impl Server {
@@ -96,7 +97,7 @@ impl Server {
         let db = options
             .db
             .or_else(|| (backend == Backend::Services).then(database));
-        command.extend(db.into_iter().flat_map(|db| ["--db".to_owned(), db]));
+        command.extend(db.iter().flat_map(|db| ["--db".to_owned(), db.clone()]));
         let mut bucket_url = format!("file://{}", directory.join("bucket").display());
         let mut behind = Bucket::Folder(directory.join("bucket"));
         if backend == Backend::Services {
@@ -127,6 +128,7 @@ impl Server {
             public_key: String::new(),
             bucket_url,
             bucket: behind,
+            db,
         };
         server.resume();
         server
@@ -142,6 +144,20 @@ impl Server {
     #[must_use]
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
+    }
+
+    /// Runs SQL in its database, behind its back; what that prints.
+    #[must_use]
+    pub fn sql(&self, text: &str) -> String {
+        match &self.db {
+            Some(url) if url.starts_with("postgres") => postgres::sql(url, text),
+            Some(url) => panic!("no program for {url}"),
+            None => run(Command::new("sqlite3")
+                .args(["-bail", "-cmd", ".timeout 30000"])
+                .arg(self.directory.join("niks3.db"))
+                .arg(text))
+            .ok(),
+        }
     }
 
     /// Starts the server again, on the same port.

@@ -8,8 +8,8 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
-use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path};
+use super::objects::{OBJECT_PENDING, OBJECT_PRESENT};
+use super::paths::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path};
 use super::publish::publishable;
 use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
 use crate::signing::KeyChoice;
@@ -407,68 +407,6 @@ impl Catalog {
 }
 
 impl WriteTx {
-    /// Gives up paths whose NAR is lost, with all that rely on it: whoever pushes them next
-    /// uploads it again. Their narinfos are to be deleted, which whoever needs the paths
-    /// does, or [`crate::gc::settle::paths`]. Returns their ids.
-    pub async fn withdraw(&mut self, object_id: i64) -> Result<Vec<i64>> {
-        let text = format!(
-            "UPDATE push_paths SET kind = 1, revision = revision + 1 WHERE kind = 0 AND path_id IN \
-             (SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1)"
-        );
-        bulk::query(self.backend, text, true)
-            .bind(object_id)
-            .execute(&mut *self.tx)
-            .await?;
-        let text = format!(
-            "UPDATE paths SET state = {DELETING}, fence = 0 \
-             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1 RETURNING id"
-        );
-        let rows = bulk::query(self.backend, text, true)
-            .bind(object_id)
-            .fetch_all(&mut *self.tx)
-            .await?;
-        let ids: Vec<i64> = rows
-            .iter()
-            .map(|row| Ok(row.try_get(0)?))
-            .collect::<Result<_>>()?;
-        for chunk in ids.chunks(ROWS) {
-            let text = format!(
-                "UPDATE realisations SET state = 1 WHERE path_id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, false);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
-        Ok(ids)
-    }
-
-    /// Records that the bucket does not have a NAR.
-    pub async fn object_lost(&mut self, id: i64) -> Result<()> {
-        let text =
-            format!("UPDATE objects SET state = {OBJECT_PENDING} WHERE id = $1 AND state = {OBJECT_PRESENT}");
-        bulk::query(self.backend, text, true)
-            .bind(id)
-            .execute(&mut *self.tx)
-            .await?;
-        Ok(())
-    }
-
-    /// Begins to delete a NAR that is not what its name says; [`crate::gc::settle::objects`]
-    /// goes on with it.
-    pub async fn object_corrupt(&mut self, id: i64) -> Result<()> {
-        let text = format!(
-            "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 AND state = {OBJECT_PRESENT}"
-        );
-        bulk::query(self.backend, text, true)
-            .bind(id)
-            .execute(&mut *self.tx)
-            .await?;
-        Ok(())
-    }
-
     /// Corrects the bytes of a NAR that is there.
     pub async fn resize_object(&mut self, id: i64, size: i64) -> Result<()> {
         let text = format!("UPDATE objects SET size = $1 WHERE id = $2 AND state = {OBJECT_PRESENT}");

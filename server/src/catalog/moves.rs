@@ -225,18 +225,23 @@ impl WriteTx {
     /// Gives back paths whose deletion the bucket refused: they are as they were, and
     /// their narinfos are written again by whoever commits them next.
     pub async fn restore_paths(&mut self, ids: &[i64]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
-            for text in [
-                format!(
-                    "UPDATE realisations SET state = 0 WHERE path_id IN ({})",
-                    bulk::placeholders(1, chunk.len())
-                ),
-                format!(
-                    "UPDATE paths SET state = {PUBLISHING}, fence = 0 WHERE state = {DELETING} AND id IN ({})",
-                    bulk::placeholders(1, chunk.len())
-                ),
-            ] {
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let text = format!(
+                "UPDATE realisations SET state = 0 WHERE path_id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let realisations = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let text = format!(
+                "UPDATE paths SET state = {PUBLISHING}, fence = 0, publication = $1 \
+                 WHERE state = {DELETING} AND id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let paths = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
+            for mut query in [realisations, paths] {
                 for id in chunk {
                     query = query.bind(*id);
                 }

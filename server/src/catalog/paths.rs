@@ -18,6 +18,9 @@ pub(super) const PRESENT: i64 = 2;
 /// Its narinfo is being deleted: a push has to provide it again, once that is over.
 pub(super) const DELETING: i64 = 3;
 
+/// In place of the staging key of a listing: it has been in its place, and is gone.
+pub(super) const LISTING_LOST: &str = "lost";
+
 /// What a client says of a path it wants to push.
 #[derive(Debug, Clone)]
 pub struct PathMeta {
@@ -209,6 +212,7 @@ impl WriteTx {
     /// again; returns how many. From then on the narinfos count as lost.
     pub async fn claim_committed(&mut self, push_id: i64, ids: &[i64]) -> Result<u64> {
         let mut claimed = 0;
+        let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) \
@@ -222,10 +226,11 @@ impl WriteTx {
             }
             claimed += query.execute(&mut *self.tx).await?.rows_affected();
             let text = format!(
-                "UPDATE paths SET state = {PUBLISHING} WHERE state = {PRESENT} AND id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                "UPDATE paths SET state = {PUBLISHING}, publication = $1 \
+                 WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
+                bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
             for id in chunk {
                 query = query.bind(*id);
             }
@@ -343,34 +348,6 @@ impl WriteTx {
         }
         Ok(known)
     }
-
-    /// Records that the bucket lacks the narinfo of a committed path: the next
-    /// commit that relies on it writes it again.
-    pub async fn narinfo_lost(&mut self, path: &StorePath) -> Result<()> {
-        sqlx::query("UPDATE paths SET state = $1 WHERE hash = $2 AND state = $3")
-            .bind(PUBLISHING)
-            .bind(path.hash_part().to_owned())
-            .bind(PRESENT)
-            .execute(&mut *self.tx)
-            .await?;
-        Ok(())
-    }
-
-    /// Records that the bucket lacks the contents of a committed path: it, and all
-    /// that share its NAR, have to be uploaded again.
-    pub async fn contents_lost(&mut self, path: &StorePath) -> Result<()> {
-        let row = sqlx::query("SELECT object_id FROM paths WHERE hash = $1 AND state = $2")
-            .bind(path.hash_part().to_owned())
-            .bind(PRESENT)
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        if let Some(row) = row {
-            let object_id: i64 = row.try_get(0)?;
-            self.object_lost(object_id).await?;
-            self.withdraw(object_id).await?;
-        }
-        Ok(())
-    }
 }
 
 /// Says which two of some names have one hash part.
@@ -447,7 +424,7 @@ impl Catalog {
         for chunk in paths.chunks(ROWS) {
             let text = format!(
                 "SELECT p.name, o.key, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
-                 WHERE p.state = 2 AND p.hash IN ({})",
+                 WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.hash IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);

@@ -1,5 +1,4 @@
-//! The two transactions of a commit: deciding what a push adds, and making its
-//! roots count once the bucket has it all.
+//! What a commit reads, and its first transaction: deciding what a push adds.
 
 use std::collections::HashMap;
 
@@ -65,8 +64,10 @@ pub struct Publishable {
     pub nar_key: String,
     /// Bytes of that object.
     pub file_size: i64,
-    /// Staging key of its listing, empty when it is where it belongs.
+    /// Staging key of its listing, empty when it has been moved where it belongs.
     pub listing: String,
+    /// It is not there any more.
+    pub listing_lost: bool,
     /// Bytes of its listing.
     pub listing_size: i64,
     /// Which keys sign it.
@@ -78,6 +79,8 @@ pub struct Publishable {
 pub enum Decision {
     /// So many paths are the push's.
     Added(u64),
+    /// So many are, as a commit before this one has decided.
+    Before(u64),
     /// The push is committed; what its commit answered.
     Finished(String),
     /// Something was claimed or announced since it was looked at.
@@ -135,6 +138,11 @@ fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
 
 pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
+    let mut listing: String = row.try_get(10)?;
+    let listing_lost = listing == paths::LISTING_LOST;
+    if listing_lost {
+        listing.clear();
+    }
     Ok(Publishable {
         path_id: row.try_get(0)?,
         path: paths::store_path(&row.try_get::<String, _>(1)?)?,
@@ -149,7 +157,8 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
         ca: optional(row.try_get(7)?),
         nar_key: row.try_get(8)?,
         file_size: row.try_get(9)?,
-        listing: row.try_get(10)?,
+        listing,
+        listing_lost,
         listing_size: row.try_get(11)?,
         keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
     })
@@ -336,16 +345,17 @@ impl WriteTx {
                 let added = result
                     .parse()
                     .map_err(|_| CatalogError::Corrupt("the number of a push's paths".into()))?;
-                return Ok(Decision::Added(added));
+                return Ok(Decision::Before(added));
             }
             2 => return Ok(Decision::Finished(result)),
             _ => return Ok(Decision::Over),
         }
         let keys = KeyChoice::from_text(&row.try_get::<String, _>(4)?);
+        let publication = self.next_publication().await?;
         let decided = sqlx::query(
             "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
              deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing, \
-             listing_size = c.listing_size, signing_keys = $4 \
+             listing_size = c.listing_size, signing_keys = $4, publication = $5 \
              FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
              AND paths.state = $3 AND c.object_id <> 0",
         )
@@ -353,10 +363,11 @@ impl WriteTx {
         .bind(push_id)
         .bind(ABSENT)
         .bind(keys.to_text())
+        .bind(publication)
         .execute(&mut *self.tx)
         .await?;
         let added = decided.rows_affected();
-        self.vouch(push_id, &keys).await?;
+        self.vouch(push_id, &keys, publication).await?;
         // A garbage collection under way has looked at these paths when they were absent.
         sqlx::query(
             "INSERT INTO gc_dirty (path_id) SELECT c.path_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
@@ -384,7 +395,7 @@ impl WriteTx {
 
     /// Lets the keys of a push sign the paths, too, that it found in the cache and says the same of. What a
     /// signature is about is all in the comparison, so nobody's contents get a key that their pusher lacks.
-    async fn vouch(&mut self, push_id: i64, keys: &KeyChoice) -> Result<()> {
+    async fn vouch(&mut self, push_id: i64, keys: &KeyChoice, publication: i64) -> Result<()> {
         // A path that is being published has its narinfo written by somebody who knows only of their keys.
         let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
         let text = format!(
@@ -403,12 +414,13 @@ impl WriteTx {
                 continue;
             }
             let update = format!(
-                "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1 FROM push_paths c \
-                 WHERE c.push_id = $2 AND c.path_id = paths.id AND paths.state = {PRESENT} \
-                 AND paths.signing_keys = $3 AND {same}"
+                "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, publication = $2 FROM push_paths c \
+                 WHERE c.push_id = $3 AND c.path_id = paths.id AND paths.state = {PRESENT} \
+                 AND paths.signing_keys = $4 AND {same}"
             );
             bulk::query(self.backend, update, true)
                 .bind(both.to_text())
+                .bind(publication)
                 .bind(push_id)
                 .bind(text)
                 .execute(&mut *self.tx)
@@ -431,47 +443,6 @@ impl WriteTx {
         rows.iter()
             .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
             .collect()
-    }
-
-    /// Ends a push whose paths are all in the bucket: they count as present, its
-    /// roots become closures, its pin is set, its claims are let go, in one step. False
-    /// when it is over: its claims were let go before.
-    pub async fn finish(&mut self, push_id: i64, pin: Option<&str>, result: &str) -> Result<bool> {
-        let done = sqlx::query("UPDATE pushes SET state = 2, result = $1 WHERE id = $2 AND state = 1")
-            .bind(result.to_owned())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
-        if done.rows_affected() == 0 {
-            let row = sqlx::query("SELECT state FROM pushes WHERE id = $1")
-                .bind(push_id)
-                .fetch_optional(&mut *self.tx)
-                .await?;
-            return Ok(row.is_some_and(|row| row.try_get::<i64, _>(0).is_ok_and(|state| state == 2)));
-        }
-        sqlx::query(
-            "UPDATE paths SET state = $1, listing = '' FROM push_paths c \
-             WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind <> 2 AND paths.state = $3",
-        )
-        .bind(PRESENT)
-        .bind(push_id)
-        .bind(PUBLISHING)
-        .execute(&mut *self.tx)
-        .await?;
-        sqlx::query(
-            "INSERT INTO logs (drv, size, created_at) SELECT drv, size, $1 FROM push_logs WHERE push_id = $2 \
-             ON CONFLICT (drv) DO NOTHING",
-        )
-        .bind(now())
-        .bind(push_id)
-        .execute(&mut *self.tx)
-        .await?;
-        self.add_closures(push_id).await?;
-        if let Some(name) = pin {
-            self.add_pin(push_id, name).await?;
-        }
-        self.release_claims(push_id).await?;
-        Ok(true)
     }
 
     /// Offers a realisation; the first writer's stays.

@@ -100,6 +100,7 @@ impl Push {
 }
 
 const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision FROM pushes WHERE token = $1";
+const COMMITTING: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision FROM pushes WHERE state = 1";
 
 impl Catalog {
     /// The push of that name.
@@ -111,11 +112,13 @@ impl Catalog {
         row.as_ref().map(Push::from_row).transpose()
     }
 
-    /// Renews the lease of a push that still has one; false when it had run out.
+    /// Renews the lease of a push that still has one; false when it had run out. One that is
+    /// committed needs none, so that changes nothing.
     pub async fn renew_lease(&self, push_id: i64, seconds: i64) -> Result<bool> {
         let now = now();
         let done = sqlx::query(
-            "UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state <= 1 AND lease_until > $3",
+            "UPDATE pushes SET lease_until = CASE WHEN state = 2 THEN lease_until ELSE $1 END \
+             WHERE id = $2 AND (state = 2 OR (state <= 1 AND lease_until > $3))",
         )
         .bind(now + seconds)
         .bind(push_id)
@@ -123,6 +126,12 @@ impl Catalog {
         .execute(&self.writer)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// The pushes whose commit has begun and not ended.
+    pub async fn committing_pushes(&self) -> Result<Vec<Push>> {
+        let rows = sqlx::query(COMMITTING).fetch_all(&self.reader).await?;
+        rows.iter().map(Push::from_row).collect()
     }
 }
 

@@ -1,20 +1,16 @@
 //! Reading NARs in the bucket.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use niks3_nix::hash::{FileHash, NarHash, Sha256Writer};
-use niks3_nix::nar;
-use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::app::App;
 use crate::http::problem::Problem;
-use crate::push::MAX_LISTING;
+use crate::push::listing::WINDOW_LOG_MAX;
 use crate::storage::{GetOptions, GetResult, Meta, ObjectKey};
 
-/// Memory of a decompressor, as a power of two: what `zstd` itself takes without being asked.
-const WINDOW_LOG_MAX: u32 = 27;
 /// Pieces of an object that wait to be hashed.
 const AHEAD: usize = 8;
 
@@ -102,29 +98,5 @@ impl<W: Write> Write for AtMost<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
-    }
-}
-
-/// The listing of a compressed NAR of at most `most` bytes, as JSON; `None` when it is not
-/// there, is none, or has more in it than a listing may say.
-pub(super) async fn listing(app: &App, key: &ObjectKey, most: u64) -> Result<Option<Vec<u8>>, Problem> {
-    let GetResult::Found(object) = app.bucket.get(key, &GetOptions::default()).await? else {
-        return Ok(None);
-    };
-    let stream = object.body.map_err(io::Error::other);
-    let reader = SyncIoBridge::new(StreamReader::new(stream));
-    let listed = tokio::task::spawn_blocking(move || {
-        let mut decoder = zstd::stream::read::Decoder::new(reader)?;
-        decoder.window_log_max(WINDOW_LOG_MAX)?;
-        let packed = nar::listing_of(decoder.take(most)).map_err(io::Error::other)?;
-        Ok::<_, io::Error>(packed.listing.to_json())
-    });
-    match listed.await.map_err(Problem::internal)? {
-        Ok(json) if json.len() as u64 <= MAX_LISTING => Ok(Some(json)),
-        Ok(_) => Ok(None),
-        Err(error) => {
-            tracing::warn!(key = key.as_str(), %error, "a NAR could not be listed");
-            Ok(None)
-        }
     }
 }

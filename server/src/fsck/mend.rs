@@ -1,11 +1,11 @@
 //! Mending what the database has and the bucket has not.
 
 use super::check::{Check, Found};
-use super::contents;
 use super::paths::About;
 use crate::catalog::{CheckedPath, Realised};
 use crate::http::problem::Problem;
 use crate::push;
+use crate::push::listing::{self, Listed};
 use crate::storage::ObjectKey;
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result
         let ids = [finding.id];
         match finding.flaw.of {
             About::Narinfo(path) => narinfos.push((finding.id, path)),
-            About::Listing(path) => check.tried(&ids, listing(check, &path).await).await?,
+            About::Listing(path) => check.tried(&ids, listing_of(check, &path).await).await?,
             About::Realisation(realised) => {
                 check.tried(&ids, realisation(check, &realised).await).await?;
             }
@@ -39,13 +39,16 @@ pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result
 }
 
 /// Makes a listing from the NAR.
-async fn listing(check: &Check<'_>, path: &CheckedPath) -> Result<(), Problem> {
+async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Problem> {
     let row = &path.row;
     let nar = ObjectKey::parse(&row.nar_key).map_err(Problem::internal)?;
     let limit = row.nar_size.unsigned_abs();
-    let json = contents::listing(check.app, &nar, limit)
-        .await?
-        .ok_or_else(|| Problem::conflict(format!("the NAR of {} cannot be listed", row.path)))?;
+    let cannot = |why: &str| Problem::conflict(format!("the NAR of {} cannot be listed: {why}", row.path));
+    let json = match listing::of_nar(check.app, &nar, limit).await? {
+        Listed::Listing(json) => json,
+        Listed::Gone => return Err(cannot("it is not there")),
+        Listed::Not(why) => return Err(cannot(&why)),
+    };
     let ids = [row.path_id];
     let same = || async { Ok(check.app.catalog.checked_paths_among(&ids).await?) };
     let (tx, now) = check.gated(same).await?;

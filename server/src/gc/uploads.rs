@@ -100,6 +100,7 @@ async fn staged(run: &Run<'_>) -> Result<(), Problem> {
         let live: HashSet<String> = tx.live_tokens().await?.into_iter().collect();
         let staging: Vec<String> = page.iter().map(|object| object.key.clone()).collect();
         let assembling: HashSet<String> = tx.multiparts_at(&staging).await?.into_iter().collect();
+        let published = tx.staged_listings(&staging).await?;
         drop(tx);
         let mut groups = HashSet::new();
         let doomed: Vec<ObjectKey> = page
@@ -107,7 +108,8 @@ async fn staged(run: &Run<'_>) -> Result<(), Problem> {
             .filter_map(|object| ObjectKey::parse(&object.key).ok())
             .filter(|key| match key.staging_group() {
                 Some(PARTS) => !assembling.contains(key.as_str()),
-                Some(group) => !live.contains(group),
+                // Whoever publishes the path next moves its listing, though the push is over.
+                Some(group) => !live.contains(group) && !published.contains(key.as_str()),
                 None => false,
             })
             .inspect(|key| {

@@ -351,7 +351,9 @@ impl From<CatalogError> for Problem {
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         match &error {
-            StorageError::NotFound => Self::not_found("the bucket has no such object"),
+            // What may be missing the caller of the store looks for; to a client 404 says that its push
+            // is gone.
+            StorageError::NotFound => Self::internal("the object store lacks what it has to have"),
             StorageError::Throttled { retry_after } => {
                 let seconds =
                     retry_after.map_or(1, |wait| u32::try_from(wait.as_secs()).unwrap_or(60).max(1));

@@ -1,24 +1,21 @@
 //! The commit: check, decide, publish, finish. Every step can be repeated; what a
 //! dead process left is completed by whoever commits next.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::order::Order;
-use super::publish;
+use super::{check, lost, publish};
 use crate::app::App;
-use crate::catalog::{ClaimKind, CommitClaim, Decision, Publishable, Push, PushState};
+use crate::catalog::{
+    ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push, PushState,
+};
 use crate::gc;
 use crate::http::problem::Problem;
 use crate::metrics::{PushEnd, metrics};
 use crate::pins;
-use crate::storage::ObjectKey;
-
-/// Most names of missing objects in one answer.
-const MAX_MISSING: usize = 10_000;
 
 /// What a commit did; kept with the push, so that a repeated commit answers the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,7 +31,8 @@ pub struct Outcome {
 /// Makes a push visible, wholly.
 ///
 /// # Errors
-/// 404 when its lease has run out, 409 naming what has not arrived, 422 when the
+/// 404 when its lease has run out, or something that it relies on was lost after it was
+/// decided; 409 naming what has not arrived, 422 when the
 /// closure is not closed or not a closure; nothing is visible then.
 pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
     let outcome = match push.state {
@@ -96,6 +94,35 @@ fn lease_over() -> Problem {
 
 /// How often a commit looks again because its push was changed meanwhile.
 const LOOKS: usize = 5;
+/// How often it publishes what others have published again meanwhile.
+const ROUNDS: usize = 10;
+
+/// What a commit sees of its push.
+struct Look {
+    claims: Vec<CommitClaim>,
+    roots: Vec<ClosureSummary>,
+    /// Ids and bytes of the NARs of which the database does not know yet that they are there.
+    arrived: Vec<(i64, i64)>,
+}
+
+/// What a commit has decided.
+struct Decided {
+    /// How many paths are the push's.
+    added: u64,
+    /// All that the push offered was taken, by this very decision.
+    all: bool,
+    /// The last publication before what is to be published is read.
+    seen: i64,
+}
+
+/// What a decision led to.
+enum Step {
+    Publish(Decided),
+    /// Another commit of the push was faster.
+    Finished(Outcome),
+    /// The push is not what was looked at any more.
+    Changed,
+}
 
 async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     for _ in 0..LOOKS {
@@ -104,8 +131,13 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
             .push(&push.token)
             .await?
             .ok_or_else(|| Problem::internal("a push is gone"))?;
-        if let Some(outcome) = attempt(app, &seen).await? {
-            return Ok(outcome);
+        let Some(mut look) = look(app, &seen).await? else {
+            continue;
+        };
+        match decide(app, &seen, &look).await? {
+            Step::Publish(decided) => return publish(app, &seen, &mut look, &decided).await,
+            Step::Finished(outcome) => return Ok(outcome),
+            Step::Changed => {}
         }
     }
     Err(Problem::conflict(
@@ -113,17 +145,16 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     ))
 }
 
-/// One look at everything, and the commit of what was seen; `None` when it was changed
-/// in between.
-async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
+/// Looks at everything, and checks it; `None` when that has to be done again.
+async fn look(app: &App, push: &Push) -> Result<Option<Look>, Problem> {
     let mut claims = app.catalog.commit_claims(push.id).await?;
-    let mut arrived = Vec::new();
     let roots = app.catalog.roots(push.id).await?;
     gc::settle::push(app, push.id).await?;
+    let mut arrived = Vec::new();
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
-        check_closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
-        arrived = match check_arrived(app, push, &mut claims).await {
+        check::closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
+        arrived = match check::arrived(app, push, &mut claims).await {
             Ok(arrived) => arrived,
             Err(problem) => {
                 // Another commit of this push may have moved on what was looked for.
@@ -136,31 +167,48 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
             }
         };
     }
+    Ok(Some(Look {
+        claims,
+        roots,
+        arrived,
+    }))
+}
 
+/// One transaction makes what is still absent the push's.
+async fn decide(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
+    let offers = look.claims.iter().filter(|claim| claim.offer.is_some()).count();
     let mut tx = app.catalog.write().await?;
     // The database must not outlive, in a power cut, what it says is there; so it says it last.
     let synced = async {
-        if !arrived.is_empty() {
+        if offers > 0 {
             app.bucket.sync().await?;
         }
         Ok::<_, Problem>(())
     };
-    let decided = async {
-        tx.objects_arrived(&arrived).await?;
+    let deciding = async {
+        tx.objects_arrived(&look.arrived).await?;
         let decision = tx.decide(push.id, push.revision).await?;
-        Ok((decision, tx.undecided(push.id).await?))
+        Ok((decision, tx.undecided(push.id).await?, tx.publications().await?))
     };
-    let ((), (decision, undecided)) = futures::try_join!(synced, decided)?;
-    let added = match decision {
-        Decision::Added(added) => added,
-        Decision::Changed => return Ok(None),
-        Decision::Finished(result) => return serde_json::from_str(&result).map_err(Problem::internal),
-        Decision::Over => {
-            return Err(lease_over());
+    let ((), (decision, undecided, seen)) = futures::try_join!(synced, deciding)?;
+    let (added, first) = match decision {
+        Decision::Added(added) => (added, true),
+        Decision::Before(added) => (added, false),
+        Decision::Changed => return Ok(Step::Changed),
+        Decision::Finished(result) => {
+            return Ok(Step::Finished(
+                serde_json::from_str(&result).map_err(Problem::internal)?,
+            ));
         }
+        Decision::Over => return Err(lease_over()),
     };
     if !undecided.is_empty() {
         // Something that was there when it was claimed turned out lost meanwhile.
+        if !first {
+            tx.give_up(push.id).await?;
+            tx.commit().await?;
+            return Err(lost(&undecided));
+        }
         drop(tx);
         let missing = undecided
             .iter()
@@ -171,48 +219,111 @@ async fn attempt(app: &App, push: &Push) -> Result<Option<Outcome>, Problem> {
         .with_missing(missing.collect()));
     }
     tx.commit().await?;
-    metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    metrics().arrived(look.arrived.iter().map(|(_, size)| *size));
+    Ok(Step::Publish(Decided {
+        added,
+        all: first && offers as u64 == added,
+        seen,
+    }))
+}
 
+/// Writes what readers see, until all that the push relies on is as the database has it; then
+/// the push is committed.
+async fn publish(app: &App, push: &Push, look: &mut Look, decided: &Decided) -> Result<Outcome, Problem> {
     publish::logs(app, push.id).await?;
-    let publishables = publishables(app, push, &mut claims, added).await?;
-    publish::narinfos(app, publishables).await?;
-    publish::realisations(app, push.id).await?;
-
-    let bytes = |cached| {
-        let claims = claims.iter().filter(|claim| claim.cached() == Some(cached));
-        claims.map(|claim| claim.nar_size.unsigned_abs()).sum()
-    };
-    let (added_bytes, cached_bytes) = (bytes(false), bytes(true));
-    let relied_on = claims
+    let mut found = publishables(app, push, &mut look.claims, decided).await?;
+    let outcome = outcome(look, decided.added);
+    let claimed: HashSet<i64> = look
+        .claims
         .iter()
         .filter(|claim| claim.kind != ClaimKind::External)
-        .count() as u64;
-    let outcome = Outcome {
-        roots: roots.iter().map(|root| root.root.to_string()).collect(),
-        paths_added: added,
-        paths_present: relied_on.saturating_sub(added),
+        .map(|claim| claim.path_id)
+        .collect();
+    let mut published = HashSet::new();
+    let mut seen = decided.seen;
+    for _ in 0..ROUNDS {
+        published.extend(publish::narinfos(app, found).await?);
+        publish::realisations(app, push.id).await?;
+        let strangers: Vec<i64> = published.difference(&claimed).copied().collect();
+        match finish(app, push, &outcome, seen, &published, &strangers).await? {
+            None => {
+                committed(push, look, &outcome);
+                app.bucket.tidy(&push.token).await?;
+                return Ok(outcome);
+            }
+            Some(last) => seen = last,
+        }
+        found = app.catalog.publishables(push.id).await?;
+        found.extend(app.catalog.publishables_among(&strangers).await?);
+    }
+    Err(Problem::unavailable(
+        "others publish what the push relies on again and again",
+        1,
+    ))
+}
+
+/// One transaction makes the push count; otherwise, the last publication before what is to
+/// be published besides is read.
+async fn finish(
+    app: &App,
+    push: &Push,
+    outcome: &Outcome,
+    seen: i64,
+    published: &HashSet<i64>,
+    strangers: &[i64],
+) -> Result<Option<i64>, Problem> {
+    let result = serde_json::to_string(outcome).map_err(Problem::internal)?;
+    let commit = Finishing {
+        push_id: push.id,
+        pin: push.pin.as_deref(),
+        result: &result,
+        seen,
+        published,
+        strangers,
     };
-    let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let mut tx = app.catalog.write().await?;
     // What counts from the commit of this transaction on is on the disk before it.
     let synced = async { Ok::<_, Problem>(app.bucket.sync().await?) };
-    let finished = async { Ok(tx.finish(push.id, push.pin.as_deref(), &result).await?) };
-    let ((), finished) = futures::try_join!(synced, finished)?;
-    if !finished {
-        return Err(lease_over());
+    let finishing = async { Ok((tx.finish(&commit).await?, tx.publications().await?)) };
+    let ((), (finish, last)) = futures::try_join!(synced, finishing)?;
+    match finish {
+        Finish::Over => return Err(lease_over()),
+        Finish::Committed | Finish::Overtaken | Finish::Lost(_) => tx.commit().await?,
     }
-    tx.commit().await?;
+    match finish {
+        Finish::Lost(paths) => Err(lost(&paths)),
+        Finish::Overtaken => Ok(Some(last)),
+        _ => Ok(None),
+    }
+}
+
+fn outcome(look: &Look, added: u64) -> Outcome {
+    let relied_on = look
+        .claims
+        .iter()
+        .filter(|claim| claim.kind != ClaimKind::External)
+        .count() as u64;
+    Outcome {
+        roots: look.roots.iter().map(|root| root.root.to_string()).collect(),
+        paths_added: added,
+        paths_present: relied_on.saturating_sub(added),
+    }
+}
+
+fn committed(push: &Push, look: &Look, outcome: &Outcome) {
+    let bytes = |cached| {
+        let claims = look.claims.iter().filter(|claim| claim.cached() == Some(cached));
+        claims.map(|claim| claim.nar_size.unsigned_abs()).sum()
+    };
     metrics().push_ended(PushEnd::Committed);
-    metrics().push_bytes(added_bytes, cached_bytes);
-    app.bucket.tidy(&push.token).await?;
+    metrics().push_bytes(bytes(false), bytes(true));
     tracing::info!(
         push = push.token,
         identity = push.identity,
-        added,
-        relied_on,
+        added = outcome.paths_added,
+        relied_on = outcome.paths_added.saturating_add(outcome.paths_present),
         "push committed"
     );
-    Ok(Some(outcome))
 }
 
 /// The paths that the push relies on whose narinfo may not be in the bucket yet.
@@ -220,13 +331,13 @@ async fn publishables(
     app: &App,
     push: &Push,
     claims: &mut [CommitClaim],
-    added: u64,
+    decided: &Decided,
 ) -> Result<Vec<Publishable>, Problem> {
-    let offers: Vec<Publishable> = claims.iter_mut().filter_map(|claim| claim.offer.take()).collect();
-    if push.state != PushState::Open || offers.len() as u64 != added {
+    if !decided.all {
         return Ok(app.catalog.publishables(push.id).await?);
     }
     // All that it offered was taken, so it is known what has been decided.
+    let offers: Vec<Publishable> = claims.iter_mut().filter_map(|claim| claim.offer.take()).collect();
     let offered: HashSet<i64> = offers.iter().map(|offer| offer.path_id).collect();
     let others: Vec<i64> = claims
         .iter()
@@ -236,122 +347,4 @@ async fn publishables(
     let mut publishables = app.catalog.publishables_among(&others).await?;
     publishables.extend(offers);
     Ok(publishables)
-}
-
-/// Every root is claimed, everything referred to is claimed or left out on
-/// purpose, and nothing refers to itself through others.
-async fn check_closed<'r>(
-    app: &App,
-    claims: &[CommitClaim],
-    roots: impl Iterator<Item = &'r str>,
-) -> Result<(), Problem> {
-    let known: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
-    let names: HashSet<&str> = claims
-        .iter()
-        .filter(|claim| claim.kind != ClaimKind::External)
-        .map(|claim| claim.path.as_str())
-        .collect();
-    for root in roots {
-        if !names.contains(root) {
-            return Err(Problem::invalid(
-                "roots",
-                format!("the root {root} is not among the claimed paths"),
-            ));
-        }
-    }
-    for offer in claims.iter().filter_map(|claim| claim.offer.as_ref()) {
-        if let Some(stray) = offer.refs.iter().find(|id| !known.contains(id)) {
-            let names = app.catalog.names(&[*stray]).await?;
-            let stray = names.get(stray).map(ToString::to_string).unwrap_or_default();
-            let detail = format!(
-                "{} refers to {stray}, which the push neither claims nor names as external",
-                offer.path
-            );
-            return Err(Problem::invalid("paths.references", detail));
-        }
-    }
-    let offers: Vec<&Publishable> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
-    let graph = offers.iter().map(|offer| (offer.path_id, offer.refs.as_slice()));
-    if let Some(place) = Order::new(graph).circle() {
-        let path = &offers[place].path;
-        return Err(Problem::invalid(
-            "paths.references",
-            format!("{path} refers to itself through other paths"),
-        ));
-    }
-    Ok(())
-}
-
-/// Everything the push has to provide is in the bucket with the right size; ids and sizes of the
-/// objects of which the database does not know yet that they are there.
-async fn check_arrived(
-    app: &App,
-    push: &Push,
-    claims: &mut [CommitClaim],
-) -> Result<Vec<(i64, i64)>, Problem> {
-    let mut missing: BTreeSet<String> = BTreeSet::new();
-    let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
-    for claim in claims.iter() {
-        let Some(offer) = &claim.offer else { continue };
-        if offer.nar_key.is_empty() {
-            missing.insert(format!("nar {}", claim.path));
-        } else if !claim.object_present {
-            unseen
-                .entry(offer.nar_key.as_str())
-                .or_insert_with(|| (claim.object_id, offer.file_size, Vec::new()))
-                .2
-                .push(format!("nar {}", claim.path));
-        }
-        if offer.listing.is_empty() {
-            missing.insert(format!("listing {}", claim.path));
-        } else {
-            unseen
-                .entry(offer.listing.as_str())
-                .or_insert_with(|| (0, offer.listing_size, Vec::new()))
-                .2
-                .push(format!("listing {}", claim.path));
-        }
-    }
-    let logs = app.catalog.staged_logs(push.id).await?;
-    for log in &logs {
-        let entry = unseen
-            .entry(log.staging.as_str())
-            .or_insert_with(|| (0, log.size, Vec::new()));
-        entry.2.push(format!("log {}", log.drv));
-    }
-    let keys = unseen
-        .keys()
-        .map(|key| ObjectKey::parse(key))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(Problem::internal)?;
-    let sizes = app.bucket.sizes(keys).await?;
-    let mut arrived: HashMap<i64, i64> = HashMap::new();
-    for ((id, size, names), found) in unseen.into_values().zip(sizes) {
-        match found {
-            // Under the name of its hash is what has that hash, whatever anybody said of its size.
-            Some(found) if id != 0 => {
-                arrived.insert(id, i64::try_from(found).map_err(Problem::internal)?);
-            }
-            Some(found) if found == size.unsigned_abs() => {}
-            _ => missing.extend(names),
-        }
-    }
-    for claim in claims {
-        if let (Some(offer), Some(size)) = (&mut claim.offer, arrived.get(&claim.object_id)) {
-            offer.file_size = *size;
-        }
-    }
-    let arrived: Vec<(i64, i64)> = arrived.into_iter().collect();
-    if missing.is_empty() {
-        return Ok(arrived);
-    }
-    if !arrived.is_empty() {
-        app.bucket.sync().await?;
-        let mut tx = app.catalog.write().await?;
-        tx.objects_arrived(&arrived).await?;
-        tx.commit().await?;
-        metrics().arrived(arrived.iter().map(|(_, size)| *size));
-    }
-    let detail = format!("{} objects have not arrived", missing.len());
-    Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))
 }

@@ -1,19 +1,27 @@
 //! What a push is beyond its requests: its bounds, its check against the bucket,
 //! its commit.
 
+mod check;
 mod commit;
+pub mod listing;
 mod order;
 mod publish;
 pub mod realisation;
+mod recover;
 mod republish;
 mod verify;
 
 use std::time::Duration;
 
+use niks3_nix::store_path::StorePath;
+
 pub use commit::{Outcome, commit};
 pub use publish::narinfo;
+pub use recover::recover;
 pub use republish::republish;
 pub use verify::verify;
+
+use crate::http::problem::Problem;
 
 /// How long an upload URL lives.
 pub const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -37,3 +45,15 @@ pub const MAX_PARTS: u64 = 10_000;
 pub const MAX_LISTING: u64 = 256 << 20;
 /// Most bytes of a build log.
 pub const MAX_LOG: u64 = 1 << 30;
+
+/// 404: what a push relies on was lost after it was decided, so that only another push can bring it.
+fn lost(paths: &[StorePath]) -> Problem {
+    let first = paths.first().map(ToString::to_string).unwrap_or_default();
+    let others = match paths.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    Problem::not_found(format!(
+        "the NAR of {first}{others} was lost meanwhile: begin again"
+    ))
+}

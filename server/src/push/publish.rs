@@ -10,6 +10,7 @@ use niks3_nix::hash::FileHash;
 use niks3_nix::narinfo::{Compression, NarInfo, NarUrl};
 use niks3_nix::store_path::{StoreDir, StorePath};
 
+use super::listing;
 use super::order::Order;
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
@@ -18,8 +19,8 @@ use crate::signing::Signer;
 use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
 
 /// Writes the narinfo of every path in `found`, and of those they refer to that may lack
-/// one, each after those of its references.
-pub(super) async fn narinfos(app: &App, mut found: Vec<Publishable>) -> Result<(), Problem> {
+/// one, each after those of its references. Returns their ids.
+pub(super) async fn narinfos(app: &App, mut found: Vec<Publishable>) -> Result<Vec<i64>, Problem> {
     let mut paths: Vec<Publishable> = Vec::new();
     let mut names: HashMap<i64, StorePath> = HashMap::new();
     let mut others: HashSet<i64> = HashSet::new();
@@ -45,9 +46,10 @@ pub(super) async fn narinfos(app: &App, mut found: Vec<Publishable>) -> Result<(
         names,
     });
     match app.bucket.publishing() {
-        Publishing::Together(count) => together(app, &paper, order, count).await,
-        Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await,
+        Publishing::Together(count) => together(app, &paper, order, count).await?,
+        Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await?,
     }
+    Ok(paper.paths.iter().map(|path| path.path_id).collect())
 }
 
 /// Publishes at once whatever need not wait for each other.
@@ -59,7 +61,7 @@ async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize)
         {
             running.push(async move {
                 let prepared = prepare(app, paper, vec![place]).await?;
-                app.bucket.publish(prepared).await?;
+                show(app, paper, prepared).await?;
                 Ok::<_, Problem>(place)
             });
         }
@@ -94,16 +96,16 @@ async fn in_turn(
             .map(|places| prepare(app, paper, places.to_vec()))
             .collect();
         let mut prepared = futures::stream::iter(batches).buffered(ahead);
-        while let Some(objects) = prepared.try_next().await? {
-            if sender.send(objects).await.is_err() {
+        while let Some(batch) = prepared.try_next().await? {
+            if sender.send(batch).await.is_err() {
                 break;
             }
         }
         Ok::<_, Problem>(())
     };
     let publishing = async {
-        while let Some(objects) = receiver.recv().await {
-            app.bucket.publish(objects).await?;
+        while let Some(batch) = receiver.recv().await {
+            show(app, paper, batch).await?;
         }
         Ok(())
     };
@@ -115,16 +117,47 @@ fn circle() -> Problem {
     Problem::internal("committed paths refer to each other in a circle")
 }
 
-async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Prepared, Problem> {
+/// Paths whose narinfos are about to be seen.
+struct Batch {
+    places: Vec<u32>,
+    prepared: Prepared,
+}
+
+async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batch, Problem> {
     let paper = Arc::clone(paper);
     // Signing takes as long as writing, so it is not left to one thread.
-    let objects = tokio::task::spawn_blocking(move || {
+    let (places, objects) = tokio::task::spawn_blocking(move || {
         let published = |place: &u32| paper.published(&paper.paths[*place as usize]);
-        places.iter().map(published).collect::<Result<Vec<_>, _>>()
+        let objects = places.iter().map(published).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, Problem>((places, objects))
     })
     .await
     .map_err(Problem::internal)??;
-    Ok(app.bucket.prepare(objects).await?)
+    let prepared = app.bucket.prepare(objects).await?;
+    Ok(Batch { places, prepared })
+}
+
+async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
+    let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
+    for path in paths().filter(|path| path.listing_lost) {
+        listing::mend(app, path).await?;
+    }
+    match app.bucket.publish(batch.prepared).await {
+        Err(StorageError::NotFound) => {}
+        result => return Ok(result?),
+    }
+    // A listing is neither where it was staged nor where it belongs.
+    for path in paths() {
+        let Published { staged, key, body } = paper.published(path)?;
+        if let Some(Staged { from, to, size }) = staged {
+            match app.bucket.promote(&from, &to, size).await {
+                Err(StorageError::NotFound) => listing::mend(app, path).await?,
+                result => result?,
+            }
+        }
+        app.bucket.put(&key, body).await?;
+    }
+    Ok(())
 }
 
 /// What narinfos are written from.

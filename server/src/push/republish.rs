@@ -39,7 +39,11 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
         let mut tx = app.catalog.write().await?;
         tx.abort_push(push_id).await?;
         tx.commit().await?;
-        return Err(problem);
+        // To the caller it is not the push that is gone.
+        return Err(match problem.status() {
+            404 => Problem::conflict(problem.text()),
+            _ => problem,
+        });
     }
     Ok(claimed)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_nix::store_path::StorePath;
 
 use crate::app::App;
@@ -10,85 +9,92 @@ use crate::catalog::{ClaimKind, Claimed};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
-/// Questions to the bucket under way at once.
-const CONCURRENCY: usize = 64;
+/// NARs that are looked for again with the gate held: others wait meanwhile.
+const GATED: usize = 32;
 
-/// What the bucket lacks of a path.
-struct Lost {
-    contents: bool,
-    narinfo: bool,
-}
+/// A NAR with its bytes, and the paths that have it.
+type Nars = BTreeMap<(String, i64), Vec<StorePath>>;
 
 /// Looks for what should be there of all claimed paths that are present, and
 /// corrects the database where the bucket says otherwise. True when it did.
+///
+/// # Errors
+/// When the database or the bucket do not answer.
 pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Problem> {
     let present: Vec<StorePath> = claimed
         .iter()
         .filter(|claim| claim.kind == ClaimKind::Present)
         .map(|claim| claim.path.clone())
         .collect();
-    let nars: BTreeMap<StorePath, (String, i64)> = app.catalog.nar_keys(&present).await?;
-    let keys: BTreeSet<(String, i64)> = nars.values().cloned().collect();
-    let missing: BTreeSet<String> = futures::stream::iter(keys)
-        .map(|(key, size)| async move {
-            let object = ObjectKey::parse(&key).map_err(Problem::internal)?;
-            let found = app
-                .bucket
-                .head(&object)
-                .await?
-                .is_some_and(|meta| meta.size == size.unsigned_abs());
-            Ok::<_, Problem>((!found).then_some(key))
-        })
-        .buffer_unordered(CONCURRENCY)
-        .try_filter_map(|missing| async { Ok(missing) })
-        .try_collect()
-        .await?;
-    let nars: Vec<(StorePath, bool)> = nars
-        .into_iter()
-        .map(|(path, (key, _))| (path, missing.contains(&key)))
-        .collect();
-    let lost: Vec<(StorePath, Lost)> = futures::stream::iter(nars)
-        .map(|(path, nar_lost)| async move {
-            let narinfo = app
-                .bucket
-                .head(&ObjectKey::narinfo(&path.hash()))
-                .await?
-                .is_none();
-            let listing = app
-                .bucket
-                .head(&ObjectKey::listing(&path.hash()))
-                .await?
-                .is_none();
-            Ok::<_, Problem>((
-                path,
-                Lost {
-                    contents: listing || nar_lost,
-                    narinfo,
-                },
-            ))
-        })
-        .buffer_unordered(CONCURRENCY)
-        .try_filter(|(_, lost)| {
-            let any = lost.contents || lost.narinfo;
-            async move { any }
-        })
-        .try_collect()
-        .await?;
-    if lost.is_empty() {
+    let mut nars = Nars::new();
+    for (path, nar) in app.catalog.nar_keys(&present).await? {
+        nars.entry(nar).or_default().push(path);
+    }
+    let suspects = missing(app, nars.keys()).await?;
+    let mut lost = 0;
+    for suspects in suspects.chunks(GATED) {
+        // What was brought again since has to be seen, and nothing may be brought between that
+        // look and what follows of it.
+        let mut tx = app.catalog.write().await?;
+        for nar in missing(app, suspects.iter()).await? {
+            for path in nars.remove(&nar).into_iter().flatten() {
+                tx.nar_lost(&path, &nar.0).await?;
+                lost += 1;
+            }
+        }
+        tx.commit().await?;
+    }
+    let paths: Vec<StorePath> = nars.into_values().flatten().collect();
+    let narinfos = absent(app, &paths, ObjectKey::narinfo).await?;
+    let listings = absent(app, &paths, ObjectKey::listing).await?;
+    lost += narinfos.union(&listings).count();
+    if lost == 0 {
         return Ok(false);
     }
     tracing::warn!(
-        paths = lost.len(),
+        paths = lost,
         "the bucket lacks what the database believed to be there"
     );
     let mut tx = app.catalog.write().await?;
-    for (path, lost) in &lost {
-        if lost.contents {
-            tx.contents_lost(path).await?;
-        } else {
-            tx.narinfo_lost(path).await?;
-        }
+    for path in narinfos {
+        tx.narinfo_lost(path).await?;
+    }
+    for path in listings {
+        tx.listing_lost(path).await?;
     }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Those of some NARs that the bucket does not have with their bytes.
+async fn missing<'n>(
+    app: &App,
+    nars: impl Iterator<Item = &'n (String, i64)> + Clone,
+) -> Result<Vec<(String, i64)>, Problem> {
+    let keys = nars
+        .clone()
+        .map(|(key, _)| ObjectKey::parse(key).map_err(Problem::internal))
+        .collect::<Result<Vec<_>, _>>()?;
+    let sizes = app.bucket.sizes(keys).await?;
+    Ok(nars
+        .zip(sizes)
+        .filter(|((_, size), found)| *found != Some(size.unsigned_abs()))
+        .map(|(nar, _)| nar.clone())
+        .collect())
+}
+
+/// Those of some paths of which the bucket does not have an object.
+async fn absent<'p>(
+    app: &App,
+    paths: &'p [StorePath],
+    key: impl Fn(&niks3_nix::store_path::StorePathHash) -> ObjectKey,
+) -> Result<BTreeSet<&'p StorePath>, Problem> {
+    let keys = paths.iter().map(|path| key(&path.hash())).collect();
+    let sizes = app.bucket.sizes(keys).await?;
+    Ok(paths
+        .iter()
+        .zip(sizes)
+        .filter(|(_, size)| size.is_none())
+        .map(|(path, _)| path)
+        .collect())
 }

@@ -254,7 +254,10 @@ async fn make(
             return Ok(Made::Other(found));
         }
         let size = whole.file_size.unsigned_abs();
-        app.bucket.promote(staging, key, size).await?;
+        match app.bucket.promote(staging, key, size).await {
+            Err(StorageError::NotFound) => return Err(vanished()),
+            result => result?,
+        }
     }
     app.bucket.tidy(multipart::STAGING).await?;
     Ok(Made::Whole)
@@ -283,9 +286,7 @@ fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), 
 /// the staged object is read once, so that nobody can put other bytes under that name.
 async fn hash_of(app: &App, staging: &ObjectKey) -> Result<FileHash, Problem> {
     let GetResult::Found(object) = app.bucket.get(staging, &GetOptions::default()).await? else {
-        return Err(Problem::conflict(
-            "the object store has lost what the parts made: begin again, fresh",
-        ));
+        return Err(vanished());
     };
     let mut body = object.body;
     let mut hasher = Sha256::new();
@@ -293,6 +294,14 @@ async fn hash_of(app: &App, staging: &ObjectKey) -> Result<FileHash, Problem> {
         hasher.update(&chunk?);
     }
     Ok(FileHash::from_bytes(hasher.finalize().into()))
+}
+
+fn vanished() -> Problem {
+    Problem::conflict("the object store has lost what the parts made: begin again, fresh")
+}
+
+fn upload_lost() -> Problem {
+    Problem::conflict("the object store has lost this upload in parts: begin another")
 }
 
 /// Makes one object of the parts, unless that was done before an answer was lost.
@@ -310,9 +319,7 @@ async fn assemble(
             if uploads::arrived(app, staging, file_size).await? {
                 return Ok(());
             }
-            return Err(Problem::conflict(
-                "the object store has lost this upload in parts: begin another",
-            ));
+            return Err(upload_lost());
         }
         Err(error) => return Err(error.into()),
     };
@@ -340,9 +347,13 @@ async fn assemble(
         missing.truncate(1000);
         return Err(Problem::conflict("some parts have not arrived").with_missing(missing));
     }
-    app.bucket
-        .complete_multipart(staging, &multipart.upload_id, &completed)
-        .await?;
+    let completed = app
+        .bucket
+        .complete_multipart(staging, &multipart.upload_id, &completed);
+    match completed.await {
+        Err(StorageError::NotFound) => return Err(upload_lost()),
+        result => result?,
+    }
     if !uploads::arrived(app, staging, file_size).await? {
         return Err(Problem::conflict(
             "the object store made something else of the parts: begin again, fresh",

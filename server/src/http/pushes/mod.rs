@@ -203,6 +203,8 @@ impl PushesApi {
     }
 
     /// Renew the lease of a push
+    ///
+    /// One that is committed needs none: that changes nothing.
     #[oai(path = "/:id/lease", method = "put", operation_id = "renew_push")]
     async fn renew(
         &self,

@@ -1,0 +1,141 @@
+//! Recording what the bucket has lost, so that whoever needs it brings it again.
+
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
+use super::paths::{DELETING, LISTING_LOST, PRESENT, PUBLISHING};
+use super::{Result, WriteTx};
+
+impl WriteTx {
+    /// Records that the bucket lacks the narinfo of a committed path: the next
+    /// commit that relies on it writes it again.
+    pub async fn narinfo_lost(&mut self, path: &StorePath) -> Result<()> {
+        let publication = self.next_publication().await?;
+        sqlx::query("UPDATE paths SET state = $1, publication = $2 WHERE hash = $3 AND state = $4")
+            .bind(PUBLISHING)
+            .bind(publication)
+            .bind(path.hash_part().to_owned())
+            .bind(PRESENT)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Records that the bucket lacks the listing of a committed path, which whoever publishes
+    /// the path next makes of its NAR.
+    pub async fn listing_lost(&mut self, path: &StorePath) -> Result<()> {
+        let publication = self.next_publication().await?;
+        sqlx::query(
+            "UPDATE paths SET state = $1, publication = $2, listing = $3 \
+             WHERE hash = $4 AND state IN ($5, $6) AND listing = ''",
+        )
+        .bind(PUBLISHING)
+        .bind(publication)
+        .bind(LISTING_LOST)
+        .bind(path.hash_part().to_owned())
+        .bind(PUBLISHING)
+        .bind(PRESENT)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Records that the bucket lacks the NAR of a committed path, if it is still the one of that
+    /// key: the path, and all that share its NAR, have to be uploaded again.
+    pub async fn nar_lost(&mut self, path: &StorePath, key: &str) -> Result<()> {
+        let row = sqlx::query(
+            "SELECT o.id FROM paths p JOIN objects o ON o.id = p.object_id \
+             WHERE p.hash = $1 AND p.state IN ($2, $3) AND o.key = $4",
+        )
+        .bind(path.hash_part().to_owned())
+        .bind(PUBLISHING)
+        .bind(PRESENT)
+        .bind(key.to_owned())
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        if let Some(row) = row {
+            let object_id: i64 = row.try_get(0)?;
+            self.object_lost(object_id).await?;
+            self.withdraw(object_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up paths whose NAR is lost, with all that rely on it: whoever pushes them next
+    /// uploads it again. Their narinfos are to be deleted, which whoever needs the paths
+    /// does, or [`crate::gc::settle::paths`]. Returns their ids.
+    pub async fn withdraw(&mut self, object_id: i64) -> Result<Vec<i64>> {
+        let users =
+            format!("SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1");
+        // A commit that has looked for the NAR before has to look again.
+        let text = format!(
+            "UPDATE pushes SET revision = revision + 1 WHERE state = 0 AND id IN \
+             (SELECT push_id FROM push_paths WHERE object_id = $1 OR (kind = 0 AND path_id IN ({users})))"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(object_id)
+            .execute(&mut *self.tx)
+            .await?;
+        let text = format!(
+            "UPDATE push_paths SET kind = 1, revision = \
+             (SELECT q.revision FROM pushes q WHERE q.id = push_paths.push_id) \
+             WHERE kind = 0 AND path_id IN ({users})"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(object_id)
+            .execute(&mut *self.tx)
+            .await?;
+        let publication = self.next_publication().await?;
+        let text = format!(
+            "UPDATE paths SET state = {DELETING}, fence = 0, publication = $1 \
+             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $2 RETURNING id"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(publication)
+            .bind(object_id)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let ids: Vec<i64> = rows
+            .iter()
+            .map(|row| Ok(row.try_get(0)?))
+            .collect::<Result<_>>()?;
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE realisations SET state = 1 WHERE path_id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, false);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(ids)
+    }
+
+    /// Records that the bucket does not have a NAR.
+    pub async fn object_lost(&mut self, id: i64) -> Result<()> {
+        let text =
+            format!("UPDATE objects SET state = {OBJECT_PENDING} WHERE id = $1 AND state = {OBJECT_PRESENT}");
+        bulk::query(self.backend, text, true)
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Begins to delete a NAR that is not what its name says; [`crate::gc::settle::objects`]
+    /// goes on with it.
+    pub async fn object_corrupt(&mut self, id: i64) -> Result<()> {
+        let text = format!(
+            "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 AND state = {OBJECT_PRESENT}"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! What has to hold before a push may be committed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::order::Order;
+use crate::app::App;
+use crate::catalog::{ClaimKind, CommitClaim, Publishable, Push};
+use crate::http::problem::Problem;
+use crate::metrics::metrics;
+use crate::storage::ObjectKey;
+
+/// Most names of missing objects in one answer.
+const MAX_MISSING: usize = 10_000;
+
+/// Every root is claimed, everything referred to is claimed or left out on
+/// purpose, and nothing refers to itself through others.
+pub(super) async fn closed<'r>(
+    app: &App,
+    claims: &[CommitClaim],
+    roots: impl Iterator<Item = &'r str>,
+) -> Result<(), Problem> {
+    let known: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
+    let names: HashSet<&str> = claims
+        .iter()
+        .filter(|claim| claim.kind != ClaimKind::External)
+        .map(|claim| claim.path.as_str())
+        .collect();
+    for root in roots {
+        if !names.contains(root) {
+            return Err(Problem::invalid(
+                "roots",
+                format!("the root {root} is not among the claimed paths"),
+            ));
+        }
+    }
+    for offer in claims.iter().filter_map(|claim| claim.offer.as_ref()) {
+        if let Some(stray) = offer.refs.iter().find(|id| !known.contains(id)) {
+            let names = app.catalog.names(&[*stray]).await?;
+            let stray = names.get(stray).map(ToString::to_string).unwrap_or_default();
+            let detail = format!(
+                "{} refers to {stray}, which the push neither claims nor names as external",
+                offer.path
+            );
+            return Err(Problem::invalid("paths.references", detail));
+        }
+    }
+    let offers: Vec<&Publishable> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
+    let graph = offers.iter().map(|offer| (offer.path_id, offer.refs.as_slice()));
+    if let Some(place) = Order::new(graph).circle() {
+        let path = &offers[place].path;
+        return Err(Problem::invalid(
+            "paths.references",
+            format!("{path} refers to itself through other paths"),
+        ));
+    }
+    Ok(())
+}
+
+/// Everything the push has to provide is in the bucket with the right size; ids and sizes of the
+/// objects of which the database does not know yet that they are there.
+pub(super) async fn arrived(
+    app: &App,
+    push: &Push,
+    claims: &mut [CommitClaim],
+) -> Result<Vec<(i64, i64)>, Problem> {
+    let mut missing: BTreeSet<String> = BTreeSet::new();
+    let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
+    for claim in claims.iter() {
+        let Some(offer) = &claim.offer else { continue };
+        if offer.nar_key.is_empty() {
+            missing.insert(format!("nar {}", claim.path));
+        } else if !claim.object_present {
+            unseen
+                .entry(offer.nar_key.as_str())
+                .or_insert_with(|| (claim.object_id, offer.file_size, Vec::new()))
+                .2
+                .push(format!("nar {}", claim.path));
+        }
+        if offer.listing.is_empty() {
+            missing.insert(format!("listing {}", claim.path));
+        } else {
+            unseen
+                .entry(offer.listing.as_str())
+                .or_insert_with(|| (0, offer.listing_size, Vec::new()))
+                .2
+                .push(format!("listing {}", claim.path));
+        }
+    }
+    let logs = app.catalog.staged_logs(push.id).await?;
+    for log in &logs {
+        let entry = unseen
+            .entry(log.staging.as_str())
+            .or_insert_with(|| (0, log.size, Vec::new()));
+        entry.2.push(format!("log {}", log.drv));
+    }
+    let keys = unseen
+        .keys()
+        .map(|key| ObjectKey::parse(key))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Problem::internal)?;
+    let sizes = app.bucket.sizes(keys).await?;
+    let mut arrived: HashMap<i64, i64> = HashMap::new();
+    for ((id, size, names), found) in unseen.into_values().zip(sizes) {
+        match found {
+            // Under the name of its hash is what has that hash, whatever anybody said of its size.
+            Some(found) if id != 0 => {
+                arrived.insert(id, i64::try_from(found).map_err(Problem::internal)?);
+            }
+            Some(found) if found == size.unsigned_abs() => {}
+            _ => missing.extend(names),
+        }
+    }
+    for claim in claims {
+        if let (Some(offer), Some(size)) = (&mut claim.offer, arrived.get(&claim.object_id)) {
+            offer.file_size = *size;
+        }
+    }
+    let arrived: Vec<(i64, i64)> = arrived.into_iter().collect();
+    if missing.is_empty() {
+        return Ok(arrived);
+    }
+    if !arrived.is_empty() {
+        app.bucket.sync().await?;
+        let mut tx = app.catalog.write().await?;
+        tx.objects_arrived(&arrived).await?;
+        tx.commit().await?;
+        metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    }
+    let detail = format!("{} objects have not arrived", missing.len());
+    Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))
+}

@@ -1,0 +1,76 @@
+//! Making the listing of a path anew, out of its NAR.
+
+use std::io::{self, Read as _};
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use niks3_nix::nar;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::MAX_LISTING;
+use crate::app::App;
+use crate::catalog::Publishable;
+use crate::http::problem::Problem;
+use crate::storage::{GetOptions, GetResult, ObjectKey};
+
+/// Memory of a decompressor, as a power of two: what `zstd` itself takes without being asked.
+pub const WINDOW_LOG_MAX: u32 = 27;
+
+/// What became of the attempt to list a NAR.
+#[derive(Debug)]
+pub enum Listed {
+    /// Its listing, as JSON.
+    Listing(Vec<u8>),
+    /// It is not there.
+    Gone,
+    /// It cannot be read, is none, or has more in it than a listing may say.
+    Not(String),
+}
+
+/// The listing of a compressed NAR of at most `most` bytes.
+///
+/// # Errors
+/// When the object store does not answer.
+pub async fn of_nar(app: &App, key: &ObjectKey, most: u64) -> Result<Listed, Problem> {
+    let GetResult::Found(object) = app.bucket.get(key, &GetOptions::default()).await? else {
+        return Ok(Listed::Gone);
+    };
+    let stream = object.body.map_err(io::Error::other);
+    let reader = SyncIoBridge::new(StreamReader::new(stream));
+    let listed = tokio::task::spawn_blocking(move || {
+        let mut decoder = zstd::stream::read::Decoder::new(reader)?;
+        decoder.window_log_max(WINDOW_LOG_MAX)?;
+        let packed = nar::listing_of(decoder.take(most)).map_err(io::Error::other)?;
+        Ok::<_, io::Error>(packed.listing.to_json())
+    });
+    Ok(match listed.await.map_err(Problem::internal)? {
+        Ok(json) if json.len() as u64 <= MAX_LISTING => Listed::Listing(json),
+        Ok(json) => Listed::Not(format!("its listing has {} bytes", json.len())),
+        Err(error) => Listed::Not(error.to_string()),
+    })
+}
+
+/// Writes the listing of a committed path whose narinfo is about to be written.
+///
+/// # Errors
+/// 404 when its NAR is lost as well, which is written down: whoever begins again brings it.
+pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
+    let key = ObjectKey::parse(&path.nar_key).map_err(Problem::internal)?;
+    match of_nar(app, &key, path.nar_size.unsigned_abs()).await? {
+        Listed::Listing(json) => {
+            tracing::warn!(path = path.path.as_str(), "a lost listing is made anew");
+            let to = ObjectKey::listing(&path.path.hash());
+            Ok(app.bucket.put(&to, Bytes::from(json)).await?)
+        }
+        Listed::Gone => {
+            let mut tx = app.catalog.write().await?;
+            tx.nar_lost(&path.path, &path.nar_key).await?;
+            tx.commit().await?;
+            Err(super::lost(std::slice::from_ref(&path.path)))
+        }
+        Listed::Not(why) => Err(Problem::internal(format!(
+            "neither the listing of {} is there nor a NAR to make it of: {why}",
+            path.path
+        ))),
+    }
+}

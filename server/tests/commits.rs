@@ -1,0 +1,306 @@
+//! Two commits at once, step by step, in the orders that go wrong most easily.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use niks3_nix::hash::NarHash;
+use niks3_nix::store_path::StorePath;
+use niks3_server::catalog::{
+    Catalog, ClaimKind, Decision, Finish, Finishing, NewPush, PathMeta, Publishable,
+};
+use niks3_server::signing::KeyChoice;
+
+/// Runs a test on both databases.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite { $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let url = format!("sqlite://{}", folder.path().join("niks3.db").display());
+            super::$name(super::World::new(&url).await).await;
+        })+ }
+        mod postgres { $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+            super::$name(super::World::new(&niks3_test_support::database()).await).await;
+        })+ }
+    };
+}
+
+on_both!(
+    a_path_that_gets_another_key_while_a_push_publishes_is_signed_by_it_before_that_push_counts,
+    a_narinfo_that_may_have_been_overwritten_by_an_older_one_is_written_again,
+    a_narinfo_found_lost_while_a_push_publishes_is_written_before_that_push_counts,
+    a_listing_that_another_push_has_staged_anew_is_not_forgotten,
+    a_push_whose_nar_is_lost_while_it_publishes_does_not_count,
+    a_nar_lost_between_look_and_decision_is_looked_for_again,
+);
+
+struct World {
+    catalog: Catalog,
+}
+
+/// A push as its commit knows it.
+struct Push {
+    id: i64,
+    token: String,
+    seen: i64,
+    published: HashSet<i64>,
+}
+
+fn path(number: usize) -> StorePath {
+    format!("{number:032}-p{number}").parse().expect("a store path")
+}
+
+fn keys(name: &str) -> KeyChoice {
+    KeyChoice::from_text(&format!("{name}\n"))
+}
+
+fn nar(number: usize) -> String {
+    format!("nar/{number:052}.nar.zst")
+}
+
+impl World {
+    async fn new(url: &str) -> Self {
+        Self {
+            catalog: Catalog::open(url).await.expect("a database"),
+        }
+    }
+
+    /// Opens a push of some paths, each of which refers to the one before, and uploads what it lacks.
+    async fn open(&self, token: &str, key: &str, numbers: &[usize]) -> Push {
+        let mut tx = self.catalog.write().await.unwrap();
+        let id = tx
+            .open_push(&NewPush {
+                token: token.into(),
+                identity: "somebody".into(),
+                pin: None,
+                verify: false,
+                lease: 600,
+                run_id: 0,
+                keys: keys(key),
+            })
+            .await
+            .unwrap();
+        let paths: Vec<PathMeta> = numbers
+            .iter()
+            .enumerate()
+            .map(|(place, number)| PathMeta {
+                path: path(*number),
+                nar_hash: NarHash::of(number.to_string().as_bytes()),
+                nar_size: 100,
+                references: numbers[..place]
+                    .iter()
+                    .rev()
+                    .take(1)
+                    .map(|number| path(*number))
+                    .collect(),
+                deriver: None,
+                sigs: Vec::new(),
+                ca: None,
+            })
+            .collect();
+        assert!(tx.change_push(id).await.unwrap());
+        tx.claim(id, &paths, &[]).await.unwrap();
+        let wanted: HashMap<String, i64> = numbers.iter().map(|number| (nar(*number), 50)).collect();
+        let objects = tx.objects(&wanted).await.unwrap();
+        tx.commit().await.unwrap();
+        let names: Vec<StorePath> = numbers.iter().map(|number| path(*number)).collect();
+        let claims = self.catalog.claims_of(id, &names).await.unwrap();
+        let mut tx = self.catalog.write().await.unwrap();
+        assert!(tx.change_push(id).await.unwrap());
+        let (mut nars, mut listings) = (Vec::new(), Vec::new());
+        for number in numbers {
+            let claim = &claims[&path(*number)];
+            if claim.kind == ClaimKind::Needed {
+                nars.push((claim.path_id, objects[&nar(*number)].id));
+                listings.push((claim.path_id, format!("staging/{token}/{number:032}.x"), 10));
+            }
+        }
+        tx.set_nars(id, &nars).await.unwrap();
+        tx.set_listings(id, &listings).await.unwrap();
+        let arrived: Vec<(i64, i64)> = objects.values().map(|object| (object.id, 50)).collect();
+        tx.objects_arrived(&arrived).await.unwrap();
+        tx.commit().await.unwrap();
+        Push {
+            id,
+            token: token.into(),
+            seen: 0,
+            published: HashSet::new(),
+        }
+    }
+
+    async fn revision(&self, push: &Push) -> i64 {
+        self.catalog.push(&push.token).await.unwrap().unwrap().revision
+    }
+
+    async fn decide(&self, push: &mut Push) {
+        let revision = self.revision(push).await;
+        let mut tx = self.catalog.write().await.unwrap();
+        let decision = tx.decide(push.id, revision).await.unwrap();
+        assert!(matches!(decision, Decision::Added(_)), "{decision:?}");
+        push.seen = tx.publications().await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Reads what a push has to publish, as narinfos are written from it.
+    async fn publish(&self, push: &mut Push) -> Vec<Publishable> {
+        let found = self.catalog.publishables(push.id).await.unwrap();
+        push.published.extend(found.iter().map(|path| path.path_id));
+        found
+    }
+
+    async fn finish(&self, push: &mut Push) -> Finish {
+        let mut tx = self.catalog.write().await.unwrap();
+        let finish = tx
+            .finish(&Finishing {
+                push_id: push.id,
+                pin: None,
+                result: "{}",
+                seen: push.seen,
+                published: &push.published,
+                strangers: &[],
+            })
+            .await
+            .unwrap();
+        push.seen = tx.publications().await.unwrap();
+        tx.commit().await.unwrap();
+        finish
+    }
+
+    /// Commits a push whole.
+    async fn commit(&self, push: &mut Push) {
+        self.decide(push).await;
+        self.publish(push).await;
+        let finish = self.finish(push).await;
+        assert!(matches!(finish, Finish::Committed), "{finish:?}");
+    }
+
+    /// Numbers of the paths whose narinfo may not be there.
+    async fn publishing(&self) -> Vec<i64> {
+        self.catalog.publishing_ids(0, 100).await.unwrap()
+    }
+}
+
+fn names(paths: &[Publishable]) -> BTreeSet<String> {
+    paths.iter().map(|path| path.path.to_string()).collect()
+}
+
+fn only(number: usize) -> BTreeSet<String> {
+    BTreeSet::from([path(number).to_string()])
+}
+
+async fn a_path_that_gets_another_key_while_a_push_publishes_is_signed_by_it_before_that_push_counts(
+    world: World,
+) {
+    world.commit(&mut world.open("first", "pr", &[1]).await).await;
+    let mut pr = world.open("pr", "pr", &[1, 2]).await;
+    world.decide(&mut pr).await;
+    assert_eq!(names(&world.publish(&mut pr).await), only(2));
+    // The one of the main branch dies right after its decision.
+    let mut main = world.open("main", "main", &[1]).await;
+    world.decide(&mut main).await;
+    let finish = world.finish(&mut pr).await;
+    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    let again = world.publish(&mut pr).await;
+    assert_eq!(names(&again), only(1));
+    assert!(again[0].keys.includes("main") && again[0].keys.includes("pr"));
+    let finish = world.finish(&mut pr).await;
+    assert!(matches!(finish, Finish::Committed), "{finish:?}");
+    assert!(world.publishing().await.is_empty());
+    let finish = world.finish(&mut main).await;
+    assert!(matches!(finish, Finish::Committed), "{finish:?}");
+}
+
+async fn a_narinfo_that_may_have_been_overwritten_by_an_older_one_is_written_again(world: World) {
+    let mut slow = world.open("slow", "pr", &[1]).await;
+    let mut fast = world.open("fast", "pr", &[1]).await;
+    world.decide(&mut slow).await;
+    assert!(!world.publish(&mut slow).await[0].keys.includes("main"));
+    world.commit(&mut fast).await;
+    world.commit(&mut world.open("main", "main", &[1]).await).await;
+    // Only now the narinfo of the slow one is written, without the signature of main.
+    let finish = world.finish(&mut slow).await;
+    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert!(world.publish(&mut slow).await[0].keys.includes("main"));
+    let finish = world.finish(&mut slow).await;
+    assert!(matches!(finish, Finish::Committed), "{finish:?}");
+    assert!(world.publishing().await.is_empty());
+}
+
+async fn a_narinfo_found_lost_while_a_push_publishes_is_written_before_that_push_counts(world: World) {
+    world.commit(&mut world.open("first", "", &[1]).await).await;
+    let mut push = world.open("push", "", &[1, 2]).await;
+    world.decide(&mut push).await;
+    assert_eq!(names(&world.publish(&mut push).await), only(2));
+    let mut tx = world.catalog.write().await.unwrap();
+    tx.narinfo_lost(&path(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    let finish = world.finish(&mut push).await;
+    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert_eq!(names(&world.publish(&mut push).await), only(1));
+    let finish = world.finish(&mut push).await;
+    assert!(matches!(finish, Finish::Committed), "{finish:?}");
+}
+
+async fn a_listing_that_another_push_has_staged_anew_is_not_forgotten(world: World) {
+    let mut old = world.open("old", "", &[1]).await;
+    world.decide(&mut old).await;
+    let id = world.publish(&mut old).await[0].path_id;
+    // Its NAR is lost, and another push brings all of it again.
+    let mut tx = world.catalog.write().await.unwrap();
+    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = world.catalog.write().await.unwrap();
+    tx.bury_paths(&[id]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut new = world.open("new", "", &[1]).await;
+    world.decide(&mut new).await;
+    let finish = world.finish(&mut old).await;
+    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    let found = world.publish(&mut new).await;
+    assert!(found[0].listing.starts_with("staging/new/"), "{:?}", found[0]);
+}
+
+async fn a_push_whose_nar_is_lost_while_it_publishes_does_not_count(world: World) {
+    world.commit(&mut world.open("first", "", &[1]).await).await;
+    let mut push = world.open("push", "", &[1, 2]).await;
+    world.decide(&mut push).await;
+    world.publish(&mut push).await;
+    let mut tx = world.catalog.write().await.unwrap();
+    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    let finish = world.finish(&mut push).await;
+    assert!(
+        matches!(&finish, Finish::Lost(lost) if *lost == [path(1)]),
+        "{finish:?}"
+    );
+    let over = world.catalog.push(&push.token).await.unwrap().unwrap();
+    assert!(over.expired(), "{over:?}");
+    // What it had decided is there for the next one.
+    let next = world.open("next", "", &[1, 2]).await;
+    assert_eq!(
+        names(&world.catalog.publishables(next.id).await.unwrap()),
+        only(2)
+    );
+}
+
+async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) {
+    // Two paths with one NAR: one is there, the other is about to be.
+    world.commit(&mut world.open("first", "", &[1]).await).await;
+    let push = world.open("push", "", &[2]).await;
+    let mut tx = world.catalog.write().await.unwrap();
+    let wanted = HashMap::from([(nar(1), 50)]);
+    let shared = tx.objects(&wanted).await.unwrap()[&nar(1)].id;
+    let claims = world.catalog.claims_of(push.id, &[path(2)]).await.unwrap();
+    assert!(tx.change_push(push.id).await.unwrap());
+    tx.set_nars(push.id, &[(claims[&path(2)].path_id, shared)])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let looked = world.revision(&push).await;
+    let mut tx = world.catalog.write().await.unwrap();
+    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = world.catalog.write().await.unwrap();
+    let decision = tx.decide(push.id, looked).await.unwrap();
+    assert!(matches!(decision, Decision::Changed), "{decision:?}");
+}
