@@ -1,4 +1,4 @@
-//! The server's keys, and what they sign: only what the catalog has decided.
+//! The server's keys, and what they sign: what nobody sees before the catalog has decided it.
 
 mod choice;
 
@@ -34,12 +34,24 @@ impl Signer {
         self.keys.iter().filter(|key| choice.includes(key.name()))
     }
 
-    /// Adds signatures by some of our keys to those a narinfo carries; a key's own name is ours alone.
+    /// Signatures by some of our keys over a fingerprint.
+    #[must_use]
+    pub fn signatures(&self, choice: &KeyChoice, fingerprint: &str) -> Vec<Signature> {
+        self.chosen(choice)
+            .map(|key| key.sign(fingerprint.as_bytes()))
+            .collect()
+    }
+
+    /// Adds signatures by some of our keys to those a narinfo carries.
     pub fn sign_narinfo(&self, choice: &KeyChoice, store_dir: &StoreDir, info: &mut NarInfo) {
-        let fingerprint = info.fingerprint(store_dir);
+        let made = self.signatures(choice, &info.fingerprint(store_dir));
+        self.add_signatures(info, made);
+    }
+
+    /// Adds signatures that our keys have made to those a narinfo carries; a key's own name is ours alone.
+    pub fn add_signatures(&self, info: &mut NarInfo, made: impl IntoIterator<Item = Signature>) {
         self.keep_foreign(&mut info.sigs);
-        info.sigs
-            .extend(self.chosen(choice).map(|key| key.sign(fingerprint.as_bytes())));
+        info.sigs.extend(made);
     }
 
     /// Which of our keys have signed a narinfo; `None` when it is none of those we have.

@@ -2,11 +2,13 @@
 //! dead process left is completed by whoever commits next.
 
 use std::collections::HashSet;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::ahead::{self, Signed};
 use super::{check, lost, publish};
 use crate::app::App;
 use crate::catalog::{
@@ -134,8 +136,9 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
         let Some(mut look) = look(app, &seen).await? else {
             continue;
         };
-        match decide(app, &seen, &look).await? {
-            Step::Publish(decided) => return publish(app, &seen, &mut look, &decided).await,
+        let (step, signed) = futures::try_join!(decide(app, &seen, &look), ahead::sign(app, &look.claims))?;
+        match step {
+            Step::Publish(decided) => return publish(app, &seen, &mut look, &decided, signed).await,
             Step::Finished(outcome) => return Ok(outcome),
             Step::Changed => {}
         }
@@ -229,7 +232,13 @@ async fn decide(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
 
 /// Writes what readers see, until all that the push relies on is as the database has it; then
 /// the push is committed.
-async fn publish(app: &App, push: &Push, look: &mut Look, decided: &Decided) -> Result<Outcome, Problem> {
+async fn publish(
+    app: &App,
+    push: &Push,
+    look: &mut Look,
+    decided: &Decided,
+    signed: Signed,
+) -> Result<Outcome, Problem> {
     publish::logs(app, push.id).await?;
     let mut found = publishables(app, push, &mut look.claims, decided).await?;
     let outcome = outcome(look, decided.added);
@@ -241,8 +250,10 @@ async fn publish(app: &App, push: &Push, look: &mut Look, decided: &Decided) -> 
         .collect();
     let mut published = HashSet::new();
     let mut seen = decided.seen;
+    // What is not published as it was offered has not been signed yet.
+    let mut signed = if decided.all { signed } else { Signed::default() };
     for _ in 0..ROUNDS {
-        published.extend(publish::narinfos(app, found).await?);
+        published.extend(publish::narinfos(app, found, mem::take(&mut signed)).await?);
         publish::realisations(app, push.id).await?;
         let strangers: Vec<i64> = published.difference(&claimed).copied().collect();
         match finish(app, push, &outcome, seen, &published, &strangers).await? {

@@ -1,6 +1,7 @@
 //! What a push is beyond its requests: its bounds, its check against the bucket,
 //! its commit.
 
+mod ahead;
 mod check;
 mod commit;
 pub mod listing;

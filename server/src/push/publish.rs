@@ -10,6 +10,7 @@ use niks3_nix::hash::FileHash;
 use niks3_nix::narinfo::{Compression, NarInfo, NarUrl};
 use niks3_nix::store_path::{StoreDir, StorePath};
 
+use super::ahead::Signed;
 use super::listing;
 use super::order::Order;
 use crate::app::App;
@@ -19,8 +20,13 @@ use crate::signing::Signer;
 use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
 
 /// Writes the narinfo of every path in `found`, and of those they refer to that may lack
-/// one, each after those of its references. Returns their ids.
-pub(super) async fn narinfos(app: &App, mut found: Vec<Publishable>) -> Result<Vec<i64>, Problem> {
+/// one, each after those of its references. Returns their ids. What is `signed` already is not
+/// signed again.
+pub(super) async fn narinfos(
+    app: &App,
+    mut found: Vec<Publishable>,
+    signed: Signed,
+) -> Result<Vec<i64>, Problem> {
     let mut paths: Vec<Publishable> = Vec::new();
     let mut names: HashMap<i64, StorePath> = HashMap::new();
     let mut others: HashSet<i64> = HashSet::new();
@@ -44,6 +50,7 @@ pub(super) async fn narinfos(app: &App, mut found: Vec<Publishable>) -> Result<V
         store_dir: app.store_dir.clone(),
         paths,
         names,
+        signed,
     });
     match app.bucket.publishing() {
         Publishing::Together(count) => together(app, &paper, order, count).await?,
@@ -167,6 +174,7 @@ struct Paper {
     paths: Vec<Publishable>,
     /// Names of the paths and of all they refer to, by id.
     names: HashMap<i64, StorePath>,
+    signed: Signed,
 }
 
 impl Paper {
@@ -181,15 +189,12 @@ impl Paper {
                 size: path.listing_size.unsigned_abs(),
             })
         };
-        let references: BTreeSet<StorePath> = path
-            .refs
-            .iter()
-            .map(|id| {
-                let name = self.names.get(id).cloned();
-                name.ok_or_else(|| Problem::internal(format!("path {id} has no name")))
-            })
-            .collect::<Result<_, _>>()?;
-        let info = narinfo(&self.signer, &self.store_dir, path, references).map_err(Problem::internal)?;
+        let references = references(path, |id| self.names.get(&id))?;
+        let mut info = unsigned(path, references).map_err(Problem::internal)?;
+        match self.signed.of(path.path_id) {
+            Some(made) => self.signer.add_signatures(&mut info, made.iter().cloned()),
+            None => self.signer.sign_narinfo(&path.keys, &self.store_dir, &mut info),
+        }
         Ok(Published {
             staged,
             key: ObjectKey::narinfo(&path.path.hash()),
@@ -260,13 +265,32 @@ pub fn narinfo(
     path: &Publishable,
     references: BTreeSet<StorePath>,
 ) -> Result<NarInfo, String> {
+    let mut info = unsigned(path, references)?;
+    signer.sign_narinfo(&path.keys, store_dir, &mut info);
+    Ok(info)
+}
+
+/// The names of what a path refers to.
+pub(super) fn references<'n>(
+    path: &Publishable,
+    name: impl Fn(i64) -> Option<&'n StorePath>,
+) -> Result<BTreeSet<StorePath>, Problem> {
+    let named = path.refs.iter().map(|id| {
+        let name = name(*id).cloned();
+        name.ok_or_else(|| Problem::internal(format!("path {id} has no name")))
+    });
+    named.collect()
+}
+
+/// The narinfo of a path with the signatures it carried only.
+pub(super) fn unsigned(path: &Publishable, references: BTreeSet<StorePath>) -> Result<NarInfo, String> {
     let file_hash = path
         .nar_key
         .strip_prefix("nar/")
         .and_then(|name| name.strip_suffix(".nar.zst"))
         .ok_or_else(|| format!("{} is not the key of a NAR", path.nar_key))?;
     let file_hash = FileHash::from_base32(file_hash).map_err(|error| error.to_string())?;
-    let mut info = NarInfo {
+    Ok(NarInfo {
         store_path: path.path.clone(),
         url: NarUrl::of_file(&file_hash, &Compression::ZSTD),
         compression: Compression::ZSTD,
@@ -278,7 +302,5 @@ pub fn narinfo(
         deriver: path.deriver.clone(),
         sigs: path.sigs.iter().filter_map(|sig| sig.parse().ok()).collect(),
         ca: path.ca.as_deref().and_then(|ca| ca.parse().ok()),
-    };
-    signer.sign_narinfo(&path.keys, store_dir, &mut info);
-    Ok(info)
+    })
 }

@@ -1,0 +1,66 @@
+//! Signing what a commit is about to publish, beside the transaction that decides it: a signature takes longer than
+//! anything else that is done for a path, and while the database is at work nothing else is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use niks3_nix::narinfo::NarInfo;
+use niks3_nix::signature::Signature;
+use niks3_nix::store_path::StorePath;
+use tokio::task::JoinSet;
+
+use super::publish;
+use crate::app::App;
+use crate::catalog::CommitClaim;
+use crate::http::problem::Problem;
+use crate::signing::KeyChoice;
+
+/// Paths of one call.
+const BATCH: usize = 256;
+
+/// Signatures by the id of the path whose offer they are about.
+#[derive(Debug, Default)]
+pub(super) struct Signed(HashMap<i64, Vec<Signature>>);
+
+impl Signed {
+    pub fn of(&self, path_id: i64) -> Option<&[Signature]> {
+        self.0.get(&path_id).map(Vec::as_slice)
+    }
+}
+
+/// Signs all that a push offers. Nobody sees a signature before the database has decided that the offer is
+/// what the path is from now on.
+pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Problem> {
+    let offers: Vec<_> = claims
+        .iter()
+        .filter_map(|claim| claim.offer.as_ref().filter(|offer| !offer.nar_key.is_empty()))
+        .collect();
+    let names: HashMap<i64, &StorePath> = claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut signing = JoinSet::new();
+    let mut signed = HashMap::with_capacity(offers.len());
+    for offers in offers.chunks(BATCH) {
+        let mut unsigned = Vec::with_capacity(offers.len());
+        for offer in offers {
+            let references = publish::references(offer, |id| names.get(&id).copied())?;
+            let info = publish::unsigned(offer, references).map_err(Problem::internal)?;
+            unsigned.push((offer.path_id, offer.keys.clone(), info));
+        }
+        if signing.len() >= threads
+            && let Some(batch) = signing.join_next().await
+        {
+            signed.extend(batch.map_err(Problem::internal)?);
+        }
+        let (signer, store_dir) = (Arc::clone(&app.signer), app.store_dir.clone());
+        signing.spawn_blocking(move || {
+            let sign = |(path_id, keys, info): (i64, KeyChoice, NarInfo)| {
+                (path_id, signer.signatures(&keys, &info.fingerprint(&store_dir)))
+            };
+            unsigned.into_iter().map(sign).collect::<Vec<_>>()
+        });
+    }
+    while let Some(batch) = signing.join_next().await {
+        signed.extend(batch.map_err(Problem::internal)?);
+    }
+    Ok(Signed(signed))
+}
