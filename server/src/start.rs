@@ -31,16 +31,7 @@ impl From<CatalogError> for StartError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Url(why) => Self::Usage(format!("--db: {why}")),
-            // SQLITE_CANTOPEN: the path is wrong.
-            CatalogError::Other(error)
-                if error
-                    .as_database_error()
-                    .and_then(|error| error.code())
-                    .as_deref()
-                    == Some("14") =>
-            {
-                Self::Usage(format!("--db: {error}"))
-            }
+            CatalogError::CannotOpen(error) => Self::Usage(format!("--db: {error}")),
             error => Self::Failed(format!("--db: {error}")),
         }
     }
