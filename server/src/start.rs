@@ -49,7 +49,9 @@ impl From<StorageError> for StartError {
 /// When the filter cannot be read.
 pub fn init_log(args: &Args) -> Result<(), String> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&args.log).map_err(|error| error.to_string())?;
+    // The protocol of the embedded store calls every request that it refuses an error, and anybody
+    // can send those. What fails inside the store has its own lines.
+    let filter = EnvFilter::try_new(format!("s3s=off,{}", args.log)).map_err(|error| error.to_string())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
