@@ -67,7 +67,8 @@ impl Stop {
         })
     }
 
-    async fn wait(&mut self) {
+    /// Waits for either.
+    pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
