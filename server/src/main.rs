@@ -39,7 +39,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    match runtime.block_on(start::run(config)) {
+    let ended = runtime.block_on(start::run(config));
+    // Work on files cannot be cut off, only left: what it had not finished counts for nothing.
+    runtime.shutdown_timeout(start::LAST_WORK);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(start::StartError::Usage(line)) => usage(&line),
         Err(start::StartError::Failed(line)) => fail(&line),

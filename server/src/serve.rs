@@ -26,8 +26,10 @@ use crate::tls::{self, Tls};
 
 /// How long the head of a request may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a peer may take nothing of an answer.
+const STALLED: Duration = Duration::from_secs(60);
 /// How long requests under way may take once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_secs(7);
 /// Most connections at once.
 const MAX_CONNECTIONS: usize = 4096;
 /// Most bytes of the head of a request.
@@ -65,7 +67,8 @@ impl Stop {
         })
     }
 
-    async fn wait(&mut self) {
+    /// Waits for either.
+    pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -204,10 +207,15 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
-/// A connection whose first byte has to come in time: hyper begins to count only with it.
+/// A connection whose peer has to go on: its first byte has to come in time, since hyper begins to
+/// count only with it, and it has to take what it asked for.
 struct Impatient<S> {
     stream: S,
     first_byte: Option<Pin<Box<Sleep>>>,
+    /// Runs while the peer takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+    /// How long that may be.
+    stalled: Duration,
 }
 
 impl<S> Impatient<S> {
@@ -215,7 +223,29 @@ impl<S> Impatient<S> {
         Self {
             stream,
             first_byte: Some(Box::pin(tokio::time::sleep(HEADER_TIMEOUT))),
+            stall: None,
+            stalled: STALLED,
         }
+    }
+
+    /// Ends what the peer has kept waiting for too long.
+    fn taken<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<std::io::Result<T>>,
+    ) -> Poll<std::io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let stalled = self.stalled;
+        let stall = self
+            .stall
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stalled)));
+        stall
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(std::io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -243,7 +273,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.taken(context, written)
     }
 
     fn poll_write_vectored(
@@ -251,7 +282,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         context: &mut Context<'_>,
         bytes: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.taken(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -259,11 +291,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.taken(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.taken(context, shut)
     }
 }
 
@@ -278,4 +312,32 @@ async fn accept(
         .map_err(std::io::Error::other)?;
     let (stream, remote) = listener.accept().await?;
     Ok((stream, remote, permit))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_ends_and_a_slow_one_gets_everything() {
+        let impatient = |stream| Impatient {
+            stalled: Duration::from_secs(1),
+            ..Impatient::new(stream)
+        };
+        let (near, _far) = tokio::io::duplex(16);
+        let stalled = impatient(near).write_all(&[1; 17]).await;
+        assert_eq!(stalled.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        let (near, mut far) = tokio::io::duplex(16);
+        let writing = tokio::spawn(async move { impatient(near).write_all(&[1; 160]).await });
+        for _ in 0..10 {
+            // All of it together takes longer than nothing may be taken.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            far.read_exact(&mut [0; 16]).await.unwrap();
+        }
+        writing.await.unwrap().unwrap();
+    }
 }

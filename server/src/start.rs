@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use poem::Response;
+use poem::endpoint::BoxEndpoint;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +19,7 @@ use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
 use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
+use crate::tls::Tls;
 use crate::{http, landing, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
@@ -31,16 +35,7 @@ impl From<CatalogError> for StartError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Url(why) => Self::Usage(format!("--db: {why}")),
-            // SQLITE_CANTOPEN: the path is wrong.
-            CatalogError::Other(error)
-                if error
-                    .as_database_error()
-                    .and_then(|error| error.code())
-                    .as_deref()
-                    == Some("14") =>
-            {
-                Self::Usage(format!("--db: {error}"))
-            }
+            CatalogError::CannotOpen(error) => Self::Usage(format!("--db: {error}")),
             error => Self::Failed(format!("--db: {error}")),
         }
     }
@@ -58,7 +53,9 @@ impl From<StorageError> for StartError {
 /// When the filter cannot be read.
 pub fn init_log(args: &Args) -> Result<(), String> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&args.log).map_err(|error| error.to_string())?;
+    // The protocol of the embedded store calls every request that it refuses an error, and anybody
+    // can send those. What fails inside the store has its own lines.
+    let filter = EnvFilter::try_new(format!("s3s=off,{}", args.log)).map_err(|error| error.to_string())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -94,12 +91,46 @@ async fn patiently<T, E: std::fmt::Display>(
     }
 }
 
-/// Runs the server until a signal ends it.
+/// How long work on files may go on when everything else has ended.
+pub const LAST_WORK: Duration = Duration::from_millis(250);
+
+/// Runs the server until a signal ends it, which may come before it has started.
 ///
 /// # Errors
 /// When a part it stands on is unusable.
 pub async fn run(config: Config) -> Result<(), StartError> {
-    let stop = serve::Stop::listen().map_err(|error| StartError::Failed(error.to_string()))?;
+    let mut stop = serve::Stop::listen().map_err(|error| StartError::Failed(error.to_string()))?;
+    let Started {
+        app,
+        endpoint,
+        listener,
+        tls,
+    } = tokio::select! {
+        started = start(config) => started?,
+        () = stop.wait() => {
+            tracing::info!("told to stop before the start was over");
+            return Ok(());
+        }
+    };
+    let stopped = serve::run(listener, endpoint, stop, &app.stop, tls).await;
+    // What goes on without a request has been told at once, so it has had the same time.
+    app.tasks.close();
+    let _ = tokio::time::timeout(Duration::from_millis(500), app.tasks.wait()).await;
+    // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
+    let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
+    stopped.map_err(|error| StartError::Failed(error.to_string()))
+}
+
+/// Everything that serving needs.
+struct Started {
+    app: Arc<App>,
+    endpoint: BoxEndpoint<'static, Response>,
+    listener: TcpListener,
+    tls: Option<Tls>,
+}
+
+/// Makes the parts ready, and begins to listen.
+async fn start(config: Config) -> Result<Started, StartError> {
     let catalog = patiently(
         "the database",
         async || Catalog::open(&config.database).await,
@@ -197,13 +228,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     introduce(&app, &format!("{scheme}://{address}"), &config.api_token_path);
     watchdog::start(&app);
-    let stopped = serve::run(listener, http::endpoint(&app, s3), stop, &app.stop, config.tls).await;
-    // What goes on without a request has been told at once, so it has had the same time.
-    app.tasks.close();
-    let _ = tokio::time::timeout(Duration::from_millis(500), app.tasks.wait()).await;
-    // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
-    let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
-    stopped.map_err(|error| StartError::Failed(error.to_string()))
+    Ok(Started {
+        endpoint: http::endpoint(&app, s3),
+        app,
+        listener,
+        tls: config.tls,
+    })
 }
 
 /// Mends what a process before this one has left at names that readers see, before they come

@@ -380,6 +380,9 @@ async fn a_database_that_goes_away_and_comes_back_only_delays_the_push() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half() {
+    if !with_own_mounts("a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half") {
+        return;
+    }
     let store = Store::default();
     let site = tempfile::tempdir().unwrap();
     let mount = |option: &str| {
@@ -387,11 +390,7 @@ async fn a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half() 
             .args(["-t", "tmpfs", "-o", option, "tmpfs"])
             .arg(site.path()))
     };
-    let root = run(Command::new("id").arg("-u")).stdout.trim() == "0";
-    assert!(
-        root && mount("size=12m").code == 0,
-        "this test mounts a small file system, as root"
-    );
+    let _ = mount("size=12m").ok();
     let options = ServerOptions {
         store_dir: Some(store.dir()),
         data_dir: Some(site.path().to_owned()),
@@ -412,9 +411,27 @@ async fn a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half() 
     );
     let temporary = std::fs::read_dir(site.path().join("tmp")).unwrap().count();
     assert_eq!(temporary, 0);
-    assert_eq!(mount("remount,size=200m").code, 0);
+    let _ = mount("remount,size=200m").ok();
     let _ = push().ok();
     store.substitutes(&server.url(), server.public_key(), &path);
     drop(server);
     let _ = run(Command::new("umount").arg("-l").arg(site.path()));
+}
+
+/// Whether this process may mount what it wants, and nobody else sees it. If not, the test of that
+/// name has run in one that may, whoever runs this one.
+fn with_own_mounts(test: &str) -> bool {
+    const INSIDE: &str = "NIKS3_TEST_OWN_MOUNTS";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let mut command = Command::new("unshare");
+    command.arg("--mount");
+    if run(Command::new("id").arg("-u")).stdout.trim() != "0" {
+        command.arg("--map-root-user");
+    }
+    let program = std::env::current_exe().unwrap();
+    let said = run(command.arg(program).args(["--exact", test]).env(INSIDE, "1")).ok();
+    assert!(said.contains("1 passed"), "{said}");
+    false
 }

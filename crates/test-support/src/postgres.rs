@@ -182,6 +182,31 @@ impl Postgres {
         }
     }
 
+    fn psql(&self, statement: &str) -> Command {
+        let mut command = Command::new(programs().join("psql"));
+        command
+            .args(["-U", "postgres", "-d", "postgres", "-qtAc", statement, "-h"])
+            .arg(self.directory.path());
+        command
+    }
+
+    /// What a statement answers, without its decoration.
+    #[must_use]
+    pub fn ask(&self, statement: &str) -> String {
+        run(&mut self.psql(statement)).ok()
+    }
+
+    /// Begins statements that go on, all of them in one transaction.
+    #[must_use]
+    pub fn session(&self, statements: &str) -> Running {
+        let mut command = self.psql(statements);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Running(command.spawn().unwrap())
+    }
+
     /// Sends a signal to all its processes: `STOP` makes it hang, `CONT` lets it go on.
     pub fn signal(&self, name: &str) {
         let pid = self.pid();

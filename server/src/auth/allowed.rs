@@ -16,11 +16,15 @@ async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
     let app: &Arc<App> = request
         .data()
         .ok_or_else(|| refused(Problem::internal("a request without the application")))?;
-    let identity = app
-        .auth
-        .identify(request, Door::Api)
-        .await
-        .map_err(|refusal| refused(refusal.into()))?;
+    let identity = match request.data::<Identity>() {
+        // Found out before the body was read.
+        Some(identity) => identity.clone(),
+        None => app
+            .auth
+            .identify(request, Door::Api)
+            .await
+            .map_err(|refusal| refused(refusal.into()))?,
+    };
     if let Some(scope) = scope {
         identity.require(scope).map_err(|problem| {
             tracing::info!(%scope, "the scope is missing");

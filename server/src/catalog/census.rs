@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::paths::PRESENT;
-use super::{Backend, Catalog, FindingCount, Result, TaskKind, TaskState, bulk, now};
+use super::{Catalog, FindingCount, Result, TaskKind, TaskState, bulk, now};
 
 /// Seconds between two entries of the history.
 const HOUR: i64 = 3600;
@@ -284,9 +284,6 @@ impl Catalog {
             idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
             most: pool.options().get_max_connections(),
         };
-        match self.backend {
-            Backend::Sqlite => vec![pool("read", &self.reader), pool("write", &self.writer)],
-            Backend::Postgres => vec![pool("all", &self.reader)],
-        }
+        vec![pool("read", &self.reader), pool("write", &self.gate)]
     }
 }

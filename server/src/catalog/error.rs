@@ -19,6 +19,12 @@ pub enum CatalogError {
     /// The database does not answer now; the same call may work later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// The database is not where the URL says, or nothing more can be opened now.
+    #[error("the database cannot be opened: {0}")]
+    CannotOpen(#[source] sqlx::Error),
+    /// The database does not let the server in, or not do this; somebody has to change that.
+    #[error("the database denies access: {0}")]
+    Denied(#[source] sqlx::Error),
     /// The database has no room left.
     #[error("the database has no space left: {0}")]
     Full(#[source] sqlx::Error),
@@ -46,27 +52,119 @@ impl From<sqlx::migrate::MigrateError> for CatalogError {
 impl From<sqlx::Error> for CatalogError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
-        let code = match &error {
-            E::Database(database) => database.code().map(|code| code.into_owned()),
-            _ => None,
-        };
-        match (&error, code.as_deref()) {
-            (
-                E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) | E::Protocol(_),
-                _,
-            ) => Self::Unavailable(error),
-            // SQLITE_FULL; PostgreSQL disk_full.
-            (_, Some("13" | "53100")) => Self::Full(error),
-            // SQLITE_BUSY and LOCKED with their extended codes, IOERR.
-            (_, Some("5" | "6" | "261" | "517" | "10")) => Self::Unavailable(error),
-            // PostgreSQL: connection exceptions, insufficient resources, operator
-            // intervention, system errors, lock and serialization failures.
-            (_, Some(code))
-                if code.len() == 5 && ["08", "53", "57", "58", "40", "55"].contains(&&code[..2]) =>
-            {
-                Self::Unavailable(error)
+        let kind = match &error {
+            E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) | E::Protocol(_) => {
+                Kind::Unavailable
             }
-            _ => Self::Other(error),
+            E::Database(database) => database.code().as_deref().map_or(Kind::Other, kind),
+            _ => Kind::Other,
+        };
+        match kind {
+            Kind::Unavailable => Self::Unavailable(error),
+            Kind::CannotOpen => Self::CannotOpen(error),
+            Kind::Denied => Self::Denied(error),
+            Kind::Full => Self::Full(error),
+            Kind::Other => Self::Other(error),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Unavailable,
+    CannotOpen,
+    Denied,
+    Full,
+    Other,
+}
+
+/// What a code means: five characters from PostgreSQL, a shorter number from SQLite.
+fn kind(code: &str) -> Kind {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => of_sqlite(number),
+        _ => of_postgres(code),
+    }
+}
+
+/// <https://www.sqlite.org/rescode.html>
+fn of_sqlite(code: u32) -> Kind {
+    // An extended code has the primary one in its lowest byte.
+    match code & 0xff {
+        // BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, PROTOCOL.
+        5 | 6 | 7 | 9 | 10 | 15 => Kind::Unavailable,
+        // PERM, READONLY, AUTH.
+        3 | 8 | 23 => Kind::Denied,
+        13 => Kind::Full,
+        14 => Kind::CannotOpen,
+        _ => Kind::Other,
+    }
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn of_postgres(code: &str) -> Kind {
+    match code {
+        "53100" => Kind::Full,
+        // A standby, as after a failover; a transaction that was idle, or went on, for too long.
+        "25006" | "25P03" | "25P04" => Kind::Unavailable,
+        // Insufficient privilege.
+        "42501" => Kind::Denied,
+        code => match code.get(..2) {
+            // Connection exceptions, insufficient resources, operator intervention, system errors,
+            // lock and serialization failures.
+            Some("08" | "53" | "57" | "58" | "40" | "55") => Kind::Unavailable,
+            // Invalid authorization, invalid catalog name.
+            Some("28" | "3D") => Kind::Denied,
+            _ => Kind::Other,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_database_means_what_a_caller_can_do() {
+        for (expected, codes) in [
+            (
+                Kind::Unavailable,
+                // SQLite: with the extended codes of a disk that fails to read, sync, write and lock.
+                &[
+                    "5", "261", "517", "6", "262", "7", "9", "10", "266", "522", "778", "1034", "3850", "15",
+                    // PostgreSQL.
+                    "08006", "25006", "25P03", "40001", "40P01", "53300", "55P03", "57014", "57P01", "57P03",
+                    "58030",
+                ] as &[&str],
+            ),
+            (Kind::Full, &["13", "53100"]),
+            (Kind::CannotOpen, &["14", "270", "526", "782"]),
+            (
+                Kind::Denied,
+                &["3", "8", "1032", "1544", "23", "28000", "28P01", "3D000", "42501"],
+            ),
+            (
+                Kind::Other,
+                &[
+                    "1",
+                    "11",
+                    "19",
+                    "787",
+                    "1555",
+                    "2067",
+                    "23505",
+                    "22P05",
+                    "42P01",
+                    "XX000",
+                    "00014",
+                    "",
+                    "\u{e4}\u{e4}",
+                    "x",
+                ],
+            ),
+        ] {
+            for code in codes {
+                assert_eq!(kind(code), expected, "{code:?}");
+            }
         }
     }
 }

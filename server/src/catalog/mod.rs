@@ -88,7 +88,11 @@ impl Backend {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     reader: AnyPool,
+    /// For single statements that change what no transaction decides on.
     writer: AnyPool,
+    /// For writing transactions, which wait for each other: those that wait keep none of the
+    /// connections that everything else needs.
+    gate: AnyPool,
     backend: Backend,
 }
 
@@ -158,29 +162,34 @@ impl Catalog {
         let catalog = match backend {
             // SQLite has one writer; one connection for it queues writers fairly
             // instead of letting them poll for the lock.
-            Backend::Sqlite => Self {
-                writer: pool(1).connect_with(options.clone()).await?,
-                reader: pool(4).connect_with(options).await?,
-                backend,
-            },
-            Backend::Postgres => {
-                let both = pool(12).connect_with(options).await?;
+            Backend::Sqlite => {
+                let gate = pool(1).connect_with(options.clone()).await?;
                 Self {
-                    reader: both.clone(),
-                    writer: both,
+                    writer: gate.clone(),
+                    gate,
+                    reader: pool(4).connect_with(options).await?,
+                    backend,
+                }
+            }
+            // Ten connections together: as many servers as may share a database leave room in
+            // the hundred that PostgreSQL has. With two at the gate the next transaction of this
+            // process is there when one ends; the others wait inside the process, in order.
+            Backend::Postgres => {
+                let gate = pool(2).connect_with(options.clone()).await?;
+                let reader = pool(8).connect_with(options).await?;
+                Self {
+                    writer: reader.clone(),
+                    reader,
+                    gate,
                     backend,
                 }
             }
         };
         match backend {
-            Backend::Sqlite => {
-                sqlx::migrate!("../migrations/sqlite")
-                    .run(&catalog.writer)
-                    .await?
-            }
+            Backend::Sqlite => sqlx::migrate!("../migrations/sqlite").run(&catalog.gate).await?,
             Backend::Postgres => {
                 sqlx::migrate!("../migrations/postgres")
-                    .run(&catalog.writer)
+                    .run(&catalog.gate)
                     .await?
             }
         }
@@ -191,11 +200,14 @@ impl Catalog {
     pub async fn write(&self) -> Result<WriteTx> {
         let asked = Instant::now();
         let tx = match self.backend {
-            Backend::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Sqlite => self.gate.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => {
-                let mut tx = self.writer.begin().await?;
-                sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                let mut tx = self.gate.begin().await?;
+                // What the wait for a connection has left of the time.
+                let left = WRITE_WAIT.saturating_sub(asked.elapsed()).as_millis().max(1000);
+                sqlx::query("SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock($1)")
                     .bind(WRITE_GATE)
+                    .bind(left.to_string())
                     .execute(&mut *tx)
                     .await?;
                 tx
@@ -219,6 +231,7 @@ impl Catalog {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
+        self.gate.close().await;
     }
 }
 

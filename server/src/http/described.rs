@@ -55,6 +55,13 @@ impl Described {
             .find_map(|(pattern, verbs)| fits(pattern).then_some(verbs))
     }
 
+    /// Whether an operation asks for a body.
+    pub(super) fn takes_body(&self, method: &Method, path: &str) -> bool {
+        self.verbs(path)
+            .and_then(|verbs| verbs.get(method))
+            .is_some_and(|schema| !schema.is_null())
+    }
+
     /// `Allow` for a path; what the document does not have are pages.
     fn allow(&self, path: &str) -> String {
         let Some(verbs) = self.verbs(path) else {

@@ -43,6 +43,7 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
     let api = api::service();
     let document = api::document(&api);
     let described = Arc::new(described::Described::new(&document));
+    let limits = Arc::new(limits::BodyLimits::new(described.clone()));
     let bucket = s3.as_ref().map(|(bucket, _)| bucket.as_str());
     let operations = Arc::new(operation::Operations::new(&document, bucket));
     let docs = api.rapidoc();
@@ -68,7 +69,10 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
             async move { described::layer(&described, next, request).await }
         })
         .around(|next, request| async move { protocol::layer(next, request).await })
-        .around(|next, request| async move { limits::layer(next, request).await })
+        .around(move |next, request| {
+            let limits = limits.clone();
+            async move { limits::layer(&limits, next, request).await }
+        })
         .catch_all_error(|error| async move { plain_error(error) });
     let route = match s3 {
         // The signature covers the path, so the service has to see it as it came.

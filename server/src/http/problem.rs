@@ -336,8 +336,11 @@ impl From<Problem> for ApiProblem {
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match &error {
-            CatalogError::Unavailable(_) => {
+            CatalogError::Unavailable(_) | CatalogError::CannotOpen(_) => {
                 Self::unavailable("the database does not answer", 2).with_cause(error)
+            }
+            CatalogError::Denied(_) => {
+                Self::unavailable("the database does not let the server in", 60).with_cause(error)
             }
             CatalogError::Full(_) => {
                 Self::unavailable("the database has no space left", 60).with_cause(error)

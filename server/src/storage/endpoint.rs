@@ -1,11 +1,13 @@
 //! The embedded object store as an endpoint beside the API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
-use poem::http::header;
+use poem::http::{Method, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse as _, Request, Response, Result};
 use s3s::auth::SimpleAuth;
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use secrecy::ExposeSecret as _;
 
@@ -14,6 +16,8 @@ use crate::http::problem::Problem;
 
 /// How long a peer may send nothing in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes of a body of XML: the longest names ten thousand parts.
+const MAX_XML: usize = 4 << 20;
 
 /// Answers S3 requests out of a [`FileBucket`].
 pub struct S3Endpoint {
@@ -27,6 +31,16 @@ impl S3Endpoint {
         let (access_key, secret_key) = store.credentials();
         let mut builder = S3ServiceBuilder::new(store.clone());
         builder.set_auth(SimpleAuth::from_single(access_key, secret_key.expose_secret()));
+        let mut config = S3Config::default();
+        config.xml_max_body_size = MAX_XML;
+        // The service would hold a form in memory; none comes this far.
+        config.post_object_max_file_size = 0;
+        (
+            config.form_max_field_size,
+            config.form_max_fields_size,
+            config.form_max_parts,
+        ) = (0, 0, 0);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Self {
             service: builder.build(),
         }
@@ -37,10 +51,7 @@ impl Endpoint for S3Endpoint {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        if let Some(stray) = unsigned_header(&request) {
-            let detail = format!("the header {stray} is not one that the URL was signed for");
-            return Err(problem(Problem::forbidden(detail)));
-        }
+        admissible(&request).map_err(problem)?;
         let headers = request.headers();
         let has_body =
             headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
@@ -74,15 +85,47 @@ impl Endpoint for S3Endpoint {
     }
 }
 
+/// Refuses, by its head alone, what nobody has signed or could have signed whole.
+fn admissible(request: &Request) -> std::result::Result<(), Problem> {
+    if !request.headers().contains_key(header::AUTHORIZATION)
+        && parameter(request, "X-Amz-Signature").is_none()
+    {
+        return Err(Problem::forbidden("this needs a signature"));
+    }
+    // Its signature would be inside the body.
+    let kinds = request.headers().get_all(header::CONTENT_TYPE);
+    let is_form = |kind: &header::HeaderValue| {
+        let kind = kind.as_bytes().trim_ascii_start();
+        kind.get(..10)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/"))
+    };
+    if request.method() == Method::POST && kinds.iter().any(is_form) {
+        let detail = "objects are uploaded by PUT, not by forms";
+        return Err(Problem::from_status(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            detail.into(),
+        ));
+    }
+    match unsigned_header(request) {
+        Some(stray) => Err(Problem::forbidden(format!(
+            "the header {stray} is not one that the URL was signed for"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A parameter of the query of a request.
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    let query = request.original_uri().query().unwrap_or_default();
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (_, value) = pairs.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+    Some(value.into_owned())
+}
+
 /// A header that means something to S3 and that the signature of a presigned URL does
 /// not cover: with it, whoever has the URL could do something else, as copy.
 fn unsigned_header(request: &Request) -> Option<String> {
-    let query = request.original_uri().query().unwrap_or_default();
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    let signed = pairs
-        .find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-SignedHeaders"))?
-        .1
-        .into_owned();
+    let signed = parameter(request, "X-Amz-SignedHeaders")?;
     let stray = request.headers().keys().find(|name| {
         name.as_str().starts_with("x-amz-") && !signed.split(';').any(|signed| signed == name.as_str())
     });

@@ -56,8 +56,13 @@ impl FileBucket {
                     let mut keys = Vec::new();
                     // Only the folder that the prefix names can hold what begins with it.
                     let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    if !folder.split('/').any(|part| part == "..") {
-                        walk(&inner.objects.join(folder), folder, &mut keys)?;
+                    let place = match folder {
+                        "" => Some(inner.objects.clone()),
+                        // What is no key has none below it.
+                        folder => inner.path(folder).ok(),
+                    };
+                    if let Some(place) = place {
+                        walk(&place, folder, &mut keys)?;
                     }
                     keys.retain(|key| key.starts_with(&prefix));
                     keys.sort_unstable();
@@ -102,4 +107,45 @@ fn walk(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_prefix_leads_out_of_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = folder.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("secret"), "x").unwrap();
+        let bucket =
+            FileBucket::open(&folder.path().join("store"), "niks3", "key", &"secret".into()).unwrap();
+        bucket.put("nar/one", "x".into()).await.unwrap();
+        let absolute = outside.display();
+        for prefix in [
+            format!("{absolute}/"),
+            format!("/{absolute}/"),
+            format!("nar/{absolute}/"),
+            "../../outside/".into(),
+            "nar/../../../outside/".into(),
+            "//".into(),
+            "nar//".into(),
+            "./".into(),
+            "nar/./".into(),
+            "nar/\0/".into(),
+        ] {
+            let found = bucket.list_keys(&prefix, "", 10).await.unwrap();
+            assert!(found.is_empty(), "{prefix}: {found:?}");
+        }
+        for prefix in ["", "n", "nar", "nar/", "nar/o"] {
+            assert_eq!(
+                bucket.list_keys(prefix, "", 10).await.unwrap(),
+                ["nar/one"],
+                "{prefix}"
+            );
+        }
+    }
 }

@@ -96,16 +96,106 @@ where
             .take(500)
             .collect::<String>()
     };
-    match (status, code.as_str()) {
+    meaning(status, &code, retry_after, text)
+}
+
+/// What a service means by a status and a code.
+fn meaning(
+    status: Option<u16>,
+    code: &str,
+    retry_after: Option<Duration>,
+    text: impl FnOnce() -> String,
+) -> StorageError {
+    match (status, code) {
         (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded") | (Some(429), _) => {
             StorageError::Throttled { retry_after }
         }
         (_, "NoSuchKey" | "NotFound" | "NoSuchUpload") | (Some(404), "") => StorageError::NotFound,
         (_, "NoSuchBucket") => StorageError::Denied("the bucket does not exist".into()),
-        (Some(401 | 403), _) => StorageError::Denied(text()),
+        // Credentials that end are replaced by others.
+        (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") | (Some(401 | 403), _) => {
+            StorageError::Denied(text())
+        }
         (Some(507), _) => StorageError::Full,
         (Some(404), _) => StorageError::NotFound,
+        // A request that came too slowly, too early, or met another: it may be sent again.
+        (_, "RequestTimeout") | (Some(408 | 409 | 425), _) => StorageError::Unavailable(text()),
         (Some(400..500), _) => StorageError::Invalid(text()),
         _ => StorageError::Unavailable(text()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_a_service_means_what_a_caller_can_do() {
+        for (expected, refusals) in [
+            (
+                "unavailable",
+                &[
+                    (None, ""),
+                    (Some(200), "InternalError"),
+                    (Some(400), "RequestTimeout"),
+                    (Some(408), ""),
+                    (Some(409), "OperationAborted"),
+                    (Some(409), "ConditionalRequestConflict"),
+                    (Some(500), "InternalError"),
+                    (Some(502), ""),
+                    (Some(503), "ServiceUnavailable"),
+                ] as &[(Option<u16>, &str)],
+            ),
+            (
+                "throttled",
+                &[
+                    (Some(429), ""),
+                    (Some(503), "SlowDown"),
+                    (Some(400), "RequestLimitExceeded"),
+                ],
+            ),
+            (
+                "denied",
+                &[
+                    (Some(400), "ExpiredToken"),
+                    (Some(400), "InvalidToken"),
+                    (Some(401), ""),
+                    (Some(403), "AccessDenied"),
+                    (Some(403), "RequestTimeTooSkewed"),
+                    (Some(404), "NoSuchBucket"),
+                ],
+            ),
+            (
+                "not found",
+                &[
+                    (Some(404), ""),
+                    (Some(404), "NoSuchKey"),
+                    (Some(404), "NoSuchUpload"),
+                    (Some(404), "other"),
+                ],
+            ),
+            ("full", &[(Some(507), "InsufficientStorage")]),
+            (
+                "invalid",
+                &[
+                    (Some(400), ""),
+                    (Some(400), "BadDigest"),
+                    (Some(405), "MethodNotAllowed"),
+                    (Some(412), "PreconditionFailed"),
+                ],
+            ),
+        ] {
+            for (status, code) in refusals {
+                let meant = match meaning(*status, code, None, String::new) {
+                    StorageError::Unavailable(_) => "unavailable",
+                    StorageError::Throttled { .. } => "throttled",
+                    StorageError::Denied(_) => "denied",
+                    StorageError::NotFound => "not found",
+                    StorageError::Full => "full",
+                    StorageError::Invalid(_) => "invalid",
+                };
+                assert_eq!(meant, expected, "{status:?} {code}");
+            }
+        }
     }
 }
