@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
-use super::publish;
+use super::{arrival, publish};
 use crate::app::App;
 use crate::catalog::{ClaimKind, CommitClaim, Decision, Publishable, Push, PushState};
 use crate::gc;
@@ -324,7 +324,7 @@ async fn check_arrived(
         .map(|key| ObjectKey::parse(key))
         .collect::<Result<Vec<_>, _>>()
         .map_err(Problem::internal)?;
-    let sizes = app.bucket.sizes(keys).await?;
+    let sizes = arrival::sizes(app, &push.token, keys).await?;
     let mut arrived: HashMap<i64, i64> = HashMap::new();
     for ((id, size, names), found) in unseen.into_values().zip(sizes) {
         match found {

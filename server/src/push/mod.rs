@@ -1,6 +1,7 @@
 //! What a push is beyond its requests: its bounds, its check against the bucket,
 //! its commit.
 
+mod arrival;
 mod commit;
 mod order;
 mod publish;
@@ -10,6 +11,7 @@ mod verify;
 
 use std::time::Duration;
 
+pub use arrival::{hash_of, place, upload_key};
 pub use commit::{Outcome, commit};
 pub use publish::narinfo;
 pub use republish::republish;

@@ -101,6 +101,8 @@ where
             StorageError::Throttled { retry_after }
         }
         (_, "NoSuchKey" | "NotFound" | "NoSuchUpload") | (Some(404), "") => StorageError::NotFound,
+        // The body was another one when it came: sent again it is right.
+        (_, "BadDigest" | "InvalidDigest") => StorageError::Unavailable(text()),
         (_, "NoSuchBucket") => StorageError::Denied("the bucket does not exist".into()),
         (Some(401 | 403), _) => StorageError::Denied(text()),
         (Some(507), _) => StorageError::Full,
