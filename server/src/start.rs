@@ -150,17 +150,13 @@ async fn start(config: Config) -> Result<Started, StartError> {
         }
         Store::S3(settings) => (Bucket::s3(settings).await?, None, false),
     };
-    let ready = patiently(
-        "the object store",
-        async || bucket.ready().await,
-        |error| {
-            matches!(
-                error,
-                StorageError::Unavailable(_) | StorageError::Throttled { .. }
-            )
-        },
-    )
-    .await;
+    let passing = |error: &StorageError| {
+        matches!(
+            error,
+            StorageError::Unavailable(_) | StorageError::Throttled { .. }
+        )
+    };
+    let ready = patiently("the object store", async || bucket.ready().await, passing).await;
     if let Err(error) = ready {
         return Err(match bucket.diagnose().await {
             Some(line) => StartError::Failed(line),
@@ -170,13 +166,20 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let checksum = match (config.checksum, embedded) {
         (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
         (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
-        (ChecksumChoice::Auto, false) => bucket.probe_checksum().await?.ok_or_else(|| {
+        (ChecksumChoice::Auto, false) => patiently(
+            "the object store",
+            async || bucket.probe_checksum().await,
+            passing,
+        )
+        .await?
+        .ok_or_else(|| {
             StartError::Failed(
                 "the object store takes uploads whose bytes do not fit their checksum, so nothing it has can be trusted"
                     .into(),
             )
         })?,
     };
+    let bucket = bucket.checking(checksum);
     let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
         auth: Authenticator::new(

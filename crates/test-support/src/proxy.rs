@@ -49,6 +49,7 @@ struct State {
     sent: u64,
     released: Arc<tokio::sync::Notify>,
     headers: hyper::HeaderMap,
+    unknown: Option<&'static str>,
 }
 
 /// A proxy before an HTTP server.
@@ -115,6 +116,11 @@ impl FaultProxy {
     pub fn replace_header(&self, name: &'static str, value: &str) {
         let value = value.parse().unwrap();
         self.state.lock().unwrap().headers.insert(name, value);
+    }
+
+    /// Refuses every request with a header whose name begins so, as services do that do not know it.
+    pub fn refuse_headers(&self, beginning: &'static str) {
+        self.state.lock().unwrap().unknown = Some(beginning);
     }
 
     /// Lets everything go on that is held now.
@@ -198,6 +204,11 @@ async fn answer(
             }
         }
         state.requests.push(format!("{} {path}", head.method));
+        if let Some(unknown) = state.unknown
+            && head.headers.keys().any(|name| name.as_str().starts_with(unknown))
+        {
+            return empty(400);
+        }
         let rule = state.rules.iter_mut().find(|rule| {
             rule.times > 0
                 && (rule.method.is_empty() || head.method == rule.method)

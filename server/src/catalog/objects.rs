@@ -1,12 +1,12 @@
 //! Objects that store paths share, and what a push has uploaded for each path.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::{ClaimKind, Result, WriteTx, now};
+use super::{Catalog, ClaimKind, Push, Result, WriteTx, now};
 
 /// Announced; it may have arrived, and nobody has looked.
 pub(super) const OBJECT_PENDING: i64 = 0;
@@ -197,5 +197,50 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         Ok(())
+    }
+}
+
+impl Catalog {
+    /// The NARs that other pushes under way of the same identity have announced for some
+    /// paths: path, object and token of the push, the newest push first.
+    pub async fn announced_before(&self, push: &Push, path_ids: &[i64]) -> Result<Vec<(i64, i64, String)>> {
+        let mut announced = Vec::new();
+        for chunk in path_ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT c.path_id, c.object_id, q.token FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+                 WHERE q.state = 0 AND q.identity = $1 AND q.id <> $2 AND c.object_id <> 0 AND c.path_id IN ({}) \
+                 ORDER BY q.id DESC",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push.identity.clone())
+                .bind(push.id);
+            for path_id in chunk {
+                query = query.bind(*path_id);
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                announced.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+            }
+        }
+        Ok(announced)
+    }
+
+    /// Those of some derivations that paths were built by which a push claims.
+    pub async fn derivers_among(&self, push_id: i64, drvs: &[String]) -> Result<HashSet<String>> {
+        let mut derivers = HashSet::new();
+        for chunk in drvs.chunks(ROWS) {
+            let text = format!(
+                "SELECT DISTINCT deriver FROM push_paths WHERE push_id = $1 AND deriver IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
+            for drv in chunk {
+                query = query.bind(drv.clone());
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                derivers.insert(row.try_get(0)?);
+            }
+        }
+        Ok(derivers)
     }
 }

@@ -215,10 +215,9 @@ pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Problem> {
         let (mut tx, known) = check.gated(look).await?;
         let flaws = page
             .into_iter()
-            .filter(|upload| upload.begun_at < now() - FRESH && !known.contains(&upload.id))
+            .filter(|upload| !known.contains(&upload.id))
             .filter_map(|upload| {
-                let key = ObjectKey::parse(&upload.key).ok()?;
-                key.staging_group()?;
+                let key = upload.abandoned(now(), FRESH)?;
                 let subject = format!("{}?uploadId={}", upload.key, shown(&upload.id));
                 let detail = "an upload in parts that no push knows";
                 Some(Flaw::new(

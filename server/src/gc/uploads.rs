@@ -22,9 +22,10 @@ pub(super) async fn clean(run: &Run<'_>) -> Result<(), Problem> {
     staged(run).await
 }
 
-/// Gives up uploads in parts that a server began and died before it wrote that down.
+/// Gives up uploads in parts that a server began and died before it wrote that down, and
+/// copies in parts that it died over.
 async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
-    let before = run.now - i64::from(run.request.failed_uploads_older_than).max(UNWRITTEN);
+    let unwritten = i64::from(run.request.failed_uploads_older_than).max(UNWRITTEN);
     let mut after: Option<Upload> = None;
     loop {
         let page = run.app.bucket.uploads(after.as_ref()).await?;
@@ -33,12 +34,10 @@ async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
         let ids: Vec<String> = page.iter().map(|upload| upload.id.clone()).collect();
         let known = run.app.catalog.known_uploads(&ids).await?;
         for upload in page {
-            if upload.begun_at > before || known.contains(&upload.id) {
+            if known.contains(&upload.id) {
                 continue;
             }
-            // Others may have uploads in the bucket too.
-            let ours = ObjectKey::parse(&upload.key).ok();
-            if let Some(key) = ours.filter(|key| key.staging_group().is_some()) {
+            if let Some(key) = upload.abandoned(run.now, unwritten) {
                 app_result(run.app.bucket.abort_multipart(&key, &upload.id).await);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::arrival;
 use super::order::Order;
 use crate::app::App;
 use crate::catalog::{ClaimKind, CommitClaim, Publishable, Push};
@@ -98,7 +99,7 @@ pub(super) async fn arrived(
         .map(|key| ObjectKey::parse(key))
         .collect::<Result<Vec<_>, _>>()
         .map_err(Problem::internal)?;
-    let sizes = app.bucket.sizes(keys).await?;
+    let sizes = arrival::sizes(app, &push.token, keys).await?;
     let mut arrived: HashMap<i64, i64> = HashMap::new();
     for ((id, size, names), found) in unseen.into_values().zip(sizes) {
         match found {

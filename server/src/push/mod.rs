@@ -2,6 +2,7 @@
 //! its commit.
 
 mod ahead;
+mod arrival;
 mod check;
 mod commit;
 pub mod listing;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use niks3_nix::store_path::StorePath;
 
+pub use arrival::{hash_of, place, upload_key};
 pub use commit::{Outcome, commit};
 pub use publish::narinfo;
 pub use recover::recover;

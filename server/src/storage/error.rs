@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 /// An error of the object store. Its text is for the log, without secrets.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     /// There is no such object, bucket or upload.
     #[error("there is no such object")]

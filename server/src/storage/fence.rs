@@ -60,7 +60,8 @@ impl Intercept for Expiring {
             .ok_or("the request is not signed by SigV4")?;
         signing.signing_options.expires_in = Some(SIGNED_FOR);
         signing.signing_options.signature_type = HttpSignatureType::HttpRequestQueryParams;
-        // As in every signature by the query string; a checksum in a header covers the body.
+        // As in every signature by the query string; a checksum in a signed header covers the
+        // body: Content-MD5, or what the SDK adds where S3 wants one.
         signing.signing_options.payload_override = Some(SignableBody::UnsignedPayload);
         config
             .interceptor_state()

@@ -162,6 +162,13 @@ impl ObjectKey {
             .map(|(group, _)| group)
     }
 
+    /// The hash in the name of a NAR.
+    #[must_use]
+    pub fn file_hash(&self) -> Option<FileHash> {
+        let name = self.text.strip_prefix("nar/")?.strip_suffix(".nar.zst")?;
+        FileHash::from_base32(name).ok()
+    }
+
     /// Whether readers may see the object.
     #[must_use]
     pub fn is_public(&self) -> bool {

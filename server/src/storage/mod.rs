@@ -67,6 +67,17 @@ impl Bucket {
         Ok(Self::S3(S3Bucket::open(settings).await?))
     }
 
+    /// The same bucket, whose uploads in parts are checked by this kind of checksum; without
+    /// a word by SHA-256.
+    #[must_use]
+    pub fn checking(self, checksum: ChecksumKind) -> Self {
+        match self {
+            Self::S3(bucket) => Self::S3(bucket.checking(checksum)),
+            // It keeps what each part is checked by with the part.
+            files @ Self::Files(_) => files,
+        }
+    }
+
     /// Whether the bucket answers.
     pub async fn ready(&self) -> Result<()> {
         match self {
@@ -404,6 +415,9 @@ impl Bucket {
     }
 
     /// Which checksum the service enforces; `None` when it takes anything.
+    ///
+    /// # Errors
+    /// [`StorageError::Denied`] when it takes no upload.
     pub async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
         match self {
             Self::S3(bucket) => bucket.probe_checksum().await,

@@ -104,6 +104,25 @@ pub struct Upload {
     pub begun_at: i64,
 }
 
+/// Seconds within which a server has copied the largest object to its place, or has died over it.
+const COPYING: i64 = 24 * 3600;
+
+impl Upload {
+    /// Its key, if it is one that a server of this cache begins uploads for, and has left: what is staged
+    /// it would have written down after `unwritten` seconds; a NAR it copies in parts, which it writes down
+    /// nowhere. Others may have uploads in the bucket too.
+    #[must_use]
+    pub fn abandoned(&self, now: i64, unwritten: i64) -> Option<ObjectKey> {
+        let key = ObjectKey::parse(&self.key).ok()?;
+        let settled = match (key.staging_group(), key.file_hash()) {
+            (Some(_), _) => unwritten,
+            (None, Some(_)) => unwritten.max(COPYING),
+            (None, None) => return None,
+        };
+        (self.begun_at < now.saturating_sub(settled)).then_some(key)
+    }
+}
+
 /// What is known of an object that was to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deletion {

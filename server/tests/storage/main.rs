@@ -1,8 +1,10 @@
 //! The object store, three times over the same tests: files, the same files as an
 //! S3 service, and Garage.
 
+mod copies;
 mod parts;
 mod places;
+mod probes;
 mod uploads;
 
 use bytes::Bytes;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use niks3_server::config::S3Settings;
 use niks3_server::storage::{Bucket, FileBucket, S3Endpoint};
 use poem::EndpointExt as _;
+use poem::endpoint::BoxEndpoint;
 use tempfile::TempDir;
 
 /// A bucket of its own for one test.
@@ -14,13 +15,15 @@ pub(crate) struct Place {
     pub(crate) base: Option<String>,
     /// The bucket's folder, where it has one.
     pub(crate) folder: Option<PathBuf>,
+    /// Where anybody reads the bucket of a service: address and name of the host.
+    pub(crate) web: Option<String>,
     _directory: Option<TempDir>,
 }
 
 const ACCESS: &str = "GK0123456789abcdef01234567";
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-fn settings(endpoint: &str, bucket: &str, region: &str) -> S3Settings {
+pub(crate) fn settings(endpoint: &str, bucket: &str, region: &str) -> S3Settings {
     S3Settings {
         endpoint: Some(endpoint.parse().expect("a URL")),
         bucket: bucket.to_owned(),
@@ -33,12 +36,15 @@ fn settings(endpoint: &str, bucket: &str, region: &str) -> S3Settings {
     }
 }
 
-/// Serves a store over HTTP until the process ends; its address.
 fn serve(files: &FileBucket) -> String {
+    listen(S3Endpoint::new(files).map_to_response().boxed())
+}
+
+/// Answers HTTP until the process ends; the address.
+pub(crate) fn listen(endpoint: BoxEndpoint<'static>) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("non-blocking");
     let address = listener.local_addr().expect("an address");
-    let endpoint = S3Endpoint::new(files).map_to_response().boxed();
     tokio::spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         let stop = niks3_server::serve::Stop::listen().expect("signals");
@@ -65,6 +71,7 @@ pub(crate) fn files() -> Place {
         bucket: files.into(),
         base: Some(base),
         folder,
+        web: None,
         _directory: Some(directory),
     }
 }
@@ -82,6 +89,7 @@ pub(crate) async fn http() -> Place {
         bucket,
         base: None,
         folder,
+        web: None,
         _directory: Some(directory),
     }
 }
@@ -99,6 +107,7 @@ pub(crate) async fn garage() -> Place {
         bucket,
         base: None,
         folder: None,
+        web: Some(made.web),
         _directory: None,
     }
 }

@@ -114,6 +114,8 @@ async fn the_service_is_seen_to_check_sha256(place: Place) {
         place.bucket.probe_checksum().await.expect("an answer"),
         Some(ChecksumKind::Sha256)
     );
+    let left = place.bucket.list("staging/", "", 10).await.expect("a list");
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// What holds of the folder alone.

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use niks3_nix::hash::FileHash;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::types::{CompleteMultipart, Empty};
@@ -14,8 +12,8 @@ use super::{App, Identity, Problem, change, find_open, multipart, parts, uploads
 use crate::catalog::{Multipart, MultipartState, PartRow, Push};
 use crate::http::wire;
 use crate::metrics::metrics;
-use crate::push::{MAX_NAR, MAX_PARTS, PART_SIZE};
-use crate::storage::{CompletedPart, GetOptions, GetResult, ObjectKey, StorageError};
+use crate::push::{self, MAX_NAR, MAX_PARTS, PART_SIZE};
+use crate::storage::{CompletedPart, ObjectKey, StorageError};
 
 /// How long a turn lasts that is not renewed: what a dead process keeps others waiting.
 const TURN_SECONDS: i64 = 15;
@@ -249,7 +247,9 @@ async fn make(
         app.bucket.head(staging).await?.is_none() && uploads::arrived(app, key, whole.file_size).await?;
     if !moved {
         assemble(app, multipart, staging, &whole.parts, whole.file_size).await?;
-        let found = hash_of(app, staging).await?;
+        // S3 checked every part, but the hash in the name of the whole is the client's word: it is
+        // read once, so that nobody can put other bytes under that name.
+        let (found, _) = push::hash_of(app, staging).await?.ok_or_else(vanished)?;
         if found != whole.file_hash {
             return Ok(Made::Other(found));
         }
@@ -280,20 +280,6 @@ fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), 
         return Err(Problem::invalid("file_size", "the parts add up to another size"));
     }
     Ok(())
-}
-
-/// S3 checked every part, but the hash in the name of the whole is the client's word:
-/// the staged object is read once, so that nobody can put other bytes under that name.
-async fn hash_of(app: &App, staging: &ObjectKey) -> Result<FileHash, Problem> {
-    let GetResult::Found(object) = app.bucket.get(staging, &GetOptions::default()).await? else {
-        return Err(vanished());
-    };
-    let mut body = object.body;
-    let mut hasher = Sha256::new();
-    while let Some(chunk) = body.next().await {
-        hasher.update(&chunk?);
-    }
-    Ok(FileHash::from_bytes(hasher.finalize().into()))
 }
 
 fn vanished() -> Problem {

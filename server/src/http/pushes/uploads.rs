@@ -11,14 +11,19 @@ use super::{App, Identity, Problem, change, find_open};
 use crate::catalog::{ClaimKind, ObjectRow, Push, WriteTx};
 use crate::gc;
 use crate::http::wire;
-use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
+use crate::metrics::metrics;
+use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
 
 /// Questions to the bucket under way at once, for one request.
 const CONCURRENCY: usize = 32;
 
+/// Pushes in whose staging areas a NAR is looked for.
+const EARLIER: u32 = 2;
+
 /// One upload of the request, typed.
 struct Item {
+    /// What the URL writes.
     key: ObjectKey,
     size: i64,
     sha256: FileHash,
@@ -27,7 +32,7 @@ struct Item {
 }
 
 enum Content {
-    Nar { path_id: i64 },
+    Nar { path_id: i64, key: ObjectKey },
     Listing { path_id: i64 },
     Log { drv: StorePath },
 }
@@ -53,7 +58,10 @@ pub(super) async fn uploads(
         ));
     }
     let items = parse(app, &push, &body.uploads).await?;
-    let objects = record(app, &push, &items).await?;
+    let mut objects = record(app, &push, &items).await?;
+    if app.checksum == ChecksumKind::Md5 {
+        take_over(app, &push, &items, &mut objects).await?;
+    }
     let objects = &objects;
     let targets: Vec<UploadTarget> = futures::stream::iter(items)
         .map(|item| async move { target(app, &item, objects, base).await })
@@ -86,6 +94,13 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
         .map(|upload| wire::store_path("uploads.path", &upload.path))
         .collect::<Result<_, _>>()?;
     let claims = app.catalog.claims_of(push.id, &paths).await?;
+    let logged: Vec<String> = uploads
+        .iter()
+        .zip(&paths)
+        .filter(|(upload, _)| upload.kind == UploadKind::Log)
+        .map(|(_, path)| path.to_string())
+        .collect();
+    let derivers = app.catalog.derivers_among(push.id, &logged).await?;
     uploads
         .iter()
         .zip(paths)
@@ -109,12 +124,23 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                 || ObjectKey::staging(&push.token, &format!("{}.{}", path.hash_part(), sha256.base32()));
             let (key, most, content) = match upload.kind {
                 UploadKind::Nar => (
-                    ObjectKey::nar(sha256),
+                    push::upload_key(app, &push.token, sha256),
                     PART_SIZE,
-                    Content::Nar { path_id: claimed()? },
+                    Content::Nar {
+                        path_id: claimed()?,
+                        key: ObjectKey::nar(sha256),
+                    },
                 ),
                 UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { path_id: claimed()? }),
-                UploadKind::Log if path.is_derivation() => (staging(), MAX_LOG, Content::Log { drv: path }),
+                UploadKind::Log if derivers.contains(path.as_str()) => {
+                    (staging(), MAX_LOG, Content::Log { drv: path })
+                }
+                UploadKind::Log if path.is_derivation() => {
+                    return Err(Problem::invalid(
+                        "uploads.path",
+                        format!("{path} is not the deriver of a path that this push claims"),
+                    ));
+                }
                 UploadKind::Log => {
                     return Err(Problem::invalid(
                         "uploads.path",
@@ -137,12 +163,12 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
 /// Records what is about to be uploaded, before any URL for it exists.
 async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String, ObjectRow>, Problem> {
     let mut wanted = HashMap::new();
-    for item in items
-        .iter()
-        .filter(|item| matches!(item.content, Content::Nar { .. }))
-    {
+    for item in items {
+        let Content::Nar { key, .. } = &item.content else {
+            continue;
+        };
         if wanted
-            .insert(item.key.as_str().to_owned(), item.size)
+            .insert(key.as_str().to_owned(), item.size)
             .is_some_and(|size| size != item.size)
         {
             return Err(Problem::invalid(
@@ -156,8 +182,8 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
     let mut listings = Vec::new();
     for item in items {
         match &item.content {
-            Content::Nar { path_id } => {
-                let object = &objects[item.key.as_str()];
+            Content::Nar { path_id, key } => {
+                let object = &objects[key.as_str()];
                 if object.present && object.size != item.size {
                     let detail = format!(
                         "{} is known with {} bytes, not {}",
@@ -205,13 +231,70 @@ pub(super) async fn announce(
     }
 }
 
+/// Puts in their places the NARs that pushes of the same identity before this one have
+/// staged, and died over.
+async fn take_over(
+    app: &App,
+    push: &Push,
+    items: &[Item],
+    objects: &mut HashMap<String, ObjectRow>,
+) -> Result<(), Problem> {
+    let mut waiting = HashMap::new();
+    for item in items {
+        if let Content::Nar { path_id, key } = &item.content
+            && let Some(object) = objects.get(key.as_str())
+            && !object.present
+            && !object.new
+        {
+            let staged = (key.as_str().to_owned(), item.sha256, EARLIER);
+            waiting.insert((*path_id, object.id), staged);
+        }
+    }
+    let path_ids: Vec<i64> = waiting.keys().map(|(path_id, _)| *path_id).collect();
+    let before = app.catalog.announced_before(push, &path_ids).await?;
+    let staged = before.into_iter().filter_map(|(path_id, object_id, token)| {
+        let (key, hash, left) = waiting.get_mut(&(path_id, object_id))?;
+        *left = left.checked_sub(1)?;
+        Some((key.clone(), object_id, *hash, token))
+    });
+    let staged: Vec<_> = staged.collect();
+    let placed: Vec<Option<(String, i64, u64)>> = futures::stream::iter(staged)
+        .map(|(key, object_id, hash, token)| async move {
+            let size = push::place(app, &token, hash).await?;
+            Ok::<_, Problem>(size.map(|size| (key, object_id, size)))
+        })
+        .buffered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    let mut arrived = Vec::new();
+    for (key, object_id, size) in placed.into_iter().flatten() {
+        let size = i64::try_from(size).map_err(Problem::internal)?;
+        if let Some(object) = objects.get_mut(&key)
+            && !object.present
+        {
+            object.present = true;
+            arrived.push((object_id, size));
+        }
+    }
+    if !arrived.is_empty() {
+        app.bucket.sync().await?;
+        let mut tx = app.catalog.write().await?;
+        tx.objects_arrived(&arrived).await?;
+        tx.commit().await?;
+        metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    }
+    Ok(())
+}
+
 async fn target(
     app: &App,
     item: &Item,
     objects: &HashMap<String, ObjectRow>,
     base: Option<&str>,
 ) -> Result<UploadTarget, Problem> {
-    if let Some(object) = objects.get(item.key.as_str()) {
+    if let Content::Nar { key, .. } = &item.content
+        && let Some(object) = objects.get(key.as_str())
+    {
         if object.present {
             return Ok(UploadTarget::default());
         }

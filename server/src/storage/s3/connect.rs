@@ -111,6 +111,8 @@ fn meaning(
             StorageError::Throttled { retry_after }
         }
         (_, "NoSuchKey" | "NotFound" | "NoSuchUpload") | (Some(404), "") => StorageError::NotFound,
+        // The body was another one when it came: sent again it is right.
+        (_, "BadDigest" | "InvalidDigest") => StorageError::Unavailable(text()),
         (_, "NoSuchBucket") => StorageError::Denied("the bucket does not exist".into()),
         // Credentials that end are replaced by others.
         (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") | (Some(401 | 403), _) => {

@@ -96,12 +96,7 @@ impl S3Bucket {
                     .collect()
                     .await
             }
-            Err(error) => {
-                let text = error.to_string();
-                keys.iter()
-                    .map(|key| (key.clone(), Err(StorageError::Unavailable(text.clone()))))
-                    .collect()
-            }
+            Err(error) => keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect(),
         }
     }
 }

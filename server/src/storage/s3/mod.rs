@@ -13,17 +13,21 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::{ByteStream as Body, DateTime};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use md5::{Digest as _, Md5};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::fence::{self, Expiring};
 use super::pace::Pace;
-use super::{ByteStream, GetOptions, GetResult, Listed, Meta, Object, ObjectKey, StorageError};
+use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Object, ObjectKey, StorageError};
 use crate::config::S3Settings;
 pub(super) use connect::{BRIEF, client};
 use connect::{LONG, failed};
+use multipart::Copies;
 pub(super) use presign::{presign_part, presign_put};
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -41,6 +45,9 @@ pub struct S3Bucket {
     public: Client,
     bucket: String,
     pace: Pace,
+    /// What uploads in parts are checked by.
+    checksum: ChecksumKind,
+    copies: Copies,
 }
 
 impl S3Bucket {
@@ -79,7 +86,23 @@ impl S3Bucket {
             public: make(public, BRIEF),
             bucket: settings.bucket.clone(),
             pace: Pace::new(settings.concurrency, settings.rate_limit),
+            checksum: ChecksumKind::Sha256,
+            copies: Copies::default(),
         })
+    }
+
+    pub(super) fn checking(self, checksum: ChecksumKind) -> Self {
+        Self { checksum, ..self }
+    }
+
+    /// The same bucket, in which objects of more than `most` bytes are copied in parts of
+    /// `part` bytes. S3 knows no copies of more than 5 GiB, and no parts of less than 5 MiB.
+    #[must_use]
+    pub fn copying(self, most: u64, part: u64) -> Self {
+        Self {
+            copies: Copies { most, part },
+            ..self
+        }
     }
 
     pub(super) async fn ready(&self) -> Result<()> {
@@ -144,6 +167,7 @@ impl S3Bucket {
             .key(key.as_str())
             .content_type(key.content_type())
             .cache_control(key.cache_control())
+            .content_md5(content_md5(&body))
             .body(Body::from(body))
             .customize()
             .interceptor(Expiring)
@@ -166,6 +190,7 @@ impl S3Bucket {
                 .key(key.as_str())
                 .content_type(key.content_type())
                 .cache_control(key.cache_control())
+                .content_md5(content_md5(&body))
                 .body(Body::from(body))
                 .customize()
                 .interceptor(Expiring)
@@ -298,6 +323,11 @@ impl S3Bucket {
         });
         Ok(listed.collect())
     }
+}
+
+/// What every service checks a body against; the SDK adds nothing to a PUT by itself.
+fn content_md5(body: &[u8]) -> String {
+    STANDARD.encode(Md5::digest(body))
 }
 
 fn meta(size: Option<i64>, etag: Option<&str>, modified: Option<&DateTime>, encoding: Option<&str>) -> Meta {

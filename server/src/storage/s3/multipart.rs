@@ -4,17 +4,30 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::connect::failed;
 use super::presign::part_number;
 use super::{Result, S3Bucket};
-use crate::storage::{CompletedPart, ListedPart, ObjectKey, StorageError, Upload};
+use crate::storage::{ChecksumKind, CompletedPart, ListedPart, ObjectKey, StorageError, Upload};
 
-/// Bytes that one CopyObject may copy; more goes by parts.
-const MAX_COPY: u64 = 1 << 30;
-/// Bytes of a part of such a copy.
-const COPY_PART: u64 = 512 << 20;
+/// How objects are copied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copies {
+    /// Bytes that one CopyObject may copy; more goes by parts.
+    pub(super) most: u64,
+    /// Bytes of a part of such a copy.
+    pub(super) part: u64,
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self {
+            most: 1 << 30,
+            part: 512 << 20,
+        }
+    }
+}
 
 impl S3Bucket {
     pub(in crate::storage) async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
@@ -26,7 +39,9 @@ impl S3Bucket {
             .key(key.as_str())
             .content_type(key.content_type())
             .cache_control(key.cache_control())
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .set_checksum_algorithm(
+                (self.checksum == ChecksumKind::Sha256).then_some(ChecksumAlgorithm::Sha256),
+            )
             .send()
             .await
             .map_err(failed)?;
@@ -83,7 +98,9 @@ impl S3Bucket {
                 Ok(SdkPart::builder()
                     .part_number(part_number(part.number)?)
                     .e_tag(&part.etag)
-                    .checksum_sha256(STANDARD.encode(part.sha256))
+                    .set_checksum_sha256(
+                        (self.checksum == ChecksumKind::Sha256).then(|| STANDARD.encode(part.sha256)),
+                    )
                     .build())
             })
             .collect::<Result<Vec<_>>>()?;
@@ -143,7 +160,7 @@ impl S3Bucket {
     /// Copies within the service; bytes do not pass through here.
     async fn copy(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
         let source = format!("{}/{}", self.bucket, from.as_str());
-        if size <= MAX_COPY {
+        if size <= self.copies.most {
             let _turn = self.pace.turn().await;
             self.patient
                 .copy_object()
@@ -159,14 +176,34 @@ impl S3Bucket {
             return Ok(());
         }
         let upload_id = self.create_multipart(to).await?;
+        let copied = async {
+            let parts = self.copy_parts(&source, to, &upload_id, size).await?;
+            self.complete(to, &upload_id, parts).await
+        };
+        let copied = copied.await;
+        if copied.is_err()
+            && let Err(error) = self.abort_multipart(to, &upload_id).await
+        {
+            tracing::warn!(key = to.as_str(), %error, "an unfinished copy is left to garbage collection");
+        }
+        copied
+    }
+
+    async fn copy_parts(
+        &self,
+        source: &str,
+        to: &ObjectKey,
+        upload_id: &str,
+        size: u64,
+    ) -> Result<Vec<SdkPart>> {
+        let length = self.copies.part;
         let parts: Vec<(i32, u64)> = (1..)
-            .zip((0..size).step_by(usize::try_from(COPY_PART).unwrap_or(usize::MAX)))
+            .zip((0..size).step_by(usize::try_from(length).unwrap_or(usize::MAX)))
             .collect();
-        let (source, upload_id) = (&source, &upload_id);
-        let copied: Vec<Result<SdkPart>> = futures::stream::iter(parts)
+        futures::stream::iter(parts)
             .map(|(number, first)| async move {
                 let _turn = self.pace.turn().await;
-                let last = (first + COPY_PART).min(size) - 1;
+                let last = (first + length).min(size) - 1;
                 let part = self
                     .patient
                     .upload_part_copy()
@@ -180,26 +217,21 @@ impl S3Bucket {
                     .await
                     .map_err(failed)?;
                 let result = part.copy_part_result();
-                Ok(SdkPart::builder()
-                    .part_number(number)
-                    .set_e_tag(result.and_then(|result| result.e_tag()).map(str::to_owned))
-                    .set_checksum_sha256(
-                        result
-                            .and_then(|result| result.checksum_sha256())
-                            .map(str::to_owned),
-                    )
-                    .build())
+                Ok::<_, StorageError>(
+                    SdkPart::builder()
+                        .part_number(number)
+                        .set_e_tag(result.and_then(|result| result.e_tag()).map(str::to_owned))
+                        .set_checksum_sha256(
+                            result
+                                .and_then(|result| result.checksum_sha256())
+                                .map(str::to_owned),
+                        )
+                        .build(),
+                )
             })
             .buffered(8)
-            .collect()
-            .await;
-        match copied.into_iter().collect::<Result<Vec<_>>>() {
-            Ok(parts) => self.complete(to, upload_id, parts).await,
-            Err(error) => {
-                let _ = self.abort_multipart(to, upload_id).await;
-                Err(error)
-            }
-        }
+            .try_collect()
+            .await
     }
 
     pub(in crate::storage) async fn promote(

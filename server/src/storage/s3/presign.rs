@@ -6,6 +6,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
 
 use super::connect::{BRIEF, failed};
 use super::{Result, S3Bucket};
@@ -125,52 +127,103 @@ impl S3Bucket {
         .await
     }
 
-    /// Uploads bytes that do not fit their checksum, to see which the service minds.
+    /// Which checksum the service minds: one with which it takes the bytes that fit, and
+    /// refuses others.
+    ///
+    /// # Errors
+    /// [`StorageError::Denied`] when it takes no upload at all.
     pub(in crate::storage) async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
         let http = reqwest::Client::builder()
             .timeout(BRIEF.answer)
             .build()
             .map_err(|error| StorageError::Unavailable(error.to_string()))?;
-        let body = b"not what was signed for";
-        for (kind, wrong) in [
-            (ChecksumKind::Sha256, Checksum::Sha256([0x5a; 32])),
-            (ChecksumKind::Md5, Checksum::Md5([0x5a; 16])),
-        ] {
-            let key = ObjectKey::staging("probe", &niks3_nix::base32::encode(&rand::random::<[u8; 20]>()));
-            // By the server's own address: the public one may not be reachable from here.
-            let size = body.len() as u64;
-            let request = presign_put(
-                &self.client,
-                &self.bucket,
-                &key,
-                size,
-                &wrong,
-                Duration::from_secs(60),
-            )
-            .await?;
-            let mut put = http.put(&request.url).body(&body[..]);
-            for (name, value) in &request.headers {
-                put = put.header(name, value);
+        let mut refusals = Vec::new();
+        for kind in [ChecksumKind::Sha256, ChecksumKind::Md5] {
+            let name = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
+            let keys =
+                ["right", "wrong"].map(|which| ObjectKey::staging("probe", &format!("{name}.{which}")));
+            let found = self.probe(&http, kind, &keys).await;
+            for (key, deleted) in self.delete_many(&keys).await {
+                if let Err(error) = deleted {
+                    tracing::warn!(key = key.as_str(), %error, "what the server tried an upload with is left behind");
+                }
             }
-            let answer = put
-                .send()
-                .await
-                .map_err(|error| StorageError::Unavailable(error.without_url().to_string()))?;
-            match answer.status().as_u16() {
-                200..300 => self.delete(&key).await?,
-                401 | 403 => {
-                    return Err(StorageError::Denied(
-                        "it refuses an upload signed with these keys".into(),
-                    ));
-                }
-                400..500 => return Ok(Some(kind)),
-                status => {
-                    return Err(StorageError::Unavailable(format!(
-                        "an upload was answered with {status}"
-                    )));
-                }
+            match found? {
+                Probed::Enforced => return Ok(Some(kind)),
+                Probed::Ignored => {}
+                Probed::Refused(status) => refusals.push(status),
             }
         }
-        Ok(None)
+        match refusals[..] {
+            [_, status] => Err(StorageError::Denied(format!(
+                "it refuses an upload signed with these keys ({status})"
+            ))),
+            _ => Ok(None),
+        }
     }
+
+    async fn probe(
+        &self,
+        http: &reqwest::Client,
+        kind: ChecksumKind,
+        [right, wrong]: &[ObjectKey; 2],
+    ) -> Result<Probed> {
+        const BODY: &[u8] = b"what was signed for";
+        const OTHER: &[u8] = b"what was signed fOr";
+        let checksum = match kind {
+            ChecksumKind::Sha256 => Checksum::Sha256(Sha256::digest(BODY).into()),
+            ChecksumKind::Md5 => Checksum::Md5(Md5::digest(BODY).into()),
+        };
+        match self.try_put(http, right, &checksum, BODY).await? {
+            200..300 => {}
+            // What a service says that does not know the header, too.
+            status @ (400..=499 | 501) => return Ok(Probed::Refused(status)),
+            status => return Err(strange(status)),
+        }
+        match self.try_put(http, wrong, &checksum, OTHER).await? {
+            200..300 => Ok(Probed::Ignored),
+            400 | 412 | 422 if self.head(wrong).await?.is_none() => Ok(Probed::Enforced),
+            400 | 412 | 422 => Ok(Probed::Ignored),
+            status => Err(strange(status)),
+        }
+    }
+
+    /// Uploads by a URL for 60 seconds; the status of the answer.
+    async fn try_put(
+        &self,
+        http: &reqwest::Client,
+        key: &ObjectKey,
+        checksum: &Checksum,
+        body: &'static [u8],
+    ) -> Result<u16> {
+        let (size, life) = (body.len() as u64, Duration::from_secs(60));
+        // By the server's own address: the public one may not be reachable from here.
+        let request = presign_put(&self.client, &self.bucket, key, size, checksum, life).await?;
+        let mut put = http.put(&request.url).body(body);
+        for (name, value) in &request.headers {
+            put = put.header(name, value);
+        }
+        let answer = put
+            .send()
+            .await
+            .map_err(|error| StorageError::Unavailable(error.without_url().to_string()))?;
+        match answer.status().as_u16() {
+            429 => Err(StorageError::Throttled { retry_after: None }),
+            status => Ok(status),
+        }
+    }
+}
+
+/// What a service does with a kind of checksum.
+enum Probed {
+    /// It refuses bytes that do not fit.
+    Enforced,
+    /// It takes bytes that do not fit.
+    Ignored,
+    /// It refuses even bytes that fit, with this status.
+    Refused(u16),
+}
+
+fn strange(status: u16) -> StorageError {
+    StorageError::Unavailable(format!("an upload was answered with {status}"))
 }
