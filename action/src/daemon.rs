@@ -91,6 +91,8 @@ pub(crate) async fn run() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // It would complain on standard error that it cannot write there, and panic.
+        .log_internal_errors(false)
         .with_target(false)
         .init();
     match serve_job().await {

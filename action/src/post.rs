@@ -45,6 +45,8 @@ pub(crate) async fn run() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .with_writer(|| runner::HarmlessStderr)
         .with_ansi(false)
+        // It would complain on standard error that it cannot write there, and panic.
+        .log_internal_errors(false)
         .with_target(false)
         .without_time()
         .init();

@@ -27,7 +27,7 @@ pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig,
         return Err(Trouble(format!(
             "the server at {} speaks versions {} to {} of the protocol and this action version {ours}: upgrade the \
              older of the two",
-            api.base(),
+            api.shown(),
             theirs.start(),
             theirs.end()
         )));
@@ -88,7 +88,7 @@ pub(crate) async fn permission(target: &Target) -> Result<Permission, Trouble> {
 }
 
 fn refusal(api: &Api, error: &Error) -> Trouble {
-    let server = api.base();
+    let server = api.shown();
     Trouble(match error.status().map(|status| status.as_u16()) {
         Some(401) => format!("{server} does not accept the token of this job: {error}"),
         Some(403) => format!("{server} knows this job and does not let it push: {error}"),

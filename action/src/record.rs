@@ -42,7 +42,7 @@ async fn record(inputs: &Inputs) -> Result<Option<String>, String> {
         })
         .await
         .map_err(|error| error.to_string())?;
-    let url = format!("{}/api/v1/runs/{}", api.base().trim_end_matches('/'), run.id);
+    let url = format!("{}/api/v1/runs/{}", api.shown(), run.id);
     complete(inputs, &api, &run).await;
     Ok(Some(url))
 }

@@ -249,14 +249,15 @@ fn age(text: &str) -> Result<Age, String> {
 #[command(next_help_heading = "Server")]
 pub(crate) struct Server {
     /// Address of the server, for example https://niks3.example.com.
-    #[arg(long, value_name = "URL", env = "NIKS3_SERVER_URL", value_parser = http_url)]
+    #[arg(long, value_name = "URL", env = "NIKS3_SERVER_URL", hide_env_values = true, value_parser = http_url)]
     pub(crate) server_url: Option<Url>,
     /// File with the token [default: $NIKS3_AUTH_TOKEN_FILE, or ~/.config/niks3/auth-token; in GitHub Actions,
     /// a token of the job].
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_token_path: Option<PathBuf>,
-    /// Command that prints a token, or {"token": "…", "expires_at": "…"}; run again when the token ends.
-    #[arg(long, value_name = "COMMAND", env = "NIKS3_AUTH_TOKEN_SCRIPT")]
+    /// Command that prints a token, or {"token": "…", "expires_at": "…"}; run again when the token ends
+    /// [default: $NIKS3_AUTH_TOKEN_SCRIPT].
+    #[arg(long, value_name = "COMMAND")]
     pub(crate) auth_token_script: Option<String>,
     /// Client certificate to show to the server, in PEM form.
     #[arg(long, value_name = "FILE", env = "NIKS3_CLIENT_CERT")]

@@ -5,7 +5,7 @@ mod command;
 mod output;
 mod signals;
 
-use std::process::ExitCode;
+use std::{borrow::Cow, process::ExitCode};
 
 use clap::Parser as _;
 
@@ -40,7 +40,13 @@ fn main() -> ExitCode {
                 &Failure::Usage(one_sentence(&error)),
             );
         }
-        Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Err(help) => {
+            let output = Output::new(Verbosity::Normal);
+            return match output::help(&help) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => report(&output, &failure),
+            };
+        }
     };
     let output = Output::new(args.verbosity());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -65,8 +71,21 @@ fn one_sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
     let said = said.split("\n\nFor more information").next().unwrap_or(said);
-    let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
+    let words: Vec<_> = said
+        .trim_start_matches("error: ")
+        .split_whitespace()
+        .map(without_userinfo)
+        .collect();
     format!("{}; see `niks3 --help`", words.join(" "))
+}
+
+/// An address in a message, even one that cannot be read, without a name and a password.
+fn without_userinfo(word: &str) -> Cow<'_, str> {
+    let hidden = word.split_once("://").and_then(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next()?.rfind('@')?;
+        Some(format!("{scheme}://{}", &rest[host + 1..]))
+    });
+    hidden.map_or(Cow::Borrowed(word), Cow::Owned)
 }
 
 fn report(output: &Output, failure: &Failure) -> ExitCode {

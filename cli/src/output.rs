@@ -1,5 +1,6 @@
 //! All that is said: results on standard output, everything else on standard error, bars only on a terminal.
 
+mod log;
 mod progress;
 
 use std::{
@@ -9,10 +10,14 @@ use std::{
 
 use indicatif::{BinaryBytes, MultiProgress, ProgressDrawTarget};
 use niks3_push::Summary;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::Failure;
 use progress::{PushProgress, Shown};
+
+/// So many paths.
+fn paths(count: u64) -> String {
+    format!("{count} path{}", if count == 1 { "" } else { "s" })
+}
 
 /// A Unix time as people read it.
 pub(crate) fn time(seconds: i64) -> String {
@@ -46,33 +51,22 @@ impl Output {
         } else {
             ProgressDrawTarget::hidden()
         };
-        let output = Self {
+        let bars = MultiProgress::with_draw_target(target);
+        log::start(verbosity, &bars, terminal);
+        Self {
             verbosity,
-            bars: MultiProgress::with_draw_target(target),
+            bars,
             terminal,
-        };
-        output.log();
-        output
+        }
     }
 
-    /// Sends log lines to standard error, above the bars.
-    fn log(&self) {
-        let level = match self.verbosity {
-            Verbosity::Quiet => "off",
-            Verbosity::Normal => "niks3_queue=info,warn",
-            Verbosity::Verbose => "niks3=info,niks3_queue=info,niks3_push=info,niks3_client=info,warn",
-            Verbosity::Debug => "niks3=debug,niks3_queue=debug,niks3_push=debug,niks3_client=debug,info",
-        };
-        let filter = EnvFilter::try_from_env("NIKS3_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(AboveBars(self.bars.clone()))
-            .with_ansi(self.terminal)
-            .with_target(false);
-        if self.verbosity >= Verbosity::Debug {
-            subscriber.init();
-        } else {
-            subscriber.without_time().init();
+    /// Says nothing to anybody.
+    #[cfg(test)]
+    fn unheard() -> Self {
+        Self {
+            verbosity: Verbosity::Quiet,
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+            terminal: false,
         }
     }
 
@@ -101,21 +95,17 @@ impl Output {
 
     /// A line of the result.
     pub(crate) fn line_out(&self, text: &str) -> Result<(), Failure> {
-        writeln!(io::stdout().lock(), "{text}")
-            .map_err(|error| Failure::Failed(format!("cannot write to standard output: {error}")))
+        print(&format!("{text}\n"))
     }
 
     pub(crate) fn json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(value)?;
-        writeln!(io::stdout().lock(), "{text}")
-            .map_err(|error| Failure::Failed(format!("cannot write to standard output: {error}")))
+        self.line_out(&serde_json::to_string(value)?)
     }
 
     pub(crate) fn summary(&self, summary: &Summary) {
         let mut text = format!(
-            "{} path{}: {} uploaded, {} already cached",
-            summary.paths,
-            if summary.paths == 1 { "" } else { "s" },
+            "{}: {} uploaded, {} already cached",
+            paths(summary.paths),
             summary.uploaded,
             summary.already_cached
         );
@@ -135,23 +125,22 @@ impl Output {
     }
 }
 
-#[derive(Clone)]
-struct AboveBars(MultiProgress);
-
-impl<'a> MakeWriter<'a> for AboveBars {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+/// Shows what was asked for with `--help` or `--version`, in colours where those are welcome.
+pub(crate) fn help(help: &clap::Error) -> Result<(), Failure> {
+    written(help.print())
 }
 
-impl io::Write for AboveBars {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().lock().write(bytes))
-    }
+/// Writes to standard output, whose reader may have seen enough.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Failed(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
     }
 }

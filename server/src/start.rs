@@ -60,6 +60,8 @@ pub fn init_log(args: &Args) -> Result<(), String> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would complain on standard error that it cannot write there, and panic.
+        .log_internal_errors(false)
         .with_target(false);
     match args.log_format {
         LogFormat::Text => builder.init(),

@@ -104,7 +104,7 @@ async fn all(api: &Api) -> Result<Vec<types::Pin>, Failure> {
 async fn delete(args: DeletePin, output: &Output) -> Result<(), Failure> {
     let api = super::connect(args.server)?;
     let name = &args.name;
-    api.call("deleting the pin", |client| async move {
+    api.delete("deleting the pin", |client| async move {
         client.delete_pin(name).await
     })
     .await?;

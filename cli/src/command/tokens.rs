@@ -28,11 +28,21 @@ async fn create(args: CreateToken, output: &Output) -> Result<(), Failure> {
     };
     let api = super::connect(args.server)?;
     let request = &request;
-    let created = api
-        .call("creating the token", |client| async move {
+    let called = api
+        .call_unrepeatable("creating the token", |client| async move {
             client.create_token(request).await
         })
-        .await?;
+        .await;
+    let created = match called.result {
+        Err(error) if error.status().is_some_and(|status| status == 409) && called.maybe_done => {
+            let name = &request.name;
+            return Err(Failure::Failed(format!(
+                "there is a token {name} now, most likely made just before by a request whose answer was lost, and the \
+                 token with it: revoke it (niks3 tokens revoke {name}) and create it again"
+            )));
+        }
+        result => result?,
+    };
     if args.json {
         return output.json(&created);
     }
@@ -85,7 +95,7 @@ async fn list(args: ListTokens, output: &Output) -> Result<(), Failure> {
 async fn revoke(args: RevokeToken, output: &Output) -> Result<(), Failure> {
     let api = super::connect(args.server)?;
     let name = &args.name;
-    api.call("revoking the token", |client| async move {
+    api.delete("revoking the token", |client| async move {
         client.revoke_token(name).await
     })
     .await?;

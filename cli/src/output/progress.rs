@@ -107,6 +107,7 @@ impl PushProgress {
                 self.output
                     .info("everything has arrived; the server makes it visible");
             } else if total > 0 {
+                said = false;
                 let seconds = self.start.elapsed().as_secs_f64();
                 let share = (done as f64 / total as f64).min(1.0);
                 let percent = (100.0 * share).floor();
@@ -129,6 +130,15 @@ impl PushProgress {
         }
     }
 
+    /// Shows how far the upload is.
+    fn uploading(&self) {
+        self.committing.store(false, Relaxed);
+        self.bar.set_length(self.nar_total.load(Relaxed));
+        self.bar.set_position(self.nar_done());
+        self.bar.set_style(self.style());
+        self.message();
+    }
+
     fn message(&self) {
         let (done, all) = (self.paths_done.load(Relaxed), self.paths.load(Relaxed));
         self.bar.set_message(format!("{done}/{all} paths  "));
@@ -137,7 +147,8 @@ impl PushProgress {
 
 impl Progress for PushProgress {
     fn closure(&self, paths: u64) {
-        self.bar.set_message(format!("{paths} paths in the closure …"));
+        self.bar
+            .set_message(format!("{} in the closure …", super::paths(paths)));
     }
 
     fn planned(&self, paths: u64, nar_bytes: u64) {
@@ -145,15 +156,27 @@ impl Progress for PushProgress {
         self.nar_total.store(nar_bytes, Relaxed);
         self.paths_done.store(0, Relaxed);
         self.nar_done.store(0, Relaxed);
+        self.committing.store(false, Relaxed);
         if paths == 0 {
             return;
         }
+        let what = super::paths(paths);
         self.output
-            .info(&format!("uploading {paths} paths, {}", BinaryBytes(nar_bytes)));
-        self.bar.set_length(nar_bytes);
-        self.bar.set_position(0);
-        self.bar.set_style(self.style());
-        self.message();
+            .info(&format!("uploading {what}, {}", BinaryBytes(nar_bytes)));
+        self.uploading();
+    }
+
+    fn also_planned(&self, nar_bytes: u64) {
+        self.paths.fetch_add(1, Relaxed);
+        self.nar_total.fetch_add(nar_bytes, Relaxed);
+        self.uploading();
+    }
+
+    fn again(&self, nar_bytes: u64) {
+        self.paths_done.fetch_sub(1, Relaxed);
+        self.nar_done
+            .fetch_sub(i64::try_from(nar_bytes).unwrap_or(0), Relaxed);
+        self.uploading();
     }
 
     fn nar_bytes(&self, bytes: i64) {
@@ -177,5 +200,44 @@ impl Progress for PushProgress {
 
     fn warning(&self, text: &str) {
         self.output.warning(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+
+    #[tokio::test]
+    async fn what_is_sent_again_is_counted_once() {
+        let (progress, _shown) = PushProgress::show(&Output::unheard(), false);
+        let counts = || {
+            (
+                progress.paths_done.load(Relaxed),
+                progress.paths.load(Relaxed),
+                progress.nar_done(),
+                progress.nar_total.load(Relaxed),
+                progress.committing.load(Relaxed),
+            )
+        };
+        let done = |bytes| {
+            progress.nar_bytes(bytes);
+            progress.path_done();
+        };
+        progress.planned(2, 30);
+        done(10);
+        done(20);
+        progress.committing();
+        assert_eq!(counts(), (2, 2, 30, 30, true));
+        progress.again(10);
+        progress.also_planned(5);
+        assert_eq!(counts(), (1, 3, 20, 35, false));
+        done(10);
+        done(5);
+        progress.committing();
+        assert_eq!(counts(), (3, 3, 35, 35, true));
+        // A push that has to begin again.
+        progress.planned(0, 0);
+        assert_eq!(counts(), (0, 0, 0, 0, false));
     }
 }

@@ -14,6 +14,9 @@ use crate::{
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Problem {
+    /// The kind of problem, as a URI.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// The kind of problem, in words.
     pub title: String,
     /// What happened this time.
@@ -25,6 +28,9 @@ pub struct Problem {
     /// What a commit still lacks.
     pub missing: Option<Vec<String>>,
 }
+
+/// The kind of problem of a push that is unknown or over, so that it has to begin again.
+const PUSH_GONE: &str = "urn:niks3:problem:push-gone";
 
 /// Why a call to the server failed.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +46,10 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// Something before the server answered, a proxy for example.
-    #[error("the server answers HTTP {status}")]
+    #[error("{server} answers HTTP {}, which is not from niks3 but from a proxy before it", status.as_u16())]
     Status {
+        /// Its address.
+        server: String,
         /// The status of the answer.
         status: StatusCode,
         /// How long it asks to wait.
@@ -62,8 +70,10 @@ pub enum Error {
         server: Option<String>,
         /// What happened, without the URL's secrets.
         message: String,
-        /// Whether it may pass.
-        passing: bool,
+        /// What that says about another try.
+        hint: Hint,
+        /// Whether the request may have been carried out.
+        sent: bool,
     },
     /// There is no token to send.
     #[error(transparent)]
@@ -89,11 +99,38 @@ impl Error {
         }
     }
 
-    pub(crate) fn transport(error: &reqwest::Error) -> Self {
+    /// Whether the server no longer knows the push that was asked for.
+    #[must_use]
+    pub fn is_push_gone(&self) -> bool {
+        self.problem().is_some_and(|problem| problem.kind == PUSH_GONE)
+    }
+
+    /// Whether what was asked for may have been done all the same.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Problem { status, .. } | Self::Status { status, .. } => status.is_server_error(),
+            Self::Transport { sent, .. } => *sent,
+            Self::Unintelligible(_) => true,
+            Self::NotNiks3(_) | Self::Token(_) => false,
+        }
+    }
+
+    /// `reached`: the server has answered before.
+    pub(crate) fn transport(error: &reqwest::Error, reached: bool) -> Self {
+        let hint = if error.is_builder() || is_certificate(error) {
+            Hint::Never
+        } else if !reached {
+            Hint::NeverReached
+        } else if error.is_timeout() && !error.is_connect() {
+            Hint::AtWork
+        } else {
+            Hint::Again(None)
+        };
         Self::Transport {
             server: error.url().map(|url| url.origin().ascii_serialization()),
             message: describe(error),
-            passing: !error.is_builder() && !is_tls(error),
+            hint,
+            sent: !error.is_builder() && !error.is_connect(),
         }
     }
 }
@@ -106,28 +143,28 @@ fn at(server: Option<&str>) -> String {
 impl Retryable for Error {
     fn hint(&self) -> Hint {
         match self {
+            // The server's own word for a defect.
+            Self::Problem { status, .. } if *status == StatusCode::INTERNAL_SERVER_ERROR => Hint::FewTimes,
+            // A proxy that waited for the server no longer than this.
+            Self::Status { status, .. } if matches!(status.as_u16(), 504 | 524) => Hint::AtWork,
             Self::Problem {
                 status, retry_after, ..
             }
-            | Self::Status { status, retry_after } => status_hint(*status, *retry_after),
-            Self::Transport { passing: true, .. } => Hint::Again(None),
+            | Self::Status {
+                status, retry_after, ..
+            } => Hint::of_status(*status, *retry_after),
+            Self::Transport { hint, .. } => *hint,
             Self::Token(error) if error.is_passing() => Hint::FewTimes,
             _ => Hint::Never,
         }
     }
 }
 
-/// What a status says about trying again.
-pub(crate) fn status_hint(status: StatusCode, retry_after: Option<Duration>) -> Hint {
-    match status.as_u16() {
-        408 | 425 | 429 | 502 | 503 | 504 => Hint::Again(retry_after),
-        500 => Hint::FewTimes,
-        _ => Hint::Never,
-    }
-}
-
 /// The innermost cause says most: "error sending request" helps nobody.
-pub(crate) fn describe(error: &reqwest::Error) -> String {
+///
+/// It has nothing of the URL, which may carry a signature or a password.
+#[must_use]
+pub fn describe(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return if error.is_connect() {
             "no connection in time"
@@ -147,8 +184,9 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     }
 }
 
-/// A certificate that is refused now is refused the next time too.
-fn is_tls(error: &reqwest::Error) -> bool {
+/// Whether it is about a certificate: one that is refused now is refused the next time too.
+#[must_use]
+pub fn is_certificate(error: &reqwest::Error) -> bool {
     describe(error).contains("certificate")
 }
 
@@ -179,6 +217,7 @@ mod tests {
         Error::Problem {
             status: StatusCode::from_u16(status).unwrap(),
             problem: Box::new(Problem {
+                kind: "about:blank".to_owned(),
                 title: "Forbidden".to_owned(),
                 detail: Some(detail.to_owned()),
                 request_id: Some("r1".to_owned()),
@@ -195,11 +234,22 @@ mod tests {
     }
 
     #[test]
+    fn a_push_that_is_gone_is_told_from_anything_else_that_is() {
+        let mut gone = problem(404, "there is no push");
+        assert!(!gone.is_push_gone());
+        if let Error::Problem { problem, .. } = &mut gone {
+            problem.kind = PUSH_GONE.to_owned();
+        }
+        assert!(gone.is_push_gone());
+    }
+
+    #[test]
     fn statuses_that_pass_are_tried_again_and_others_are_not() {
         for status in [429, 502, 503, 504] {
             assert_eq!(problem(status, "x").hint(), Hint::Again(None));
         }
         assert_eq!(problem(500, "x").hint(), Hint::FewTimes);
+        assert_eq!(problem(507, "x").hint(), Hint::Again(None));
         for status in [400, 401, 403, 404, 409, 413, 422] {
             assert_eq!(problem(status, "x").hint(), Hint::Never);
         }

@@ -973,7 +973,8 @@ pub mod types {
         pub status: u16,
         ///Short text that is the same for every problem of this kind.
         pub title: ::std::string::String,
-        ///Kind of problem.
+        /**Kind of problem: `urn:niks3:problem:push-gone` when the push is unknown or over, so that it has to begin again;
+else `about:blank`.*/
         #[serde(rename = "type")]
         pub type_: ::std::string::String,
     }

@@ -1,4 +1,4 @@
-//! One HTTP client for the server and the bucket: quick to connect, quick to notice a dead peer, never redirected.
+//! The HTTP clients: quick to connect, quick to notice a dead peer; the one that carries tokens is never redirected.
 
 use std::{
     path::{Path, PathBuf},
@@ -47,36 +47,71 @@ pub enum HttpError {
     Build(#[source] reqwest::Error),
 }
 
-/// The HTTP client that everything goes through.
-///
-/// It follows no redirect: a token must not end up with another host, and an upload URL is final.
-pub fn build_http(options: &ConnectOptions) -> Result<reqwest::Client, HttpError> {
-    let mut builder = reqwest::Client::builder()
+/// Redirects of one request that are followed where any are.
+const MAX_REDIRECTS: usize = 10;
+
+/// The HTTP clients that everything goes through.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// For the server and its bucket. It follows no redirect: a token must not end up with another host, and an upload
+    /// URL is final.
+    pub own: reqwest::Client,
+    /// For what others serve to everybody: it follows redirects, and shows no certificate of the user's.
+    pub others: reqwest::Client,
+}
+
+/// Makes them.
+pub fn build_http(options: &ConnectOptions) -> Result<Http, HttpError> {
+    let authorities = authorities(options.ca_cert.as_deref())?;
+    let client = || {
+        let client = builder();
+        if authorities.is_empty() {
+            client
+        } else {
+            client.tls_certs_merge(authorities.clone())
+        }
+    };
+    let mut own = client().redirect(reqwest::redirect::Policy::none());
+    if let Some(identity) = identity(options)? {
+        own = own.identity(identity);
+    }
+    let others = client().redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS));
+    Ok(Http {
+        own: own.build().map_err(HttpError::Build)?,
+        others: others.build().map_err(HttpError::Build)?,
+    })
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
         .user_agent(concat!("niks3/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
         // Many connections side by side beat one shared HTTP/2 window when bodies are large.
         .http1_only()
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(20))
         .connect_timeout(Duration::from_secs(15))
         .pool_idle_timeout(Duration::from_secs(50))
-        .pool_max_idle_per_host(64);
-    if let Some(path) = &options.ca_cert {
-        let pem = read("--ca-cert", path)?;
-        let expected = "a certificate";
-        let invalid = || HttpError::Pem {
-            option: "--ca-cert",
-            path: path.clone(),
-            expected,
-        };
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| invalid())?;
-        if certificates.is_empty() {
-            return Err(invalid());
-        }
-        builder = builder.tls_certs_merge(certificates);
+        .pool_max_idle_per_host(64)
+}
+
+fn authorities(path: Option<&Path>) -> Result<Vec<reqwest::Certificate>, HttpError> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let invalid = || HttpError::Pem {
+        option: "--ca-cert",
+        path: path.to_owned(),
+        expected: "a certificate",
+    };
+    let certificates =
+        reqwest::Certificate::from_pem_bundle(&read("--ca-cert", path)?).map_err(|_| invalid())?;
+    if certificates.is_empty() {
+        return Err(invalid());
     }
+    Ok(certificates)
+}
+
+fn identity(options: &ConnectOptions) -> Result<Option<reqwest::Identity>, HttpError> {
     match (&options.client_cert, &options.client_key) {
-        (None, None) => {}
+        (None, None) => Ok(None),
         (Some(cert), Some(key)) => {
             let mut pem = read("--client-cert", cert)?;
             pem.push(b'\n');
@@ -86,11 +121,20 @@ pub fn build_http(options: &ConnectOptions) -> Result<reqwest::Client, HttpError
                 path: cert.clone(),
                 expected: "a certificate with a key to it in --client-key, both",
             })?;
-            builder = builder.identity(identity);
+            Ok(Some(identity))
         }
-        _ => return Err(HttpError::HalfIdentity),
+        _ => Err(HttpError::HalfIdentity),
     }
-    builder.build().map_err(HttpError::Build)
+}
+
+/// An address as it may be shown: without a user's name and password.
+#[must_use]
+pub fn without_userinfo(url: &url::Url) -> url::Url {
+    let mut shown = url.clone();
+    // Neither fails for an address with a host, and others have none to hide.
+    let _ = shown.set_password(None);
+    let _ = shown.set_username("");
+    shown
 }
 
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, HttpError> {
@@ -112,6 +156,16 @@ mod tests {
             ..ConnectOptions::default()
         };
         assert!(matches!(build_http(&options), Err(HttpError::HalfIdentity)));
+    }
+
+    #[test]
+    fn a_shown_address_has_no_password() {
+        let shown = |text: &str| without_userinfo(&text.parse().unwrap()).to_string();
+        assert_eq!(
+            shown("https://user:secret@cache.example.com/a?b"),
+            "https://cache.example.com/a?b"
+        );
+        assert_eq!(shown("http://127.0.0.1:5751/"), "http://127.0.0.1:5751/");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder as _;
+use reqwest::StatusCode;
 
 /// From this failure on, the user is told.
 const LOUD_FROM: usize = 3;
@@ -18,6 +19,22 @@ pub enum Hint {
     Again(Option<Duration>),
     /// It may be a passing fault or a bug: a few tries tell.
     FewTimes,
+    /// Nobody has ever answered there: more likely a wrong address than one that is away for a moment.
+    NeverReached,
+    /// It was taken, and the other side is most likely still at it: asking again joins in.
+    AtWork,
+}
+
+impl Hint {
+    /// What a status says, whoever answers with it; `retry_after` is how long they ask to wait.
+    #[must_use]
+    pub const fn of_status(status: StatusCode, retry_after: Option<Duration>) -> Self {
+        match status.as_u16() {
+            501 | 505 | 511 => Self::Never,
+            408 | 425 | 429 | 500..=599 => Self::Again(retry_after),
+            _ => Self::Never,
+        }
+    }
 }
 
 /// An error that knows whether another try makes sense.
@@ -33,8 +50,12 @@ pub struct RetryPolicy {
     pub min_delay: Duration,
     /// The longest pause, unless the other side asks for a longer one.
     pub max_delay: Duration,
-    /// No new try is begun when this time has passed.
+    /// No new try is begun when it has failed for this long.
     pub max_elapsed: Duration,
+    /// How long an address is tried where nobody has ever answered.
+    pub first_contact: Duration,
+    /// How long an answer is waited for, over all tries, while the other side is at work, if that is longer.
+    pub max_work: Duration,
     /// How often something is tried again that is probably a bug.
     pub few: usize,
 }
@@ -45,19 +66,24 @@ impl Default for RetryPolicy {
             min_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(20),
             max_elapsed: Duration::from_secs(300),
+            first_contact: Duration::from_secs(20),
+            max_work: Duration::ZERO,
             few: 3,
         }
     }
 }
 
 /// Runs `operation` until it succeeds, fails for good, or the policy's time is over; gives back the last error.
+///
+/// The time that a try takes is no failure yet: the clock of `max_elapsed` starts with the first one.
 pub async fn retry<T, E, F, Fut>(policy: RetryPolicy, what: &str, mut operation: F) -> Result<T, E>
 where
     E: Retryable + std::fmt::Display,
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let start = Instant::now();
+    let begun = Instant::now();
+    let mut failing_since = None;
     let mut tries = 0;
     let mut few_left = policy.few;
     let mut pauses = backon::ExponentialBuilder::default()
@@ -71,19 +97,28 @@ where
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let asked = match error.hint() {
+        let now = Instant::now();
+        let (asked, end) = match error.hint() {
             Hint::Never => return Err(error),
-            Hint::Again(asked) => asked,
             Hint::FewTimes if few_left == 0 => return Err(error),
-            Hint::FewTimes => {
-                few_left -= 1;
-                None
+            Hint::AtWork => {
+                failing_since = None;
+                (None, begun + policy.max_work.max(policy.max_elapsed))
+            }
+            Hint::NeverReached => (None, begun + policy.first_contact.min(policy.max_elapsed)),
+            hint => {
+                few_left -= usize::from(hint == Hint::FewTimes);
+                let asked = match hint {
+                    Hint::Again(asked) => asked,
+                    _ => None,
+                };
+                (asked, *failing_since.get_or_insert(now) + policy.max_elapsed)
             }
         };
         let own = pauses.next().unwrap_or(policy.max_delay);
         // All clients that were told the same moment should not come back in the same moment.
         let pause = asked.map_or(own, |asked| asked + own / 4);
-        if start.elapsed() + pause > policy.max_elapsed {
+        if now + pause > end {
             return Err(error);
         }
         tries += 1;
@@ -133,6 +168,8 @@ mod tests {
         min_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(4),
         max_elapsed: Duration::from_millis(400),
+        first_contact: Duration::from_millis(40),
+        max_work: Duration::from_millis(1200),
         few: 3,
     };
 
@@ -184,6 +221,53 @@ mod tests {
             tries(FAST, Hint::Again(Some(Duration::from_secs(3600))), 2).await,
             (1, false)
         );
+    }
+
+    #[tokio::test]
+    async fn a_try_that_takes_longer_than_all_patience_gets_another_one() {
+        let count = Cell::new(0);
+        let result = retry(FAST, "test", || async {
+            count.set(count.get() + 1);
+            tokio::time::sleep(FAST.max_elapsed * 2).await;
+            if count.get() == 2 {
+                Ok(())
+            } else {
+                Err(Failed(Hint::Again(None)))
+            }
+        })
+        .await;
+        assert_eq!((count.get(), result.is_ok()), (2, true));
+    }
+
+    #[tokio::test]
+    async fn work_is_waited_for_longer_than_failures_and_a_first_contact_shorter() {
+        let lasted = async |hint| {
+            let start = Instant::now();
+            assert!(!tries(FAST, hint, usize::MAX).await.1);
+            start.elapsed()
+        };
+        let (contact, failure, work) = (
+            lasted(Hint::NeverReached).await,
+            lasted(Hint::Again(None)).await,
+            lasted(Hint::AtWork).await,
+        );
+        assert!(
+            contact < failure && failure < work,
+            "{contact:?} {failure:?} {work:?}"
+        );
+    }
+
+    #[test]
+    fn statuses_that_pass_are_told_from_those_that_do_not() {
+        let of = |status| Hint::of_status(StatusCode::from_u16(status).unwrap(), None);
+        for passing in [
+            408, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 524, 530, 599,
+        ] {
+            assert_eq!(of(passing), Hint::Again(None), "{passing}");
+        }
+        for last in [400, 401, 403, 404, 409, 413, 422, 501, 505, 511] {
+            assert_eq!(of(last), Hint::Never, "{last}");
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     error::{Error, Problem},
     generated::Client,
-    retry::{RetryPolicy, retry, retry_after},
+    http::{Http, without_userinfo},
+    retry::{Hint, RetryPolicy, retry, retry_after},
     token::TokenProvider,
 };
 
@@ -27,16 +28,18 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 const VERSION_HEADER: &str = "niks3-protocol-version";
 
-/// A call that hears nothing for this long is over: a commit may write many narinfos before it answers.
+/// A try that hears nothing for this long is over. What takes the server longer is asked for again, and joined.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// How long a server is tried that has never answered.
-const FIRST_CONTACT: Duration = Duration::from_secs(20);
 
 /// What a generated client carries with it through its hooks.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
     token: Option<SecretString>,
+    timeout: Duration,
+    // The server's address as it may be shown.
+    shown: Arc<str>,
+    // Whether the server has ever answered.
+    reached: Arc<AtomicBool>,
     // Why the last answer was refused, in more words than the generated error can carry.
     foreign: Arc<Mutex<Option<Error>>>,
 }
@@ -55,7 +58,7 @@ impl ClientHooks<Session> for Client {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        *request.timeout_mut() = Some(CALL_TIMEOUT);
+        *request.timeout_mut() = Some(self.inner().timeout);
         Ok(())
     }
 
@@ -64,19 +67,16 @@ impl ClientHooks<Session> for Client {
         result: &reqwest::Result<Response>,
         _info: &OperationInfo,
     ) -> Result<(), progenitor_client::Error<E>> {
-        match result
-            .as_ref()
-            .ok()
-            .and_then(|response| foreign(self.baseurl(), response))
-        {
+        let session = self.inner();
+        let Ok(response) = result else { return Ok(()) };
+        if response.headers().contains_key(VERSION_HEADER) {
+            session.reached.store(true, Ordering::Relaxed);
+        }
+        match foreign(&session.shown, response) {
             None => Ok(()),
             Some(error) => {
                 let text = error.to_string();
-                *self
-                    .inner()
-                    .foreign
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *session.foreign.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 Err(progenitor_client::Error::Custom(text))
             }
         }
@@ -96,19 +96,33 @@ fn foreign(base: &str, response: &Response) -> Option<Error> {
             ))
         });
     }
+    let retry_after = retry_after(response.headers());
     // A proxy before the server that cannot reach it for a moment.
-    if matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504) {
+    if Hint::of_status(status, retry_after) != Hint::Never {
         return Some(Error::Status {
+            server: base.to_owned(),
             status,
-            retry_after: retry_after(response.headers()),
+            retry_after,
         });
+    }
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return Some(Error::NotNiks3(format!(
+            "a proxy before {base} refuses a request of this size (HTTP 413): raise its limit for bodies, in nginx \
+             client_max_body_size"
+        )));
     }
     if status.is_redirection() {
         let to = response
             .headers()
             .get(LOCATION)
             .and_then(|to| to.to_str().ok())
-            .unwrap_or("another address");
+            .map_or_else(
+                || "another address".to_owned(),
+                |to| match to.parse() {
+                    Ok(url) => without_userinfo(&url).to_string(),
+                    Err(_) => to.to_owned(),
+                },
+            );
         return Some(Error::NotNiks3(format!(
             "{base} redirects to {to}: give the final address of the server as --server-url"
         )));
@@ -124,13 +138,24 @@ fn foreign(base: &str, response: &Response) -> Option<Error> {
     )))
 }
 
+/// How a call ended.
+#[derive(Debug)]
+pub struct Called<T> {
+    /// What the last try gave.
+    pub result: Result<T, Error>,
+    /// One of them may have been carried out without an answer that says so.
+    pub maybe_done: bool,
+}
+
 /// The server, as everything else calls it.
 #[derive(Debug, Clone)]
 pub struct Api {
     base: String,
-    http: reqwest::Client,
+    shown: Arc<str>,
+    http: Http,
     tokens: Arc<TokenProvider>,
     policy: RetryPolicy,
+    timeout: Duration,
     // Whether the server has ever answered.
     reached: Arc<AtomicBool>,
 }
@@ -138,17 +163,14 @@ pub struct Api {
 impl Api {
     /// The server at `base`.
     #[must_use]
-    pub fn new(
-        base: &url::Url,
-        http: reqwest::Client,
-        tokens: Arc<TokenProvider>,
-        policy: RetryPolicy,
-    ) -> Self {
+    pub fn new(base: &url::Url, http: Http, tokens: Arc<TokenProvider>, policy: RetryPolicy) -> Self {
         Self {
             base: base.as_str().trim_end_matches('/').to_owned(),
+            shown: without_userinfo(base).as_str().trim_end_matches('/').into(),
             http,
             tokens,
             policy,
+            timeout: CALL_TIMEOUT,
             reached: Arc::default(),
         }
     }
@@ -159,10 +181,22 @@ impl Api {
         &self.base
     }
 
+    /// The same as it may be shown: without a password.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// The HTTP client underneath, for uploads.
     #[must_use]
-    pub fn http(&self) -> &reqwest::Client {
-        &self.http
+    pub const fn http(&self) -> &reqwest::Client {
+        &self.http.own
+    }
+
+    /// The HTTP client for what is not of this server.
+    #[must_use]
+    pub const fn http_of_others(&self) -> &reqwest::Client {
+        &self.http.others
     }
 
     /// How long things are tried again.
@@ -180,32 +214,95 @@ impl Api {
         F: Fn(Client) -> Fut,
         Fut: Future<Output = Result<ResponseValue<T>, progenitor_client::Error<E>>>,
     {
-        // A server that has never answered is more likely a wrong address than one that restarts.
-        let policy = if self.reached.load(Ordering::Relaxed) {
-            self.policy
-        } else {
-            RetryPolicy {
-                max_elapsed: self.policy.max_elapsed.min(FIRST_CONTACT),
-                ..self.policy
-            }
+        self.called(self.policy, what, operation).await.result
+    }
+
+    /// The same for what may keep the server at work for `max_work`, and is joined when it is asked for again.
+    pub async fn call_long<T, E, F, Fut>(
+        &self,
+        max_work: Duration,
+        what: &str,
+        operation: F,
+    ) -> Result<T, Error>
+    where
+        E: serde::Serialize,
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<ResponseValue<T>, progenitor_client::Error<E>>>,
+    {
+        let policy = RetryPolicy {
+            max_work,
+            ..self.policy
         };
-        retry(policy, what, || async {
-            let token = self.tokens.token(&self.http, &self.base).await?;
-            match self.once(token.clone(), &operation).await {
-                Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
-                    match self
-                        .tokens
-                        .renewed(&self.http, &self.base, token.as_ref())
-                        .await?
-                    {
-                        Some(fresh) => self.once(Some(fresh), &operation).await,
-                        None => Err(error),
-                    }
-                }
-                result => result,
+        self.called(policy, what, operation).await.result
+    }
+
+    /// The same for what deletes something: it is done too when another try finds nothing any more.
+    pub async fn delete<E, F, Fut>(&self, what: &str, operation: F) -> Result<(), Error>
+    where
+        E: serde::Serialize,
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<ResponseValue<()>, progenitor_client::Error<E>>>,
+    {
+        let called = self.called(self.policy, what, operation).await;
+        match called.result {
+            Err(Error::Problem { status, .. }) if status == StatusCode::NOT_FOUND && called.maybe_done => {
+                Ok(())
             }
+            result => result,
+        }
+    }
+
+    /// The same for what another try finds done by the one before, if that lost its answer.
+    pub async fn call_unrepeatable<T, E, F, Fut>(&self, what: &str, operation: F) -> Called<T>
+    where
+        E: serde::Serialize,
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<ResponseValue<T>, progenitor_client::Error<E>>>,
+    {
+        self.called(self.policy, what, operation).await
+    }
+
+    async fn called<T, E, F, Fut>(&self, policy: RetryPolicy, what: &str, operation: F) -> Called<T>
+    where
+        E: serde::Serialize,
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<ResponseValue<T>, progenitor_client::Error<E>>>,
+    {
+        let maybe_done = AtomicBool::new(false);
+        let result = retry(policy, what, || async {
+            let result = self.with_token(&operation).await;
+            if result.as_ref().is_err_and(Error::may_be_done) {
+                maybe_done.store(true, Ordering::Relaxed);
+            }
+            result
         })
-        .await
+        .await;
+        Called {
+            result,
+            maybe_done: maybe_done.into_inner(),
+        }
+    }
+
+    async fn with_token<T, E, F, Fut>(&self, operation: &F) -> Result<T, Error>
+    where
+        E: serde::Serialize,
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<ResponseValue<T>, progenitor_client::Error<E>>>,
+    {
+        let token = self.tokens.token(&self.http.own, &self.base).await?;
+        match self.once(token.clone(), operation).await {
+            Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                let fresh = self
+                    .tokens
+                    .renewed(&self.http.own, &self.base, token.as_ref())
+                    .await?;
+                match fresh {
+                    Some(fresh) => self.once(Some(fresh), operation).await,
+                    None => Err(error),
+                }
+            }
+            result => result,
+        }
     }
 
     async fn once<T, E, F, Fut>(&self, token: Option<SecretString>, operation: &F) -> Result<T, Error>
@@ -216,27 +313,27 @@ impl Api {
     {
         let session = Session {
             token,
+            timeout: self.timeout,
+            shown: Arc::clone(&self.shown),
+            reached: Arc::clone(&self.reached),
             foreign: Arc::default(),
         };
         let foreign = Arc::clone(&session.foreign);
-        let client = Client::new_with_client(&self.base, self.http.clone(), session);
+        let client = Client::new_with_client(&self.base, self.http.own.clone(), session);
         match operation(client).await {
-            Ok(value) => {
-                self.reached.store(true, Ordering::Relaxed);
-                Ok(value.into_inner())
-            }
+            Ok(value) => Ok(value.into_inner()),
             Err(error) => {
                 let foreign = foreign.lock().unwrap_or_else(PoisonError::into_inner).take();
                 Err(match foreign {
                     Some(foreign) => foreign,
-                    None => convert(error).await,
+                    None => convert(error, self.reached.load(Ordering::Relaxed)).await,
                 })
             }
         }
     }
 }
 
-async fn convert<E: serde::Serialize>(error: progenitor_client::Error<E>) -> Error {
+async fn convert<E: serde::Serialize>(error: progenitor_client::Error<E>, reached: bool) -> Error {
     use progenitor_client::Error as Generated;
     match error {
         Generated::ErrorResponse(answer) => {
@@ -263,7 +360,10 @@ async fn convert<E: serde::Serialize>(error: progenitor_client::Error<E>) -> Err
         Generated::InvalidResponsePayload(_, error) => Error::Unintelligible(error.to_string()),
         Generated::CommunicationError(error)
         | Generated::ResponseBodyError(error)
-        | Generated::InvalidUpgrade(error) => Error::transport(&error),
+        | Generated::InvalidUpgrade(error) => Error::transport(&error, reached),
         Generated::InvalidRequest(text) | Generated::Custom(text) => Error::Unintelligible(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use crate::http::without_userinfo;
+
 /// A token is renewed this long before it ends.
 const RENEW_BEFORE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 /// A script that takes longer hangs.
@@ -87,6 +89,17 @@ enum Source {
     },
 }
 
+impl Source {
+    fn script(text: &str) -> Result<Self, TokenError> {
+        match shlex::split(text) {
+            Some(words) if !words.is_empty() => Ok(Self::Script(words)),
+            _ => Err(TokenError::Script(format!(
+                "`{text}` is not a command: check its quotes"
+            ))),
+        }
+    }
+}
+
 struct Cached {
     token: SecretString,
     expires_at: Option<DateTime<Utc>>,
@@ -137,7 +150,8 @@ impl TokenProvider {
         }))
     }
 
-    /// Decides where tokens come from: script, path, `NIKS3_AUTH_TOKEN_FILE`, the user's configuration, GitHub Actions.
+    /// Decides where tokens come from: script, path, `NIKS3_AUTH_TOKEN_SCRIPT`, `NIKS3_AUTH_TOKEN_FILE`, the user's
+    /// configuration, GitHub Actions.
     pub fn new(options: TokenOptions) -> Result<Self, TokenError> {
         Self::with_environment(options, |name| {
             std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -153,16 +167,11 @@ impl TokenProvider {
             .or_else(|| Some(PathBuf::from(environment("HOME")?).join(".config")))
             .map(|config| config.join("niks3/auth-token"));
         let source = if let Some(script) = options.script {
-            match shlex::split(&script) {
-                Some(words) if !words.is_empty() => Source::Script(words),
-                _ => {
-                    return Err(TokenError::Script(format!(
-                        "`{script}` is not a command: check its quotes"
-                    )));
-                }
-            }
+            Source::script(&script)?
         } else if let Some(path) = options.path {
             Source::File(path)
+        } else if let Some(script) = environment("NIKS3_AUTH_TOKEN_SCRIPT") {
+            Source::script(&script)?
         } else if let Some(path) = environment("NIKS3_AUTH_TOKEN_FILE") {
             Source::File(path.into())
         } else if let Some(path) = config.clone().filter(|path| path.exists()) {
@@ -251,10 +260,14 @@ impl TokenProvider {
                 if let Some(audience) = audience {
                     return from_github(http, url, request_token, audience).await;
                 }
+                let own = base.parse().map_or_else(
+                    |_| base.to_owned(),
+                    |base| without_userinfo(&base).as_str().trim_end_matches('/').to_owned(),
+                );
                 // The first token says who issues them here: GitHub, or an Enterprise server.
-                let first = from_github(http, url, request_token, base).await?;
+                let first = from_github(http, url, request_token, &own).await?;
                 match server_audience(http, base, &issuer(&first.token)).await {
-                    Some(audience) if audience != base => {
+                    Some(audience) if audience != own => {
                         from_github(http, url, request_token, &audience).await
                     }
                     _ => Ok(first),

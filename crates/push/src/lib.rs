@@ -2,6 +2,7 @@
 
 mod budget;
 mod ci;
+mod commit;
 mod compress;
 mod error;
 mod lease;

@@ -13,6 +13,14 @@ pub trait Progress: Send + Sync {
     fn planned(&self, paths: u64, nar_bytes: u64) {
         let _ = (paths, nar_bytes);
     }
+    /// A path more is lacking after all, with so many bytes of NAR.
+    fn also_planned(&self, nar_bytes: u64) {
+        let _ = nar_bytes;
+    }
+    /// A path that was complete, with so many bytes of NAR, has to be sent again.
+    fn again(&self, nar_bytes: u64) {
+        let _ = nar_bytes;
+    }
     /// Bytes of NARs have arrived in the bucket, or were found there; negative when they have to be sent again.
     fn nar_bytes(&self, bytes: i64) {
         let _ = bytes;

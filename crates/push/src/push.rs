@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
+    pin::pin,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::FusedFuture as _};
 use niks3_client::Api;
 use niks3_nix::store_path::StorePath;
 use tokio_util::{
@@ -17,6 +18,7 @@ use url::Url;
 
 use crate::{
     budget::Budget,
+    commit::{commit, upload},
     compress,
     error::PushError,
     lease, logs,
@@ -26,7 +28,7 @@ use crate::{
     plan::{Plan, plan},
     progress::{Conflict, Progress, Pushed, Summary},
     realisations,
-    server::{Claimed, Committed, Server, is_gone},
+    server::{Claimed, Server, is_gone},
     stop::{First, Stop},
     upload::Uploader,
     upstream,
@@ -35,10 +37,10 @@ use crate::{
 
 /// A push that the server gave up is begun again this often.
 const RESTARTS: u32 = 2;
-/// What a commit misses is sent again this often.
-const ROUNDS: u32 = 3;
 /// Requests that name paths are under way this many at a time.
 const PARALLEL_CLAIMS: usize = 4;
+/// How long the answer about a new push is waited for by one who was interrupted.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long giving up may take.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -145,31 +147,53 @@ impl Once<'_> {
                 .then(|| self.options.roots.clone()),
         };
         let before = known.take();
+        // Outside of what an interrupt ends: what was opened has to be given up then.
+        let opened = OnceLock::new();
         let opening = async {
-            match certain {
-                Some(roots) if !roots.is_empty() => self.open(&roots).await.map(Some),
-                _ => Ok(None),
+            if let Some(roots) = certain.filter(|roots| !roots.is_empty()) {
+                let server = self.open(&roots).await?;
+                opened.get_or_init(|| server);
             }
-        };
+            Ok::<_, PushError>(())
+        }
+        .fuse();
         let looking = async {
             match before {
                 Some(known) => Ok(known),
                 None => self.look().await,
             }
         };
-        // Nix and the server are asked at the same time.
-        let (opened, looked) = self
-            .or_interrupted(async { Ok(tokio::join!(opening, looking)) })
-            .await?;
+        // Nix and the server are asked at the same time; whoever the server does not let in need not wait for Nix.
+        let mut opening = pin!(opening);
+        let both = async {
+            let mut looking = pin!(looking);
+            tokio::select! {
+                looked = &mut looking => {
+                    let opened = opening.as_mut().await;
+                    let looked = looked?;
+                    opened.map(|()| looked)
+                }
+                opened = opening.as_mut() => {
+                    opened?;
+                    looking.await
+                }
+            }
+        };
+        let looked = self.or_interrupted(both).await;
+        if looked.is_err() && !opening.is_terminated() {
+            // Its answer may be under way, and names what is to be given up.
+            let _ = tokio::time::timeout(OPEN_TIMEOUT, opening.as_mut()).await;
+        }
+        let opened = opened.get().cloned();
         let looked = match (looked, &opened) {
             (Ok(looked), _) => known.insert(looked),
-            (Err(error), Ok(Some(server))) => {
+            (Err(error), Some(server)) => {
                 abort(server).await;
                 return Err(error);
             }
-            (Err(error), _) => return Err(error),
+            (Err(error), None) => return Err(error),
         };
-        let server = match opened? {
+        let server = match opened {
             Some(server) => server,
             None if looked.plan.roots.is_empty() => {
                 return Ok(Summary {
@@ -224,7 +248,7 @@ impl Once<'_> {
         } else {
             let paths = infos.keys().cloned();
             upstream::present(
-                self.api.http(),
+                self.api.http_of_others(),
                 &self.options.skip_upstream,
                 paths,
                 &**self.progress,
@@ -265,7 +289,7 @@ impl Once<'_> {
         first: &First<PushError>,
     ) -> Result<Summary, PushError> {
         let budget = Budget::new(self.options.memory);
-        let _lease = AbortOnDropHandle::new(tokio::spawn(lease::keep(server.clone(), first.clone())));
+        let lease = lease::keep(server, first);
         let _watch = AbortOnDropHandle::new(tokio::spawn({
             let (stop, budget, interrupt) = (stop.clone(), budget.clone(), self.interrupt.clone());
             async move {
@@ -281,7 +305,7 @@ impl Once<'_> {
             PushError::Stopped
         };
         tokio::select! {
-            result = self.steps(server, known, stop, first, budget) => result,
+            result = self.steps(server, known, stop, first, budget, lease) => result,
             error = until_stopped => Err(error),
         }
     }
@@ -293,6 +317,7 @@ impl Once<'_> {
         stop: &Stop,
         first: &First<PushError>,
         budget: Budget,
+        lease: AbortOnDropHandle<()>,
     ) -> Result<Summary, PushError> {
         let claimed = claim(server, &known.plan, &known.infos).await?;
         let nar_bytes = claimed
@@ -347,7 +372,7 @@ impl Once<'_> {
         if stop.is_stopped() {
             return Err(PushError::Stopped);
         }
-        self.commit(server, &work, &claimed).await?;
+        commit(&work, known.plan.paths.len(), &claimed.needed, lease).await?;
 
         let full = |path: &StorePath| self.store.store_dir().display(path);
         let paths = known.infos.len() as u64;
@@ -367,7 +392,7 @@ impl Once<'_> {
             .collect();
         Ok(Summary {
             paths,
-            already_cached: paths - known.upstream - uploaded,
+            already_cached: known.plan.paths.len() as u64 - uploaded,
             uploaded,
             skipped_upstream: known.upstream,
             pushed,
@@ -385,82 +410,6 @@ impl Once<'_> {
                 .collect(),
         })
     }
-
-    /// Commits; what has not arrived is sent again.
-    async fn commit(&self, server: &Server, work: &Arc<Work>, claimed: &Claimed) -> Result<(), PushError> {
-        self.progress.committing();
-        for round in 1.. {
-            let missing = match server.commit().await? {
-                Committed::Done => return Ok(()),
-                Committed::Missing(missing) => missing,
-            };
-            if round > ROUNDS {
-                let first = missing.first().cloned().unwrap_or_default();
-                return Err(PushError::StillMissing {
-                    first,
-                    count: missing.len(),
-                    rounds: ROUNDS,
-                });
-            }
-            tracing::info!(
-                "sending {} again that did not arrive, {} for one",
-                missing.len(),
-                missing[0]
-            );
-            let named = |kinds: &[&str]| -> BTreeSet<StorePath> {
-                missing
-                    .iter()
-                    .filter_map(|text| text.split_once(' '))
-                    .filter(|(kind, _)| kinds.contains(kind))
-                    .filter_map(|(_, path)| path.parse().ok())
-                    .collect()
-            };
-            let jobs: Vec<Job> = named(&["nar", "listing", "part"])
-                .into_iter()
-                .map(|path| Job { path, fresh: true })
-                .collect();
-            let logs: Vec<StorePath> = named(&["log"]).into_iter().collect();
-            if jobs.is_empty() && logs.is_empty() {
-                return Err(PushError::StillMissing {
-                    first: missing[0].clone(),
-                    count: missing.len(),
-                    rounds: round,
-                });
-            }
-            let again: i64 = jobs
-                .iter()
-                .filter(|job| claimed.needed.contains(&job.path))
-                .filter_map(|job| work.infos.get(&job.path))
-                .map(|info| i64::try_from(info.nar_size).unwrap_or(0))
-                .sum();
-            self.progress.nar_bytes(-again);
-            tokio::try_join!(
-                upload(work, jobs),
-                logs::send(&work.uploader, self.store.log_dir(), &logs)
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// Uploads `jobs`; those whose upload in parts does not fit what an earlier push left begin again.
-async fn upload(work: &Arc<Work>, mut jobs: Vec<Job>) -> Result<(), PushError> {
-    for _ in 0..ROUNDS {
-        if jobs.is_empty() {
-            return Ok(());
-        }
-        jobs = work.run(jobs).await?;
-        if work.settings.stop.is_stopped() {
-            return Err(PushError::Stopped);
-        }
-    }
-    match jobs.first() {
-        None => Ok(()),
-        Some(job) => Err(PushError::Upload {
-            what: job.path.to_string(),
-            message: format!("its parts did not fit together {ROUNDS} times"),
-        }),
-    }
 }
 
 /// Names all paths, in batches, and gathers what the server lacks.
@@ -473,11 +422,13 @@ async fn claim(server: &Server, plan: &Plan, infos: &PathInfos) -> Result<Claime
     let mut all = Claimed::default();
     let mut conflicts = BTreeMap::new();
     let mut logs = BTreeSet::new();
+    let mut needed = BTreeSet::new();
     for answer in answers {
-        all.needed.extend(answer.needed);
+        needed.extend(answer.needed);
         conflicts.extend(answer.conflicts);
         logs.extend(answer.logs_needed);
     }
+    all.needed = needed.into_iter().collect();
     all.conflicts = conflicts.into_iter().collect();
     all.logs_needed = logs.into_iter().collect();
     Ok(all)

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use niks3_client::{Hint, Retryable, retry_after};
+use niks3_client::{Hint, Retryable, describe, is_certificate, retry_after};
 use reqwest::{
     Body, StatusCode,
     header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
@@ -61,11 +61,22 @@ pub(crate) enum PutError {
         retry_after: Option<Duration>,
     },
     /// It did not.
-    Transport(String),
+    Transport { message: String, fault: Fault },
     /// It fell silent.
     Silent,
     /// The server handed out something that cannot be sent.
     BadTarget(String),
+}
+
+/// Where it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// There was no connection.
+    NoConnection,
+    /// One of the two does not trust the other's certificate.
+    Certificate,
+    /// There was one, and it ended.
+    BrokenOff,
 }
 
 /// What to do about it.
@@ -80,6 +91,22 @@ pub(crate) enum Remedy {
 }
 
 impl PutError {
+    /// Whether the object store has answered.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(self, Self::Status { .. })
+    }
+
+    /// Whether nobody may be there at all.
+    pub(crate) const fn is_unconnected(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport {
+                fault: Fault::NoConnection,
+                ..
+            }
+        )
+    }
+
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
             Self::Status { code, .. } if code == "NoSuchUpload" => Remedy::NewMultipart,
@@ -96,12 +123,16 @@ impl Retryable for PutError {
             Self::Status {
                 status, retry_after, ..
             } => match status.as_u16() {
-                408 | 409 | 425 | 429 | 502 | 503 | 504 => Hint::Again(*retry_after),
-                400 | 401 | 403 | 500 => Hint::FewTimes,
-                _ => Hint::Never,
+                409 => Hint::Again(*retry_after),
+                400 | 401 | 403 => Hint::FewTimes,
+                _ => Hint::of_status(*status, *retry_after),
             },
-            Self::Transport(_) | Self::Silent => Hint::Again(None),
-            Self::BadTarget(_) => Hint::Never,
+            Self::Transport {
+                fault: Fault::Certificate,
+                ..
+            }
+            | Self::BadTarget(_) => Hint::Never,
+            Self::Transport { .. } | Self::Silent => Hint::Again(None),
         }
     }
 }
@@ -122,7 +153,7 @@ impl fmt::Display for PutError {
                     (false, false) => write!(f, " ({code}: {message})"),
                 }
             }
-            Self::Transport(message) => write!(f, "no connection to the object store: {message}"),
+            Self::Transport { message, .. } => f.write_str(message),
             Self::Silent => write!(f, "the object store has not answered for {} s", SILENCE.as_secs()),
             Self::BadTarget(message) => f.write_str(message),
         }
@@ -131,6 +162,15 @@ impl fmt::Display for PutError {
 
 /// Sends `source` to `target`.
 pub(crate) async fn put(
+    http: &reqwest::Client,
+    target: &Target,
+    source: &dyn Source,
+) -> Result<(), PutError> {
+    put_within(SILENCE, http, target, source).await
+}
+
+async fn put_within(
+    patience: Duration,
     http: &reqwest::Client,
     target: &Target,
     source: &dyn Source,
@@ -155,7 +195,7 @@ pub(crate) async fn put(
     };
     tokio::select! {
         result = sent => result,
-        () = silence(start, &last_sign) => Err(PutError::Silent),
+        () = silence(patience, start, &last_sign) => Err(PutError::Silent),
     }
 }
 
@@ -207,23 +247,31 @@ async fn answer(mut response: reqwest::Response) -> Result<(), PutError> {
     })
 }
 
-/// The URL carries a signature: it is never part of a message.
+/// The URL carries a signature: of it, only the host is part of a message.
 fn transport(error: reqwest::Error) -> PutError {
-    let error = error.without_url();
     if error.is_builder() {
         return PutError::BadTarget("the server gave an upload URL that is none".to_owned());
     }
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+    let host = error.url().map_or_else(String::new, |url| {
+        format!(" at {}", url.origin().ascii_serialization())
+    });
+    let fault = if is_certificate(&error) {
+        Fault::Certificate
+    } else if error.is_connect() {
+        Fault::NoConnection
+    } else {
+        Fault::BrokenOff
+    };
+    PutError::Transport {
+        message: format!("cannot reach the object store{host}: {}", describe(&error)),
+        fault,
     }
-    PutError::Transport(cause.to_string())
 }
 
-async fn silence(start: Instant, last_sign: &AtomicU64) {
+async fn silence(patience: Duration, start: Instant, last_sign: &AtomicU64) {
     loop {
         let last = start + Duration::from_millis(last_sign.load(Ordering::Relaxed));
-        let deadline = last + SILENCE;
+        let deadline = last + patience;
         if Instant::now() >= deadline {
             return;
         }
@@ -249,9 +297,46 @@ mod tests {
         assert_eq!(status(403, "AccessDenied").remedy(), Remedy::NewUrl);
         assert_eq!(status(400, "BadDigest").remedy(), Remedy::NewUrl);
         assert_eq!(status(404, "NoSuchUpload").remedy(), Remedy::NewMultipart);
-        assert_eq!(status(503, "SlowDown").hint(), Hint::Again(None));
+        for passing in [408, 429, 500, 503, 507, 521] {
+            assert_eq!(status(passing, "SlowDown").hint(), Hint::Again(None));
+        }
         assert_eq!(status(413, "EntityTooLarge").hint(), Hint::Never);
         assert_eq!(PutError::Silent.hint(), Hint::Again(None));
+    }
+
+    /// A service that takes a request and answers with some bytes again and again, a moment apart.
+    fn trickling(head: &'static [u8], again: &'static [u8]) -> Target {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/object", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 65536]);
+            let _ = stream.write_all(head);
+            while stream.write_all(again).is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Target {
+            url,
+            headers: HashMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_falls_silent_or_never_ends_its_answer_is_noticed() {
+        let body = Bytes::from_static(b"bytes");
+        for (head, again) in [
+            (&b""[..], &b""[..]),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", b"x"),
+            (b"HTTP/1.1 500 No\r\ncontent-length: 1000000\r\n\r\n", b"x"),
+        ] {
+            let target = trickling(head, again);
+            let http = reqwest::Client::new();
+            let result = put_within(Duration::from_millis(300), &http, &target, &body).await;
+            assert!(matches!(result, Err(PutError::Silent)), "{result:?}");
+        }
     }
 
     #[tokio::test]

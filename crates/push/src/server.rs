@@ -1,6 +1,6 @@
 //! The calls of a push to the server, from typed values to the generated client and back.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use niks3_client::{Api, Error as ApiError, types};
 use niks3_nix::{
@@ -10,6 +10,13 @@ use niks3_nix::{
 use reqwest::StatusCode;
 
 use crate::{error::PushError, path_info::PathInfo, put::Target};
+
+/// How long it may take the server to make one object of parts, and to commit, however small.
+const LEAST_WORK: Duration = Duration::from_secs(600);
+/// It reads the whole of a NAR that came in parts, this many bytes in a second at least.
+const BYTES_PER_SECOND: u64 = 5_000_000;
+/// It writes so much for each path of a commit at most this long.
+const PATH_WORK: Duration = Duration::from_millis(20);
 
 /// What the server said when the push was opened.
 #[derive(Debug, Clone)]
@@ -174,8 +181,13 @@ impl Server {
                 client.claim_paths(id, body).await
             })
             .await?;
+        let named: HashSet<&StorePath> = paths.iter().map(|(path, _)| *path).collect();
+        let needed = store_paths(&answer.needed)?;
+        if let Some(other) = needed.iter().find(|path| !named.contains(path)) {
+            return Err(unexpected(format!("{other} is needed, which was not named")));
+        }
         Ok(Claimed {
-            needed: store_paths(&answer.needed)?,
+            needed,
             conflicts: answer
                 .conflicts
                 .into_iter()
@@ -278,8 +290,9 @@ impl Server {
             parts: wire_parts(parts),
         };
         let (id, body) = (&*self.id, &body);
+        let max_work = LEAST_WORK + Duration::from_secs(file_size / BYTES_PER_SECOND);
         self.api
-            .call("ending an upload in parts", |client| async move {
+            .call_long(max_work, "ending an upload in parts", |client| async move {
                 client.complete_multipart_upload(id, multipart, body).await
             })
             .await?;
@@ -314,12 +327,15 @@ impl Server {
         Ok(u64::from(lease.lease_seconds).max(1))
     }
 
-    /// Makes everything visible, or says what has not arrived.
-    pub(crate) async fn commit(&self) -> Result<Committed, ApiError> {
+    /// Makes everything visible, so many paths, or says what has not arrived.
+    pub(crate) async fn commit(&self, paths: usize) -> Result<Committed, ApiError> {
         let id = &*self.id;
+        let max_work = LEAST_WORK + PATH_WORK * u32::try_from(paths).unwrap_or(u32::MAX);
         match self
             .api
-            .call("committing", |client| async move { client.commit_push(id).await })
+            .call_long(max_work, "committing", |client| async move {
+                client.commit_push(id).await
+            })
             .await
         {
             Ok(_) => Ok(Committed::Done),
@@ -358,5 +374,5 @@ fn wire_parts(parts: &[PartInfo]) -> Vec<types::Part> {
 
 /// Whether the server no longer knows the push, so that all has to begin again.
 pub(crate) fn is_gone(error: &PushError) -> bool {
-    matches!(error, PushError::Api(error) if error.status() == Some(StatusCode::NOT_FOUND))
+    matches!(error, PushError::Api(error) if error.is_push_gone())
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -38,6 +38,8 @@ pub(crate) struct Uploader {
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) stop: Stop,
     slots: Semaphore,
+    // Whether the object store has ever answered.
+    reached: AtomicBool,
     bytes_sent: AtomicU64,
     urls: mpsc::UnboundedSender<UrlRequest>,
 }
@@ -45,6 +47,8 @@ pub(crate) struct Uploader {
 /// One try: what the bucket said, or why there was not even a URL.
 enum Attempt {
     Put(PutError),
+    /// Nobody has ever answered where it should go.
+    NeverReached(PutError),
     Other(PushError),
 }
 
@@ -53,6 +57,7 @@ impl Retryable for Attempt {
         match self {
             Self::Put(error) if error.remedy() == Remedy::NewMultipart => Hint::Never,
             Self::Put(error) => error.hint(),
+            Self::NeverReached(_) => Hint::NeverReached,
             Self::Other(_) => Hint::Never,
         }
     }
@@ -61,7 +66,7 @@ impl Retryable for Attempt {
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Put(error) => error.fmt(f),
+            Self::Put(error) | Self::NeverReached(error) => error.fmt(f),
             Self::Other(error) => error.fmt(f),
         }
     }
@@ -92,6 +97,7 @@ impl Uploader {
             progress,
             stop,
             slots: Semaphore::new(max_concurrent.max(1)),
+            reached: AtomicBool::new(false),
             bytes_sent: AtomicU64::new(0),
             urls,
         })
@@ -146,12 +152,9 @@ impl Uploader {
     {
         let known = Mutex::new(Some((target, Instant::now())));
         let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Kept through all tries: an object store that fails should not get all the others meanwhile.
+        let _slot = self.slots.acquire().await.map_err(|_| PushError::Stopped)?;
         let sent = retry(self.server.api().policy(), what, || async {
-            let _slot = self
-                .slots
-                .acquire()
-                .await
-                .map_err(|_| Attempt::Other(PushError::Stopped))?;
             let usable = lock().take().filter(|(_, since)| since.elapsed() < URL_AGE);
             let (target, since) = match usable {
                 Some(usable) => usable,
@@ -161,6 +164,9 @@ impl Uploader {
                 },
             };
             let result = put(self.server.http(), &target, source).await;
+            if result.as_ref().map_or_else(PutError::is_answer, |()| true) {
+                self.reached.store(true, Ordering::Relaxed);
+            }
             match &result {
                 Ok(()) => {
                     self.bytes_sent.fetch_add(source.len(), Ordering::Relaxed);
@@ -169,7 +175,13 @@ impl Uploader {
                 Err(error) if error.remedy() == Remedy::Hint => *lock() = Some((target, since)),
                 Err(_) => {}
             }
-            result.map_err(Attempt::Put)
+            result.map_err(|error| {
+                if error.is_unconnected() && !self.reached.load(Ordering::Relaxed) {
+                    Attempt::NeverReached(error)
+                } else {
+                    Attempt::Put(error)
+                }
+            })
         })
         .await;
         match sent {
@@ -179,7 +191,7 @@ impl Uploader {
                 None => Ok(Sent::Done),
                 Some(_) => Ok(Sent::MultipartGone),
             },
-            Err(Attempt::Put(error)) => Err(PushError::Upload {
+            Err(Attempt::Put(error) | Attempt::NeverReached(error)) => Err(PushError::Upload {
                 what: what.to_owned(),
                 message: error.to_string(),
             }),

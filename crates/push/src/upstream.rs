@@ -8,9 +8,9 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use niks3_client::{Hint, RetryPolicy, Retryable, retry, retry_after};
+use niks3_client::{Hint, RetryPolicy, Retryable, describe, retry, retry_after, without_userinfo};
 use niks3_nix::store_path::StorePath;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header::CONTENT_TYPE};
 use url::Url;
 
 use crate::progress::Progress;
@@ -20,6 +20,8 @@ const POLICY: RetryPolicy = RetryPolicy {
     min_delay: Duration::from_millis(200),
     max_delay: Duration::from_secs(5),
     max_elapsed: Duration::from_secs(30),
+    first_contact: Duration::from_secs(30),
+    max_work: Duration::ZERO,
     few: 2,
 };
 
@@ -73,6 +75,8 @@ fn base(url: &Url) -> Url {
 enum Failure {
     Status(StatusCode, Option<Duration>),
     Transport(String),
+    /// Where it redirects to, perhaps: somebody who wants to see a password.
+    WebPage,
 }
 
 impl fmt::Display for Failure {
@@ -80,6 +84,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Status(status, _) => write!(f, "HTTP {}", status.as_u16()),
             Self::Transport(message) => f.write_str(message),
+            Self::WebPage => f.write_str("a web page instead of a narinfo"),
         }
     }
 }
@@ -87,12 +92,9 @@ impl fmt::Display for Failure {
 impl Retryable for Failure {
     fn hint(&self) -> Hint {
         match self {
-            Self::Status(status, pause) => match status.as_u16() {
-                408 | 429 | 502 | 503 | 504 => Hint::Again(*pause),
-                500 => Hint::FewTimes,
-                _ => Hint::Never,
-            },
+            Self::Status(status, pause) => Hint::of_status(*status, *pause),
             Self::Transport(_) => Hint::FewTimes,
+            Self::WebPage => Hint::Never,
         }
     }
 }
@@ -121,7 +123,7 @@ impl Upstream {
                 if !self.broken.swap(true, Ordering::Relaxed) {
                     progress.warning(&format!(
                         "{} does not answer ({error}): from here on nothing is left out because of it",
-                        self.base
+                        without_userinfo(&self.base)
                     ));
                 }
                 false
@@ -135,21 +137,16 @@ async fn ask(http: &reqwest::Client, method: Method, url: &Url) -> Result<bool, 
     let response = request
         .send()
         .await
-        .map_err(|error| Failure::Transport(root_cause(&error)))?;
+        .map_err(|error| Failure::Transport(describe(&error)))?;
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match response.status() {
+        status if status.is_success() && is_page => Err(Failure::WebPage),
         status if status.is_success() => Ok(true),
         // S3 answers 403 for what is not there when listing is not allowed.
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => Ok(false),
         status => Err(Failure::Status(status, retry_after(response.headers()))),
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -329,7 +329,8 @@ mod tests {
                 return Err(PushError::Api(niks3_client::Error::Transport {
                     server: None,
                     message: "down".to_owned(),
-                    passing: true,
+                    hint: niks3_client::Hint::Again(None),
+                    sent: false,
                 }));
             }
             match roots.iter().find(|root| self.bad.contains(root)) {

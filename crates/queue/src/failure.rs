@@ -1,6 +1,6 @@
 //! Whether a failed push is the fault of a path, or nobody's who could be left out.
 
-use niks3_client::Error as ApiError;
+use niks3_client::{Error as ApiError, Hint};
 use niks3_push::{NixError, PackError, PushError};
 
 /// What a failure means for the rest of the queue.
@@ -38,7 +38,10 @@ impl Kind {
 
     fn of_api(error: &ApiError) -> Self {
         match error {
-            ApiError::Transport { passing: false, .. } | ApiError::NotNiks3(_) => Self::Lasting,
+            ApiError::Transport {
+                hint: Hint::Never, ..
+            }
+            | ApiError::NotNiks3(_) => Self::Lasting,
             ApiError::Token(error) if !error.is_passing() => Self::Lasting,
             ApiError::Unintelligible(_) => Self::Unclear,
             _ => match error.status().map(|status| status.as_u16()) {

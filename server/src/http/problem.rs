@@ -18,7 +18,8 @@ use crate::storage::StorageError;
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "Problem")]
 pub struct Body {
-    /// Kind of problem.
+    /// Kind of problem: `urn:niks3:problem:push-gone` when the push is unknown or over, so that it has to begin again;
+    /// else `about:blank`.
     #[oai(rename = "type")]
     pub kind: String,
     /// Short text that is the same for every problem of this kind.
@@ -40,9 +41,14 @@ pub struct Body {
     pub required_scope: Option<String>,
 }
 
+/// A kind that its status says all about.
+const BLANK: &str = "about:blank";
+const PUSH_GONE: &str = "urn:niks3:problem:push-gone";
+
 /// A failure on its way to the caller.
 #[derive(Debug)]
 pub struct Problem {
+    kind: &'static str,
     status: StatusCode,
     detail: String,
     field: Option<String>,
@@ -66,6 +72,7 @@ struct Denial {
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
+            kind: BLANK,
             status,
             detail: detail.into(),
             field: None,
@@ -126,6 +133,14 @@ impl Problem {
     /// 404: there is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 404: there is no such push, or none any more: its client begins again.
+    pub fn push_gone(detail: impl Into<String>) -> Self {
+        Self {
+            kind: PUSH_GONE,
+            ..Self::not_found(detail)
+        }
     }
 
     /// 409: it does not go together with what is there.
@@ -234,7 +249,7 @@ impl Problem {
             tracing::warn!(status = self.status.as_u16(), detail = %self.detail, %cause, "request failed");
         }
         Body {
-            kind: "about:blank".into(),
+            kind: self.kind.into(),
             title: self.status.canonical_reason().unwrap_or("Error").into(),
             status: self.status.as_u16(),
             detail: self.detail.clone(),

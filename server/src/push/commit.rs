@@ -39,7 +39,7 @@ pub struct Outcome {
 pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
     let outcome = match push.state {
         PushState::Committed => serde_json::from_str(&push.result).map_err(Problem::internal)?,
-        PushState::Aborted => return Err(Problem::not_found("the push was given up: begin again")),
+        PushState::Aborted => return Err(Problem::push_gone("the push was given up: begin again")),
         PushState::Expired => return Err(lease_over()),
         PushState::Open | PushState::Committing => keep_alive(app, &push, run(app, &push)).await?,
     };
@@ -91,7 +91,7 @@ async fn keep_alive<T>(
 }
 
 fn lease_over() -> Problem {
-    Problem::not_found("the lease of the push has run out: begin again")
+    Problem::push_gone("the lease of the push has run out: begin again")
 }
 
 /// How often a commit looks again because its push was changed meanwhile.

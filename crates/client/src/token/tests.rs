@@ -32,6 +32,7 @@ async fn the_script_wins_over_the_path_over_the_environment_over_the_configurati
     let (path, env) = (file("path"), file("env"));
     file("niks3/auth-token");
     let environment = [
+        ("NIKS3_AUTH_TOKEN_SCRIPT", "echo variable"),
         ("NIKS3_AUTH_TOKEN_FILE", env.to_str().unwrap()),
         ("XDG_CONFIG_HOME", dir.path().to_str().unwrap()),
     ];
@@ -55,15 +56,22 @@ async fn the_script_wins_over_the_path_over_the_environment_over_the_configurati
             .unwrap(),
         "path"
     );
+    // A variable says what is the case everywhere, an option what is the case now.
     options.path = None;
     assert_eq!(
         token_of(&provider(options.clone(), &environment).unwrap())
             .await
             .unwrap(),
-        "env"
+        "variable"
     );
     assert_eq!(
         token_of(&provider(options.clone(), &environment[1..]).unwrap())
+            .await
+            .unwrap(),
+        "env"
+    );
+    assert_eq!(
+        token_of(&provider(options.clone(), &environment[2..]).unwrap())
             .await
             .unwrap(),
         "niks3-auth-token"

@@ -237,7 +237,7 @@ fn wire_error(error: tokio::task::JoinError) -> Problem {
 /// The push of that id, which belongs to the caller.
 async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
     let unknown = || {
-        Problem::not_found(format!(
+        Problem::push_gone(format!(
             "there is no push {:?}",
             id.chars().take(64).collect::<String>()
         ))
@@ -258,7 +258,7 @@ async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
 async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
     let push = find(app, who, id).await?;
     match push.state {
-        _ if push.expired() => Err(Problem::not_found(
+        _ if push.expired() => Err(Problem::push_gone(
             "the lease of the push has run out: begin again",
         )),
         PushState::Open => Ok(push),
@@ -266,7 +266,7 @@ async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem>
             Err(Problem::conflict("the push is committed already"))
         }
         PushState::Aborted | PushState::Expired => {
-            Err(Problem::not_found("the push was given up: begin again"))
+            Err(Problem::push_gone("the push was given up: begin again"))
         }
     }
 }

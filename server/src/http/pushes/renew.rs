@@ -10,7 +10,7 @@ pub(super) async fn renew(app: &App, who: &Identity, id: &str) -> Result<Lease, 
         .renew_lease(push.id, i64::from(app.lease_seconds))
         .await?
     {
-        return Err(Problem::not_found(
+        return Err(Problem::push_gone(
             "the push has ended, or its lease has run out: begin again",
         ));
     }
