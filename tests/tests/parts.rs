@@ -17,6 +17,7 @@ on_both!(
     an_upload_completed_by_many_at_once_becomes_one_object_for_all,
     a_false_hash_beside_true_ones_spoils_nothing,
     parts_of_an_upload_that_another_completed_have_arrived,
+    what_fits_into_one_large_part_is_one_part,
 );
 
 const PART: usize = 8 << 20;
@@ -215,4 +216,27 @@ async fn what_a_server_that_died_was_making_of_the_parts_another_request_takes_u
         let _ = finish(child).ok();
         site.whole(&path);
     }
+}
+
+/// A NAR of so many bytes that its parts must be large may compress to less than one of them.
+async fn what_fits_into_one_large_part_is_one_part(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    let push = open(&api).await;
+    let bytes = noise();
+    let begin = json!({ "path": A, "part_size": 2 * PART, "compressor": "test", "fresh": false });
+    let path = format!("/pushes/{push}/multipart-uploads");
+    let upload = format!("{path}/{}", api.post(&path, &begin).await.ok()["id"]);
+    let hash = FileHash::of(&bytes);
+    let part = json!([{ "number": 1, "size": bytes.len(), "sha256": hash.to_string() }]);
+    let targets = api
+        .post(&format!("{upload}/parts"), &json!({ "parts": part }))
+        .await
+        .ok();
+    let target = &targets["parts"][0];
+    let url = target["url"].as_str().unwrap();
+    assert_eq!(api.put(url, &target["headers"], &bytes).await, 200);
+    let whole = json!({ "file_hash": hash.to_string(), "file_size": bytes.len(), "parts": part });
+    api.post(&format!("{upload}/complete"), &whole).await.ok();
+    let name = format!("nar/{}.nar.zst", hash.base32());
+    assert!(api.server.get(&name).unwrap() == bytes);
 }

@@ -28,7 +28,6 @@ on_both!(
     without_its_closure_a_path_goes_alone,
     what_an_upstream_has_is_left_out,
     what_the_bucket_lost_is_sent_again,
-    content_addressed_paths_are_substituted_by_their_derivation,
 );
 
 const CLOSURE: &str = "let words = build \"words\" \"echo logged words; mkdir $out; echo hello > $out/words\"; in \
@@ -341,64 +340,4 @@ fn lost_in_garage() {
         2
     );
     store.substitutes(&server.url(), server.public_key(), &app);
-}
-
-fn content_addressed_paths_are_substituted_by_their_derivation(backend: Backend) {
-    // 2.8 crashes on its own when it substitutes these; the later ones do not.
-    let programs = std::env::var_os("NIKS3_TEST_NIX_234").map(Into::into);
-    assert!(
-        programs.is_some(),
-        "NIKS3_TEST_NIX_234 is not set: eval \"$(scripts/setup --print-env)\""
-    );
-    let store = Store::new(programs);
-    let server = Server::start(backend, &store.dir());
-    let expression = "ca \"ca\" \"mkdir $out; echo ${ca \"dep\" \"echo dep > $out\"} > $out/dep\"";
-    let app = store.build(expression).remove(0);
-    pushed(&server, &store, &[&app]);
-    // The same store directory, emptied: nothing can be built, so all has to be substituted.
-    let _ = run(Command::new("chmod").args(["-R", "u+w"]).arg(store.dir()));
-    std::fs::remove_dir_all(store.dir()).unwrap();
-    std::fs::remove_dir_all(store.path("state")).unwrap();
-    std::fs::remove_dir_all(store.path("home/cache")).unwrap_or_default();
-    let config = std::fs::read_to_string(store.path("etc/nix.conf")).unwrap();
-    let more = format!(
-        "{config}substituters = {}\ntrusted-public-keys = {}\nmax-jobs = 0\n",
-        server.url(),
-        server.public_key()
-    );
-    std::fs::write(store.path("etc/nix.conf"), more).unwrap();
-    assert_eq!(store.build(expression), [app]);
-}
-
-#[test]
-fn every_nix_reads_what_every_nix_pushed() {
-    let versions = std::env::var("NIKS3_TEST_NIX_ALL")
-        .expect("NIKS3_TEST_NIX_ALL: eval \"$(scripts/setup --print-env)\"");
-    let versions: Vec<&str> = versions.split(':').collect();
-    assert!(versions.len() >= 3, "{versions:?}");
-    for pushing in &versions {
-        let store = Store::new(Some(pushing.into()));
-        let server = Server::start(Backend::Embedded, &store.dir());
-        let app = store.build(CLOSURE).remove(0);
-        assert_eq!(pushed(&server, &store, &[&app])["uploaded"], 2, "{pushing}");
-        for reading in &versions {
-            let to = store.path(&format!("read-{}", reading.replace('/', "_")));
-            let mut command = Command::new(Path::new(reading).join("nix"));
-            store.prepare(&mut command);
-            command.args(["copy", "--from", &server.url(), "--to", to.to_str().unwrap()]);
-            command.args(["--option", "trusted-public-keys", server.public_key(), &app]);
-            let _ = run(&mut command).ok();
-            let copied = to.join("nix/store").join(Path::new(&app).file_name().unwrap());
-            let same = run(Command::new("diff")
-                .arg("-r")
-                .arg("--no-dereference")
-                .arg(&app)
-                .arg(copied));
-            assert_eq!(
-                (same.code, same.stdout.as_str()),
-                (0, ""),
-                "pushed by {pushing}, read by {reading}"
-            );
-        }
-    }
 }

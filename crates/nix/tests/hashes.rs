@@ -13,47 +13,49 @@ use niks3_nix::{
 
 #[test]
 fn every_form_that_nix_prints_of_a_hash_parses_to_the_same_hash() {
-    let nix = Nix::new();
-    let file = nix.dir().join("file");
-    fs::write(&file, b"contents").unwrap();
-    let file = file.to_str().unwrap();
-    for algorithm in ["md5", "sha1", "sha256", "sha512"] {
-        let print = |form: &str| nix.text("nix", ["hash", "file", "--type", algorithm, form, file]);
-        let hash: Hash = print("--sri").parse().unwrap();
-        assert_eq!(hash.algorithm().name(), algorithm);
-        assert_eq!(hash.to_sri(), print("--sri"));
-        assert_eq!(hash.base32(), print("--base32"));
-        assert_eq!(hash.hex(), print("--base16"));
-        for form in ["--base16", "--base32", "--base64"] {
-            assert_eq!(format!("{algorithm}:{}", print(form)).parse(), Ok(hash));
+    for nix in Nix::all() {
+        let file = nix.dir().join("file");
+        fs::write(&file, b"contents").unwrap();
+        let file = file.to_str().unwrap();
+        for algorithm in ["md5", "sha1", "sha256", "sha512"] {
+            let print = |form: &str| nix.text("nix", ["hash", "file", "--type", algorithm, form, file]);
+            let hash: Hash = print("--sri").parse().unwrap();
+            assert_eq!(hash.algorithm().name(), algorithm);
+            assert_eq!(hash.to_sri(), print("--sri"));
+            assert_eq!(hash.base32(), print("--base32"));
+            assert_eq!(hash.hex(), print("--base16"));
+            for form in ["--base16", "--base32", "--base64"] {
+                assert_eq!(format!("{algorithm}:{}", print(form)).parse(), Ok(hash));
+            }
+            assert_eq!(
+                nix.text("nix-hash", ["--flat", "--base32", "--type", algorithm, file]),
+                hash.base32()
+            );
         }
-        assert_eq!(
-            nix.text("nix-hash", ["--flat", "--base32", "--type", algorithm, file]),
-            hash.base32()
-        );
+        let sha256 = NarHash::of(b"contents");
+        let printed = nix.text("nix", ["hash", "file", "--type", "sha256", "--sri", file]);
+        assert_eq!(printed.parse(), Ok(sha256));
+        assert_eq!(sha256.to_sri(), printed);
     }
-    let sha256 = NarHash::of(b"contents");
-    let printed = nix.text("nix", ["hash", "file", "--type", "sha256", "--sri", file]);
-    assert_eq!(printed.parse(), Ok(sha256));
-    assert_eq!(sha256.to_sri(), printed);
 }
 
 #[test]
 fn base32_of_nix_decodes_to_the_bytes_it_came_from() {
-    let nix = Nix::new();
-    for byte in [0u8, 1, 0x7f, 0x80, 0xff] {
-        for length in [16, 20, 32, 64] {
-            let bytes: Vec<u8> = (0..length).map(|i| byte.wrapping_add((i * 37) as u8)).collect();
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let algorithm = match length {
-                16 => "md5",
-                20 => "sha1",
-                32 => "sha256",
-                _ => "sha512",
-            };
-            let theirs = nix.text("nix-hash", ["--to-base32", "--type", algorithm, &hex]);
-            assert_eq!(base32::encode(&bytes), theirs);
-            assert_eq!(base32::decode(&theirs), Ok(bytes));
+    for nix in Nix::all() {
+        for byte in [0u8, 1, 0x7f, 0x80, 0xff] {
+            for length in [16, 20, 32, 64] {
+                let bytes: Vec<u8> = (0..length).map(|i| byte.wrapping_add((i * 37) as u8)).collect();
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                let algorithm = match length {
+                    16 => "md5",
+                    20 => "sha1",
+                    32 => "sha256",
+                    _ => "sha512",
+                };
+                let theirs = nix.text("nix-hash", ["--to-base32", "--type", algorithm, &hex]);
+                assert_eq!(base32::encode(&bytes), theirs);
+                assert_eq!(base32::decode(&theirs), Ok(bytes));
+            }
         }
     }
 }

@@ -8,25 +8,27 @@ use niks3_nix::signature::{KeyError, PublicKey, SecretKey, Signature};
 
 #[test]
 fn a_key_of_nix_is_read_and_its_public_half_is_the_one_nix_derives() {
-    let nix = Nix::new();
-    let secret = nix_secret_key(&nix, "cache.example.org-1");
-    let key: SecretKey = secret.parse().unwrap();
-    let public = nix.run_with_input("nix", ["key", "convert-secret-to-public"], secret.as_bytes());
-    assert_eq!(key.public_key().to_string().as_bytes(), public.trim_ascii());
-    assert_eq!(*key.to_secret_string(), secret);
-    assert_eq!(
-        format!("{secret}\n").parse::<SecretKey>().unwrap().name(),
-        "cache.example.org-1"
-    );
+    for nix in Nix::all() {
+        let secret = nix_secret_key(&nix, "cache.example.org-1");
+        let key: SecretKey = secret.parse().unwrap();
+        let public = nix.run_with_input("nix", ["key", "convert-secret-to-public"], secret.as_bytes());
+        assert_eq!(key.public_key().to_string().as_bytes(), public.trim_ascii());
+        assert_eq!(*key.to_secret_string(), secret);
+        assert_eq!(
+            format!("{secret}\n").parse::<SecretKey>().unwrap().name(),
+            "cache.example.org-1"
+        );
+    }
 }
 
 #[test]
 fn a_key_generated_here_is_one_that_nix_takes() {
-    let nix = Nix::new();
-    let key = SecretKey::generate("here-1", [42; 32]).unwrap();
-    let args = ["key", "convert-secret-to-public"];
-    let public = nix.run_with_input("nix", args, key.to_secret_string().as_bytes());
-    assert_eq!(public.trim_ascii(), key.public_key().to_string().as_bytes());
+    for nix in Nix::all() {
+        let key = SecretKey::generate("here-1", [42; 32]).unwrap();
+        let args = ["key", "convert-secret-to-public"];
+        let public = nix.run_with_input("nix", args, key.to_secret_string().as_bytes());
+        assert_eq!(public.trim_ascii(), key.public_key().to_string().as_bytes());
+    }
 }
 
 #[test]

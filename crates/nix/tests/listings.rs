@@ -138,3 +138,17 @@ fn depth_costs_no_stack_and_is_bounded() {
     let unknown = format!(r#"{{"x":{}"#, "[".repeat(1_000_000));
     assert!(Listing::parse(unknown.as_bytes()).is_err());
 }
+
+#[test]
+fn an_empty_folder_is_read_whatever_order_its_fields_have() {
+    let [typed, sorted] = [
+        r#""type":"directory","entries":{}"#,
+        r#""entries":{},"type":"directory""#,
+    ]
+    .map(|folder| format!(r#"{{"version":1,"root":{{"entries":{{"a":{{{folder}}}}},"type":"directory"}}}}"#))
+    .map(|json| Listing::parse(json.as_bytes()));
+    assert!(typed.is_ok());
+    assert_eq!(sorted, typed);
+    let comma = r#"{"version":1,"root":{"entries":{},,"type":"directory"}}"#;
+    assert!(Listing::parse(comma.as_bytes()).is_err());
+}

@@ -31,114 +31,118 @@ fn parse(text: &str) -> Result<NarInfo, NarInfoError> {
 
 #[test]
 fn a_narinfo_of_nix_is_written_again_byte_for_byte() {
-    let nix = Nix::new();
-    let (first, second) = build_pair(&nix);
-    write(&nix.dir().join("source"), b"source", false);
-    let source = nix.store_dir().display(&nix.add(&nix.dir().join("source")));
-    fs::write(nix.dir().join("key"), nix_secret_key(&nix, "test-1")).unwrap();
-    let key = nix.dir().join("key");
-    nix.run(
-        "nix",
-        [
-            "store",
-            "sign",
-            "--key-file",
-            key.to_str().unwrap(),
-            "--recursive",
-            &second,
-        ],
-    );
-    for compression in ["xz", "zstd", "none"] {
-        let parameters = format!("&compression={compression}");
-        let _ = fs::remove_dir_all(nix.dir().join("cache"));
-        let cache = nix.copy_to_cache(&[&first, &second, &source], &parameters);
-        for path in [&first, &second, &source] {
-            let store_path = nix.store_dir().parse(path).unwrap();
-            let text = fs::read_to_string(cache.join(format!("{}.narinfo", store_path.hash_part()))).unwrap();
-            let info = NarInfo::parse(&nix.store_dir(), &text).unwrap();
-            assert_eq!(info.to_string(&nix.store_dir()), text);
-            assert_eq!(info.store_path, store_path);
-            assert_eq!(info.compression.as_str(), compression);
-            assert_eq!(
-                NarUrl::of_file(&info.file_hash.unwrap(), &info.compression),
-                info.url
-            );
-            let file = fs::read(cache.join(info.url.as_str())).unwrap();
-            assert_eq!(info.file_hash, Some(FileHash::of(&file)));
-            assert_eq!(info.file_size, Some(file.len() as u64));
-            assert_eq!(info.ca.is_some(), *path == source);
-            assert_eq!(info.deriver.is_some(), *path != source);
+    for nix in Nix::all() {
+        let (first, second) = build_pair(&nix);
+        write(&nix.dir().join("source"), b"source", false);
+        let source = nix.store_dir().display(&nix.add(&nix.dir().join("source")));
+        fs::write(nix.dir().join("key"), nix_secret_key(&nix, "test-1")).unwrap();
+        let key = nix.dir().join("key");
+        nix.run(
+            "nix",
+            [
+                "store",
+                "sign",
+                "--key-file",
+                key.to_str().unwrap(),
+                "--recursive",
+                &second,
+            ],
+        );
+        for compression in ["xz", "zstd", "none"] {
+            let parameters = format!("&compression={compression}");
+            let _ = fs::remove_dir_all(nix.dir().join("cache"));
+            let cache = nix.copy_to_cache(&[&first, &second, &source], &parameters);
+            for path in [&first, &second, &source] {
+                let store_path = nix.store_dir().parse(path).unwrap();
+                let text =
+                    fs::read_to_string(cache.join(format!("{}.narinfo", store_path.hash_part()))).unwrap();
+                let info = NarInfo::parse(&nix.store_dir(), &text).unwrap();
+                assert_eq!(info.to_string(&nix.store_dir()), text);
+                assert_eq!(info.store_path, store_path);
+                assert_eq!(info.compression.as_str(), compression);
+                assert_eq!(
+                    NarUrl::of_file(&info.file_hash.unwrap(), &info.compression),
+                    info.url
+                );
+                let file = fs::read(cache.join(info.url.as_str())).unwrap();
+                assert_eq!(info.file_hash, Some(FileHash::of(&file)));
+                assert_eq!(info.file_size, Some(file.len() as u64));
+                assert_eq!(info.ca.is_some(), *path == source);
+                assert_eq!(info.deriver.is_some(), *path != source);
+            }
         }
     }
 }
 
 #[test]
 fn a_signature_of_nix_verifies_and_signing_gives_the_same_one() {
-    let nix = Nix::new();
-    let (_, second) = build_pair(&nix);
-    let secret = nix_secret_key(&nix, "test-1");
-    fs::write(nix.dir().join("key"), &secret).unwrap();
-    let key_file = nix.dir().join("key");
-    nix.run(
-        "nix",
-        [
-            "store",
-            "sign",
-            "--key-file",
-            key_file.to_str().unwrap(),
-            "--recursive",
-            &second,
-        ],
-    );
-    let cache = nix.copy_to_cache(&[&second], "");
-    let store_path = nix.store_dir().parse(&second).unwrap();
-    let text = fs::read_to_string(cache.join(format!("{}.narinfo", store_path.hash_part()))).unwrap();
-    let info = NarInfo::parse(&nix.store_dir(), &text).unwrap();
-    assert_eq!(info.references.len(), 2, "the first path and itself");
+    for nix in Nix::all() {
+        let (_, second) = build_pair(&nix);
+        let secret = nix_secret_key(&nix, "test-1");
+        fs::write(nix.dir().join("key"), &secret).unwrap();
+        let key_file = nix.dir().join("key");
+        nix.run(
+            "nix",
+            [
+                "store",
+                "sign",
+                "--key-file",
+                key_file.to_str().unwrap(),
+                "--recursive",
+                &second,
+            ],
+        );
+        let cache = nix.copy_to_cache(&[&second], "");
+        let store_path = nix.store_dir().parse(&second).unwrap();
+        let text = fs::read_to_string(cache.join(format!("{}.narinfo", store_path.hash_part()))).unwrap();
+        let info = NarInfo::parse(&nix.store_dir(), &text).unwrap();
+        assert_eq!(info.references.len(), 2, "the first path and itself");
 
-    let key: SecretKey = secret.parse().unwrap();
-    let fingerprint = info.fingerprint(&nix.store_dir());
-    assert!(fingerprint.starts_with(&format!("1;{second};sha256:")));
-    assert_eq!(info.sigs, BTreeSet::from([key.sign(fingerprint.as_bytes())]));
-    let signature = info.sigs.first().unwrap();
-    assert!(key.public_key().verify(fingerprint.as_bytes(), signature));
-    assert!(!key.public_key().verify(b"something else", signature));
+        let key: SecretKey = secret.parse().unwrap();
+        let fingerprint = info.fingerprint(&nix.store_dir());
+        assert!(fingerprint.starts_with(&format!("1;{second};sha256:")));
+        assert_eq!(info.sigs, BTreeSet::from([key.sign(fingerprint.as_bytes())]));
+        let signature = info.sigs.first().unwrap();
+        assert!(key.public_key().verify(fingerprint.as_bytes(), signature));
+        assert!(!key.public_key().verify(b"something else", signature));
+    }
 }
 
 #[test]
 fn nix_trusts_a_path_by_a_signature_made_here_and_by_no_other() {
-    let nix = Nix::new();
-    let (first, second) = build_pair(&nix);
-    let cache = nix.copy_to_cache(&[&first, &second], "");
-    let ours = SecretKey::generate("ours-1", [7; 32]).unwrap();
-    let other = SecretKey::generate("ours-1", [8; 32]).unwrap();
-    for path in [&first, &second] {
-        let store_path = nix.store_dir().parse(path).unwrap();
-        let file = cache.join(format!("{}.narinfo", store_path.hash_part()));
-        let mut info = NarInfo::parse(&nix.store_dir(), &fs::read_to_string(&file).unwrap()).unwrap();
-        info.sigs
-            .insert(ours.sign(info.fingerprint(&nix.store_dir()).as_bytes()));
-        fs::write(&file, info.to_string(&nix.store_dir())).unwrap();
+    for nix in Nix::all() {
+        let (first, second) = build_pair(&nix);
+        let cache = nix.copy_to_cache(&[&first, &second], "");
+        let ours = SecretKey::generate("ours-1", [7; 32]).unwrap();
+        let other = SecretKey::generate("ours-1", [8; 32]).unwrap();
+        for path in [&first, &second] {
+            let store_path = nix.store_dir().parse(path).unwrap();
+            let file = cache.join(format!("{}.narinfo", store_path.hash_part()));
+            let mut info = NarInfo::parse(&nix.store_dir(), &fs::read_to_string(&file).unwrap()).unwrap();
+            info.sigs
+                .insert(ours.sign(info.fingerprint(&nix.store_dir()).as_bytes()));
+            fs::write(&file, info.to_string(&nix.store_dir())).unwrap();
+        }
+        let store = format!("file://{}", cache.display());
+        let verify = |key: &SecretKey| {
+            let trusted = key.public_key().to_string();
+            let args = [
+                "store",
+                "verify",
+                "--recursive",
+                "--sigs-needed",
+                "1",
+                "--store",
+                &store,
+            ];
+            let args = args
+                .into_iter()
+                .chain(["--option", "trusted-public-keys", &trusted, &second]);
+            nix.run("nix", args);
+        };
+        verify(&ours);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| verify(&other))).is_err());
     }
-    let store = format!("file://{}", cache.display());
-    let verify = |key: &SecretKey| {
-        let trusted = key.public_key().to_string();
-        let args = [
-            "store",
-            "verify",
-            "--recursive",
-            "--sigs-needed",
-            "1",
-            "--store",
-            &store,
-        ];
-        let args = args
-            .into_iter()
-            .chain(["--option", "trusted-public-keys", &trusted, &second]);
-        nix.run("nix", args);
-    };
-    verify(&ours);
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| verify(&other))).is_err());
 }
 
 #[test]

@@ -1,10 +1,13 @@
-//! Build logs as Nix keeps them, plain or bzip2, sent as plain text; read twice rather than held in memory.
+//! Build logs as Nix keeps them, plain or bzip2, sent as plain text. Nix may write one anew at any time, so each is read
+//! once: the server is told of exactly what will be sent.
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Read, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     pin::Pin,
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -21,7 +24,7 @@ use crate::{
 
 const PARALLEL: usize = 8;
 const CHUNK: usize = 64 * 1024;
-/// Logs up to this size are kept between hashing and sending.
+/// Logs up to this size are kept in memory between reading and sending, larger ones in a compressed file.
 const KEPT: usize = 1024 * 1024;
 
 /// Sends the log of each of `derivations` that has one here.
@@ -45,36 +48,28 @@ pub(crate) async fn send(
 async fn send_one(uploader: &Uploader, derivation: StorePath, file: LogFile) -> Result<(), PushError> {
     let opened = &uploader.server.opened;
     let (with_md5, limit) = (opened.with_md5, opened.max_log_size);
-    let measured = tokio::task::spawn_blocking(move || (measure(&file, with_md5, limit), file)).await;
-    let (measured, file) = measured.map_err(|error| PushError::Internal(error.to_string()))?;
+    let reading = tokio::task::spawn_blocking(move || read(&file, with_md5, limit));
+    let result = reading
+        .await
+        .map_err(|error| PushError::Internal(error.to_string()))?;
     let name = ObjectName {
         kind: UploadKind::Log,
         path: derivation,
     };
-    let measured = match measured {
-        Ok(Some(measured)) => measured,
+    match result {
+        Ok(Some(log)) => uploader.send(name, log.checksums.clone(), &log).await,
         Ok(None) => {
             uploader.progress.warning(&format!(
                 "{name} is larger than the {limit} bytes the server takes"
             ));
-            return Ok(());
+            Ok(())
         }
         // A build that was killed leaves half a log; no reason not to push what another one built.
         Err(error) => {
             uploader
                 .progress
                 .warning(&format!("{name} cannot be read ({error}) and is left out"));
-            return Ok(());
-        }
-    };
-    match measured.contents {
-        Some(contents) => uploader.send(name, measured.checksums, &contents).await,
-        None => {
-            let source = LogSource {
-                file,
-                len: measured.checksums.size,
-            };
-            uploader.send(name, measured.checksums, &source).await
+            Ok(())
         }
     }
 }
@@ -108,16 +103,54 @@ impl LogFile {
     }
 }
 
-struct Measured {
+/// A log as it was when it was read.
+struct Log {
     checksums: Checksums,
-    contents: Option<Bytes>,
+    contents: Contents,
 }
 
-/// Reads a log once; `None` when it is longer than `limit`.
-fn measure(file: &LogFile, with_md5: bool, limit: u64) -> io::Result<Option<Measured>> {
+enum Contents {
+    Memory(Bytes),
+    /// A zstd frame, in a file without a name.
+    File(Arc<File>),
+}
+
+/// Collects what is read.
+enum Sink {
+    Memory(Vec<u8>),
+    File(zstd::Encoder<'static, File>),
+}
+
+impl Sink {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Self::Memory(kept) = self {
+            if kept.len() + bytes.len() <= KEPT {
+                kept.extend_from_slice(bytes);
+                return Ok(());
+            }
+            let mut file = zstd::Encoder::new(tempfile::tempfile()?, 1)?;
+            file.write_all(kept)?;
+            *self = Self::File(file);
+        }
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::File(file) => file.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<Contents> {
+        Ok(match self {
+            Self::Memory(kept) => Contents::Memory(kept.into()),
+            Self::File(file) => Contents::File(Arc::new(file.finish()?)),
+        })
+    }
+}
+
+/// Reads a log; `None` when it is longer than `limit`.
+fn read(file: &LogFile, with_md5: bool, limit: u64) -> io::Result<Option<Log>> {
     let mut reader = file.open()?;
     let (mut sha256, mut md5) = (sha2::Sha256::new(), md5::Md5::new());
-    let (mut size, mut kept) = (0_u64, Some(Vec::new()));
+    let (mut size, mut sink) = (0_u64, Sink::Memory(Vec::new()));
     let mut buffer = vec![0; CHUNK];
     loop {
         let count = reader.read(&mut buffer)?;
@@ -133,40 +166,47 @@ fn measure(file: &LogFile, with_md5: bool, limit: u64) -> io::Result<Option<Meas
         if with_md5 {
             md5.update(bytes);
         }
-        kept = kept.filter(|kept| kept.len() + count <= KEPT);
-        if let Some(kept) = &mut kept {
-            kept.extend_from_slice(bytes);
-        }
+        sink.push(bytes)?;
     }
     let checksums = Checksums {
         sha256: FileHash::from_bytes(sha256.finalize().into()),
         md5: with_md5.then(|| md5.finalize().into()),
         size,
     };
-    Ok(Some(Measured {
+    Ok(Some(Log {
         checksums,
-        contents: kept.map(Bytes::from),
+        contents: sink.finish()?,
     }))
 }
 
-/// A log that is read again while it is sent.
-struct LogSource {
-    file: LogFile,
-    len: u64,
+/// Reads a file from its beginning, whoever else does.
+struct FromStart {
+    file: Arc<File>,
+    at: u64,
 }
 
-impl Source for LogSource {
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Source for Log {
     fn len(&self) -> u64 {
-        self.len
+        self.checksums.size
     }
 
     fn stream(&self) -> Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>> {
+        let file = match &self.contents {
+            Contents::Memory(bytes) => return bytes.stream(),
+            Contents::File(file) => Arc::clone(file),
+        };
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        let (file, len) = (self.file.clone(), self.len);
         tokio::task::spawn_blocking(move || {
             let read = || -> io::Result<()> {
-                // No more than was announced, should the file have grown meanwhile.
-                let mut reader = file.open()?.take(len);
+                let mut reader = zstd::Decoder::new(FromStart { file, at: 0 })?;
                 loop {
                     let mut buffer = vec![0; CHUNK];
                     let count = reader.read(&mut buffer)?;
@@ -214,17 +254,35 @@ mod tests {
                 let dir = tempfile::tempdir().unwrap();
                 write(dir.path(), suffix, &bytes);
                 let file = find(dir.path(), &DRV.parse().unwrap()).unwrap();
-                let measured = measure(&file, true, 1 << 30).unwrap().unwrap();
-                assert_eq!(measured.checksums.sha256, FileHash::of(&text));
-                assert_eq!(measured.contents.is_some(), len <= KEPT);
-                let source = LogSource {
-                    file,
-                    len: measured.checksums.size,
-                };
-                let sent: Vec<Bytes> = source.stream().map(Result::unwrap).collect().await;
-                assert!(sent.concat() == text);
+                let log = read(&file, true, 1 << 30).unwrap().unwrap();
+                assert_eq!(log.checksums.sha256, FileHash::of(&text));
+                assert_eq!(log.len(), len as u64);
+                assert_eq!(matches!(log.contents, Contents::Memory(_)), len <= KEPT);
+                assert!(sent(&log).await == text);
             }
         }
+    }
+
+    async fn sent(log: &Log) -> Vec<u8> {
+        let chunks: Vec<Bytes> = log.stream().map(Result::unwrap).collect().await;
+        chunks.concat()
+    }
+
+    #[tokio::test]
+    async fn a_log_that_nix_writes_anew_is_sent_as_it_was_read_however_often() {
+        let text = vec![b'x'; 3_000_000];
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "", &text);
+        let file = find(dir.path(), &DRV.parse().unwrap()).unwrap();
+        let log = read(&file, true, 1 << 30).unwrap().unwrap();
+        let mut first = log.stream();
+        let begun = first.next().await.unwrap().unwrap();
+        write(dir.path(), "", b"another build");
+        assert!(sent(&log).await == text);
+        std::fs::remove_file(&file.path).unwrap();
+        assert!(sent(&log).await == text);
+        let rest: Vec<Bytes> = first.map(Result::unwrap).collect().await;
+        assert!([begun.to_vec(), rest.concat()].concat() == text);
     }
 
     #[test]
@@ -232,11 +290,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "", &[b'x'; 1000]);
         let file = find(dir.path(), &DRV.parse().unwrap()).unwrap();
-        assert!(measure(&file, false, 999).unwrap().is_none());
+        assert!(read(&file, false, 999).unwrap().is_none());
         let packed = bzip2(&[b'x'; 1000]);
         write(dir.path(), ".bz2", &packed[..packed.len() / 2]);
         let file = find(dir.path(), &DRV.parse().unwrap()).unwrap();
-        assert!(measure(&file, false, 1 << 20).is_err());
+        assert!(read(&file, false, 1 << 20).is_err());
     }
 
     #[test]

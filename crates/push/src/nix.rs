@@ -79,6 +79,13 @@ impl LocalStore {
         Self::with_environment(|name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
+    /// The store whose directory this is.
+    #[cfg(test)]
+    pub(crate) fn at(store_dir: &Path) -> Self {
+        Self::with_environment(|name| (name == "NIX_STORE_DIR").then(|| store_dir.display().to_string()))
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
     fn with_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Self, NixError> {
         let store_dir: StoreDir = match environment("NIX_STORE_DIR").or_else(|| environment("NIX_STORE")) {
             Some(dir) => dir.trim_end_matches('/').parse().map_err(NixError::StoreDir)?,
@@ -119,6 +126,11 @@ impl LocalStore {
     #[must_use]
     pub fn log_dir(&self) -> &Path {
         &self.log_dir
+    }
+
+    /// Where the store directory really is.
+    pub(crate) fn real_dir(&self) -> &Path {
+        &self.real_dir
     }
 
     /// Where the files of `path` really are.

@@ -75,7 +75,7 @@ pub(crate) struct PackSettings {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) stop: Stop,
     pub(crate) with_md5: bool,
-    /// Fewest bytes of a part that the server takes.
+    /// Fewest bytes of a part that the server takes, and most of what goes up in one piece.
     pub(crate) min_part_size: u64,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn part_size(min_part_size: u64, nar_size: u64) -> u64 {
         .max(needed.next_multiple_of(1024 * 1024) * u64::from(needed > min_part_size))
 }
 
-/// Packs `real_path`. Full pieces go to `on_part`, if there is more than one; also gives back the listing as JSON.
+/// Packs `real_path`. Pieces go to `on_part`, unless all fits into a small one; also gives back the listing as JSON.
 pub(crate) fn pack(
     settings: &PackSettings,
     compressor: &mut Compressor,
@@ -302,7 +302,9 @@ impl<'a> Pieces<'a> {
 
     fn finish(mut self, nar_count: u64) -> Result<Packed, PackError> {
         let piece = self.cut(nar_count);
-        if !self.handed_out {
+        // The server takes more only in parts, be it a single one.
+        let is_small = piece.bytes.len() as u64 <= self.settings.min_part_size;
+        if !self.handed_out && is_small {
             return Ok(Packed::One(piece));
         }
         (self.on_part)(piece)?;

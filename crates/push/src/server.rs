@@ -168,7 +168,7 @@ impl Server {
                     nar_size: info.nar_size,
                     references: info.references.iter().map(ToString::to_string).collect(),
                     deriver: info.deriver.as_ref().map(ToString::to_string),
-                    signatures: info.signatures.clone(),
+                    signatures: info.signatures.iter().map(ToString::to_string).collect(),
                     ca: info.ca.as_ref().map(ToString::to_string),
                 })
                 .collect(),

@@ -67,3 +67,114 @@ pub fn signed(signer: &Signer, keys: &KeyChoice, key: &str, body: &str) -> Resul
     signer.sign_build_trace(keys, &trace, &mut entry);
     Ok(entry.to_json())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+    use niks3_nix::signature::SecretKey;
+
+    use super::*;
+
+    const DRV: &str = "g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-bar.drv";
+    const OUT: &str = "g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo";
+
+    fn path(name: &str) -> StorePath {
+        name.parse().unwrap()
+    }
+
+    fn id() -> String {
+        format!("sha256:{}!out", "ab".repeat(32))
+    }
+
+    fn keys() -> [SecretKey; 2] {
+        [("ours-1", 1), ("ours-2", 2)].map(|(name, byte)| SecretKey::generate(name, [byte; 32]).unwrap())
+    }
+
+    fn body(dependent: &str, signatures: &str) -> String {
+        let id = id();
+        format!(
+            r#"{{"dependentRealisations":{{{dependent}}},"id":"{id}","outPath":"{OUT}","signatures":[{signatures}]}}"#
+        )
+    }
+
+    #[test]
+    fn a_build_trace_entry_lies_under_its_derivation_and_output_and_holds_only_the_value() {
+        let (key, body) = by_path(&path(DRV), "dev", &path(OUT)).unwrap();
+        assert_eq!(key, format!("build-trace-v2/{DRV}/dev.doi"));
+        assert_eq!(body, format!(r#"{{"outPath":"{OUT}","signatures":[]}}"#));
+        for (drv, output) in [(OUT, "out"), (DRV, ""), (DRV, "a/b"), (DRV, "../../x")] {
+            by_path(&path(drv), output, &path(OUT)).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn each_chosen_key_signs_a_build_trace_entry_over_key_and_value() {
+        let signer = Signer::new(keys().into());
+        let (key, body) = by_path(&path(DRV), "out", &path(OUT)).unwrap();
+        let message =
+            format!(r#"{{"key":{{"drvPath":"{DRV}","outputName":"out"}},"value":{{"outPath":"{OUT}"}}}}"#);
+        let text = signed(&signer, &KeyChoice::All, &key, &body).unwrap();
+        let entry = BuildTraceEntry::parse(text.as_bytes()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["signatures"][0]["keyName"], "ours-1");
+        assert_eq!(entry.out_path(), &path(OUT));
+        assert_eq!(entry.signatures().len(), 2);
+        for secret in keys() {
+            let public = secret.public_key();
+            let verifies = |signature| public.verify(message.as_bytes(), signature);
+            assert_eq!(
+                entry
+                    .signatures()
+                    .iter()
+                    .filter(|signature| verifies(signature))
+                    .count(),
+                1
+            );
+        }
+        let one = KeyChoice::Only(["ours-2".to_owned()].into());
+        let text = signed(&signer, &one, &key, &body).unwrap();
+        assert!(text.contains("ours-2") && !text.contains("ours-1"), "{text}");
+    }
+
+    #[test]
+    fn a_realisation_is_that_of_the_id_and_the_path_named() {
+        let (key, published) = by_hash(&id(), &path(OUT), &body("", "")).unwrap();
+        assert_eq!(key, format!("realisations/{}.doi", id()));
+        assert_eq!(published, body("", ""));
+        by_hash(&id().replace("!out", "!dev"), &path(OUT), &body("", "")).unwrap_err();
+        by_hash(&id(), &path(DRV), &body("", "")).unwrap_err();
+        by_hash(&id(), &path(OUT), "{").unwrap_err();
+    }
+
+    #[test]
+    fn dependent_realisations_are_left_out_with_what_signed_them() {
+        let signature = keys()[0].sign(b"x").to_string();
+        let signature = format!("\"{signature}\"");
+        let dependent = format!(r#""sha256:{}!out":"{OUT}""#, "cd".repeat(32));
+        let (_, published) = by_hash(&id(), &path(OUT), &body(&dependent, &signature)).unwrap();
+        assert_eq!(published, body("", ""));
+        let (key, published) = by_hash(&id(), &path(OUT), &body("", &signature)).unwrap();
+        assert_eq!(published, body("", &signature));
+        let text = signed(&Signer::new(keys().into()), &KeyChoice::All, &key, &published).unwrap();
+        let realisation = Realisation::parse(text.as_bytes()).unwrap();
+        let public = keys()[1].public_key();
+        let message = body("", "").replace(",\"signatures\":[]", "");
+        let verifies = |signature| public.verify(message.as_bytes(), signature);
+        assert!(realisation.signatures().iter().any(verifies));
+    }
+
+    #[test]
+    fn what_is_no_key_of_a_realisation_is_not_signed() {
+        let signer = Signer::new(keys().into());
+        let entry = BuildTraceEntry::new(path(OUT)).to_json();
+        for key in [
+            "nar/x".to_owned(),
+            format!("build-trace-v2/{DRV}.doi"),
+            format!("build-trace-v2/{OUT}/out.doi"),
+            format!("build-trace-v2/{DRV}/out"),
+        ] {
+            signed(&signer, &KeyChoice::All, &key, &entry).unwrap_err();
+        }
+    }
+}

@@ -1,14 +1,19 @@
 //! One function for each parser: hostile bytes never panic, and what parses is written so that it parses to
 //! the same again.
 
-use std::{fmt::Debug, fmt::Display, str::FromStr};
+use std::{
+    fmt::{Debug, Display},
+    fs,
+    str::FromStr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use niks3_nix::{
     base32,
     ca::ContentAddress,
     hash::{Hash, NarHash},
     listing::Listing,
-    nar,
+    nar::{self, DumpOptions, RestoreOptions},
     narinfo::{Compression, NarInfo, NarUrl},
     realisation::{BuildTraceEntry, BuildTraceKey, DrvOutput, Realisation},
     signature::{PublicKey, SecretKey, Signature},
@@ -27,6 +32,7 @@ pub const ALL: &[(&str, Entry)] = &[
     ("signature", signature),
     ("realisation", realisation),
     ("nar", nar),
+    ("restore", restore),
     ("listing", listing),
     ("ca", ca),
 ];
@@ -130,6 +136,35 @@ pub fn nar(bytes: &[u8]) {
         assert_eq!(packed.nar_size, bytes.len() as u64);
         assert_eq!(Listing::parse(&packed.listing.to_json()), Ok(packed.listing));
     }
+}
+
+/// What is unpacked lies where it was to lie, and packs to the same again.
+pub fn restore(bytes: &[u8]) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("niks3-restore-{}-{number}", std::process::id());
+    let parent = std::env::temp_dir().join(name);
+    fs::create_dir(&parent).expect("a temporary folder");
+    for case_hack in [true, false] {
+        let dest = parent.join("tree");
+        let restored = nar::restore(bytes, &dest, RestoreOptions { case_hack });
+        let made = fs::read_dir(&parent).expect("a folder");
+        for entry in made {
+            assert_eq!(entry.expect("an entry").file_name(), "tree");
+        }
+        if let (Ok(size), false) = (&restored, case_hack) {
+            assert_eq!(*size, bytes.len() as u64);
+            let mut again = Vec::new();
+            nar::dump(&dest, &mut again, DumpOptions { case_hack }).expect("what was unpacked packs");
+            assert_eq!(again, bytes);
+        }
+        if dest.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            fs::remove_dir_all(&dest).expect("a folder that can be removed");
+        } else {
+            let _ = fs::remove_file(&dest);
+        }
+    }
+    fs::remove_dir(&parent).expect("nothing else in the folder");
 }
 
 pub fn listing(bytes: &[u8]) {

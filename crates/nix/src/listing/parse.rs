@@ -129,7 +129,11 @@ fn parse_tree(lexer: &mut Lexer<'_>, nodes: &mut Vec<Parsed>) -> Result<usize, L
                 lexer.open_object()?;
                 above.push(std::mem::replace(&mut open, Open::new(name)));
             }
-            (None, true) => open.in_entries = false,
+            (None, true) => {
+                open.in_entries = false;
+                // However few entries there were, the next field comes after a comma.
+                open.first = false;
+            }
             (Some(key), false) => parse_field(lexer, &mut open, &key)?,
             (None, false) => {
                 nodes.push(open.finish(lexer)?);

@@ -14,12 +14,55 @@ use tempfile::TempDir;
 /// A Nix store in a temporary folder.
 pub struct Nix {
     dir: TempDir,
+    /// Where the programs of the version are.
+    programs: PathBuf,
 }
 
 impl Nix {
-    pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        Self { dir }
+    /// An empty store for each version of Nix that `scripts/setup` installs.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let all = std::env::var("NIKS3_TEST_NIX_ALL")
+            .expect("NIKS3_TEST_NIX_ALL: eval \"$(scripts/setup --print-env)\"");
+        let all: Vec<PathBuf> = all.split(':').map(PathBuf::from).collect();
+        all.into_iter().map(|programs| Self {
+            dir: tempfile::tempdir().unwrap(),
+            programs,
+        })
+    }
+
+    /// A command of this version on this store.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command
+            .env(
+                "NIX_CONFIG",
+                "build-users-group =\nsandbox = false\nsubstituters =\n\
+                 experimental-features = nix-command flakes ca-derivations\n",
+            )
+            .env("HOME", self.dir())
+            .env("NIX_STORE_DIR", self.dir().join("store"))
+            .env("NIX_STATE_DIR", self.dir().join("state"))
+            .env("NIX_LOG_DIR", self.dir().join("log"))
+            .env("NIX_CONF_DIR", self.dir().join("etc"))
+            .env_remove("NIX_REMOTE");
+        command
+    }
+
+    /// Major and minor number of the version.
+    pub fn number(&self) -> (u32, u32) {
+        let printed = self.text("nix", ["--version"]);
+        let version = printed.split_whitespace().next_back().unwrap();
+        let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+        (numbers.next().unwrap(), numbers.next().unwrap())
+    }
+
+    /// The argument that means the outputs of a derivation: before 2.13, its name does.
+    pub fn outputs_of(&self, derivation: &str) -> String {
+        if self.number() < (2, 13) {
+            derivation.to_owned()
+        } else {
+            format!("{derivation}^*")
+        }
     }
 
     pub fn dir(&self) -> &Path {
@@ -41,19 +84,9 @@ impl Nix {
         args: impl IntoIterator<Item = A>,
         input: &[u8],
     ) -> Vec<u8> {
-        let mut child = Command::new(program)
+        let mut child = self
+            .command(program)
             .args(args)
-            .env(
-                "NIX_CONFIG",
-                "build-users-group =\nsandbox = false\nsubstituters =\n\
-                 experimental-features = nix-command flakes ca-derivations\n",
-            )
-            .env("HOME", self.dir())
-            .env("NIX_STORE_DIR", self.dir().join("store"))
-            .env("NIX_STATE_DIR", self.dir().join("state"))
-            .env("NIX_LOG_DIR", self.dir().join("log"))
-            .env("NIX_CONF_DIR", self.dir().join("etc"))
-            .env_remove("NIX_REMOTE")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -64,7 +97,11 @@ impl Nix {
         child.stdin.take().unwrap().write_all(input).unwrap();
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "'{program}' failed: {errors}");
+        let programs = self.programs.display();
+        assert!(
+            output.status.success(),
+            "'{program}' of {programs} failed: {errors}"
+        );
         output.stdout
     }
 

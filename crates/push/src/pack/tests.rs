@@ -34,10 +34,14 @@ struct Sample {
 }
 
 fn sample(len: usize) -> Sample {
+    sample_of(noise(len))
+}
+
+fn sample_of(contents: Vec<u8>) -> Sample {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tree");
     fs::create_dir(&path).unwrap();
-    fs::write(path.join("file"), noise(len)).unwrap();
+    fs::write(path.join("file"), contents).unwrap();
     let mut nar = Vec::new();
     nar::dump(&path, &mut nar, DumpOptions::default()).unwrap();
     Sample { _dir: dir, path, nar }
@@ -168,4 +172,24 @@ fn parts_grow_with_the_nar_so_that_their_number_suffices() {
         let part = part_size(8 * MIB, nar_size);
         assert!(part >= 8 * MIB && (nar_size + nar_size / 100).div_ceil(part) <= 9000);
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_piece_is_one_part_when_parts_are_larger() {
+    // A NAR of so many bytes has parts of more than the fewest bytes; hardly any of it is left by compression.
+    let min_part_size = 1000;
+    let sample = sample_of(noise(50_000).into_iter().chain(vec![0; 20 << 20]).collect());
+    let part = part_size(min_part_size, sample.nar.len() as u64);
+    assert!(part > 100_000, "{part}");
+    let (result, parts, sample) = packed(settings(part, min_part_size), sample, |_| {}).await;
+    let (Packed::Parts { file_hash, file_size }, _) = result.unwrap() else {
+        panic!("the server takes no piece of this size")
+    };
+    let [(bytes, sha256)] = &parts[..] else {
+        panic!("{} parts", parts.len())
+    };
+    assert!(bytes.len() as u64 > min_part_size && bytes.len() as u64 <= part);
+    assert_eq!((bytes.len() as u64, *sha256), (file_size, file_hash));
+    assert_eq!(FileHash::of(bytes), file_hash);
+    assert!(zstd::decode_all(&bytes[..]).unwrap() == sample.nar);
 }
