@@ -128,6 +128,11 @@ fn url(directory: &Path, name: &str) -> String {
     )
 }
 
+/// What a statement gives in a database, a line a row.
+pub(crate) fn query(url: &str, statement: &str) -> String {
+    run(Command::new(programs().join("psql")).args(["-v", "ON_ERROR_STOP=1", "-Atc", statement, url])).ok()
+}
+
 /// URL of an empty database, in a cluster that the tests of this process share.
 #[must_use]
 pub fn database() -> String {
