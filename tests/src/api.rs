@@ -1,6 +1,6 @@
 //! A caller of the API who takes it at its word.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use niks3_test_support::{Backend, Server, ServerOptions};
 use reqwest::{Client, Method, StatusCode};
@@ -202,16 +202,41 @@ impl Api {
         self.post(&format!("/pushes/{push}/commit"), &json!({})).await
     }
 
-    /// Readers see nothing but what the server itself wrote.
-    pub fn empty(&self) {
-        for path in [A, B] {
-            assert!(self.server.get(&format!("{}.narinfo", &path[..32])).is_none());
-            assert!(self.server.get(&format!("{}.ls", &path[..32])).is_none());
-        }
-        if Path::new(&self.server.directory().join("bucket")).exists() {
-            let names = std::fs::read_dir(self.server.directory().join("bucket")).unwrap();
-            let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(names, ["nix-cache-info"]);
+    /// Nothing is left of what was asked: the bucket has what the server itself wrote and
+    /// nothing else, and of the tables that pushes write only those named here have rows,
+    /// so many.
+    #[track_caller]
+    pub fn empty(&self, rows: &[(&str, usize)]) {
+        let bucket = self.server.bucket();
+        assert_eq!(bucket.keys(), ["nix-cache-info"]);
+        assert_eq!(bucket.uploads(), [""; 0]);
+        let all = match self.server.db().starts_with("sqlite:") {
+            true => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+            false => "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+        };
+        // Not of pushes: which migrations ran, two numbers that are always there, and what
+        // the server notes every hour of how much it holds.
+        let others = ["_sqlx_migrations", "counters", "cache_history"];
+        let tables = self.server.sql(all).into_iter();
+        let counts: BTreeMap<String, usize> = tables
+            .filter(|table| !others.contains(&table.as_str()))
+            .map(|table| {
+                let count = self.server.sql(&format!("SELECT count(*) FROM {table}"));
+                (table, count[0].parse().unwrap())
+            })
+            .collect();
+        let found: BTreeMap<&str, usize> = counts
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(table, count)| (table.as_str(), *count))
+            .collect();
+        assert_eq!(found, rows.iter().copied().collect());
+        // Their names may be known; that is all.
+        for table in ["paths", "objects"] {
+            let states = self
+                .server
+                .sql(&format!("SELECT count(*) FROM {table} WHERE state <> 0"));
+            assert_eq!(states, ["0"], "{table}");
         }
     }
 }

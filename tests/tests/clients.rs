@@ -13,7 +13,6 @@ use niks3_test_support::{Backend, Fault, ServerOptions, Site, finish, on_both, r
 use serde_json::Value;
 
 on_both!(
-    a_client_killed_at_any_step_and_run_again_completes_the_push,
     a_client_that_is_interrupted_says_so_and_lets_go,
     a_path_that_is_not_what_nix_recorded_is_refused_and_named,
     names_and_shapes_of_every_kind_come_back,
@@ -29,19 +28,6 @@ const LARGE: &str = "build \"large\" ''mkdir $out; head -c 20000000 /dev/urandom
 const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
     build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
 
-const STEPS: [&str; 10] = [
-    "/api/v1/pushes",
-    "/paths",
-    "/uploads",
-    "/multipart-uploads",
-    "/parts",
-    "/complete",
-    "/commit",
-    "/nar/",
-    "partNumber=2",
-    "/staging/",
-];
-
 fn signal(child: &Child, name: &str) {
     let _ = run(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()])).ok();
 }
@@ -49,32 +35,6 @@ fn signal(child: &Child, name: &str) {
 fn summary(output: niks3_test_support::Output) -> Value {
     let printed = output.ok();
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
-}
-
-async fn a_client_killed_at_any_step_and_run_again_completes_the_push(backend: Backend) {
-    for step in STEPS {
-        for fault in [Fault::LoseAnswer, Fault::Silence] {
-            let site = Site::new(backend).await;
-            let path = site.store.build(LARGE).remove(0);
-            // Done by the server, or never heard of by it: the client dies in both cases.
-            let proxy = if site.s3.url() == site.api.url() || step.contains('?') {
-                &site.s3
-            } else if STEPS[..7].contains(&step) {
-                &site.api
-            } else {
-                &site.s3
-            };
-            proxy.fail("", step, fault, 1);
-            let mut child = spawn(&mut site.command(&path));
-            proxy.happened().await;
-            child.kill().unwrap();
-            child.wait().unwrap();
-            site.consistent(&path);
-            proxy.heal();
-            summary(site.push(&path));
-            site.whole(&path);
-        }
-    }
 }
 
 async fn a_client_that_is_interrupted_says_so_and_lets_go(backend: Backend) {

@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, FaultProxy, Output, Postgres, Server, ServerOptions, Site, Store, check_bucket, database,
-    finish, garage_bucket, on_both, run,
+    Backend, Fault, Output, Server, ServerOptions, Site, Store, check_bucket, database, eventually, finish,
+    garage_bucket, on_both, run,
 };
 
 on_both!(
@@ -21,14 +21,15 @@ on_both!(
     an_upload_that_falls_silent_is_sent_again,
     a_file_changed_on_disk_stops_the_push_and_nothing_is_seen,
     a_killed_client_run_again_sends_only_what_had_not_arrived,
-    a_server_killed_at_any_step_and_started_again_completes_the_push,
+    the_answers_about_a_lease_and_about_the_end_can_be_lost,
     a_server_told_to_stop_does_so_in_time_and_the_push_goes_on,
     the_same_closure_pushed_by_many_at_once_is_whole,
 );
 
 const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
     build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
-const LARGE: &str = "build \"large\" ''mkdir $out; head -c 40000000 /dev/urandom > $out/noise; echo ${build \"small\" \"echo x > $out\"} > $out/ref''";
+/// Content-addressed, so that it has a realisation.
+const LARGE: &str = "ca \"large\" ''mkdir $out; head -c 40000000 /dev/urandom > $out/noise; echo ${build \"small\" \"echo x > $out\"} > $out/ref''";
 
 fn bytes_sent(output: Output) -> u64 {
     let printed = output.ok();
@@ -36,16 +37,20 @@ fn bytes_sent(output: Output) -> u64 {
     summary["bytes_sent"].as_u64().unwrap()
 }
 
-/// Every request of a push: the method, and a part of the path of none of the others.
-const API: [(&str, &str); 7] = [
+/// What the server is asked in a push that takes no longer than its lease: the method, and a part of the
+/// path of none of the others.
+const API: [(&str, &str); 8] = [
     ("POST", "/api/v1/pushes"),
     ("POST", "/paths"),
     ("POST", "/uploads"),
     ("POST", "/multipart-uploads"),
     ("POST", "/parts"),
     ("POST", "/complete"),
+    ("PUT", "/realisations"),
     ("POST", "/commit"),
 ];
+/// What the object store is asked by a client: small NARs, parts of large ones, listings.
+const UPLOADS: [&str; 3] = ["/nar/ !x-id=CopyObject", "partNumber=2", "/staging/ !partNumber"];
 
 async fn every_answer_can_be_lost_once(backend: Backend) {
     let site = Site::new(backend).await;
@@ -53,15 +58,60 @@ async fn every_answer_can_be_lost_once(backend: Backend) {
     for (method, part) in API {
         site.api.fail(method, part, Fault::LoseAnswer, 1);
     }
-    site.s3.fail("PUT", "/nar/", Fault::LoseAnswer, 1);
-    site.s3.fail("PUT", "partNumber=2", Fault::LoseAnswer, 1);
-    site.s3.fail("PUT", "/staging/", Fault::LoseAnswer, 1);
+    for part in UPLOADS {
+        site.s3.fail("PUT", part, Fault::LoseAnswer, 1);
+    }
     let _ = site.push(&path).ok();
     assert_eq!(
         (site.api.pending(), site.s3.pending()),
         (0, 0),
         "every fault happened"
     );
+    site.whole(&path);
+}
+
+async fn the_answers_about_a_lease_and_about_the_end_can_be_lost(backend: Backend) {
+    let options = ServerOptions {
+        arguments: vec!["--push-lease".into(), "6s".into()],
+        ..ServerOptions::default()
+    };
+    let site = Site::with(backend, options).await;
+    let path = site.store.build(CLOSURE).remove(0);
+    site.s3.fail("PUT", "/nar/", Fault::Hold, 1);
+    site.api.fail("PUT", "/lease", Fault::LoseAnswer, 1);
+    site.api.fail("DELETE", "/api/v1/pushes/", Fault::LoseAnswer, 1);
+    let child = site.spawn(&path);
+    let asked = |what: &str| {
+        let requests = site.api.requests();
+        let asked: Vec<String> = requests
+            .into_iter()
+            .filter(|request| request.contains(what))
+            .collect();
+        asked
+    };
+    eventually("the lease is renewed all the same", || asked("/lease").len() >= 2);
+    let _ = run(Command::new("kill").args(["-INT", &child.id().to_string()])).ok();
+    let output = finish(child);
+    assert_eq!(output.code, 130, "{output:?}");
+    assert_eq!(
+        (site.api.pending(), site.s3.pending()),
+        (0, 0),
+        "every fault happened"
+    );
+    let given_up = asked("DELETE ");
+    assert_eq!(given_up.len(), 2, "{given_up:?}");
+    let push = given_up[0].strip_prefix("DELETE ").unwrap();
+    let state = run(Command::new("curl")
+        .args([
+            "-fsS",
+            "-H",
+            &format!("Authorization: Bearer {}", site.server.token()),
+        ])
+        .arg(format!("{}{push}", site.server.url())));
+    let state: serde_json::Value = serde_json::from_str(&state.ok()).unwrap();
+    assert_eq!(state["state"], "aborted");
+    site.s3.release();
+    let _ = site.push(&path).ok();
     site.whole(&path);
 }
 
@@ -72,9 +122,9 @@ async fn services_that_ask_for_patience_get_it(backend: Backend) {
         for (method, part) in API {
             site.api.fail(method, part, Fault::Status(status), 1);
         }
-        site.s3.fail("PUT", "/nar/", Fault::Status(status), 1);
-        site.s3.fail("PUT", "partNumber=1", Fault::Status(status), 1);
-        site.s3.fail("PUT", "/staging/", Fault::Status(status), 1);
+        for part in UPLOADS {
+            site.s3.fail("PUT", part, Fault::Status(status), 1);
+        }
         // With Garage these are the server's own requests.
         site.s3.fail(
             "PUT",
@@ -120,7 +170,7 @@ async fn a_long_pause_is_announced_with_its_reason(backend: Backend) {
 async fn a_bit_flipped_in_transit_is_sent_again(backend: Backend) {
     let site = Site::new(backend).await;
     let path = site.store.build(LARGE).remove(0);
-    for part in ["/nar/", "partNumber=2", "/staging/"] {
+    for part in UPLOADS {
         site.s3.fail("PUT", part, Fault::FlipBit, 1);
     }
     let _ = site.push(&path).ok();
@@ -131,7 +181,7 @@ async fn a_bit_flipped_in_transit_is_sent_again(backend: Backend) {
 async fn a_body_cut_short_is_sent_again(backend: Backend) {
     let site = Site::new(backend).await;
     let path = site.store.build(LARGE).remove(0);
-    for part in ["/nar/", "partNumber=1", "/staging/"] {
+    for part in UPLOADS {
         site.s3.fail("PUT", part, Fault::CutBody, 1);
     }
     let _ = site.push(&path).ok();
@@ -259,33 +309,6 @@ async fn an_upload_in_parts_that_the_service_has_given_up_begins_again() {
     site.whole(&path);
 }
 
-async fn a_server_killed_at_any_step_and_started_again_completes_the_push(backend: Backend) {
-    let steps = API
-        .iter()
-        .map(|(_, part)| *part)
-        .chain(["/nar/", "partNumber=2", "/staging/"]);
-    for step in steps {
-        let mut site = Site::new(backend).await;
-        let path = site.store.build(LARGE).remove(0);
-        // The server does what it was asked, and dies before anybody hears of it.
-        site.api.fail("", step, Fault::LoseAnswer, 1);
-        let child = site.spawn(&path);
-        if step.starts_with("/api")
-            || site.server.url() == site.s3.url()
-            || API.iter().any(|(_, part)| *part == step)
-        {
-            site.api.seen(step).await;
-        } else {
-            site.s3.seen(step).await;
-        }
-        site.server.kill();
-        site.server.resume();
-        site.consistent(&path);
-        let _ = finish(child).ok();
-        site.whole(&path);
-    }
-}
-
 async fn a_server_told_to_stop_does_so_in_time_and_the_push_goes_on(backend: Backend) {
     let mut site = Site::new(backend).await;
     let path = site.store.build(LARGE).remove(0);
@@ -353,64 +376,6 @@ async fn two_servers_on_one_database_and_bucket_serve_the_same_push() {
             &format!("{} {}", servers[0].public_key(), servers[1].public_key()),
             &path,
         );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_database_that_goes_away_and_comes_back_only_delays_the_push() {
-    let store = Store::default();
-    let mut postgres = Postgres::start();
-    let options = ServerOptions {
-        store_dir: Some(store.dir()),
-        db: Some(postgres.url()),
-        ..ServerOptions::default()
-    };
-    let server = Server::with(Backend::Embedded, options);
-    let proxy = FaultProxy::before(&server.url()).await;
-    let path = store.build(LARGE).remove(0);
-    for step in ["/paths", "/uploads", "/commit"] {
-        // The request comes when the database is gone.
-        proxy.fail("POST", step, Fault::Delay(Duration::from_millis(700)), 1);
-        let mut command = server.niks3();
-        store.prepare(
-            command
-                .args(["push", "--json", "--verify-s3-integrity", &path])
-                .env("NIKS3_SERVER_URL", proxy.url()),
-        );
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        while proxy.pending() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        postgres.stop();
-        let ready = run(Command::new("curl").args([
-            "-s",
-            "-o",
-            "/dev/null",
-            "-w",
-            "%{http_code}",
-            &format!("{}/ready", server.url()),
-        ]));
-        assert_eq!(ready.stdout, "503");
-        let health = run(Command::new("curl").args(["-fsS", &format!("{}/health", server.url())]));
-        assert_eq!(health.ok(), "ok\n");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        postgres.resume();
-        let _ = finish(child).ok();
-        store.substitutes(&server.url(), server.public_key(), &path);
-        // The next round has all to do again.
-        for folder in ["nar", ""] {
-            for entry in std::fs::read_dir(server.directory().join("bucket").join(folder)).unwrap() {
-                let file: PathBuf = entry.unwrap().path();
-                if file.is_file() && !file.ends_with("nix-cache-info") {
-                    std::fs::remove_file(file).unwrap();
-                }
-            }
-        }
     }
 }
 

@@ -10,13 +10,11 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, FaultProxy, Output, Postgres, Server, ServerOptions, Site, Store, check_bucket, finish,
-    on_both, run, spawn,
+    Backend, Fault, Output, Server, Site, Store, eventually, finish, on_both, run, spawn,
 };
 use serde_json::Value;
 
 on_both!(
-    a_reader_never_sees_half_a_closure,
     pushes_that_share_paths_do_not_hinder_each_other,
     thousands_of_paths_that_hang_together_are_one_push,
     connections_that_are_stuck_do_not_keep_the_server_from_stopping,
@@ -56,32 +54,6 @@ fn lattice(store: &Store, name: &str, rows: usize) -> String {
             "{text} in build \"top\" \"echo ${{p{top}a}} ${{p{top}b}} > $out\""
         ))
         .remove(0)
-}
-
-async fn a_reader_never_sees_half_a_closure(backend: Backend) {
-    let site = Site::new(backend).await;
-    let path = lattice(&site.store, "seen", 6);
-    let closure = site.store.closure(&path);
-    // What the server writes itself takes its time, one narinfo more than the other.
-    for number in 0..closure.len() as u64 {
-        let time = Duration::from_millis(40 * (number % 4));
-        site.s3.fail(
-            "PUT",
-            ".narinfo",
-            Fault::Delay(time),
-            usize::from(backend == Backend::Services),
-        );
-    }
-    let mut child = spawn(&mut site.command(&path));
-    let mut looked = 0;
-    while child.try_wait().unwrap().is_none() {
-        // Panics at the first narinfo whose NAR or whose references are not there.
-        site.consistent(&path);
-        looked += 1;
-    }
-    summary(finish(child));
-    assert!(looked > 0);
-    site.whole(&path);
 }
 
 async fn pushes_that_share_paths_do_not_hinder_each_other(backend: Backend) {
@@ -238,8 +210,9 @@ async fn an_object_store_that_does_not_answer_is_noticed_and_its_return_too() {
             matches!(proxied.as_str(), "502" | "503" | "504"),
             "{fault:?}: {proxied}"
         );
+        let before = site.s3.pending();
         let child = spawn(&mut site.command(&path));
-        site.api.seen("/uploads").await;
+        eventually("the push comes upon it", || site.s3.pending() < before);
         site.s3.heal();
         summary(finish(child));
         site.whole(&path);
@@ -264,6 +237,8 @@ async fn an_object_store_that_goes_away_during_a_commit_leaves_no_dangling_narin
             site.s3.fail(method, part, fault.clone(), 9);
             let child = spawn(&mut command);
             let output = finish(child);
+            let happened = 9 - site.s3.pending();
+            assert!(happened > 0, "{fault:?} {part}: it did not go away");
             site.s3.heal();
             site.consistent(&path);
             if output.code != 0 {
@@ -274,41 +249,5 @@ async fn an_object_store_that_goes_away_during_a_commit_leaves_no_dangling_narin
             }
             site.whole(&path);
         }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_database_that_hangs_is_noticed_and_the_push_completes_when_it_goes_on() {
-    let store = Store::default();
-    let postgres = Postgres::start();
-    let server = Server::with(
-        Backend::Embedded,
-        ServerOptions {
-            store_dir: Some(store.dir()),
-            db: Some(postgres.url()),
-            ..ServerOptions::default()
-        },
-    );
-    let proxy = FaultProxy::before(&server.url()).await;
-    for step in ["/paths", "/uploads", "/commit"] {
-        let path = store.build(&CLOSURE.replace("hello", step)).remove(0);
-        proxy.fail("POST", step, Fault::Hold, 1);
-        let mut command = server.niks3();
-        store.prepare(
-            command
-                .args(["push", "--json", &path])
-                .env("NIKS3_SERVER_URL", proxy.url()),
-        );
-        let child = spawn(&mut command);
-        proxy.happened().await;
-        postgres.signal("STOP");
-        proxy.release();
-        assert_eq!(status(&server, "/ready"), "503", "{step}");
-        assert_eq!(status(&server, "/health"), "200", "{step}");
-        postgres.signal("CONT");
-        summary(finish(child));
-        let found = check_bucket(&server, &store.dir(), &store.closure(&path), &[]);
-        assert_eq!(found.len(), 2, "{step}");
-        store.substitutes(&server.url(), server.public_key(), &path);
     }
 }

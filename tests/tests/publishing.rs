@@ -164,7 +164,7 @@ async fn what_was_decided_outlasts_a_collection_with_grace_until_the_next_push(b
         .site
         .server
         .sql("SELECT count(*) FROM pushes WHERE state = 4");
-    assert_eq!(expired.trim(), "1", "the collection has ended the push");
+    assert_eq!(expired, ["1"], "the collection has ended the push");
     assert_eq!(chain.seen(), 2);
     chain.completed();
     // What the push had staged is where it belongs, or goes now.
@@ -180,7 +180,7 @@ async fn a_staged_listing_that_is_lost_is_made_of_the_nar(backend: Backend) {
         .sql("SELECT listing FROM paths WHERE listing <> '' ORDER BY id");
     let bucket = chain.site.server.bucket();
     let mut lost = 0;
-    for key in staged.lines() {
+    for key in &staged {
         // Those of the paths that have a narinfo were moved.
         if !chain.embedded() || chain.folder().join(key).exists() {
             bucket.delete(key);
@@ -222,7 +222,7 @@ async fn what_is_lost_for_good_while_it_is_published_is_brought_by_the_same_comm
         "SELECT p.listing, o.key FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.name = '{name}'"
     );
     let keys = chain.site.server.sql(&keys);
-    for key in keys.trim().split('|') {
+    for key in keys[0].split('|') {
         bucket.delete(key);
     }
     chain.completed();
@@ -271,7 +271,7 @@ async fn a_start_writes_again_what_a_power_cut_has_left_empty() {
         chain.site.server.resume();
         assert_eq!(chain.seen(), LENGTH);
         let closures = chain.site.server.sql("SELECT count(*) FROM closures");
-        assert_eq!(closures.trim(), if lease_over { "0" } else { "1" });
+        assert_eq!(closures, [if lease_over { "0" } else { "1" }]);
         chain.completed();
     }
 }

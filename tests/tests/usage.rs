@@ -5,7 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
 use niks3_test_support::{Backend, Output, Server, Store, program, run};
@@ -423,4 +423,31 @@ fn an_argument_that_is_no_text_does_not_end_in_a_panic() {
     let output = run(&mut command);
     assert!(matches!(output.code, 1 | 2), "{output:?}");
     assert!(!output.stderr.contains("panicked"), "{output:?}");
+}
+
+#[test]
+fn a_token_file_that_may_not_be_read_is_named_with_the_reason() {
+    let store = Store::default();
+    let server = Server::start(Backend::Embedded, &store.dir());
+    let path = store.build(PATH).remove(0);
+    let token = store.path("locked");
+    std::fs::write(&token, server.token()).unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0)).unwrap();
+    let program = program("niks3");
+    let mut command = if run(Command::new("id").arg("-u")).ok().trim() == "0" {
+        // Root may read everything, unless it goes without these.
+        let without = "-dac_override,-dac_read_search";
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--bounding-set", without, "--inh-caps", without])
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    store.prepare(command.args(["push", &path, "--auth-token-path"]).arg(&token));
+    let output = run(command.env("NIKS3_SERVER_URL", server.url()));
+    let words = [token.to_str().unwrap(), "ermission denied"];
+    none(&Vec::from_iter(complaint(&output, 1, &words)));
+    empty(&server);
 }

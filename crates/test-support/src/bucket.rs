@@ -1,7 +1,7 @@
 //! The bucket of a server, behind its back.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::GarageBucket;
@@ -17,10 +17,10 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    fn request(bucket: &GarageBucket, key: &str, arguments: &[&str]) {
+    fn request(bucket: &GarageBucket, key: &str, arguments: &[&str]) -> String {
         // As the signature has them.
         let key = key.replace(':', "%3A").replace('!', "%21");
-        let _ = run(Command::new("curl")
+        run(Command::new("curl")
             .args(["--silent", "--show-error", "--fail", "--aws-sigv4"])
             .arg(format!("aws:amz:{}:s3", bucket.region))
             .arg("--user")
@@ -28,7 +28,33 @@ impl Bucket {
             .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
             .args(arguments)
             .arg(format!("{}/{}/{key}", bucket.endpoint, bucket.name)))
-        .ok();
+        .ok()
+    }
+
+    /// The keys of all objects, in order.
+    ///
+    /// # Panics
+    /// When there are more than one answer of the service holds.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        match self {
+            Self::Folder(folder) => files_below(folder),
+            Self::Service(bucket) => {
+                let answer = Self::request(bucket, "?list-type=2", &[]);
+                assert!(answer.contains("<IsTruncated>false<"), "{answer}");
+                elements(&answer, "Key")
+            }
+        }
+    }
+
+    /// What there is of uploads in parts that have not ended: of the embedded store its
+    /// files, of a service their keys.
+    #[must_use]
+    pub fn uploads(&self) -> Vec<String> {
+        match self {
+            Self::Folder(folder) => files_below(&folder.with_file_name("uploads")),
+            Self::Service(bucket) => elements(&Self::request(bucket, "?uploads=", &[]), "Key"),
+        }
     }
 
     /// Writes an object, over one that is there.
@@ -42,7 +68,7 @@ impl Bucket {
             Self::Service(bucket) => {
                 let file = tempfile::NamedTempFile::new().unwrap();
                 fs::write(file.path(), bytes).unwrap();
-                Self::request(bucket, key, &["--upload-file", file.path().to_str().unwrap()]);
+                let _ = Self::request(bucket, key, &["--upload-file", file.path().to_str().unwrap()]);
             }
         }
     }
@@ -51,7 +77,38 @@ impl Bucket {
     pub fn delete(&self, key: &str) {
         match self {
             Self::Folder(folder) => fs::remove_file(folder.join(key)).unwrap(),
-            Self::Service(bucket) => Self::request(bucket, key, &["--request", "DELETE"]),
+            Self::Service(bucket) => {
+                let _ = Self::request(bucket, key, &["--request", "DELETE"]);
+            }
         }
     }
+}
+
+/// The files below a folder, with their folders, in order; none where there is no folder.
+fn files_below(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(
+                files_below(&entry.path())
+                    .iter()
+                    .map(|file| format!("{name}/{file}")),
+            );
+        } else {
+            files.push(name);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The texts of all elements of a name.
+fn elements(xml: &str, name: &str) -> Vec<String> {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    xml.split(&begin)
+        .skip(1)
+        .map(|rest| rest.split_once(&end).unwrap().0.to_owned())
+        .collect()
 }

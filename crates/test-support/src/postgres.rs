@@ -121,18 +121,16 @@ fn wait(directory: &Path) {
     assert!(up, "PostgreSQL does not answer");
 }
 
-/// Runs SQL in a database; what it prints.
-pub(crate) fn sql(url: &str, text: &str) -> String {
-    let mut command = Command::new(programs().join("psql"));
-    command.args(["-v", "ON_ERROR_STOP=1", "-Atc", text, url]);
-    run(&mut command).ok()
-}
-
 fn url(directory: &Path, name: &str) -> String {
     format!(
         "postgres://postgres@localhost/{name}?host={}",
         directory.display()
     )
+}
+
+/// What a statement gives in a database, a line a row.
+pub(crate) fn query(url: &str, statement: &str) -> String {
+    run(Command::new(programs().join("psql")).args(["-v", "ON_ERROR_STOP=1", "-Atc", statement, url])).ok()
 }
 
 /// URL of an empty database, in a cluster that the tests of this process share.

@@ -28,6 +28,10 @@ pub enum Fault {
     Delay(Duration),
     /// It waits until [`FaultProxy::release`], then goes on.
     Hold,
+    /// It waits until [`FaultProxy::release`]; then the connection ends, and nobody else has seen it.
+    HoldAndLose,
+    /// It is carried out; the answer waits until [`FaultProxy::release`], and is lost then.
+    HoldAnswerAndLose,
     /// Its token is one that the server does not know.
     WrongToken,
     /// A byte of its body is missing, and the connection ends.
@@ -37,7 +41,7 @@ pub enum Fault {
 #[derive(Debug)]
 struct Rule {
     method: &'static str,
-    part: String,
+    words: String,
     fault: Fault,
     times: usize,
 }
@@ -45,7 +49,10 @@ struct Rule {
 #[derive(Debug, Default)]
 struct State {
     rules: Vec<Rule>,
+    /// Requests that have met their fault, which has not happened to them yet.
+    meeting: usize,
     requests: Vec<String>,
+    answers: Vec<(String, u16)>,
     sent: u64,
     released: Arc<tokio::sync::Notify>,
     headers: hyper::HeaderMap,
@@ -97,11 +104,12 @@ impl FaultProxy {
     }
 
     /// Lets something go wrong with the next `times` requests of a method (any, if
-    /// empty) whose path and query contain a text.
-    pub fn fail(&self, method: &'static str, part: &str, fault: Fault, times: usize) {
+    /// empty) whose path and query contain each word of a text, and none of its words
+    /// that begin with `!`.
+    pub fn fail(&self, method: &'static str, words: &str, fault: Fault, times: usize) {
         self.state.lock().unwrap().rules.push(Rule {
             method,
-            part: part.to_owned(),
+            words: words.to_owned(),
             fault,
             times,
         });
@@ -135,22 +143,25 @@ impl FaultProxy {
         }
     }
 
-    /// How many faults have not happened yet.
+    /// How many faults have not happened yet. One has happened when a request that goes
+    /// no further has been read to its end, or when one that does has been answered.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.state
-            .lock()
-            .unwrap()
-            .rules
-            .iter()
-            .map(|rule| rule.times)
-            .sum()
+        let state = self.state.lock().unwrap();
+        state.meeting + state.rules.iter().map(|rule| rule.times).sum::<usize>()
     }
 
     /// `METHOD path` of every request so far.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
+    }
+
+    /// `METHOD path` and status of every request that was carried out so far; the status
+    /// is 502 when the server did not answer.
+    #[must_use]
+    pub fn answers(&self) -> Vec<(String, u16)> {
+        self.state.lock().unwrap().answers.clone()
     }
 
     /// Bytes of bodies that went to the server in PUT requests which it answered.
@@ -164,6 +175,15 @@ impl FaultProxy {
         while !self.requests().iter().any(|request| request.contains(part)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+/// A request that has met its fault; the fault has happened when this is dropped.
+struct Meeting(Arc<Mutex<State>>);
+
+impl Drop for Meeting {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().meeting -= 1;
     }
 }
 
@@ -197,37 +217,54 @@ async fn answer(
         .map_or("/", |path| path.as_str())
         .to_owned();
     let (fault, released) = {
-        let mut state = state.lock().unwrap();
-        for (name, value) in &state.headers {
+        let mut locked = state.lock().unwrap();
+        for (name, value) in &locked.headers {
             if let Some(found) = head.headers.get_mut(name) {
                 found.clone_from(value);
             }
         }
-        state.requests.push(format!("{} {path}", head.method));
-        if let Some(unknown) = state.unknown
+        locked.requests.push(format!("{} {path}", head.method));
+        if let Some(unknown) = locked.unknown
             && head.headers.keys().any(|name| name.as_str().starts_with(unknown))
         {
             return empty(400);
         }
-        let rule = state.rules.iter_mut().find(|rule| {
+        let rule = locked.rules.iter_mut().find(|rule| {
             rule.times > 0
                 && (rule.method.is_empty() || head.method == rule.method)
-                && path.contains(&rule.part)
+                && rule.words.split(' ').all(|word| match word.strip_prefix('!') {
+                    Some(word) => !path.contains(word),
+                    None => path.contains(word),
+                })
         });
         let fault = rule.map(|rule| {
             rule.times -= 1;
             rule.fault.clone()
         });
+        locked.meeting += usize::from(fault.is_some());
         // It counts from here: what is released right after was held already.
-        (fault, state.released.clone().notified_owned())
+        (fault, locked.released.clone().notified_owned())
     };
+    let mut meeting = fault.is_some().then(|| Meeting(Arc::clone(&state)));
+    let mut released = std::pin::pin!(released);
     let mut body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     match &fault {
         Some(Fault::Status(status)) => return empty(*status),
         Some(Fault::Patience(seconds)) => return come_back(503, *seconds),
-        Some(Fault::Silence) => std::future::pending::<()>().await,
+        Some(Fault::Silence) => {
+            drop(meeting);
+            return std::future::pending().await;
+        }
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
-        Some(Fault::Hold) => released.await,
+        Some(Fault::Hold) => {
+            drop(meeting.take());
+            released.as_mut().await;
+        }
+        Some(Fault::HoldAndLose) => {
+            drop(meeting);
+            released.as_mut().await;
+            return Err(std::io::Error::other("lost"));
+        }
         Some(Fault::WrongToken) => {
             let wrong = hyper::header::HeaderValue::from_static("Bearer one-that-has-ended");
             head.headers.insert(hyper::header::AUTHORIZATION, wrong);
@@ -253,6 +290,7 @@ async fn answer(
         _ => {}
     }
     let size = body.len() as u64;
+    let line = format!("{} {path}", head.method);
     let put = head.method == "PUT" && !path.contains("/api/");
     let sent = client
         .request(head.method, format!("{target}{path}"))
@@ -260,12 +298,21 @@ async fn answer(
         .body(body)
         .send()
         .await;
-    let Ok(sent) = sent else { return empty(502) };
-    if put && sent.status().is_success() {
-        state.lock().unwrap().sent += size;
+    let status = sent.as_ref().map_or(502, |sent| sent.status().as_u16());
+    {
+        let mut state = state.lock().unwrap();
+        state.answers.push((line, status));
+        if put && (200..300).contains(&status) {
+            state.sent += size;
+        }
     }
-    if fault == Some(Fault::LoseAnswer) {
+    let Ok(sent) = sent else { return empty(502) };
+    if matches!(fault, Some(Fault::LoseAnswer | Fault::HoldAnswerAndLose)) {
         let _ = sent.bytes().await;
+        drop(meeting);
+        if fault == Some(Fault::HoldAnswerAndLose) {
+            released.as_mut().await;
+        }
         return Err(std::io::Error::other("lost"));
     }
     let mut response = Response::builder().status(sent.status());

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::bucket::Bucket;
 use crate::garage::{GarageBucket, garage_bucket};
-use crate::postgres::{self, database};
+use crate::postgres::{database, query};
 use crate::process::{Output, Running, free_port, program, run};
 
 /// What a server stands on.
@@ -55,7 +55,7 @@ pub struct Server {
     public_key: String,
     bucket_url: String,
     bucket: Bucket,
-    db: Option<String>,
+    db: String,
 }
 
 impl Server {
@@ -98,6 +98,7 @@ impl Server {
             .db
             .or_else(|| (backend == Backend::Services).then(database));
         command.extend(db.iter().flat_map(|db| ["--db".to_owned(), db.clone()]));
+        let db = db.unwrap_or_else(|| format!("sqlite://{}", directory.join("niks3.db").display()));
         let mut bucket_url = format!("file://{}", directory.join("bucket").display());
         let mut behind = Bucket::Folder(directory.join("bucket"));
         if backend == Backend::Services {
@@ -146,18 +147,28 @@ impl Server {
         &self.bucket
     }
 
-    /// Runs SQL in its database, behind its back; what that prints.
+    /// URL of its database.
     #[must_use]
-    pub fn sql(&self, text: &str) -> String {
-        match &self.db {
-            Some(url) if url.starts_with("postgres") => postgres::sql(url, text),
-            Some(url) => panic!("no program for {url}"),
-            None => run(Command::new("sqlite3")
-                .args(["-bail", "-cmd", ".timeout 30000"])
-                .arg(self.directory.join("niks3.db"))
-                .arg(text))
-            .ok(),
-        }
+    pub fn db(&self) -> &str {
+        &self.db
+    }
+
+    /// What a statement gives in its database, behind its back: a line a row, with `|` between columns.
+    #[must_use]
+    pub fn sql(&self, statement: &str) -> Vec<String> {
+        let printed = match self.db.strip_prefix("sqlite://") {
+            Some(url) => {
+                let path = url.split('?').next().unwrap_or(url);
+                // While the server writes, others wait.
+                let wait = ["-cmd", ".timeout 60000"];
+                run(Command::new("sqlite3")
+                    .args(wait)
+                    .args(["-bail", path, statement]))
+                .ok()
+            }
+            None => query(&self.db, statement),
+        };
+        printed.lines().map(str::to_owned).collect()
     }
 
     /// Starts the server again, on the same port.
@@ -208,6 +219,12 @@ impl Server {
     pub fn hang_up(&self) {
         let running = self.process.as_ref().expect("a running server");
         let _ = run(Command::new("kill").args(["-HUP", &running.0.id().to_string()]));
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("a running server").0.id()
     }
 
     /// Its address.

@@ -34,7 +34,7 @@ use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction};
 
 pub use browse::{Found, Member, Members};
 pub use census::{CacheCounts, PastCounts, Pool, Stored};
@@ -143,6 +143,12 @@ impl Catalog {
             AnyPoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(WRITE_WAIT)
+                // A full disk ends SQLite's transactions without being asked, which sqlx does
+                // not notice: nothing could be begun on this connection any more.
+                .before_acquire(|connection, _| {
+                    let usable = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(usable) })
+                })
                 .after_connect(move |connection, _| {
                     Box::pin(async move {
                         let settings = match backend {

@@ -1,0 +1,160 @@
+//! No space left, wherever there is some to be used up: the push says so, no reader sees
+//! half a closure, and the same push completes when there is space again.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::path::Path;
+use std::process::{Child, Command};
+
+use niks3_test_support::{Backend, Fault, ServerOptions, Site, Store, run};
+use tempfile::TempDir;
+
+const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
+    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
+
+/// A small file system.
+struct Disk(TempDir);
+
+impl Disk {
+    const PAGE: u64 = 4096;
+
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"])
+            .arg(folder.path()));
+        assert_eq!(
+            mounted.code, 0,
+            "this test mounts a small file system, as root: {mounted:?}"
+        );
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Leaves room for so many small files.
+    fn fill(&self, files: u64) {
+        let mut filler = File::create(self.path().join("filler")).unwrap();
+        let mut size = 0;
+        loop {
+            match filler.write(&[0; Self::PAGE as usize]) {
+                Ok(written) => size += written as u64,
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        filler.set_len(size - files * Self::PAGE).unwrap();
+    }
+
+    fn tidy(&self) {
+        std::fs::remove_file(self.path().join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = run(Command::new("umount").arg("-l").arg(self.path()));
+    }
+}
+
+/// Waits until a program says something; then it is killed.
+#[track_caller]
+fn says(mut child: Child, words: &str) {
+    let mut all = Vec::new();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.map(Result::unwrap).any(|line| {
+        let said = line.contains(words);
+        all.push(line);
+        said
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said, "{all:#?}");
+}
+
+/// Many small paths, each of which refers to one before it.
+fn chain(store: &Store) -> String {
+    let expression = "let f = n: p: builtins.toFile \"f${toString n}\" \"${toString n} ${p}\"; \
+        chain = n: if n == 0 then f 0 \"\" else f n (chain (n - 1)); in chain 200";
+    let top = store.nix(
+        "nix-instantiate",
+        &["--eval", "--read-write-mode", "--strict", "-E", expression],
+    );
+    top.trim().trim_matches('"').to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one() {
+    let (disk, database) = (Disk::new(), tempfile::tempdir().unwrap());
+    let options = ServerOptions {
+        data_dir: Some(disk.path().to_owned()),
+        db: Some(format!(
+            "sqlite://{}?mode=rwc",
+            database.path().join("niks3.db").display()
+        )),
+        ..ServerOptions::default()
+    };
+    let site = Site::with(Backend::Embedded, options).await;
+    let path = chain(&site.store);
+    let count = site.store.closure(&path).len();
+    site.api.fail("POST", "/commit", Fault::Hold, 1);
+    let child = site.spawn(&path);
+    site.api.happened().await;
+    disk.fill(130);
+    site.api.release();
+    says(child, "the object store has no space left");
+    let found = site.consistent(&path);
+    assert!(found < count, "{found} of {count}");
+    let temporary = std::fs::read_dir(disk.path().join("tmp")).unwrap().count();
+    assert_eq!(temporary, 0);
+    disk.tidy();
+    let _ = site.push(&path).ok();
+    assert_eq!(site.consistent(&path), count);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_that_gets_full_at_any_step_shows_nothing() {
+    let disk = Disk::new();
+    let db = disk.path().join("niks3.db");
+    let options = ServerOptions {
+        db: Some(format!("sqlite://{}?mode=rwc", db.display())),
+        ..ServerOptions::default()
+    };
+    let site = Site::with(Backend::Embedded, options).await;
+    for step in ["/api/v1/pushes", "/paths", "/uploads", "/commit"] {
+        let path = site.store.build(&CLOSURE.replace("hello", step)).remove(0);
+        site.api.fail("POST", step, Fault::Hold, 1);
+        let child = site.spawn(&path);
+        site.api.happened().await;
+        // What the log of the database has room for already, it would use.
+        let _ = site.server.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+        disk.fill(0);
+        site.api.release();
+        says(child, "the database has no space left");
+        assert_eq!(site.consistent(&path), 0, "{step}");
+        disk.tidy();
+        let _ = site.push(&path).ok();
+        site.whole(&path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_service_that_gets_full_stops_the_push_and_shows_nothing_half() {
+    let site = Site::new(Backend::Services).await;
+    for (words, said) in [
+        ("/nar/", "the object store answers HTTP 507"),
+        (".narinfo", "the object store has no space left"),
+    ] {
+        let path = site.store.build(&CLOSURE.replace("hello", words)).remove(0);
+        site.s3.fail("PUT", words, Fault::Status(507), usize::MAX);
+        says(site.spawn(&path), said);
+        assert_eq!(site.consistent(&path), 0, "{words}");
+        site.s3.heal();
+        let _ = site.push(&path).ok();
+        site.whole(&path);
+    }
+}

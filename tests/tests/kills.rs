@@ -1,0 +1,82 @@
+//! Clients and servers killed at every step, before what was asked for has begun and
+//! when it has been done and nobody knows: the same push, carried on or run again,
+//! completes it, and no reader sees half of it meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use niks3_test_support::{Backend, Fault, FaultProxy, Site, finish, on_both};
+
+on_both!(
+    a_client_killed_at_any_step_and_run_again_completes_the_push,
+    a_server_killed_at_any_step_and_started_again_completes_the_push,
+);
+
+/// Content-addressed, so that it has a realisation; with a log, and in parts.
+const LARGE: &str = "ca \"large\" ''mkdir $out; head -c 20000000 /dev/urandom > $out/noise; \
+    echo ${build \"small\" \"echo logged; echo x > $out\"} > $out/ref''";
+
+/// Whom a request goes to.
+#[derive(Debug, Clone, Copy)]
+enum To {
+    Server,
+    ObjectStore,
+}
+
+/// Every request of a client in a push: to whom, the method, and words that its path has and no other's.
+const STEPS: [(To, &str, &str); 11] = [
+    (To::Server, "POST", "/api/v1/pushes"),
+    (To::Server, "POST", "/paths"),
+    (To::Server, "POST", "/uploads"),
+    (To::Server, "POST", "/multipart-uploads"),
+    (To::Server, "POST", "/parts"),
+    (To::Server, "POST", "/complete"),
+    (To::Server, "PUT", "/realisations"),
+    (To::Server, "POST", "/commit"),
+    (To::ObjectStore, "PUT", "/nar/ !x-id=CopyObject"),
+    (To::ObjectStore, "PUT", "partNumber=2"),
+    (To::ObjectStore, "PUT", "/staging/ !partNumber"),
+];
+
+fn proxy(site: &Site, to: To) -> FaultProxy {
+    match to {
+        To::Server => site.api.clone(),
+        To::ObjectStore => site.s3.clone(),
+    }
+}
+
+async fn a_client_killed_at_any_step_and_run_again_completes_the_push(backend: Backend) {
+    for (to, method, words) in STEPS {
+        for fault in [Fault::HoldAndLose, Fault::HoldAnswerAndLose] {
+            let site = Site::new(backend).await;
+            let path = site.store.build(LARGE).remove(0);
+            let proxy = proxy(&site, to);
+            proxy.fail(method, words, fault, 1);
+            let mut child = site.spawn(&path);
+            proxy.happened().await;
+            child.kill().unwrap();
+            child.wait().unwrap();
+            site.consistent(&path);
+            let _ = site.push(&path).ok();
+            site.whole(&path);
+        }
+    }
+}
+
+async fn a_server_killed_at_any_step_and_started_again_completes_the_push(backend: Backend) {
+    for (to, method, words) in STEPS {
+        for fault in [Fault::HoldAndLose, Fault::HoldAnswerAndLose] {
+            let mut site = Site::new(backend).await;
+            let path = site.store.build(LARGE).remove(0);
+            let proxy = proxy(&site, to);
+            proxy.fail(method, words, fault, 1);
+            let child = site.spawn(&path);
+            proxy.happened().await;
+            site.server.kill();
+            site.server.resume();
+            site.consistent(&path);
+            proxy.release();
+            let _ = finish(child).ok();
+            site.whole(&path);
+        }
+    }
+}
