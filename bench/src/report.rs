@@ -71,7 +71,7 @@ impl Targets {
     /// Smaller is better; `later` is what is wanted in the end.
     pub(crate) fn below(&mut self, what: &str, unit: &str, measured: f64, wanted: f64, later: Option<f64>) {
         // What is no number is not met either.
-        let missed = !(measured <= wanted);
+        let missed = measured.is_nan() || measured > wanted;
         self.met &= !missed;
         let verdict = match later {
             _ if missed => "MISSED",

@@ -187,7 +187,7 @@ async fn a_staged_listing_that_is_lost_is_made_of_the_nar(backend: Backend) {
             lost += 1;
         }
     }
-    assert!(lost > 0, "{staged}");
+    assert!(lost > 0, "{staged:?}");
     chain.completed();
 }
 

@@ -432,7 +432,7 @@ fn a_token_file_that_may_not_be_read_is_named_with_the_reason() {
     let path = store.build(PATH).remove(0);
     let token = store.path("locked");
     std::fs::write(&token, server.token()).unwrap();
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o000)).unwrap();
     let program = program("niks3");
     let mut command = if run(Command::new("id").arg("-u")).ok().trim() == "0" {
         // Root may read everything, unless it goes without these.

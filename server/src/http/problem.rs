@@ -41,14 +41,27 @@ pub struct Body {
     pub required_scope: Option<String>,
 }
 
-/// A kind that its status says all about.
-const BLANK: &str = "about:blank";
-const PUSH_GONE: &str = "urn:niks3:problem:push-gone";
+/// What callers tell problems of one status apart by.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Its status says all.
+    Blank,
+    PushGone,
+}
+
+impl Kind {
+    fn uri(self) -> &'static str {
+        match self {
+            Self::Blank => "about:blank",
+            Self::PushGone => "urn:niks3:problem:push-gone",
+        }
+    }
+}
 
 /// A failure on its way to the caller.
 #[derive(Debug)]
 pub struct Problem {
-    kind: &'static str,
+    kind: Kind,
     status: StatusCode,
     detail: String,
     field: Option<String>,
@@ -72,7 +85,7 @@ struct Denial {
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
-            kind: BLANK,
+            kind: Kind::Blank,
             status,
             detail: detail.into(),
             field: None,
@@ -138,7 +151,7 @@ impl Problem {
     /// 404: there is no such push, or none any more: its client begins again.
     pub fn push_gone(detail: impl Into<String>) -> Self {
         Self {
-            kind: PUSH_GONE,
+            kind: Kind::PushGone,
             ..Self::not_found(detail)
         }
     }
@@ -249,7 +262,7 @@ impl Problem {
             tracing::warn!(status = self.status.as_u16(), detail = %self.detail, %cause, "request failed");
         }
         Body {
-            kind: self.kind.into(),
+            kind: self.kind.uri().into(),
             title: self.status.canonical_reason().unwrap_or("Error").into(),
             status: self.status.as_u16(),
             detail: self.detail.clone(),

@@ -56,7 +56,7 @@ fn lost(paths: &[StorePath]) -> Problem {
         0 | 1 => String::new(),
         count => format!(" and {} more", count - 1),
     };
-    Problem::not_found(format!(
+    Problem::push_gone(format!(
         "the NAR of {first}{others} was lost meanwhile: begin again"
     ))
 }

@@ -138,7 +138,7 @@ mod tests {
                 "unavailable",
                 &[
                     (None, ""),
-                    (Some(200), "InternalError"),
+                    (Some(200_u16), "InternalError"),
                     (Some(400), "RequestTimeout"),
                     (Some(408), ""),
                     (Some(409), "OperationAborted"),
