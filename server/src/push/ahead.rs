@@ -28,13 +28,10 @@ impl Signed {
     }
 }
 
-/// Signs all that a push offers. Nobody sees a signature before the database has decided that the offer is
-/// what the path is from now on.
+/// Signs all that a push offers, as far as it can be published. Nobody sees a signature before the database has
+/// decided that the offer is what the path is from now on.
 pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Problem> {
-    let offers: Vec<_> = claims
-        .iter()
-        .filter_map(|claim| claim.offer.as_ref().filter(|offer| !offer.nar_key.is_empty()))
-        .collect();
+    let offers: Vec<_> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
     let names: HashMap<i64, &StorePath> = claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut signing = JoinSet::new();
@@ -42,11 +39,16 @@ pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Pr
     for offers in offers.chunks(BATCH) {
         let mut unsigned = Vec::with_capacity(offers.len());
         for offer in offers {
-            let references = publish::references(offer, |id| names.get(&id).copied())?;
-            let info = publish::unsigned(offer, references).map_err(Problem::internal)?;
-            unsigned.push((offer.path_id, offer.keys.clone(), info));
+            // What cannot be written the decision refuses, or the publishing.
+            let Ok(references) = publish::references(offer, |id| names.get(&id).copied()) else {
+                continue;
+            };
+            if let Ok(info) = publish::unsigned(offer, references) {
+                unsigned.push((offer.path_id, offer.keys.clone(), info));
+            }
         }
-        if signing.len() >= threads
+        // One more than there are threads for, so that none waits for the next.
+        if signing.len() > threads
             && let Some(batch) = signing.join_next().await
         {
             signed.extend(batch.map_err(Problem::internal)?);
