@@ -10,42 +10,33 @@ use niks3_test_support::{Backend, Server, Store, check_bucket, on_both, run};
 
 on_both!(a_real_closure_comes_back_equal_by_every_nix_from_the_server_and_from_the_bucket_alone,);
 
-/// Folders of the system's own, most of which every Debian has: programs, many small files, links.
-const FOLDERS: [&str; 6] = [
-    "/usr/lib/locale",
-    "/usr/lib/git-core",
-    "/usr/lib/python3",
-    "/usr/share/perl",
-    "/usr/share/perl5",
-    "/usr/share/zoneinfo",
-];
-/// Bytes of a folder that is left out.
-const TOO_MUCH: u64 = 150 << 20;
-
-/// A path for each folder, each referring to the one before, and one that refers to all.
-fn closure(store: &Store) -> String {
-    let mut text = String::new();
-    let mut all = String::new();
-    let mut before = String::new();
-    for (number, folder) in FOLDERS.iter().enumerate() {
-        if !Path::new(folder).is_dir() {
-            continue;
-        }
-        let size = run(Command::new("du").args(["-s", "--block-size=1", folder])).ok();
-        if size.split_whitespace().next().unwrap().parse::<u64>().unwrap() > TOO_MUCH {
-            continue;
-        }
-        // What only root may read is left out, so that the closure is the same for everybody.
-        text += &format!(
-            "p{number} = build \"folder-{number}\" \"mkdir $out; echo {before} > $out/before; \
-             cp -r {folder} $out/files 2> /dev/null || true\"; "
-        );
-        before = format!("${{p{number}}}");
-        all += &format!(" {before}");
-    }
-    let expression = format!("let {text} in build \"all\" \"echo {all} > $out\"");
-    store.build(&expression).remove(0)
-}
+/// What machines have in their stores: programs, many small files, links of all kinds, odd names, empty
+/// folders, deep ones, files that go up in parts, files that are the same in two paths.
+const CLOSURE: &str = r#"
+    let
+      many = build "many" ''
+        mkdir -p $out/many $out/empty $out/a/b/c/d/e/f
+        cd $out/many
+        for number in $(seq 2000); do echo $number > file-$number; done
+        ln -s file-1 link; ln -s ../empty folder; ln -s /nowhere dangling; ln file-2 hard
+        : > nothing; echo > ' with  spaces '; echo > 'ünï ☃'; echo > .hidden; echo > '~nix~case~hack~1'; echo > -dash
+        echo > $out/a/b/c/d/e/f/deep
+      '';
+      programs = build "programs" ''
+        mkdir -p $out/bin
+        cp /bin/sh /usr/bin/env $out/bin
+        printf '#!/bin/sh
+echo ${many}
+' > $out/bin/say; chmod +x $out/bin/say
+      '';
+      large = build "large" ''
+        mkdir $out
+        head -c 40000000 /dev/urandom > $out/random; head -c 60000000 /dev/zero > $out/zeros
+        cp ${programs}/bin/env $out; echo ${many} ${programs} $out > $out/references
+      '';
+      one = build "one-file" "echo alone > $out";
+      link = build "one-link" "ln -s ${large}/zeros $out";
+    in build "all" "mkdir $out; echo ${large} ${one} ${link} > $out/all""#;
 
 /// Copies a closure out of a cache into an empty store, by a version of Nix, and compares every path.
 fn comes_back(store: &Store, programs: &str, cache: &str, key: &str, path: &str) {
@@ -89,9 +80,9 @@ async fn a_real_closure_comes_back_equal_by_every_nix_from_the_server_and_from_t
     let versions = std::env::var("NIKS3_TEST_NIX_ALL")
         .expect("NIKS3_TEST_NIX_ALL: eval \"$(scripts/setup --print-env)\"");
     let store = Store::default();
-    let path = closure(&store);
+    let path = store.build(CLOSURE).remove(0);
     let paths = store.closure(&path);
-    assert!(paths.len() > 4, "{paths:?}");
+    assert_eq!(paths.len(), 6, "{paths:?}");
     let mut server = Server::start(backend, &store.dir());
     let mut push = server.niks3();
     store.prepare(push.args(["push", "--json", &path]));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use niks3_test_support::{
     Backend, Fault, Output, Server, ServerOptions, Site, Store, check_bucket, database, eventually, finish,
-    garage_bucket, on_both, run,
+    garage_bucket, on_both, run, with_own_mounts,
 };
 
 on_both!(
@@ -417,22 +417,4 @@ async fn a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half() 
     store.substitutes(&server.url(), server.public_key(), &path);
     drop(server);
     let _ = run(Command::new("umount").arg("-l").arg(site.path()));
-}
-
-/// Whether this process may mount what it wants, and nobody else sees it. If not, the test of that
-/// name has run in one that may, whoever runs this one.
-fn with_own_mounts(test: &str) -> bool {
-    const INSIDE: &str = "NIKS3_TEST_OWN_MOUNTS";
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let mut command = Command::new("unshare");
-    command.arg("--mount");
-    if run(Command::new("id").arg("-u")).stdout.trim() != "0" {
-        command.arg("--map-root-user");
-    }
-    let program = std::env::current_exe().unwrap();
-    let said = run(command.arg(program).args(["--exact", test]).env(INSIDE, "1")).ok();
-    assert!(said.contains("1 passed"), "{said}");
-    false
 }

@@ -11,6 +11,8 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
+use crate::eventually::comes_about;
+
 /// What goes wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -138,9 +140,7 @@ impl FaultProxy {
 
     /// Waits until every fault has happened.
     pub async fn happened(&self) {
-        while self.pending() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        comes_about("a fault", || self.pending() == 0).await;
     }
 
     /// How many faults have not happened yet. One has happened when a request that goes
@@ -172,9 +172,10 @@ impl FaultProxy {
 
     /// Waits until a request has come whose line contains a text.
     pub async fn seen(&self, part: &str) {
-        while !self.requests().iter().any(|request| request.contains(part)) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        comes_about(part, || {
+            self.requests().iter().any(|request| request.contains(part))
+        })
+        .await;
     }
 }
 

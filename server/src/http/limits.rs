@@ -90,7 +90,7 @@ where
         }
     };
     // Kept until the request is answered: until then somebody may hold the bytes.
-    let _permit = match admitted.await {
+    let mut permit = match admitted.await {
         Ok(permit) => permit,
         Err(problem) => {
             if !asks {
@@ -102,7 +102,13 @@ where
     let gathered = gather(&mut body, expected, most);
     let gathered = tokio::time::timeout(BODY_TIMEOUT, gathered).await;
     match gathered.unwrap_or_else(|_| Err(too_slow())) {
-        Ok(bytes) => request.set_body(Body::from_bytes(bytes)),
+        Ok(bytes) => {
+            // A body without a length may have been much smaller.
+            if let Some(all) = &mut permit {
+                drop(all.split(all.num_permits().saturating_sub(bytes.len())));
+            }
+            request.set_body(Body::from_bytes(bytes));
+        }
         Err(problem) => {
             if problem.status() == 413 {
                 drain(&mut body).await;
@@ -111,7 +117,9 @@ where
         }
     }
     drop(body);
-    next.call(request).await
+    let answer = next.call(request).await;
+    drop(permit);
+    answer
 }
 
 /// Finds out who sends a request, and notes it for the operation.

@@ -18,40 +18,41 @@ pub(super) struct Unflushed {
     files: AtomicUsize,
     /// A flush that nobody waits for is under way.
     ahead: AtomicBool,
-    /// The system reports a failed write once, so what such a flush hears is kept for who asks next.
-    failed: Mutex<Option<io::Error>>,
+    /// The system has failed to write something. It says so once and not to whom, and what of all that was
+    /// written is lost it does not say, so nothing is known to be on the disk from then on.
+    failed: Mutex<bool>,
 }
 
 impl Unflushed {
     fn flush(&self, folder: &Path) -> io::Result<()> {
-        self.files.store(0, Ordering::Relaxed);
-        let folder = File::open(folder)?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(&folder)?;
-        #[cfg(not(target_os = "linux"))]
-        {
-            drop(folder);
-            rustix::fs::sync();
+        // One at a time, so that whoever comes next knows what this one was told.
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *failed {
+            return Err(io::Error::other(
+                "the disk has lost something that was written: restart the server, which writes it again",
+            ));
         }
-        Ok(())
+        self.files.store(0, Ordering::Relaxed);
+        sync(&File::open(folder)?).inspect_err(|_| *failed = true)
     }
+}
 
-    fn failed(&self) -> std::sync::MutexGuard<'_, Option<io::Error>> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+#[cfg(target_os = "linux")]
+fn sync(folder: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(folder)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync(_: &File) -> io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
 }
 
 impl FileBucket {
     /// Everything written before is on the disk when this returns.
     pub(in crate::storage) async fn sync(&self) -> Result<()> {
-        self.blocking(|inner| {
-            inner.unflushed.flush(&inner.objects)?;
-            match inner.unflushed.failed().take() {
-                Some(error) => Err(error.into()),
-                None => Ok(()),
-            }
-        })
-        .await
+        self.blocking(|inner| Ok(inner.unflushed.flush(&inner.objects)?))
+            .await
     }
 
     /// Counts small files that were written, and begins to flush them when they are many.
@@ -65,7 +66,7 @@ impl FileBucket {
         let inner = self.inner.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = inner.unflushed.flush(&inner.objects) {
-                *inner.unflushed.failed() = Some(error);
+                tracing::error!(%error, "what was written could not be brought to the disk");
             }
             inner.unflushed.ahead.store(false, Ordering::Release);
         });

@@ -140,6 +140,7 @@ mod tests {
                     (None, ""),
                     (Some(200_u16), "InternalError"),
                     (Some(400), "RequestTimeout"),
+                    (Some(400), "BadDigest"),
                     (Some(408), ""),
                     (Some(409), "OperationAborted"),
                     (Some(409), "ConditionalRequestConflict"),
@@ -181,7 +182,6 @@ mod tests {
                 "invalid",
                 &[
                     (Some(400), ""),
-                    (Some(400), "BadDigest"),
                     (Some(405), "MethodNotAllowed"),
                     (Some(412), "PreconditionFailed"),
                 ],
