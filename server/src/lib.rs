@@ -6,6 +6,7 @@ pub mod auth;
 pub mod catalog;
 pub mod config;
 pub mod fsck;
+mod gate;
 pub mod gc;
 pub mod http;
 pub mod landing;

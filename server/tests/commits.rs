@@ -31,6 +31,8 @@ on_both!(
     a_narinfo_found_lost_while_a_push_publishes_is_written_before_that_push_counts,
     a_listing_that_another_push_has_staged_anew_is_not_forgotten,
     a_push_whose_nar_is_lost_while_it_publishes_does_not_count,
+    what_a_push_that_is_given_up_has_overwritten_is_written_again,
+    what_a_push_that_is_given_up_has_overwritten_others_who_publish_it_write_again,
     a_nar_lost_between_look_and_decision_is_looked_for_again,
 );
 
@@ -281,6 +283,48 @@ async fn a_push_whose_nar_is_lost_while_it_publishes_does_not_count(world: World
         names(&world.catalog.publishables(next.id).await.unwrap()),
         only(2)
     );
+}
+
+/// A push that has read what it publishes, all of which was lost then; and another that brings
+/// the first of it again.
+async fn overwriting(world: &World) -> (Push, Push) {
+    let mut slow = world.open("slow", "", &[1, 2]).await;
+    world.decide(&mut slow).await;
+    let found = world.publish(&mut slow).await;
+    let ids: Vec<i64> = found.iter().map(|path| path.path_id).collect();
+    let mut tx = world.catalog.write().await.unwrap();
+    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.nar_lost(&path(2), &nar(2)).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = world.catalog.write().await.unwrap();
+    tx.bury_paths(&ids).await.unwrap();
+    tx.commit().await.unwrap();
+    (slow, world.open("new", "", &[1]).await)
+}
+
+async fn what_a_push_that_is_given_up_has_overwritten_is_written_again(world: World) {
+    let (mut slow, mut new) = overwriting(&world).await;
+    world.commit(&mut new).await;
+    assert!(world.publishing().await.is_empty());
+    let finish = world.finish(&mut slow).await;
+    assert!(
+        matches!(&finish, Finish::Lost(lost) if *lost == [path(2)]),
+        "{finish:?}"
+    );
+    assert_eq!(world.publishing().await.len(), 1);
+}
+
+async fn what_a_push_that_is_given_up_has_overwritten_others_who_publish_it_write_again(world: World) {
+    let (mut slow, mut new) = overwriting(&world).await;
+    world.decide(&mut new).await;
+    world.publish(&mut new).await;
+    let finish = world.finish(&mut slow).await;
+    assert!(matches!(finish, Finish::Lost(_)), "{finish:?}");
+    let finish = world.finish(&mut new).await;
+    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert_eq!(names(&world.publish(&mut new).await), only(1));
+    let finish = world.finish(&mut new).await;
+    assert!(matches!(finish, Finish::Committed), "{finish:?}");
 }
 
 async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) {

@@ -45,6 +45,25 @@ impl WriteTx {
     /// Records that the bucket lacks the NAR of a committed path, if it is still the one of that
     /// key: the path, and all that share its NAR, have to be uploaded again.
     pub async fn nar_lost(&mut self, path: &StorePath, key: &str) -> Result<()> {
+        if let Some(object_id) = self.nar_of(path, key).await? {
+            self.object_lost(object_id).await?;
+            self.withdraw(object_id).await?;
+        }
+        Ok(())
+    }
+
+    /// The same of one that the bucket has, and that cannot be read: it has to go before it
+    /// is uploaded again.
+    pub async fn nar_corrupt(&mut self, path: &StorePath, key: &str) -> Result<()> {
+        if let Some(object_id) = self.nar_of(path, key).await? {
+            self.object_corrupt(object_id).await?;
+            self.withdraw(object_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Id of the NAR of a committed path, if it is the one of that key.
+    async fn nar_of(&mut self, path: &StorePath, key: &str) -> Result<Option<i64>> {
         let row = sqlx::query(
             "SELECT o.id FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.hash = $1 AND p.state IN ($2, $3) AND o.key = $4",
@@ -55,12 +74,7 @@ impl WriteTx {
         .bind(key.to_owned())
         .fetch_optional(&mut *self.tx)
         .await?;
-        if let Some(row) = row {
-            let object_id: i64 = row.try_get(0)?;
-            self.object_lost(object_id).await?;
-            self.withdraw(object_id).await?;
-        }
-        Ok(())
+        Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?)
     }
 
     /// Gives up paths whose NAR is lost, with all that rely on it: whoever pushes them next

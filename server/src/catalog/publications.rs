@@ -51,6 +51,15 @@ struct Moved {
     state: i64,
 }
 
+/// Ids of those that are in some states, and whose narinfos the commit has written.
+fn overwritten(moved: &[Moved], published: &HashSet<i64>, states: &[i64]) -> Vec<i64> {
+    moved
+        .iter()
+        .filter(|path| states.contains(&path.state) && published.contains(&path.id))
+        .map(|path| path.id)
+        .collect()
+}
+
 impl Catalog {
     /// Ids of paths whose narinfo may not be in the bucket yet, in their order, after one.
     pub async fn publishing_ids(&self, after: i64, limit: i64) -> Result<Vec<i64>> {
@@ -125,6 +134,9 @@ impl WriteTx {
             .filter(|path| matches!(path.state, ABSENT | DELETING));
         let lost: Vec<StorePath> = lost.map(|path| store_path(&path.name)).collect::<Result<_>>()?;
         if !lost.is_empty() {
+            // Also those that others are about to publish: this commit writes nothing more.
+            let overwritten = overwritten(&moved, commit.published, &[PUBLISHING, PRESENT]);
+            self.publish_again(&overwritten).await?;
             self.give_up(push_id).await?;
             return Ok(Finish::Lost(lost));
         }
@@ -139,11 +151,7 @@ impl WriteTx {
         .bind(commit.seen)
         .execute(&mut *self.tx)
         .await?;
-        let overwritten: Vec<i64> = moved
-            .iter()
-            .filter(|path| path.state == PRESENT && commit.published.contains(&path.id))
-            .map(|path| path.id)
-            .collect();
+        let overwritten = overwritten(&moved, commit.published, &[PRESENT]);
         self.publish_again(&overwritten).await?;
         if !overwritten.is_empty() || moved.iter().any(|path| path.state == PUBLISHING) {
             return Ok(Finish::Overtaken);
@@ -195,7 +203,8 @@ impl WriteTx {
         .await?;
         for chunk in commit.strangers.chunks(ROWS) {
             let text = format!(
-                "SELECT id, name, state FROM paths WHERE publication > $1 AND state = {PRESENT} AND id IN ({})",
+                "SELECT id, name, state FROM paths WHERE publication > $1 \
+                 AND state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(commit.seen);
@@ -215,7 +224,7 @@ impl WriteTx {
             .collect()
     }
 
-    /// Has the narinfos of published paths written again.
+    /// Has the narinfos of committed paths written again, whoever may just have written them.
     async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
@@ -223,7 +232,8 @@ impl WriteTx {
         let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE paths SET state = {PUBLISHING}, publication = $1 WHERE state = {PRESENT} AND id IN ({})",
+                "UPDATE paths SET state = {PUBLISHING}, publication = $1 \
+                 WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);

@@ -1,17 +1,13 @@
 //! What every phase of a check needs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Kind, Request, Shared};
 use crate::app::App;
 use crate::catalog::{FindingState, NewFinding, WriteTx};
+use crate::gate::{self, GATE};
 use crate::http::problem::Problem;
 
-/// Rows that are looked at with the gate held: others wait meanwhile.
-pub(super) const GATED: usize = 32;
-/// How long they may take. Others wait for 30 s.
-const GATE: Duration = Duration::from_secs(15);
 /// How often a look with the gate held is tried.
 const ATTEMPTS: usize = 3;
 
@@ -81,10 +77,7 @@ impl Check<'_> {
             }
             tokio::time::sleep(GATE).await;
         }
-        Err(Problem::unavailable(
-            "the object store answers too slowly to be compared with the database",
-            60,
-        ))
+        Err(gate::too_slow())
     }
 
     /// Writes down what does not fit.

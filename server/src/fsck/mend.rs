@@ -47,7 +47,7 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Problem
     let json = match listing::of_nar(check.app, &nar, limit).await? {
         Listed::Listing(json) => json,
         Listed::Gone => return Err(cannot("it is not there")),
-        Listed::Not(why) => return Err(cannot(&why)),
+        Listed::Not { why, .. } => return Err(cannot(&why)),
     };
     let ids = [row.path_id];
     let same = || async { Ok(check.app.catalog.checked_paths_among(&ids).await?) };

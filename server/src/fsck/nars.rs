@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::check::{Check, Flaw, Found, GATED};
+use super::check::{Check, Flaw, Found};
 use super::contents::{self, Contents};
 use super::{Kind, Phase};
 use crate::catalog::{CheckedObject, User};
+use crate::gate::GATED;
 use crate::gc;
 use crate::http::problem::Problem;
 use crate::push;

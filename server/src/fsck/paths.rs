@@ -6,9 +6,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StorePath;
 
-use super::check::{Check, Flaw, GATED};
+use super::check::{Check, Flaw};
 use super::{Kind, Phase, mend};
 use crate::catalog::{CheckedPath, Realised, Referred};
+use crate::gate::GATED;
 use crate::http::problem::Problem;
 use crate::push;
 use crate::storage::ObjectKey;

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use niks3_nix::store_path::StorePath;
 
-use super::check::{Check, Flaw, GATED};
+use super::check::{Check, Flaw};
 use super::{Kind, Phase};
 use crate::catalog::CheckedPin;
+use crate::gate::GATED;
 use crate::http::problem::Problem;
 use crate::pins;
 use crate::storage::ObjectKey;

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::check::{Check, Flaw, GATED};
+use super::check::{Check, Flaw};
 use super::{Kind, Phase};
 use crate::catalog::{Standing, now};
+use crate::gate::GATED;
 use crate::http::problem::Problem;
 use crate::storage::{ObjectKey, StorageError, Upload};
 

@@ -1,6 +1,7 @@
 //! Making the listing of a path anew, out of its NAR.
 
 use std::io::{self, Read as _};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -10,8 +11,9 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use super::MAX_LISTING;
 use crate::app::App;
 use crate::catalog::Publishable;
+use crate::gate::{self, GATE};
 use crate::http::problem::Problem;
-use crate::storage::{GetOptions, GetResult, ObjectKey};
+use crate::storage::{GetOptions, GetResult, ObjectKey, StorageError};
 
 /// Memory of a decompressor, as a power of two: what `zstd` itself takes without being asked.
 pub const WINDOW_LOG_MAX: u32 = 27;
@@ -24,7 +26,12 @@ pub enum Listed {
     /// It is not there.
     Gone,
     /// It cannot be read, is none, or has more in it than a listing may say.
-    Not(String),
+    Not {
+        /// Why.
+        why: String,
+        /// Entity tag of what was read.
+        etag: String,
+    },
 }
 
 /// The listing of a compressed NAR of at most `most` bytes.
@@ -35,7 +42,14 @@ pub async fn of_nar(app: &App, key: &ObjectKey, most: u64) -> Result<Listed, Pro
     let GetResult::Found(object) = app.bucket.get(key, &GetOptions::default()).await? else {
         return Ok(Listed::Gone);
     };
-    let stream = object.body.map_err(io::Error::other);
+    let etag = object.meta.etag;
+    // A decoder does not tell what it was given from what it makes of it.
+    let cut_off = Arc::new(OnceLock::<StorageError>::new());
+    let kept = Arc::clone(&cut_off);
+    let stream = object.body.map_err(move |error: StorageError| {
+        kept.get_or_init(|| error.clone());
+        io::Error::other(error)
+    });
     let reader = SyncIoBridge::new(StreamReader::new(stream));
     let listed = tokio::task::spawn_blocking(move || {
         let mut decoder = zstd::stream::read::Decoder::new(reader)?;
@@ -43,17 +57,21 @@ pub async fn of_nar(app: &App, key: &ObjectKey, most: u64) -> Result<Listed, Pro
         let packed = nar::listing_of(decoder.take(most)).map_err(io::Error::other)?;
         Ok::<_, io::Error>(packed.listing.to_json())
     });
-    Ok(match listed.await.map_err(Problem::internal)? {
-        Ok(json) if json.len() as u64 <= MAX_LISTING => Listed::Listing(json),
-        Ok(json) => Listed::Not(format!("its listing has {} bytes", json.len())),
-        Err(error) => Listed::Not(error.to_string()),
-    })
+    let why = match listed.await.map_err(Problem::internal)? {
+        Ok(json) if json.len() as u64 <= MAX_LISTING => return Ok(Listed::Listing(json)),
+        Ok(json) => format!("its listing has {} bytes", json.len()),
+        Err(error) => match cut_off.get() {
+            Some(cut_off) => return Err(cut_off.clone().into()),
+            None => error.to_string(),
+        },
+    };
+    Ok(Listed::Not { why, etag })
 }
 
 /// Writes the listing of a committed path whose narinfo is about to be written.
 ///
 /// # Errors
-/// 404 when its NAR is lost as well, which is written down: whoever begins again brings it.
+/// 404 when its NAR is lost or cannot be listed, which is written down: whoever begins again brings it.
 pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
     let key = ObjectKey::parse(&path.nar_key).map_err(Problem::internal)?;
     match of_nar(app, &key, path.nar_size.unsigned_abs()).await? {
@@ -68,9 +86,22 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
             tx.commit().await?;
             Err(super::lost(std::slice::from_ref(&path.path)))
         }
-        Listed::Not(why) => Err(Problem::internal(format!(
-            "neither the listing of {} is there nor a NAR to make it of: {why}",
-            path.path
-        ))),
+        Listed::Not { why, etag } => {
+            let mut tx = app.catalog.write().await?;
+            // What was brought again since it was read is not what was read.
+            let look = tokio::time::timeout(GATE, app.bucket.head(&key));
+            match look.await.map_err(|_| gate::too_slow())?? {
+                None => tx.nar_lost(&path.path, &path.nar_key).await?,
+                Some(meta) if meta.etag == etag => tx.nar_corrupt(&path.path, &path.nar_key).await?,
+                Some(_) => return Err(Problem::unavailable("a NAR was replaced while it was read", 1)),
+            }
+            tx.commit().await?;
+            tracing::warn!(
+                path = path.path.as_str(),
+                why,
+                "a NAR cannot be listed, and is given up"
+            );
+            Err(super::lost(std::slice::from_ref(&path.path)))
+        }
     }
 }

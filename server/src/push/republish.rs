@@ -37,7 +37,9 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
         .ok_or_else(|| Problem::internal("a push is gone"))?;
     if let Err(problem) = commit(app, push).await {
         let mut tx = app.catalog.write().await?;
-        tx.abort_push(push_id).await?;
+        if !tx.abort_push(push_id).await? {
+            tx.give_up(push_id).await?;
+        }
         tx.commit().await?;
         // To the caller it is not the push that is gone.
         return Err(match problem.status() {

@@ -6,11 +6,9 @@ use niks3_nix::store_path::StorePath;
 
 use crate::app::App;
 use crate::catalog::{ClaimKind, Claimed};
+use crate::gate::{self, GATE, GATED};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
-
-/// NARs that are looked for again with the gate held: others wait meanwhile.
-const GATED: usize = 32;
 
 /// A NAR with its bytes, and the paths that have it.
 type Nars = BTreeMap<(String, i64), Vec<StorePath>>;
@@ -36,7 +34,8 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Problem> {
         // What was brought again since has to be seen, and nothing may be brought between that
         // look and what follows of it.
         let mut tx = app.catalog.write().await?;
-        for nar in missing(app, suspects.iter()).await? {
+        let look = tokio::time::timeout(GATE, missing(app, suspects.iter()));
+        for nar in look.await.map_err(|_| gate::too_slow())?? {
             for path in nars.remove(&nar).into_iter().flatten() {
                 tx.nar_lost(&path, &nar.0).await?;
                 lost += 1;

@@ -393,6 +393,7 @@ impl S3 for FileBucket {
         Ok(S3Response::new(output))
     }
 
+    /// Only tests come here: the server itself renames what is in an embedded store.
     async fn upload_part_copy(
         &self,
         request: S3Request<UploadPartCopyInput>,

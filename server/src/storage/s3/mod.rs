@@ -97,6 +97,7 @@ impl S3Bucket {
 
     /// The same bucket, in which objects of more than `most` bytes are copied in parts of
     /// `part` bytes. S3 knows no copies of more than 5 GiB, and no parts of less than 5 MiB.
+    /// Only tests ask for other bounds than the usual ones.
     #[must_use]
     pub fn copying(self, most: u64, part: u64) -> Self {
         Self {
