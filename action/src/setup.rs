@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use niks3_client::types::CacheConfig;
+use niks3_client::{types::CacheConfig, without_userinfo};
 use niks3_push::LocalStore;
 use secrecy::ExposeSecret as _;
+use url::Url;
 
 use crate::{
     Trouble, daemon, hook,
@@ -106,6 +107,14 @@ async fn may_push(inputs: &Inputs, target: &Target) -> Result<bool, Trouble> {
     }
 }
 
+/// An address of a cache as the log may show it: it may be the server's, with a password.
+fn shown(substituter: &str) -> String {
+    match substituter.parse::<Url>() {
+        Ok(url) => without_userinfo(&url).as_str().trim_end_matches('/').to_owned(),
+        Err(_) => substituter.to_owned(),
+    }
+}
+
 struct Setup<'a> {
     inputs: &'a Inputs,
     state: &'a State,
@@ -123,7 +132,8 @@ impl Setup<'_> {
         match &settings.substituter {
             Some(url) => {
                 runner::log(&format!(
-                    "niks3: reading from {url}, signed by {}",
+                    "niks3: reading from {}, signed by {}",
+                    shown(url),
                     config.public_keys.join(" ")
                 ));
                 settings.public_keys.clone_from(&config.public_keys);
@@ -199,5 +209,25 @@ impl Setup<'_> {
     fn files(&self, settings: &Settings) -> Result<String, Trouble> {
         let ours = settings.write(self.state.directory())?;
         Ok(format!("{}:{}", ours.display(), nix_conf::current_files()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_shows_no_password_of_a_cache() {
+        for (substituter, expected) in [
+            (
+                "https://user:secret@cache.example.com",
+                "https://cache.example.com",
+            ),
+            ("https://cache.example.com/a", "https://cache.example.com/a"),
+            ("s3://bucket?profile=x", "s3://bucket?profile=x"),
+            ("/mnt/cache", "/mnt/cache"),
+        ] {
+            assert_eq!(shown(substituter), expected);
+        }
     }
 }

@@ -5,7 +5,7 @@ mod command;
 mod output;
 mod signals;
 
-use std::{borrow::Cow, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 
@@ -68,24 +68,21 @@ fn main() -> ExitCode {
 
 /// What is wrong with the arguments, in the form of every other error.
 fn one_sentence(error: &clap::Error) -> String {
-    let text = error.render().to_string();
+    // Before anything is cut: a password may hold what ends an address, a word or a message.
+    let text = without_userinfo(&error.render().to_string());
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
     let said = said.split("\n\nFor more information").next().unwrap_or(said);
-    let words: Vec<_> = said
-        .trim_start_matches("error: ")
-        .split_whitespace()
-        .map(without_userinfo)
-        .collect();
+    let words: Vec<_> = said.trim_start_matches("error: ").split_whitespace().collect();
     format!("{}; see `niks3 --help`", words.join(" "))
 }
 
-/// An address in a message, even one that cannot be read, without a name and a password.
-fn without_userinfo(word: &str) -> Cow<'_, str> {
-    let hidden = word.split_once("://").and_then(|(scheme, rest)| {
-        let host = rest.split(['/', '?', '#']).next()?.rfind('@')?;
-        Some(format!("{scheme}://{}", &rest[host + 1..]))
+/// A message without the name and the password in an address, even in one that cannot be read.
+fn without_userinfo(text: &str) -> String {
+    let hidden = text.split_once("://").and_then(|(before, rest)| {
+        let (_, host) = rest.rsplit_once('@')?;
+        Some(format!("{before}://{host}"))
     });
-    hidden.map_or(Cow::Borrowed(word), Cow::Owned)
+    hidden.unwrap_or_else(|| text.to_owned())
 }
 
 fn report(output: &Output, failure: &Failure) -> ExitCode {

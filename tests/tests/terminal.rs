@@ -245,16 +245,21 @@ fn help_and_errors_show_no_password() {
         .env("NIKS3_SERVER_URL", secret)
         .env("NIKS3_AUTH_TOKEN_SCRIPT", "echo secret"));
     assert!(!output.ok().contains("secret"));
-    let mut wrong = Command::new(program("niks3"));
-    let url = secret.replace("https", "ftp");
-    let said = run(wrong.args(["push", "x"]).env("NIKS3_SERVER_URL", &url)).fails(2);
-    assert!(
-        said.contains("ftp://cache.example.com") && !said.contains("secret"),
-        "{said}"
-    );
-    let mut wrong = Command::new(program("niks3"));
-    let said = run(wrong.args(["push", "x", "--skip-upstream", &url])).fails(2);
-    assert!(!said.contains("secret"), "{said}");
+    for url in [
+        "ftp://user:secret@cache.example.com",
+        "https://user:secret/secret@cache.example.com",
+        "ftp://user:secret secret@cache.example.com",
+    ] {
+        let mut wrong = Command::new(program("niks3"));
+        let said = run(wrong.args(["push", "x"]).env("NIKS3_SERVER_URL", url)).fails(2);
+        assert!(
+            said.contains("://cache.example.com") && !said.contains("secret"),
+            "{said}"
+        );
+        let mut wrong = Command::new(program("niks3"));
+        let said = run(wrong.args(["push", "x", "--skip-upstream", url])).fails(2);
+        assert!(!said.contains("secret"), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

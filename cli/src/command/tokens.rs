@@ -37,8 +37,9 @@ async fn create(args: CreateToken, output: &Output) -> Result<(), Failure> {
         Err(error) if error.status().is_some_and(|status| status == 409) && called.maybe_done => {
             let name = &request.name;
             return Err(Failure::Failed(format!(
-                "there is a token {name} now, most likely made just before by a request whose answer was lost, and the \
-                 token with it: revoke it (niks3 tokens revoke {name}) and create it again"
+                "there is a token {name}: it was there before, or was made just now by a request whose answer was lost, \
+                 and the token with it. niks3 tokens list says since when it is there: if since just now, revoke it \
+                 (niks3 tokens revoke {name}) and create it again; else choose another name"
             )));
         }
         result => result?,

@@ -187,7 +187,13 @@ pub fn describe(error: &reqwest::Error) -> String {
 /// Whether it is about a certificate: one that is refused now is refused the next time too.
 #[must_use]
 pub fn is_certificate(error: &reqwest::Error) -> bool {
-    describe(error).contains("certificate")
+    tells_of_certificate(&describe(error))
+}
+
+/// The other side's refusal of ours is an alert, which is shown by its name: `CertificateRequired`, `UnknownCA`.
+fn tells_of_certificate(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("certificate") || message.contains("unknownca")
 }
 
 fn sentence(status: StatusCode, problem: &Problem) -> String {
@@ -241,6 +247,24 @@ mod tests {
             problem.kind = PUSH_GONE.to_owned();
         }
         assert!(gone.is_push_gone());
+    }
+
+    #[test]
+    fn what_is_about_a_certificate_is_told_from_what_is_not() {
+        for last in [
+            "no connection: invalid peer certificate: UnknownIssuer",
+            "received fatal alert: CertificateRequired",
+            "received fatal alert: BadCertificate",
+            "no connection: received fatal alert: UnknownCA",
+        ] {
+            assert!(tells_of_certificate(last), "{last}");
+        }
+        for passing in [
+            "no connection: Connection refused (os error 111)",
+            "received fatal alert: InternalError",
+        ] {
+            assert!(!tells_of_certificate(passing), "{passing}");
+        }
     }
 
     #[test]

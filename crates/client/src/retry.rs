@@ -75,7 +75,9 @@ impl Default for RetryPolicy {
 
 /// Runs `operation` until it succeeds, fails for good, or the policy's time is over; gives back the last error.
 ///
-/// The time that a try takes is no failure yet: the clock of `max_elapsed` starts with the first one.
+/// The time that a try takes is no failure yet: the clock of `max_elapsed` starts with the first one. Work is no failure
+/// either: the failures before it are forgotten, and the clock of `max_work` starts with the call. So does that of
+/// `first_contact`, which counts only as long as nothing failed but for nobody being there.
 pub async fn retry<T, E, F, Fut>(policy: RetryPolicy, what: &str, mut operation: F) -> Result<T, E>
 where
     E: Retryable + std::fmt::Display,
@@ -84,6 +86,7 @@ where
 {
     let begun = Instant::now();
     let mut failing_since = None;
+    let mut only_unreached = true;
     let mut tries = 0;
     let mut few_left = policy.few;
     let mut pauses = backon::ExponentialBuilder::default()
@@ -98,15 +101,19 @@ where
             Err(error) => error,
         };
         let now = Instant::now();
-        let (asked, end) = match error.hint() {
+        let hint = error.hint();
+        only_unreached &= hint == Hint::NeverReached;
+        let (asked, end) = match hint {
             Hint::Never => return Err(error),
             Hint::FewTimes if few_left == 0 => return Err(error),
             Hint::AtWork => {
                 failing_since = None;
                 (None, begun + policy.max_work.max(policy.max_elapsed))
             }
-            Hint::NeverReached => (None, begun + policy.first_contact.min(policy.max_elapsed)),
-            hint => {
+            Hint::NeverReached if only_unreached => {
+                (None, begun + policy.first_contact.min(policy.max_elapsed))
+            }
+            _ => {
                 few_left -= usize::from(hint == Hint::FewTimes);
                 let asked = match hint {
                     Hint::Again(asked) => asked,
@@ -237,6 +244,27 @@ mod tests {
         })
         .await;
         assert_eq!((count.get(), result.is_ok()), (2, true));
+    }
+
+    #[tokio::test]
+    async fn whoever_failed_otherwise_before_is_no_first_contact() {
+        for before in [Hint::Again(None), Hint::FewTimes, Hint::AtWork] {
+            let (count, start) = (Cell::new(0), Instant::now());
+            let result: Result<(), Failed> = retry(FAST, "test", || async {
+                count.set(count.get() + 1);
+                Err(Failed(if count.get() == 1 {
+                    before
+                } else {
+                    Hint::NeverReached
+                }))
+            })
+            .await;
+            let lasted = start.elapsed();
+            assert!(
+                result.is_err() && lasted > FAST.first_contact * 4,
+                "{before:?} {lasted:?}"
+            );
+        }
     }
 
     #[tokio::test]
