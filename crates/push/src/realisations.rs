@@ -13,14 +13,14 @@ mod derivation;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use niks3_client::types;
 use niks3_nix::{
-    ca::ContentAddressMethod,
     realisation::{DrvOutput, Realisation},
     store_path::StorePath,
 };
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 use crate::{
     nix::{LocalStore, NixError},
@@ -34,10 +34,17 @@ const MAX_OUTPUT: usize = 256 << 20;
 const PARALLEL: usize = 8;
 /// Derivations that Nix is asked about at once: a command line may have a megabyte on macOS.
 const AT_ONCE: usize = 500;
-/// Derivations of one name that are looked at.
+/// Open derivations of one name that Nix is asked about.
 const MAX_OF_ONE_NAME: usize = 1000;
-/// How often Nix is asked in one push: one derivation that it cannot answer for spoils an answer about many.
+/// Derivations that are read in one push to find those that are open.
+const MAX_HEADS: usize = 20_000;
+/// How often Nix is asked in one push about derivations other than the derivers of what is pushed: one that it cannot
+/// answer for, as those that are not built, spoils an answer about many.
 const MAX_RUNS: usize = 256;
+/// Derivations that are tried to find out how this Nix takes them.
+const MAX_PROBES: usize = 8;
+/// What stands behind a derivation for all its outputs. Nix 2.8 does not know it.
+const ALL_OUTPUTS: &str = "^*";
 
 /// The realisations of `paths`, which are pushed.
 pub(crate) async fn of(
@@ -58,7 +65,7 @@ pub(crate) async fn of(
     };
     let candidates = looking.await.unwrap_or_else(|error| {
         tracing::warn!("looking for content-addressed derivations ended: {error}");
-        Vec::new()
+        Candidates::default()
     });
     let mut known = BTreeMap::new();
     for mut realisation in ask(store, candidates).await {
@@ -82,15 +89,16 @@ pub(crate) async fn of(
     known.into_values().collect()
 }
 
-/// Whether a path is named after what it holds, as outputs are.
+/// Whether a path that has a deriver is named after what it holds. A derivation whose outputs are open may choose any
+/// method, that of text too if derivations come out of it.
 fn is_output_addressed(info: &PathInfo) -> bool {
-    info.ca
-        .is_some_and(|ca| ca.method() != ContentAddressMethod::Text)
+    info.ca.is_some()
 }
 
 /// Whether `path` has the name that this output of `derivation` has.
 fn is_output(derivation: &StorePath, output: &str, path: &StorePath) -> bool {
-    let name = derivation.name().trim_end_matches(".drv");
+    let name = derivation.name();
+    let name = name.strip_suffix(".drv").unwrap_or(name);
     match output {
         "out" => path.name() == name,
         _ => {
@@ -105,67 +113,122 @@ fn is_output(derivation: &StorePath, output: &str, path: &StorePath) -> bool {
 /// A derivation that may have realisations, and its outputs.
 type Candidate = (StorePath, Vec<String>);
 
+/// What Nix is asked about.
+#[derive(Default)]
+struct Candidates {
+    /// Derivers of what is pushed, in order: nearly all of them are built.
+    derivers: Vec<Candidate>,
+    /// Others of their names, of which many may be merely evaluated.
+    others: Vec<Candidate>,
+}
+
+impl Candidates {
+    fn is_deriver(&self, path: &StorePath) -> bool {
+        self.derivers
+            .binary_search_by(|(deriver, _)| deriver.cmp(path))
+            .is_ok()
+    }
+}
+
+/// Why there may be open derivations of a name, the best reasons first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    /// The deriver is open, or may have been resolved.
+    Deriver,
+    /// The deriver is not here and its output content-addressed. Most often it has a fixed output, such as `source`,
+    /// but what is open comes out with the same content addresses.
+    Addressed,
+    /// The deriver is not here.
+    Missing,
+}
+
 /// Derivations that may have come out as paths whose derivers are given, with whether such a path is content-addressed.
-fn candidates(store: &LocalStore, derivers: BTreeMap<StorePath, bool>) -> Vec<Candidate> {
-    let mut found = BTreeMap::new();
-    let mut names: HashMap<String, usize> = HashMap::new();
-    let mut unknown = Vec::new();
+fn candidates(store: &LocalStore, derivers: BTreeMap<StorePath, bool>) -> Candidates {
+    let mut found = Candidates::default();
+    let mut names: HashMap<String, (Reason, Vec<StorePath>)> = HashMap::new();
     for (deriver, addressed) in derivers {
-        let name = deriver.name().to_owned();
-        match Head::read(&store.real_path(&deriver)) {
+        let reason = match Head::read(&store.real_path(&deriver)) {
             Some(head) if head.is_open() => {
-                names.insert(name, 0);
-                found.insert(deriver, head.into_outputs());
+                found.derivers.push((deriver.clone(), head.into_outputs()));
+                Reason::Deriver
             }
-            Some(head) if head.may_be_resolved() => {
-                names.insert(name, 0);
-            }
-            Some(_) => {}
-            None if addressed => {
-                names.insert(name, 0);
-            }
-            None => unknown.push(name),
-        }
+            Some(head) if head.may_be_resolved() => Reason::Deriver,
+            Some(_) => continue,
+            None if addressed => Reason::Addressed,
+            None => Reason::Missing,
+        };
+        let (best, _) = names
+            .entry(deriver.name().to_owned())
+            .or_insert((reason, Vec::new()));
+        *best = reason.min(*best);
     }
     // One listing of the store, and only if there is reason to.
-    if names.is_empty() {
-        return Vec::new();
+    if names.values().all(|(reason, _)| *reason == Reason::Missing) {
+        return found;
     }
-    names.extend(unknown.into_iter().map(|name| (name, 0)));
     let entries = match std::fs::read_dir(store.real_dir()) {
         Ok(entries) => entries,
         Err(error) => {
             tracing::debug!("the store cannot be listed: {error}");
-            return found.into_iter().collect();
+            return found;
         }
     };
     for entry in entries.flatten() {
         let file_name = entry.file_name();
-        let Some((_, name)) = file_name.to_str().and_then(|name| name.split_once('-')) else {
+        let Some(file_name) = file_name.to_str() else {
             continue;
         };
-        let Some(count) = names.get_mut(name) else {
+        let Some((_, name)) = file_name.split_once('-') else {
             continue;
         };
-        *count += 1;
-        if *count > MAX_OF_ONE_NAME {
-            if *count == MAX_OF_ONE_NAME + 1 {
-                tracing::warn!(
-                    "more than {MAX_OF_ONE_NAME} derivations are called {name}: the rest is not looked at"
-                );
-            }
-            continue;
-        }
-        let Some(path) = file_name.to_str().and_then(|name| name.parse::<StorePath>().ok()) else {
-            continue;
-        };
-        if !found.contains_key(&path)
-            && let Some(head) = Head::read(&entry.path()).filter(Head::is_open)
+        if let Some((_, paths)) = names.get_mut(name)
+            && let Ok(path) = file_name.parse()
         {
-            found.insert(path, head.into_outputs());
+            paths.push(path);
         }
     }
-    found.into_iter().collect()
+    add_open(store, names, &mut found);
+    found
+}
+
+/// Adds the derivations that are open. Names that many derivations have come late: most of those are in nobody's way.
+fn add_open(store: &LocalStore, names: HashMap<String, (Reason, Vec<StorePath>)>, found: &mut Candidates) {
+    let mut names: Vec<_> = names
+        .into_iter()
+        .map(|(name, (reason, paths))| (reason, paths.len(), name, paths))
+        .collect();
+    names.sort_unstable();
+    let has_reason = names.first().is_some_and(|(best, ..)| *best == Reason::Deriver);
+    let mut heads = 0;
+    for (reason, _, name, mut paths) in names {
+        // Only what is content-addressed leaves the paths of others open.
+        if reason == Reason::Missing && !has_reason && found.others.is_empty() {
+            return;
+        }
+        paths.sort_unstable();
+        let mut open = 0;
+        for path in paths {
+            if found.is_deriver(&path) {
+                continue;
+            }
+            if heads == MAX_HEADS {
+                tracing::debug!("{heads} derivations were read: {name} and more are left");
+                return;
+            }
+            heads += 1;
+            let Some(head) = Head::read(&store.real_path(&path)).filter(Head::is_open) else {
+                continue;
+            };
+            if open == MAX_OF_ONE_NAME {
+                tracing::warn!(
+                    "more than {MAX_OF_ONE_NAME} content-addressed derivations are called {name}: the rest is not looked at"
+                );
+                break;
+            }
+            open += 1;
+            found.others.push((path, head.into_outputs()));
+        }
+    }
 }
 
 /// What Nix is asked about in one run.
@@ -177,15 +240,17 @@ enum Question {
 }
 
 impl Question {
-    fn arguments(&self, store: &LocalStore, outputs: bool) -> Vec<String> {
+    /// `suffix` stands for all outputs.
+    fn arguments(&self, store: &LocalStore, suffix: &str) -> Vec<String> {
         let display = |derivation: &StorePath| store.store_dir().display(derivation);
         let json = std::iter::once("--json".to_owned());
         match self {
             Self::All(candidates) => json
-                .chain(candidates.iter().map(|(derivation, _)| {
-                    let suffix = if outputs { "^*" } else { "" };
-                    display(derivation) + suffix
-                }))
+                .chain(
+                    candidates
+                        .iter()
+                        .map(|(derivation, _)| display(derivation) + suffix),
+                )
                 .collect(),
             Self::Output(derivation, output) => json
                 .chain([format!("{}^{output}", display(derivation))])
@@ -215,54 +280,126 @@ impl Question {
 }
 
 /// The realisations that Nix has of any of `candidates`. Those that are not built have none.
-async fn ask(store: &LocalStore, candidates: Vec<Candidate>) -> Vec<types::Realisation> {
+async fn ask(store: &LocalStore, candidates: Candidates) -> Vec<types::Realisation> {
+    let Candidates { derivers, others } = candidates;
+    let nix = Nix {
+        store,
+        probes: derivers
+            .iter()
+            .chain(&others)
+            .take(MAX_PROBES)
+            .map(|(derivation, _)| derivation.clone())
+            .collect(),
+        suffix: OnceCell::new(),
+    };
+    // There are no more derivers than paths are pushed.
+    let mut found = search(derivers, usize::MAX, |question| nix.answer(question)).await;
+    found.extend(search(others, MAX_RUNS, |question| nix.answer(question)).await);
+    found
+}
+
+/// The answer, or the question if it has none; and how often Nix was run for it beyond the first time.
+type Answer<T> = (Result<Vec<T>, Question>, usize);
+
+/// Asks about `candidates` in about `most` runs of Nix. What is split is followed down first, so that something is
+/// found however soon that ends.
+async fn search<T, Answering>(
+    candidates: Vec<Candidate>,
+    most: usize,
+    ask: impl Fn(Question) -> Answering,
+) -> Vec<T>
+where
+    Answering: Future<Output = Answer<T>>,
+{
     let mut questions: Vec<Question> = candidates
         .chunks(AT_ONCE)
+        .rev()
         .map(|some| Question::All(some.to_vec()))
         .collect();
+    let mut running = FuturesUnordered::new();
     let (mut runs, mut found) = (0, Vec::new());
-    while !questions.is_empty() {
-        if runs + questions.len() > MAX_RUNS {
-            tracing::warn!("Nix was asked for realisations {runs} times: what is left is not asked for");
-            questions.truncate(MAX_RUNS.saturating_sub(runs));
+    loop {
+        while running.len() < PARALLEL
+            && runs < most
+            && let Some(question) = questions.pop()
+        {
+            runs += 1;
+            running.push(ask(question));
         }
-        runs += questions.len();
-        let answers: Vec<_> = futures::stream::iter(std::mem::take(&mut questions))
-            .map(|question| async move { (query(store, &question).await, question) })
-            .buffer_unordered(PARALLEL)
-            .collect()
-            .await;
-        for (answer, question) in answers {
-            match answer {
-                Ok(realisations) => found.extend(realisations),
-                Err(error) => {
-                    tracing::debug!("no realisations: {error}");
-                    questions.extend(question.split());
-                }
-            }
+        let Some((answer, more)) = running.next().await else {
+            break;
+        };
+        runs += more;
+        match answer {
+            Ok(realisations) => found.extend(realisations),
+            Err(question) => questions.extend(question.split().into_iter().rev()),
         }
+    }
+    if !questions.is_empty() {
+        tracing::warn!("Nix was asked for realisations {runs} times: what is left is not asked for");
     }
     found
 }
 
-async fn query(store: &LocalStore, question: &Question) -> Result<Vec<types::Realisation>, NixError> {
-    let run = async |outputs| -> Result<Vec<serde_json::Value>, NixError> {
-        let arguments = question.arguments(store, outputs);
-        let output = store.run(COMMAND, FEATURES, &arguments, MAX_OUTPUT).await?;
+/// How Nix is asked in one push.
+struct Nix<'s> {
+    store: &'s LocalStore,
+    probes: Vec<StorePath>,
+    /// What stands behind a derivation for all its outputs, once that is known.
+    suffix: OnceCell<&'static str>,
+}
+
+impl Nix<'_> {
+    async fn answer(&self, question: Question) -> Answer<types::Realisation> {
+        let mut more = 0;
+        let suffix = self.suffix.get().copied().unwrap_or(ALL_OUTPUTS);
+        let mut answer = self.run(&question, suffix).await;
+        if suffix == ALL_OUTPUTS && matches!(question, Question::All(_)) {
+            if answer.is_ok() {
+                // An error says that it is known already.
+                let _ = self.suffix.set(ALL_OUTPUTS);
+            } else {
+                let probing = self.probe(&mut more);
+                let suffix = *self.suffix.get_or_init(|| probing).await;
+                if suffix != ALL_OUTPUTS {
+                    more += 1;
+                    answer = self.run(&question, suffix).await;
+                }
+            }
+        }
+        match answer {
+            Ok(entries) => (Ok(entries.iter().filter_map(realisation).collect()), more),
+            Err(error) => {
+                tracing::debug!("no realisations: {error}");
+                (Err(question), more)
+            }
+        }
+    }
+
+    /// What stands behind a derivation for all its outputs, after an attempt with [`ALL_OUTPUTS`] failed.
+    ///
+    /// Nix 2.8 takes the name of a derivation for its outputs, and fails if they are not built; later ones answer
+    /// about its file, which is there.
+    async fn probe(&self, runs: &mut usize) -> &'static str {
+        for derivation in &self.probes {
+            *runs += 1;
+            let question = Question::All(vec![(derivation.clone(), Vec::new())]);
+            if let Ok(entries) = self.run(&question, "").await {
+                let of_outputs = entries.iter().any(|entry| realisation(entry).is_some());
+                return if of_outputs { "" } else { ALL_OUTPUTS };
+            }
+        }
+        ""
+    }
+
+    async fn run(&self, question: &Question, suffix: &str) -> Result<Vec<serde_json::Value>, NixError> {
+        let arguments = question.arguments(self.store, suffix);
+        let output = self.store.run(COMMAND, FEATURES, &arguments, MAX_OUTPUT).await?;
         serde_json::from_slice(&output).map_err(|source| NixError::Unintelligible {
             command: COMMAND,
             source,
         })
-    };
-    let entries = match run(true).await {
-        // 2.8 takes the name of a derivation for its outputs; later ones answer about its file.
-        Err(error) => match run(false).await {
-            Ok(entries) if entries.iter().all(|entry| entry.get("opaquePath").is_none()) => entries,
-            _ => return Err(error),
-        },
-        Ok(entries) => entries,
-    };
-    Ok(entries.iter().filter_map(realisation).collect())
+    }
 }
 
 #[derive(Deserialize)]
@@ -406,6 +543,10 @@ mod tests {
         let doc = format!("{OUT}-doc").parse().unwrap();
         assert!(is_output(&drv, "out", &out) && is_output(&drv, "doc", &doc));
         assert!(!is_output(&drv, "doc", &out) && !is_output(&drv, "out", &doc));
+        // A derivation that comes out of a derivation.
+        let [outer, inner]: [StorePath; 2] =
+            [format!("{DRV}.drv"), DRV.to_owned()].map(|name| name.parse().unwrap());
+        assert!(is_output(&outer, "out", &inner) && !is_output(&outer, "out", &out));
     }
 
     fn store(names: &[(&str, &str)]) -> (tempfile::TempDir, LocalStore) {
@@ -431,8 +572,9 @@ mod tests {
             .iter()
             .map(|(name, addressed)| (name.parse().unwrap(), *addressed))
             .collect();
-        let found = candidates(store, derivers);
-        found.into_iter().map(|(path, _)| path.to_string()).collect()
+        let Candidates { derivers, others } = candidates(store, derivers);
+        let found = derivers.into_iter().chain(others);
+        found.map(|(path, _)| path.to_string()).collect()
     }
 
     #[test]
@@ -461,6 +603,72 @@ mod tests {
             std::fs::write(dir.path().join(name), OPEN).unwrap();
         }
         assert_eq!(names(&store, &[(RESOLVED, true)]).len(), MAX_OF_ONE_NAME);
+    }
+
+    #[test]
+    fn derivations_that_are_not_open_do_not_count() {
+        let (dir, store) = store(&[]);
+        for i in 0..MAX_OF_ONE_NAME + 50 {
+            let name = format!("{i:04}{}", &EVALUATED[4..]);
+            std::fs::write(dir.path().join(name), PLAIN).unwrap();
+        }
+        assert_eq!(names(&store, &[(RESOLVED, true)]), [""; 0]);
+        let last = format!("zzzz{}", &EVALUATED[4..]);
+        std::fs::write(dir.path().join(&last), OPEN).unwrap();
+        assert_eq!(names(&store, &[(RESOLVED, true)]), [last]);
+    }
+
+    #[test]
+    fn the_derivers_of_what_is_pushed_are_told_from_others() {
+        let (_dir, store) = store(&[(RESOLVED, OPEN), (EVALUATED, OPEN)]);
+        let found = candidates(&store, BTreeMap::from([(EVALUATED.parse().unwrap(), true)]));
+        let names =
+            |some: &[Candidate]| -> Vec<String> { some.iter().map(|(path, _)| path.to_string()).collect() };
+        assert_eq!(names(&found.derivers), [EVALUATED]);
+        assert_eq!(names(&found.others), [RESOLVED]);
+    }
+
+    #[test]
+    fn a_deriver_that_is_missing_counts_once_others_are_open() {
+        let (_dir, store) = store(&[(A, PLAIN), (EVALUATED, DEFERRED)]);
+        let derivers = [(OTHER, true), (RESOLVED, false)];
+        assert_eq!(names(&store, &derivers), [""; 0]);
+        let (_dir, store) = self::store(&[(OTHER, OPEN), (EVALUATED, DEFERRED)]);
+        let other = OTHER.replacen('3', "4", 1);
+        assert_eq!(
+            names(&store, &[(other.as_str(), true), (RESOLVED, false)]),
+            [OTHER, EVALUATED]
+        );
+    }
+
+    /// Searches among as many derivations, of which every second is built; and how often Nix was asked.
+    async fn search_among(count: usize, most: usize) -> (usize, usize) {
+        let is_built = |path: &StorePath| path.as_str().as_bytes()[3].is_multiple_of(2);
+        let all: Vec<Candidate> = (0..count)
+            .map(|i| format!("{i:04}{}", &A[4..]).parse::<StorePath>().unwrap())
+            .map(|path| (path, vec!["out".to_owned()]))
+            .collect();
+        let runs = std::cell::Cell::new(0);
+        let found = search(all, most, |question| {
+            runs.set(runs.get() + 1);
+            std::future::ready(match &question {
+                Question::All(some) if some.iter().all(|(path, _)| is_built(path)) => {
+                    (Ok(some.iter().map(|(path, _)| path.clone()).collect()), 0)
+                }
+                _ => (Err(question), 0),
+            })
+        })
+        .await;
+        assert!(found.iter().all(is_built));
+        (found.len(), runs.get())
+    }
+
+    #[tokio::test]
+    async fn what_is_built_is_found_among_what_is_not() {
+        assert_eq!(search_among(400, usize::MAX).await, (200, 799));
+        assert_eq!(search_among(1200, usize::MAX).await.0, 600);
+        let (found, runs) = search_among(400, MAX_RUNS).await;
+        assert!(found >= 32 && runs == MAX_RUNS, "{found} in {runs}");
     }
 
     #[test]
