@@ -84,14 +84,13 @@ impl Job {
         }
     }
 
-    /// A job of another user, who reaches the store through a daemon alone.
-    ///
-    /// Only root can start one.
+    /// A job that reaches the store through a daemon alone; of another user, if one is
+    /// named, for which it takes root.
     #[must_use]
-    pub fn of_user(store: &Store, user: &'static str, daemon: &Path) -> Self {
+    pub fn through_daemon(store: &Store, user: Option<&'static str>, daemon: &Path) -> Self {
         let mut job = Self::new(store);
-        job.user = Some(user);
-        job.worker = worker(Some(user));
+        job.user = user;
+        job.worker = worker(user);
         for name in [
             "HOME",
             "XDG_CACHE_HOME",
