@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use niks3_client::shown_address;
 use secrecy::SecretString;
 use url::Url;
 
@@ -161,7 +162,7 @@ pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(one_of(
             name,
-            text,
+            &shown_address(text),
             "an address that begins with https:// or http://",
         )),
     }
@@ -223,6 +224,16 @@ mod tests {
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{name}={value}: {error}");
+        }
+        for secret in [
+            "user:secret@niks3.example.com",
+            "ftp://user:secret@niks3.example.com",
+        ] {
+            let error = read(&[("server-url", secret)]).unwrap_err().to_string();
+            assert!(
+                error.contains("niks3.example.com") && !error.contains("secret"),
+                "{error}"
+            );
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use niks3_client::{types::CacheConfig, without_userinfo};
+use niks3_client::{shown_address, types::CacheConfig};
 use niks3_push::LocalStore;
 use secrecy::ExposeSecret as _;
-use url::Url;
 
 use crate::{
     Trouble, daemon, hook,
@@ -109,10 +108,7 @@ async fn may_push(inputs: &Inputs, target: &Target) -> Result<bool, Trouble> {
 
 /// An address of a cache as the log may show it: it may be the server's, with a password.
 fn shown(substituter: &str) -> String {
-    match substituter.parse::<Url>() {
-        Ok(url) => without_userinfo(&url).as_str().trim_end_matches('/').to_owned(),
-        Err(_) => substituter.to_owned(),
-    }
+    shown_address(substituter).trim_end_matches('/').to_owned()
 }
 
 struct Setup<'a> {

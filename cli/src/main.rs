@@ -7,7 +7,11 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{
+    Parser as _,
+    error::{ContextKind, ContextValue},
+};
+use niks3_client::shown_address;
 
 use crate::{
     args::Args,
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
         Err(error) if error.use_stderr() => {
             return report(
                 &Output::new(Verbosity::Normal),
-                &Failure::Usage(one_sentence(&error)),
+                &Failure::Usage(one_sentence(error)),
             );
         }
         Err(help) => {
@@ -67,8 +71,18 @@ fn main() -> ExitCode {
 }
 
 /// What is wrong with the arguments, in the form of every other error.
-fn one_sentence(error: &clap::Error) -> String {
+fn one_sentence(mut error: clap::Error) -> String {
     // Before anything is cut: a password may hold what ends an address, a word or a message.
+    for kind in [
+        ContextKind::InvalidValue,
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+    ] {
+        if let Some(ContextValue::String(given)) = error.get(kind) {
+            let given = shown_address(given);
+            error.insert(kind, ContextValue::String(given));
+        }
+    }
     let text = without_userinfo(&error.render().to_string());
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
     let said = said.split("\n\nFor more information").next().unwrap_or(said);

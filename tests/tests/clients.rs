@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use niks3_test_support::{Backend, Fault, ServerOptions, Site, finish, on_both, run, spawn};
+use niks3_test_support::{APP, Backend, Fault, ServerOptions, Site, finish, on_both, run, spawn};
 use serde_json::Value;
 
 on_both!(
@@ -25,16 +25,8 @@ on_both!(
 
 const LARGE: &str = "build \"large\" ''mkdir $out; head -c 20000000 /dev/urandom > $out/noise; \
     echo ${build \"small\" \"echo logged; echo x > $out\"} > $out/ref''";
-const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
-    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
-
 fn signal(child: &Child, name: &str) {
     let _ = run(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()])).ok();
-}
-
-fn summary(output: niks3_test_support::Output) -> Value {
-    let printed = output.ok();
-    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }
 
 async fn a_client_that_is_interrupted_says_so_and_lets_go(backend: Backend) {
@@ -58,7 +50,7 @@ async fn a_client_that_is_interrupted_says_so_and_lets_go(backend: Backend) {
         );
         assert_eq!(site.consistent(&path), 0);
         site.s3.release();
-        summary(site.push(&path));
+        site.push(&path).json();
         site.whole(&path);
     }
 }
@@ -95,7 +87,7 @@ async fn a_path_that_is_not_what_nix_recorded_is_refused_and_named(backend: Back
     ];
     let site = Site::new(backend).await;
     for (number, (what, change)) in changes.into_iter().enumerate() {
-        let expression = CLOSURE.replace("\"words\"", &format!("\"words{number}\""));
+        let expression = APP.replace("\"words\"", &format!("\"words{number}\""));
         let path = site.store.build(&expression).remove(0);
         let closure = site.store.closure(&path);
         let words = closure.iter().find(|path| path.contains("-words")).unwrap();
@@ -161,7 +153,7 @@ async fn names_and_shapes_of_every_kind_come_back(backend: Backend) {
     std::fs::write(site.store.path(&long), "").unwrap();
     paths.push(add(&site.store.path(&long)));
     for path in &paths {
-        summary(site.push(path));
+        site.push(path).json();
         site.whole(path);
     }
 }
@@ -184,7 +176,7 @@ async fn other_options_than_before_go_on_with_what_another_push_began(backend: B
         "--pin",
         "other",
     ]);
-    summary(run(&mut other));
+    run(&mut other).json();
     site.whole(&path);
     site.s3.release();
     site.whole(&path);
@@ -200,9 +192,9 @@ async fn a_client_that_slept_through_its_lease_begins_again(backend: Backend) {
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     for step in ["/paths", "/uploads", "/commit"] {
-        let path = site.store.build(&CLOSURE.replace("hello", step)).remove(0);
+        let path = site.store.build(&APP.replace("hello", step)).remove(0);
         site.api.fail("POST", step, Fault::Hold, 1);
         let child = spawn(&mut site.command(&path));
         site.api.happened().await;
@@ -218,7 +210,7 @@ async fn a_client_that_slept_through_its_lease_begins_again(backend: Backend) {
         ]);
         status.arg(format!("{}/api/v1/pushes/{push}", site.server.url()));
         loop {
-            let state: Value = serde_json::from_str(&run(&mut status).ok()).unwrap();
+            let state: Value = run(&mut status).json();
             if state["state"] == "expired" {
                 break;
             }
@@ -226,10 +218,10 @@ async fn a_client_that_slept_through_its_lease_begins_again(backend: Backend) {
         }
         site.api.release();
         signal(&child, "CONT");
-        summary(finish(child));
+        finish(child).json();
         site.whole(&path);
     }
-    summary(site.push(&path));
+    site.push(&path).json();
     site.whole(&path);
 }
 
@@ -239,7 +231,7 @@ async fn a_lease_is_renewed_for_as_long_as_uploads_take(backend: Backend) {
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     site.s3.fail("PUT", "/nar/", Fault::Hold, 2);
     let child = spawn(&mut site.command(&path));
     site.s3.happened().await;
@@ -255,7 +247,7 @@ async fn a_lease_is_renewed_for_as_long_as_uploads_take(backend: Backend) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     site.s3.release();
-    summary(finish(child));
+    finish(child).json();
     let begun = site
         .api
         .requests()
@@ -269,7 +261,7 @@ async fn a_lease_is_renewed_for_as_long_as_uploads_take(backend: Backend) {
 async fn a_token_that_ends_during_a_push_is_renewed(backend: Backend) {
     for step in ["/api/v1/pushes", "/paths", "/uploads", "/commit"] {
         let site = Site::new(backend).await;
-        let path = site.store.build(CLOSURE).remove(0);
+        let path = site.store.build(APP).remove(0);
         // Another word for the same token each time: what is refused is not tried again.
         let script = site.store.path("script");
         std::fs::write(
@@ -288,7 +280,7 @@ async fn a_token_that_ends_during_a_push_is_renewed(backend: Backend) {
             .replace_header("authorization", &format!("Bearer {}", site.server.token()));
         let mut command = site.command(&path);
         command.args(["--auth-token-script", script.to_str().unwrap()]);
-        summary(run(&mut command));
+        run(&mut command).json();
         assert_eq!(site.api.pending(), 0);
         let runs = std::fs::read_to_string(site.store.path("runs")).unwrap();
         assert_eq!(runs.lines().count(), 2, "{step}");
@@ -315,9 +307,9 @@ async fn contents_that_do_not_compress_or_are_empty_come_back(backend: Backend) 
             .store
             .build(&format!("build \"path{number}\" \"{script}\""))
             .remove(0);
-        summary(site.push(&path));
+        site.push(&path).json();
         site.whole(&path);
-        let again = summary(site.push(&path));
+        let again = site.push(&path).json();
         assert_eq!(
             (&again["uploaded"], &again["bytes_sent"]),
             (&0.into(), &0.into()),

@@ -86,7 +86,7 @@ async fn a_real_closure_comes_back_equal_by_every_nix_from_the_server_and_from_t
     let mut server = Server::start(backend, &store.dir());
     let mut push = server.niks3();
     store.prepare(push.args(["push", "--json", &path]));
-    let summary: serde_json::Value = serde_json::from_str(&run(&mut push).ok()).unwrap();
+    let summary: serde_json::Value = run(&mut push).json();
     assert_eq!(summary["uploaded"], paths.len());
     assert_eq!(
         check_bucket(&server, &store.dir(), &paths, &[]).len(),

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, Output, Server, ServerOptions, Site, Store, check_bucket, database, eventually, finish,
-    garage_bucket, on_both, run, with_own_mounts,
+    APP, Backend, Fault, Output, Server, ServerOptions, Site, Store, check_bucket, database, eventually,
+    finish, garage_bucket, on_both, run, with_own_mounts,
 };
 
 on_both!(
@@ -26,14 +26,11 @@ on_both!(
     the_same_closure_pushed_by_many_at_once_is_whole,
 );
 
-const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
-    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
 /// Content-addressed, so that it has a realisation.
 const LARGE: &str = "ca \"large\" ''mkdir $out; head -c 40000000 /dev/urandom > $out/noise; echo ${build \"small\" \"echo x > $out\"} > $out/ref''";
 
 fn bytes_sent(output: Output) -> u64 {
-    let printed = output.ok();
-    let summary: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let summary = output.json();
     summary["bytes_sent"].as_u64().unwrap()
 }
 
@@ -76,7 +73,7 @@ async fn the_answers_about_a_lease_and_about_the_end_can_be_lost(backend: Backen
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     site.s3.fail("PUT", "/nar/", Fault::Hold, 1);
     site.api.fail("PUT", "/lease", Fault::LoseAnswer, 1);
     site.api.fail("DELETE", "/api/v1/pushes/", Fault::LoseAnswer, 1);
@@ -108,7 +105,7 @@ async fn the_answers_about_a_lease_and_about_the_end_can_be_lost(backend: Backen
             &format!("Authorization: Bearer {}", site.server.token()),
         ])
         .arg(format!("{}{push}", site.server.url())));
-    let state: serde_json::Value = serde_json::from_str(&state.ok()).unwrap();
+    let state: serde_json::Value = state.json();
     assert_eq!(state["state"], "aborted");
     site.s3.release();
     let _ = site.push(&path).ok();
@@ -152,7 +149,7 @@ async fn services_that_ask_for_patience_get_it(backend: Backend) {
 
 async fn a_long_pause_is_announced_with_its_reason(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     site.api.fail("POST", "/paths", Fault::Patience(6), 1);
     site.s3.fail("PUT", "/nar/", Fault::Patience(6), 1);
     let output = site.push(&path);
@@ -191,7 +188,7 @@ async fn a_body_cut_short_is_sent_again(backend: Backend) {
 
 async fn an_upload_that_falls_silent_is_sent_again(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     site.s3.fail("PUT", "/nar/", Fault::Silence, 1);
     let _ = site.push(&path).ok();
     site.whole(&path);
@@ -199,7 +196,7 @@ async fn an_upload_that_falls_silent_is_sent_again(backend: Backend) {
 
 async fn a_file_changed_on_disk_stops_the_push_and_nothing_is_seen(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     let words = site
         .store
         .closure(&path)

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use niks3_test_support::{
-    Backend, Fault, Output, Server, ServerOptions, Site, finish, garage_bucket, on_both, run, spawn,
+    APP, Backend, Fault, Output, Server, ServerOptions, Site, finish, garage_bucket, on_both, run, spawn,
 };
 use niks3_tests::api::Api;
 use reqwest::Method;
@@ -25,9 +25,6 @@ on_both!(
     what_a_push_leaves_out_on_purpose_is_not_missing,
     bad_requests_get_clear_answers,
 );
-
-const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
-    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
 
 fn fsck(server: &Server, arguments: &[&str]) -> Output {
     run(server.niks3().arg("fsck").args(arguments))
@@ -61,7 +58,7 @@ fn finds(server: &Server, arguments: &[&str], expected: &[(&str, usize)], conten
 /// A closure of two paths, pushed and pinned.
 async fn pushed(backend: Backend) -> (Site, String) {
     let site = Site::new(backend).await;
-    let app = site.store.build(CLOSURE).remove(0);
+    let app = site.store.build(APP).remove(0);
     let mut command = site.command(&app);
     let _ = run(command.args(["--pin", "app"])).ok();
     (site, app)
@@ -342,7 +339,7 @@ async fn a_cache_that_has_lost_its_database_is_taken_in_whole(backend: Backend) 
         ..ServerOptions::default()
     };
     let store = niks3_test_support::Store::default();
-    let app = store.build(CLOSURE).remove(0);
+    let app = store.build(APP).remove(0);
     let mut server = Server::with(backend, options(store.dir()));
     let mut push = server.niks3();
     store.prepare(push.args(["push", &app]));
@@ -369,7 +366,7 @@ async fn a_cache_that_has_lost_its_database_is_taken_in_whole(backend: Backend) 
     store.substitutes(&server.url(), server.public_key(), &app);
     let mut push = server.niks3();
     store.prepare(push.args(["push", "--json", &app]));
-    let pushed: Value = serde_json::from_str(&run(&mut push).ok()).unwrap();
+    let pushed: Value = run(&mut push).json();
     assert_eq!(pushed["uploaded"], 0, "{pushed}");
     let _ = run(server.niks3().args(["gc", "--older-than=0s", "--force"])).ok();
     finds(&server, &[], &[], true);
@@ -391,7 +388,7 @@ async fn what_others_keep_in_the_bucket_is_left_alone(backend: Backend) {
 
 async fn what_a_push_leaves_out_on_purpose_is_not_missing(backend: Backend) {
     let site = Site::new(backend).await;
-    let app = site.store.build(CLOSURE).remove(0);
+    let app = site.store.build(APP).remove(0);
     let mut command = site.command(&app);
     let _ = run(command.arg("--no-closure")).ok();
     finds(&site.server, &[], &[], true);

@@ -8,11 +8,8 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::Path;
 use std::process::{Child, Command};
 
-use niks3_test_support::{Backend, Fault, ServerOptions, Site, Store, run, with_own_mounts};
+use niks3_test_support::{APP, Backend, Fault, ServerOptions, Site, Store, run, with_own_mounts};
 use tempfile::TempDir;
-
-const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
-    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
 
 /// A small file system, in a process [`with_own_mounts`].
 struct Disk(TempDir);
@@ -129,7 +126,7 @@ async fn a_database_that_gets_full_at_any_step_shows_nothing() {
     };
     let site = Site::with(Backend::Embedded, options).await;
     for step in ["/api/v1/pushes", "/paths", "/uploads", "/commit"] {
-        let path = site.store.build(&CLOSURE.replace("hello", step)).remove(0);
+        let path = site.store.build(&APP.replace("hello", step)).remove(0);
         site.api.fail("POST", step, Fault::Hold, 1);
         let child = site.spawn(&path);
         site.api.happened().await;
@@ -152,7 +149,7 @@ async fn a_service_that_gets_full_stops_the_push_and_shows_nothing_half() {
         ("/nar/", "the object store answers HTTP 507"),
         (".narinfo", "the object store has no space left"),
     ] {
-        let path = site.store.build(&CLOSURE.replace("hello", words)).remove(0);
+        let path = site.store.build(&APP.replace("hello", words)).remove(0);
         site.s3.fail("PUT", words, Fault::Status(507), usize::MAX);
         says(site.spawn(&path), said);
         assert_eq!(site.consistent(&path), 0, "{words}");

@@ -28,8 +28,7 @@ fn gc(server: &Server, arguments: &[&str]) -> Output {
 
 /// Lets go of everything that is not pinned.
 fn collected(server: &Server, arguments: &[&str]) -> Value {
-    let printed = gc(server, &[&["--older-than=0s", "--json"], arguments].concat()).ok();
-    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+    gc(server, &[&["--older-than=0s", "--json"], arguments].concat()).json()
 }
 
 fn narinfo(path: &str) -> String {

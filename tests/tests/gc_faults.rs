@@ -7,12 +7,9 @@ use std::process::Child;
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, Output, Server, ServerOptions, Site, database, finish, garage_bucket, run, spawn,
+    APP, Backend, Fault, Output, Server, ServerOptions, Site, database, finish, garage_bucket, run, spawn,
 };
 use serde_json::Value;
-
-const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
-    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
 
 const ALL: [&str; 4] = ["gc", "--older-than=0s", "--force", "--json"];
 
@@ -21,8 +18,7 @@ fn collect(server: &Server) -> Child {
 }
 
 fn counts(output: Output) -> Value {
-    let printed = output.ok();
-    let done: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
+    let done = output.json();
     done["gc"]["counts"].clone()
 }
 
@@ -37,7 +33,7 @@ fn narinfo(path: &str) -> String {
 /// A closure of two paths, committed; with Garage, so that each request to delete can go wrong.
 async fn pushed() -> (Site, String) {
     let site = Site::new(Backend::Services).await;
-    let app = site.store.build(CLOSURE).remove(0);
+    let app = site.store.build(APP).remove(0);
     let _ = site.push(&app).ok();
     (site, app)
 }
@@ -183,7 +179,7 @@ async fn equal_collections_are_one_and_another_is_refused() {
     let _ = refused.fails(1);
     site.s3.release();
     let id = |output: Output| {
-        let done: Value = serde_json::from_str(&output.ok()).unwrap();
+        let done: Value = output.json();
         done["gc"]["id"].as_str().unwrap().to_owned()
     };
     assert_eq!(id(finish(first)), id(finish(joined)));

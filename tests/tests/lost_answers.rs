@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, Output, Server, ServerOptions, Site, Store, finish, on_both, program, run, spawn,
+    APP, Backend, Fault, Output, Server, ServerOptions, Site, Store, finish, on_both, program, run, spawn,
 };
 use niks3_tests::api::{A, Api, B};
 use serde_json::{Value, json};
@@ -24,14 +24,6 @@ on_both!(
     other_contents_than_the_cache_has_are_reported_and_stay,
 );
 
-const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
-    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
-
-fn summary(output: Output) -> Value {
-    let printed = output.ok();
-    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
-}
-
 fn count(site: &Site, request: impl Fn(&str) -> bool) -> usize {
     let requests = site.api.requests();
     requests.iter().filter(|line| request(line)).count()
@@ -43,7 +35,7 @@ async fn a_committed_push_whose_answer_is_late_is_not_begun_again(backend: Backe
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     // The commit is done and its answer lost; the next try to hear of it takes longer than two renewals are apart.
     site.api.fail("POST", "/commit", Fault::LoseAnswer, 1);
     site.api.fail("POST", "/commit", Fault::Hold, 1);
@@ -51,7 +43,7 @@ async fn a_committed_push_whose_answer_is_late_is_not_begun_again(backend: Backe
     site.api.happened().await;
     tokio::time::sleep(Duration::from_millis(2500)).await;
     site.api.release();
-    summary(finish(child));
+    finish(child).json();
     assert_eq!(count(&site, |line| line == "POST /api/v1/pushes"), 1);
     assert_eq!(count(&site, |line| line.starts_with("DELETE ")), 0);
     let requests = site.api.requests();
@@ -96,7 +88,7 @@ async fn a_push_that_is_gone_is_told_from_other_things_that_are(backend: Backend
 
 async fn what_was_deleted_without_an_answer_is_deleted(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     let _ = run(site.command(&path).args(["--pin", "release"])).ok();
     let niks3 = |arguments: &[&str]| {
         let mut command = site.server.niks3();
@@ -154,7 +146,7 @@ fn with_endless_nix(site: &Site, path: &str) -> Command {
 
 async fn a_push_interrupted_while_nix_is_asked_is_given_up(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     let child = spawn(&mut with_endless_nix(&site, &path));
     site.api.seen("POST /api/v1/pushes").await;
     let _ = run(Command::new("kill").args(["-INT", &child.id().to_string()])).ok();
@@ -165,7 +157,7 @@ async fn a_push_interrupted_while_nix_is_asked_is_given_up(backend: Backend) {
 
 async fn a_caller_who_is_not_let_in_need_not_wait_for_nix(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     std::fs::write(site.store.path("token"), "t".repeat(40)).unwrap();
     let mut command = with_endless_nix(&site, &path);
     let said = run(command.env("NIKS3_AUTH_TOKEN_FILE", site.store.path("token"))).fails(1);
@@ -174,27 +166,27 @@ async fn a_caller_who_is_not_let_in_need_not_wait_for_nix(backend: Backend) {
 
 async fn a_server_that_asks_for_patience_at_once_gets_it(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     // Longer than an address is tried where nobody answers.
     site.api.fail("POST", "/api/v1/pushes", Fault::Patience(22), 1);
-    summary(site.push(&path));
+    site.push(&path).json();
     site.whole(&path);
 }
 
 async fn whatever_a_proxy_says_of_a_server_that_is_away_is_waited_for(backend: Backend) {
     let site = Site::new(backend).await;
-    let path = site.store.build(CLOSURE).remove(0);
+    let path = site.store.build(APP).remove(0);
     for status in [524, 408, 425, 507, 520, 521, 522, 530] {
         site.api.fail("POST", "/api/v1/pushes", Fault::Status(status), 1);
         site.s3.fail("PUT", "/nar/", Fault::Status(status), 1);
     }
     // More than a few of those that are mostly a defect.
     site.s3.fail("PUT", "/staging/", Fault::Status(500), 6);
-    summary(site.push(&path));
+    site.push(&path).json();
     assert_eq!((site.api.pending(), site.s3.pending()), (0, 0));
     site.whole(&path);
     // What is too large for a proxy stays so.
-    let other = site.store.build(&CLOSURE.replace("hello", "other")).remove(0);
+    let other = site.store.build(&APP.replace("hello", "other")).remove(0);
     site.api.fail("POST", "/paths", Fault::Status(413), 1);
     let said = site.push(&other).fails(1);
     assert!(said.contains("client_max_body_size"), "{said}");
@@ -204,7 +196,7 @@ async fn other_contents_than_the_cache_has_are_reported_and_stay(backend: Backen
     let site = Site::new(backend).await;
     let expression = "build \"odd\" \"head -c 20 /dev/urandom > $out\"";
     let path = site.store.build(expression).remove(0);
-    let first = summary(site.push(&path));
+    let first = site.push(&path).json();
     assert_eq!(first["conflicts"], json!([]));
     let narinfo = || {
         let name = path.rsplit('/').next().unwrap();
@@ -222,7 +214,7 @@ async fn other_contents_than_the_cache_has_are_reported_and_stay(backend: Backen
         output.stderr.contains("warning") && output.stderr.contains("with other contents"),
         "{output:?}"
     );
-    let second = summary(output);
+    let second = output.json();
     assert_eq!(
         second["conflicts"],
         json!([{ "path": path, "nar_hash": nar_hash }])
@@ -246,7 +238,7 @@ fn an_object_store_where_nobody_is_fails_the_push_and_is_named() {
         ..ServerOptions::default()
     };
     let server = Server::with(Backend::Embedded, options);
-    let path = store.build(CLOSURE).remove(0);
+    let path = store.build(APP).remove(0);
     let mut command = Command::new("timeout");
     command.arg("120").arg(program("niks3")).args(["push", &path]);
     command

@@ -37,8 +37,7 @@ async fn site(backend: Backend) -> Site {
 }
 
 fn bytes_sent(output: Output) -> u64 {
-    let printed = output.ok();
-    let summary: Value = serde_json::from_str(&printed).unwrap();
+    let summary = output.json();
     summary["bytes_sent"].as_u64().unwrap()
 }
 

@@ -22,7 +22,7 @@ fn evaluated(attribute: &str) -> Value {
     let mut command = Command::new("nix-instantiate");
     store.prepare(command.args(["--eval", "--strict", "--json", "-A", attribute]));
     command.arg(repository().join("nix/tests/units.nix"));
-    serde_json::from_str(&run(&mut command).ok()).unwrap()
+    run(&mut command).json()
 }
 
 /// File name and text of every unit, of every configuration.

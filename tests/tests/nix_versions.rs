@@ -42,8 +42,7 @@ fn versions() -> Vec<Version> {
 fn push(server: &Server, store: &Store, arguments: &[&str]) -> serde_json::Value {
     let mut command = server.niks3();
     store.prepare(command.args(["push", "--json"]).args(arguments));
-    let printed = run(&mut command).ok();
-    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+    run(&mut command).json()
 }
 
 fn base_name(path: &str) -> &str {

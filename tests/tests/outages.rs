@@ -32,12 +32,6 @@ const STEPS: [(&str, &str); 9] = [
     ("PUT", "partNumber=2"),
 ];
 
-/// What a server answers at a path, within a minute and a half.
-fn status(server: &Server, path: &str) -> String {
-    let url = format!("{}{path}", server.url());
-    run(Command::new("curl").args(["-s", "-o", "/dev/null", "-m", "90", "-w", "%{http_code}", &url])).stdout
-}
-
 /// A site on a database of its own.
 async fn site(postgres: &Postgres) -> Site {
     let options = ServerOptions {
@@ -65,8 +59,8 @@ async fn a_database_that_goes_away_and_comes_back_only_delays_the_push() {
         let before = refused();
         // The request comes when the database is gone.
         proxy.release();
-        assert_eq!(status(&site.server, "/ready"), "503", "{method} {words}");
-        assert_eq!(status(&site.server, "/health"), "200", "{method} {words}");
+        assert_eq!(site.server.status("/ready"), "503", "{method} {words}");
+        assert_eq!(site.server.status("/health"), "200", "{method} {words}");
         eventually("the push comes upon it", || refused() > before);
         postgres.resume();
         let _ = finish(child).ok();
@@ -86,8 +80,8 @@ async fn a_database_that_hangs_is_noticed_and_the_push_completes_when_it_goes_on
         proxy.happened().await;
         postgres.signal("STOP");
         proxy.release();
-        assert_eq!(status(&site.server, "/ready"), "503", "{method} {words}");
-        assert_eq!(status(&site.server, "/health"), "200", "{method} {words}");
+        assert_eq!(site.server.status("/ready"), "503", "{method} {words}");
+        assert_eq!(site.server.status("/health"), "200", "{method} {words}");
         postgres.signal("CONT");
         let _ = finish(child).ok();
         let found = check_bucket(&site.server, &site.store.dir(), &site.store.closure(&path), &[]);

@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, Output, Server, Site, Store, eventually, finish, on_both, run, spawn,
+    APP, Backend, Fault, Output, Server, Site, Store, eventually, finish, on_both, run, spawn,
 };
 use serde_json::Value;
 
@@ -21,20 +21,6 @@ on_both!(
     what_was_lost_before_the_commit_is_sent_again_by_the_same_push,
     one_of_two_pushes_of_the_same_dies_and_the_other_completes,
 );
-
-const CLOSURE: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
-    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
-
-fn summary(output: Output) -> Value {
-    let printed = output.ok();
-    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
-}
-
-/// What a server answers at a path, within a minute and a half.
-fn status(server: &Server, path: &str) -> String {
-    let url = format!("{}{path}", server.url());
-    run(Command::new("curl").args(["-s", "-o", "/dev/null", "-m", "90", "-w", "%{http_code}", &url])).stdout
-}
 
 /// A diamond of paths over paths, so that order matters.
 fn lattice(store: &Store, name: &str, rows: usize) -> String {
@@ -72,7 +58,7 @@ async fn pushes_that_share_paths_do_not_hinder_each_other(backend: Backend) {
     let tops = site.store.build(&format!("let {base} in [ {} ]", tops.join(" ")));
     let children: Vec<Child> = tops.iter().map(|top| site.spawn(top)).collect();
     for child in children {
-        summary(finish(child));
+        finish(child).json();
     }
     for top in &tops {
         assert_eq!(site.consistent(top), site.store.closure(top).len());
@@ -94,9 +80,9 @@ async fn thousands_of_paths_that_hang_together_are_one_push(backend: Backend) {
     let top = top.trim().trim_matches('"').to_owned();
     let count = site.store.closure(&top).len();
     assert_eq!(count, 2802);
-    let first = summary(site.push(&top));
+    let first = site.push(&top).json();
     assert_eq!(first["uploaded"], count);
-    let again = summary(site.push(&top));
+    let again = site.push(&top).json();
     assert_eq!((&again["uploaded"], &again["bytes_sent"]), (&0.into(), &0.into()));
     site.store
         .substitutes(&site.server.url(), site.server.public_key(), &top);
@@ -133,15 +119,15 @@ async fn connections_that_are_stuck_do_not_keep_the_server_from_stopping(backend
     assert!(time < Duration::from_secs(10), "the contract says 10 s: {time:?}");
     assert_eq!(code, Some(0));
     site.server.resume();
-    let path = site.store.build(CLOSURE).remove(0);
-    summary(site.push(&path));
+    let path = site.store.build(APP).remove(0);
+    site.push(&path).json();
     site.whole(&path);
 }
 
 async fn what_was_lost_before_the_commit_is_sent_again_by_the_same_push(backend: Backend) {
     for lost in ["/nar/", "/staging/"] {
         let site = Site::new(backend).await;
-        let path = site.store.build(CLOSURE).remove(0);
+        let path = site.store.build(APP).remove(0);
         site.api.fail("POST", "/commit", Fault::Hold, 1);
         let child = spawn(&mut site.command(&path));
         site.api.happened().await;
@@ -161,7 +147,7 @@ async fn what_was_lost_before_the_commit_is_sent_again_by_the_same_push(backend:
             site.server.bucket().delete(&key);
         }
         site.api.release();
-        summary(finish(child));
+        finish(child).json();
         let commits = site.api.requests();
         let commits = commits
             .iter()
@@ -175,7 +161,7 @@ async fn what_was_lost_before_the_commit_is_sent_again_by_the_same_push(backend:
 async fn one_of_two_pushes_of_the_same_dies_and_the_other_completes(backend: Backend) {
     for step in ["/paths", "/uploads", "/nar/", "/staging/", "/commit"] {
         let site = Site::new(backend).await;
-        let path = site.store.build(CLOSURE).remove(0);
+        let path = site.store.build(APP).remove(0);
         let proxy = if matches!(step, "/nar/" | "/staging/") {
             &site.s3
         } else {
@@ -187,7 +173,7 @@ async fn one_of_two_pushes_of_the_same_dies_and_the_other_completes(backend: Bac
         let other = site.spawn(&path);
         dying.kill().unwrap();
         dying.wait().unwrap();
-        summary(finish(other));
+        finish(other).json();
         site.whole(&path);
     }
 }
@@ -201,11 +187,11 @@ async fn an_object_store_that_does_not_answer_is_noticed_and_its_return_too() {
         Fault::LoseAnswer,
     ] {
         let site = Site::new(Backend::Services).await;
-        let path = site.store.build(CLOSURE).remove(0);
+        let path = site.store.build(APP).remove(0);
         site.s3.fail("", "", fault.clone(), usize::MAX / 2);
-        assert_eq!(status(&site.server, "/ready"), "503", "{fault:?}");
-        assert_eq!(status(&site.server, "/health"), "200", "{fault:?}");
-        let proxied = status(&site.server, "/00000000000000000000000000000000.narinfo");
+        assert_eq!(site.server.status("/ready"), "503", "{fault:?}");
+        assert_eq!(site.server.status("/health"), "200", "{fault:?}");
+        let proxied = site.server.status("/00000000000000000000000000000000.narinfo");
         assert!(
             matches!(proxied.as_str(), "502" | "503" | "504"),
             "{fault:?}: {proxied}"
@@ -214,9 +200,9 @@ async fn an_object_store_that_does_not_answer_is_noticed_and_its_return_too() {
         let child = spawn(&mut site.command(&path));
         eventually("the push comes upon it", || site.s3.pending() < before);
         site.s3.heal();
-        summary(finish(child));
+        finish(child).json();
         site.whole(&path);
-        assert_eq!(status(&site.server, "/ready"), "200", "{fault:?}");
+        assert_eq!(site.server.status("/ready"), "200", "{fault:?}");
     }
 }
 
@@ -245,7 +231,7 @@ async fn an_object_store_that_goes_away_during_a_commit_leaves_no_dangling_narin
                 // Given up for good reason; said in one line, and the same push completes it.
                 let last = output.stderr.lines().last().unwrap_or_default();
                 assert!(last.starts_with("niks3: "), "{fault:?} {part}: {output:?}");
-                summary(site.push(&path));
+                site.push(&path).json();
             }
             site.whole(&path);
         }

@@ -157,10 +157,10 @@ async fn pins_are_listed_for_people_and_programs(backend: Backend) {
         pins(&site, &["list"]).ok(),
         format!("a\t{path}\nb\t{path}\nc\t{path}\n")
     );
-    let listed: Value = serde_json::from_str(&pins(&site, &["list", "--json"]).ok()).unwrap();
+    let listed: Value = pins(&site, &["list", "--json"]).json();
     assert_eq!(listed[1]["name"], "b");
     assert_eq!(listed[1]["path"], path);
-    let names: Value = serde_json::from_str(&pins(&site, &["list", "--json", "--names-only"]).ok()).unwrap();
+    let names: Value = pins(&site, &["list", "--json", "--names-only"]).json();
     assert_eq!(names, json!(["a", "b", "c"]));
     // The same in pages of one.
     let mut after = String::new();

@@ -193,7 +193,7 @@ async fn a_staged_listing_that_is_lost_is_made_of_the_nar(backend: Backend) {
 
 fn pushed(site: &Site, path: &str, options: &[&str]) -> Value {
     let output = run(site.command(path).args(options));
-    serde_json::from_str(&output.ok()).unwrap()
+    output.json()
 }
 
 async fn a_lost_listing_is_made_again_without_anything_else_going(backend: Backend) {

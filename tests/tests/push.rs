@@ -42,8 +42,7 @@ fn push(server: &Server, store: &Store, arguments: &[&str]) -> Output {
 }
 
 fn pushed(server: &Server, store: &Store, arguments: &[&str]) -> serde_json::Value {
-    let printed = push(server, store, &[arguments, &["--json"]].concat()).ok();
-    serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+    push(server, store, &[arguments, &["--json"]].concat()).json()
 }
 
 fn a_pushed_closure_is_substituted_byte_for_byte(backend: Backend) {

@@ -242,7 +242,7 @@ fn gc(server: &Server, arguments: &[&str]) -> Value {
     command
         .args(["gc", "--older-than=0s", "--force", "--json"])
         .args(arguments);
-    serde_json::from_str(&run(&mut command).ok()).unwrap()
+    run(&mut command).json()
 }
 
 async fn garbage_collection_forgets_runs_with_their_closures(backend: Backend) {

@@ -257,7 +257,7 @@ impl Soak {
         let mut dice = self.dice(1 << 42);
         self.insist(&mut dice, &["gc", "--older-than=1s", "--force"]);
         let mut check = self.niks3(&mut dice);
-        let found: Value = serde_json::from_str(&run(check.args(["fsck", "--json"])).ok()).unwrap();
+        let found: Value = run(check.args(["fsck", "--json"])).json();
         assert_eq!(found["findings"], serde_json::json!([]));
         let server = self.servers[0].lock().unwrap_or_else(PoisonError::into_inner);
         let roots: Vec<String> = pinned.values().cloned().collect();

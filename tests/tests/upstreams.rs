@@ -28,10 +28,6 @@ fn push(server: &Server, store: &Store, arguments: &[&str]) -> Output {
     run(&mut command)
 }
 
-fn summary(output: Output) -> Value {
-    serde_json::from_str(&output.ok()).unwrap()
-}
-
 /// Something that gives every request the answer that `answer` makes of its path; its address, and all that was asked.
 fn answering(answer: impl Fn(&str) -> String + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -63,7 +59,7 @@ fn a_cache_that_redirects_is_followed_without_the_token() {
     let to = upstream.url();
     let (address, heads) = answering(move |path| format!("302 Found\r\nlocation: {to}{path}\r\n"));
     let url = format!("http://{address}");
-    let summary = summary(push(&server, &store, &[&closure[0], "--skip-upstream", &url]));
+    let summary = push(&server, &store, &[&closure[0], "--skip-upstream", &url]).json();
     assert_eq!(summary["skipped_upstream"], 1, "{summary}");
     assert_eq!(summary["uploaded"], 2);
     let heads = heads.lock().unwrap();
@@ -92,7 +88,7 @@ fn what_any_of_several_caches_has_is_left_out() {
         "--skip-upstream",
         &other,
     ];
-    let summary = summary(push(&server, &store, &arguments));
+    let summary = push(&server, &store, &arguments).json();
     assert_eq!(summary["skipped_upstream"], 2, "{summary}");
     assert_eq!(summary["uploaded"], 1);
 }
@@ -134,7 +130,7 @@ fn a_cache_that_does_not_answer_as_one_leaves_nothing_out_and_its_password_is_no
         assert_eq!(said.len(), 1, "{output:?}");
         assert!(said[0].contains(words), "{words}: {output:?}");
         assert!(!output.stderr.contains("secret"), "{output:?}");
-        let summary = summary(output);
+        let summary = output.json();
         // The other one is believed all the same.
         assert_eq!(summary["skipped_upstream"], 1, "{summary}");
         assert_eq!(summary["uploaded"], 2);

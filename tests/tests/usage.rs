@@ -215,7 +215,7 @@ fn standard_input_that_is_no_list_of_paths_is_refused_and_an_empty_one_is_nothin
     none(&complaints);
     empty(&server);
     for input in ["", "\n\n", "  \n"] {
-        let summary: serde_json::Value = serde_json::from_str(&push(input.as_bytes()).ok()).unwrap();
+        let summary: serde_json::Value = push(input.as_bytes()).json();
         assert_eq!(summary["paths"], 0);
     }
     // Without a line end, with one of Windows, and the same twice.
@@ -224,7 +224,7 @@ fn standard_input_that_is_no_list_of_paths_is_refused_and_an_empty_one_is_nothin
         format!("{path}\r\n"),
         format!("{path}\n{path}/hello\n"),
     ] {
-        let summary: serde_json::Value = serde_json::from_str(&push(input.as_bytes()).ok()).unwrap();
+        let summary: serde_json::Value = push(input.as_bytes()).json();
         assert_eq!(summary["closures"], serde_json::json!([path]));
     }
 }

@@ -137,6 +137,28 @@ pub fn without_userinfo(url: &url::Url) -> url::Url {
     shown
 }
 
+/// A text that is an address or was meant to be one, as it may be shown. What cannot be read as an address loses
+/// all before its last `@` but a scheme.
+#[must_use]
+pub fn shown_address(text: &str) -> String {
+    if !text.contains('@') {
+        return text.to_owned();
+    }
+    if let Ok(url) = text.parse::<url::Url>()
+        && url.has_host()
+    {
+        return without_userinfo(&url).to_string();
+    }
+    let (scheme, rest) = match text.find("://") {
+        Some(end) => text.split_at(end + "://".len()),
+        None => ("", text),
+    };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}{host}"),
+        None => text.to_owned(),
+    }
+}
+
 fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, HttpError> {
     std::fs::read(path).map_err(|source| HttpError::Read {
         option,
@@ -166,6 +188,25 @@ mod tests {
             "https://cache.example.com/a?b"
         );
         assert_eq!(shown("http://127.0.0.1:5751/"), "http://127.0.0.1:5751/");
+    }
+
+    #[test]
+    fn what_is_no_address_has_no_password_either() {
+        for (text, shown) in [
+            (
+                "https://user:secret@cache.example.com/a",
+                "https://cache.example.com/a",
+            ),
+            ("user:secret@cache.example.com", "cache.example.com"),
+            ("user:se@cret@cache.example.com:80/x", "cache.example.com:80/x"),
+            ("//user:secret@cache.example.com", "cache.example.com"),
+            ("https://user:secret@:x", "https://:x"),
+            ("https://user:se/cret@[cache", "https://[cache"),
+            ("cache.example.com", "cache.example.com"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_address(text), shown, "{text}");
+        }
     }
 
     #[test]

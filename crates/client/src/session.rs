@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     error::{Error, Problem},
     generated::Client,
-    http::{Http, without_userinfo},
+    http::{Http, shown_address, without_userinfo},
     retry::{Hint, RetryPolicy, retry, retry_after},
     token::TokenProvider,
 };
@@ -116,13 +116,7 @@ fn foreign(base: &str, response: &Response) -> Option<Error> {
             .headers()
             .get(LOCATION)
             .and_then(|to| to.to_str().ok())
-            .map_or_else(
-                || "another address".to_owned(),
-                |to| match to.parse() {
-                    Ok(url) => without_userinfo(&url).to_string(),
-                    Err(_) => to.to_owned(),
-                },
-            );
+            .map_or_else(|| "another address".to_owned(), shown_address);
         return Some(Error::NotNiks3(format!(
             "{base} redirects to {to}: give the final address of the server as --server-url"
         )));

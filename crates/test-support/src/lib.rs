@@ -36,4 +36,4 @@ pub use proxy::{Fault, FaultProxy};
 pub use runner::{Github, GithubApi, Job, Pairs, Started, Step, TokenEndpoint, Use};
 pub use server::{Backend, Server, ServerOptions};
 pub use site::{Site, finish, spawn};
-pub use store::Store;
+pub use store::{APP, Store};

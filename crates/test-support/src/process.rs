@@ -49,6 +49,14 @@ impl Output {
         self.stdout
     }
 
+    /// The same as JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn json(self) -> serde_json::Value {
+        let printed = self.ok();
+        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
+    }
+
     /// The one line of a program that ended with a code.
     #[must_use]
     #[track_caller]

@@ -276,6 +276,14 @@ impl Server {
         command
     }
 
+    /// The HTTP status of an answer at a path, within a minute and a half.
+    #[must_use]
+    pub fn status(&self, path: &str) -> String {
+        let url = format!("{}{path}", self.url());
+        run(Command::new("curl").args(["-s", "-o", "/dev/null", "-m", "90", "-w", "%{http_code}", &url]))
+            .stdout
+    }
+
     /// `GET` of a path, whole.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Vec<u8>> {

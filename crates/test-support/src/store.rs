@@ -7,6 +7,10 @@ use tempfile::TempDir;
 
 use crate::process::run;
 
+/// What [`Store::build`] makes two paths of: an app, and the words that it prints.
+pub const APP: &str = "let words = build \"words\" \"mkdir $out; echo hello > $out/words\"; in \
+    build \"app\" ''mkdir -p $out/bin; printf '#!/bin/sh\\ncat ${words}/words\\n' > $out/bin/app''";
+
 /// A Nix store under a folder of its own.
 #[derive(Debug)]
 pub struct Store {

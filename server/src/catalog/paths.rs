@@ -212,7 +212,6 @@ impl WriteTx {
     /// again; returns how many. From then on the narinfos count as lost.
     pub async fn claim_committed(&mut self, push_id: i64, ids: &[i64]) -> Result<u64> {
         let mut claimed = 0;
-        let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) \
@@ -225,17 +224,8 @@ impl WriteTx {
                 query = query.bind(*id);
             }
             claimed += query.execute(&mut *self.tx).await?.rows_affected();
-            let text = format!(
-                "UPDATE paths SET state = {PUBLISHING}, publication = $1 \
-                 WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
         }
+        self.publish_again(ids).await?;
         Ok(claimed)
     }
 

@@ -225,7 +225,7 @@ impl WriteTx {
     }
 
     /// Has the narinfos of committed paths written again, whoever may just have written them.
-    async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
+    pub(super) async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }

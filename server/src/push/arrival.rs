@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::PART_SIZE;
 use crate::app::App;
 use crate::http::problem::Problem;
+use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
 
 /// NARs held in memory at once, whoever's they are.
@@ -52,6 +53,23 @@ pub(super) async fn sizes(app: &App, push: &str, keys: Vec<ObjectKey>) -> Result
                 .await
         }
     }
+}
+
+/// Writes down that objects, by id, are in the bucket with so many bytes.
+///
+/// # Errors
+/// 503 when the object store or the database does not answer; nothing is written down then.
+pub async fn note_arrived(app: &App, arrived: &[(i64, i64)]) -> Result<(), Problem> {
+    if arrived.is_empty() {
+        return Ok(());
+    }
+    // The database must not outlive, in a power cut, what it says is there.
+    app.bucket.sync().await?;
+    let mut tx = app.catalog.write().await?;
+    tx.objects_arrived(arrived).await?;
+    tx.commit().await?;
+    metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    Ok(())
 }
 
 /// Puts in its place the NAR that a push has staged, if that has the hash in its name; its

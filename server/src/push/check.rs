@@ -7,7 +7,6 @@ use super::order::Order;
 use crate::app::App;
 use crate::catalog::{ClaimKind, CommitClaim, Publishable, Push};
 use crate::http::problem::Problem;
-use crate::metrics::metrics;
 use crate::storage::ObjectKey;
 
 /// Most names of missing objects in one answer.
@@ -120,13 +119,7 @@ pub(super) async fn arrived(
     if missing.is_empty() {
         return Ok(arrived);
     }
-    if !arrived.is_empty() {
-        app.bucket.sync().await?;
-        let mut tx = app.catalog.write().await?;
-        tx.objects_arrived(&arrived).await?;
-        tx.commit().await?;
-        metrics().arrived(arrived.iter().map(|(_, size)| *size));
-    }
+    arrival::note_arrived(app, &arrived).await?;
     let detail = format!("{} objects have not arrived", missing.len());
     Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))
 }

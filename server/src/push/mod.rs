@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use niks3_nix::store_path::StorePath;
 
-pub use arrival::{hash_of, place, upload_key};
+pub use arrival::{hash_of, note_arrived, place, upload_key};
 pub use commit::{Outcome, commit};
 pub use publish::narinfo;
 pub use recover::recover;

@@ -24,7 +24,7 @@ fn tokens(bench: &mut Bench, changes: &'static [fn(&mut Value)]) -> TokenEndpoin
 fn niks3(bench: &Bench, arguments: &[&str]) -> Value {
     let mut command = bench.server.niks3();
     bench.store.prepare(command.args(arguments).arg("--json"));
-    serde_json::from_str(&run(&mut command).ok()).unwrap()
+    run(&mut command).json()
 }
 
 async fn a_run_is_what_the_claims_say_and_has_what_its_job_built(backend: Backend) {

@@ -25,7 +25,7 @@ fn job(github: &GithubApi) -> (Step, Value, String) {
     assert!(post.summary.contains(&format!("]({url})")), "{}", post.summary);
     let mut show = bench.server.niks3();
     bench.store.prepare(show.args(["runs", "show", "--json", id]));
-    let shown = serde_json::from_str(&run(&mut show).ok()).unwrap();
+    let shown = run(&mut show).json();
     bench.job.left_nothing();
     (post, shown, path)
 }

@@ -11,7 +11,6 @@ use super::{App, Identity, Problem, change, find_open};
 use crate::catalog::{ClaimKind, ObjectRow, Push, WriteTx};
 use crate::gc;
 use crate::http::wire;
-use crate::metrics::metrics;
 use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
 
@@ -276,14 +275,7 @@ async fn take_over(
             arrived.push((object_id, size));
         }
     }
-    if !arrived.is_empty() {
-        app.bucket.sync().await?;
-        let mut tx = app.catalog.write().await?;
-        tx.objects_arrived(&arrived).await?;
-        tx.commit().await?;
-        metrics().arrived(arrived.iter().map(|(_, size)| *size));
-    }
-    Ok(())
+    push::note_arrived(app, &arrived).await
 }
 
 async fn target(
