@@ -51,7 +51,8 @@ fn judge(server: &Server, kind: &str, token: &str, scopes: &str) {
     assert!(output.stdout.contains("Tested: 3"), "{kind}: {}", output.stdout);
 }
 
-#[tokio::test]
+// On several threads, so that a connection that the server ends while this one waits for a program is noticed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_gets_more_than_the_document_and_their_scopes_say() {
     let issuer = Issuer::start(&["RS256"]);
     let folder = tempfile::tempdir().unwrap();
