@@ -18,6 +18,7 @@ on_both!(
     a_staged_listing_that_is_lost_is_made_of_the_nar,
     a_lost_listing_is_made_again_without_anything_else_going,
     what_is_lost_for_good_while_it_is_published_is_brought_by_the_same_command,
+    a_nar_that_cannot_be_listed_while_it_is_published_is_brought_by_the_same_command,
     a_committed_push_needs_no_lease_and_may_renew_it,
 );
 
@@ -213,18 +214,28 @@ async fn a_lost_listing_is_made_again_without_anything_else_going(backend: Backe
     assert_eq!(deleted, None);
 }
 
-async fn what_is_lost_for_good_while_it_is_published_is_brought_by_the_same_command(backend: Backend) {
+/// Cut off before its last paths, of which the root has lost its listing; and the key of the root's NAR.
+async fn without_listing(backend: Backend) -> (Chain, String) {
     let chain = Chain::cut_off(backend).await;
-    // Neither the listing of the last nor what it could be made of is there.
-    let bucket = chain.site.server.bucket();
     let name = chain.root().rsplit('/').next().unwrap();
     let keys = format!(
         "SELECT p.listing, o.key FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.name = '{name}'"
     );
-    let keys = chain.site.server.sql(&keys);
-    for key in keys[0].split('|') {
-        bucket.delete(key);
-    }
+    let keys = chain.site.server.sql(&keys).remove(0);
+    let (listing, nar) = keys.split_once('|').unwrap();
+    chain.site.server.bucket().delete(listing);
+    (chain, nar.to_owned())
+}
+
+async fn what_is_lost_for_good_while_it_is_published_is_brought_by_the_same_command(backend: Backend) {
+    let (chain, nar) = without_listing(backend).await;
+    chain.site.server.bucket().delete(&nar);
+    chain.completed();
+}
+
+async fn a_nar_that_cannot_be_listed_while_it_is_published_is_brought_by_the_same_command(backend: Backend) {
+    let (chain, nar) = without_listing(backend).await;
+    chain.site.server.bucket().put(&nar, b"neither zstd nor a NAR");
     chain.completed();
 }
 
