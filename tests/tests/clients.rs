@@ -50,7 +50,7 @@ async fn a_client_that_is_interrupted_says_so_and_lets_go(backend: Backend) {
         );
         assert_eq!(site.consistent(&path), 0);
         site.s3.release();
-        site.push(&path).json();
+        let _ = site.push(&path).json();
         site.whole(&path);
     }
 }
@@ -153,7 +153,7 @@ async fn names_and_shapes_of_every_kind_come_back(backend: Backend) {
     std::fs::write(site.store.path(&long), "").unwrap();
     paths.push(add(&site.store.path(&long)));
     for path in &paths {
-        site.push(path).json();
+        let _ = site.push(path).json();
         site.whole(path);
     }
 }
@@ -176,7 +176,7 @@ async fn other_options_than_before_go_on_with_what_another_push_began(backend: B
         "--pin",
         "other",
     ]);
-    run(&mut other).json();
+    let _ = run(&mut other).json();
     site.whole(&path);
     site.s3.release();
     site.whole(&path);
@@ -218,10 +218,10 @@ async fn a_client_that_slept_through_its_lease_begins_again(backend: Backend) {
         }
         site.api.release();
         signal(&child, "CONT");
-        finish(child).json();
+        let _ = finish(child).json();
         site.whole(&path);
     }
-    site.push(&path).json();
+    let _ = site.push(&path).json();
     site.whole(&path);
 }
 
@@ -247,7 +247,7 @@ async fn a_lease_is_renewed_for_as_long_as_uploads_take(backend: Backend) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     site.s3.release();
-    finish(child).json();
+    let _ = finish(child).json();
     let begun = site
         .api
         .requests()
@@ -280,7 +280,7 @@ async fn a_token_that_ends_during_a_push_is_renewed(backend: Backend) {
             .replace_header("authorization", &format!("Bearer {}", site.server.token()));
         let mut command = site.command(&path);
         command.args(["--auth-token-script", script.to_str().unwrap()]);
-        run(&mut command).json();
+        let _ = run(&mut command).json();
         assert_eq!(site.api.pending(), 0);
         let runs = std::fs::read_to_string(site.store.path("runs")).unwrap();
         assert_eq!(runs.lines().count(), 2, "{step}");
@@ -307,7 +307,7 @@ async fn contents_that_do_not_compress_or_are_empty_come_back(backend: Backend) 
             .store
             .build(&format!("build \"path{number}\" \"{script}\""))
             .remove(0);
-        site.push(&path).json();
+        let _ = site.push(&path).json();
         site.whole(&path);
         let again = site.push(&path).json();
         assert_eq!(

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use niks3_test_support::{
-    APP, Backend, Fault, Output, Server, ServerOptions, Site, Store, finish, on_both, program, run, spawn,
+    APP, Backend, Fault, Server, ServerOptions, Site, Store, finish, on_both, program, run, spawn,
 };
 use niks3_tests::api::{A, Api, B};
-use serde_json::{Value, json};
+use serde_json::json;
 
 on_both!(
     a_committed_push_whose_answer_is_late_is_not_begun_again,
@@ -43,7 +43,7 @@ async fn a_committed_push_whose_answer_is_late_is_not_begun_again(backend: Backe
     site.api.happened().await;
     tokio::time::sleep(Duration::from_millis(2500)).await;
     site.api.release();
-    finish(child).json();
+    let _ = finish(child).json();
     assert_eq!(count(&site, |line| line == "POST /api/v1/pushes"), 1);
     assert_eq!(count(&site, |line| line.starts_with("DELETE ")), 0);
     let requests = site.api.requests();
@@ -169,7 +169,7 @@ async fn a_server_that_asks_for_patience_at_once_gets_it(backend: Backend) {
     let path = site.store.build(APP).remove(0);
     // Longer than an address is tried where nobody answers.
     site.api.fail("POST", "/api/v1/pushes", Fault::Patience(22), 1);
-    site.push(&path).json();
+    let _ = site.push(&path).json();
     site.whole(&path);
 }
 
@@ -182,7 +182,7 @@ async fn whatever_a_proxy_says_of_a_server_that_is_away_is_waited_for(backend: B
     }
     // More than a few of those that are mostly a defect.
     site.s3.fail("PUT", "/staging/", Fault::Status(500), 6);
-    site.push(&path).json();
+    let _ = site.push(&path).json();
     assert_eq!((site.api.pending(), site.s3.pending()), (0, 0));
     site.whole(&path);
     // What is too large for a proxy stays so.

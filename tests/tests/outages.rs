@@ -3,11 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::process::Command;
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, Postgres, Server, ServerOptions, Site, Store, check_bucket, eventually, finish, run,
+    Backend, Fault, Postgres, ServerOptions, Site, Store, check_bucket, eventually, finish,
 };
 
 /// A path in parts that refers to a small one, both with their number in them.

@@ -6,13 +6,10 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::Duration;
 
-use niks3_test_support::{
-    APP, Backend, Fault, Output, Server, Site, Store, eventually, finish, on_both, run, spawn,
-};
-use serde_json::Value;
+use niks3_test_support::{APP, Backend, Fault, Site, Store, eventually, finish, on_both, spawn};
 
 on_both!(
     pushes_that_share_paths_do_not_hinder_each_other,
@@ -58,7 +55,7 @@ async fn pushes_that_share_paths_do_not_hinder_each_other(backend: Backend) {
     let tops = site.store.build(&format!("let {base} in [ {} ]", tops.join(" ")));
     let children: Vec<Child> = tops.iter().map(|top| site.spawn(top)).collect();
     for child in children {
-        finish(child).json();
+        let _ = finish(child).json();
     }
     for top in &tops {
         assert_eq!(site.consistent(top), site.store.closure(top).len());
@@ -120,7 +117,7 @@ async fn connections_that_are_stuck_do_not_keep_the_server_from_stopping(backend
     assert_eq!(code, Some(0));
     site.server.resume();
     let path = site.store.build(APP).remove(0);
-    site.push(&path).json();
+    let _ = site.push(&path).json();
     site.whole(&path);
 }
 
@@ -147,7 +144,7 @@ async fn what_was_lost_before_the_commit_is_sent_again_by_the_same_push(backend:
             site.server.bucket().delete(&key);
         }
         site.api.release();
-        finish(child).json();
+        let _ = finish(child).json();
         let commits = site.api.requests();
         let commits = commits
             .iter()
@@ -173,7 +170,7 @@ async fn one_of_two_pushes_of_the_same_dies_and_the_other_completes(backend: Bac
         let other = site.spawn(&path);
         dying.kill().unwrap();
         dying.wait().unwrap();
-        finish(other).json();
+        let _ = finish(other).json();
         site.whole(&path);
     }
 }
@@ -200,7 +197,7 @@ async fn an_object_store_that_does_not_answer_is_noticed_and_its_return_too() {
         let child = spawn(&mut site.command(&path));
         eventually("the push comes upon it", || site.s3.pending() < before);
         site.s3.heal();
-        finish(child).json();
+        let _ = finish(child).json();
         site.whole(&path);
         assert_eq!(site.server.status("/ready"), "200", "{fault:?}");
     }
@@ -231,7 +228,7 @@ async fn an_object_store_that_goes_away_during_a_commit_leaves_no_dangling_narin
                 // Given up for good reason; said in one line, and the same push completes it.
                 let last = output.stderr.lines().last().unwrap_or_default();
                 assert!(last.starts_with("niks3: "), "{fault:?} {part}: {output:?}");
-                site.push(&path).json();
+                let _ = site.push(&path).json();
             }
             site.whole(&path);
         }

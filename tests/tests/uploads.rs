@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use niks3_nix::hash::FileHash;
 use niks3_test_support::{Backend, Fault, Server, ServerOptions, Site, on_both, run};
 use niks3_tests::api::{A, Api, B, HASH};
-use serde_json::{Value, json};
+use serde_json::json;
 
 on_both!(
     every_url_is_short_lived_and_signed_for_host_size_and_checksum,

@@ -7,7 +7,6 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use niks3_test_support::{Backend, Output, Server, Store, run};
-use serde_json::Value;
 
 const CLOSURE: &str = "let words = build \"words\" \"echo hello > $out\"; more = build \"more\" \"echo more > $out\"; in \
     build \"app\" \"echo ${words} ${more} > $out\"";

@@ -83,7 +83,6 @@ mod tests {
 
     const DRV: &str = "qmbahbhry8m0vkap5kcvsn6gipwhc221-catop.drv";
     const OUT: &str = "jk4ljndxvdhk7k17j9rbgripipm84sk5-catop";
-    const A: &str = "0c0vcw3pzmdhzdl4r3dqh7yfb4jbnvy4-a.drv";
 
     #[test]
     fn realisations_are_read_as_old_and_new_nix_print_them() {
