@@ -1,5 +1,5 @@
-//! Signing what a commit is about to publish, beside the transaction that decides it: a signature takes longer than
-//! anything else that is done for a path, and while the database is at work nothing else is.
+//! Signing what a commit is about to publish, while the bucket is asked what has arrived and the database decides: a
+//! signature takes longer than anything else that is done for a path, and meanwhile one processor has nothing to do.
 
 use std::collections::HashMap;
 use std::sync::Arc;

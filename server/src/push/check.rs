@@ -61,11 +61,11 @@ pub(super) async fn closed<'r>(
 pub(super) async fn arrived(
     app: &App,
     push: &Push,
-    claims: &mut [CommitClaim],
+    claims: &[CommitClaim],
 ) -> Result<Vec<(i64, i64)>, Problem> {
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
-    for claim in claims.iter() {
+    for claim in claims {
         let Some(offer) = &claim.offer else { continue };
         if offer.nar_key.is_empty() {
             missing.insert(format!("nar {}", claim.path));
@@ -108,11 +108,6 @@ pub(super) async fn arrived(
             }
             Some(found) if found == size.unsigned_abs() => {}
             _ => missing.extend(names),
-        }
-    }
-    for claim in claims {
-        if let (Some(offer), Some(size)) = (&mut claim.offer, arrived.get(&claim.object_id)) {
-            offer.file_size = *size;
         }
     }
     let arrived: Vec<(i64, i64)> = arrived.into_iter().collect();

@@ -1,7 +1,7 @@
 //! The commit: check, decide, publish, finish. Every step can be repeated; what a
 //! dead process left is completed by whoever commits next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,8 +103,6 @@ const ROUNDS: usize = 10;
 struct Look {
     claims: Vec<CommitClaim>,
     roots: Vec<ClosureSummary>,
-    /// Ids and bytes of the NARs of which the database does not know yet that they are there.
-    arrived: Vec<(i64, i64)>,
 }
 
 /// What a commit has decided.
@@ -115,6 +113,8 @@ struct Decided {
     all: bool,
     /// The last publication before what is to be published is read.
     seen: i64,
+    /// Ids and bytes of the NARs of which the database did not know yet that they are there.
+    arrived: Vec<(i64, i64)>,
 }
 
 /// What a decision led to.
@@ -133,10 +133,9 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
             .push(&push.token)
             .await?
             .ok_or_else(|| Problem::internal("a push is gone"))?;
-        let Some(mut look) = look(app, &seen).await? else {
-            continue;
-        };
-        let (step, signed) = futures::try_join!(decide(app, &seen, &look), ahead::sign(app, &look.claims))?;
+        let mut look = look(app, &seen).await?;
+        let deciding = arrived_and_decided(app, &seen, &look);
+        let (step, signed) = futures::try_join!(deciding, ahead::sign(app, &look.claims))?;
         match step {
             Step::Publish(decided) => return publish(app, &seen, &mut look, &decided, signed).await,
             Step::Finished(outcome) => return Ok(outcome),
@@ -148,37 +147,39 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
     ))
 }
 
-/// Looks at everything, and checks it; `None` when that has to be done again.
-async fn look(app: &App, push: &Push) -> Result<Option<Look>, Problem> {
-    let mut claims = app.catalog.commit_claims(push.id).await?;
+/// Reads everything, and checks what needs no question to the bucket.
+async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
+    let claims = app.catalog.commit_claims(push.id).await?;
     let roots = app.catalog.roots(push.id).await?;
     gc::settle::push(app, push.id).await?;
-    let mut arrived = Vec::new();
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
         check::closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
-        arrived = match check::arrived(app, push, &mut claims).await {
-            Ok(arrived) => arrived,
-            Err(problem) => {
-                // Another commit of this push may have moved on what was looked for.
-                let state = app.catalog.push(&push.token).await?.map(|push| push.state);
-                return if state == Some(PushState::Open) {
-                    Err(problem)
-                } else {
-                    Ok(None)
-                };
-            }
-        };
     }
-    Ok(Some(Look {
-        claims,
-        roots,
-        arrived,
-    }))
+    Ok(Look { claims, roots })
+}
+
+/// Decides, once everything has arrived.
+async fn arrived_and_decided(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
+    if push.state != PushState::Open {
+        return decide(app, push, look, Vec::new()).await;
+    }
+    match check::arrived(app, push, &look.claims).await {
+        Ok(arrived) => decide(app, push, look, arrived).await,
+        Err(problem) => {
+            // Another commit of this push may have moved on what was looked for.
+            let state = app.catalog.push(&push.token).await?.map(|push| push.state);
+            if state == Some(PushState::Open) {
+                Err(problem)
+            } else {
+                Ok(Step::Changed)
+            }
+        }
+    }
 }
 
 /// One transaction makes what is still absent the push's.
-async fn decide(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
+async fn decide(app: &App, push: &Push, look: &Look, arrived: Vec<(i64, i64)>) -> Result<Step, Problem> {
     let offers = look.claims.iter().filter(|claim| claim.offer.is_some()).count();
     let mut tx = app.catalog.write().await?;
     // The database must not outlive, in a power cut, what it says is there; so it says it last.
@@ -189,7 +190,7 @@ async fn decide(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
         Ok::<_, Problem>(())
     };
     let deciding = async {
-        tx.objects_arrived(&look.arrived).await?;
+        tx.objects_arrived(&arrived).await?;
         let decision = tx.decide(push.id, push.revision).await?;
         Ok((decision, tx.undecided(push.id).await?, tx.publications().await?))
     };
@@ -222,11 +223,12 @@ async fn decide(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
         .with_missing(missing.collect()));
     }
     tx.commit().await?;
-    metrics().arrived(look.arrived.iter().map(|(_, size)| *size));
+    metrics().arrived(arrived.iter().map(|(_, size)| *size));
     Ok(Step::Publish(Decided {
         added,
         all: first && offers as u64 == added,
         seen,
+        arrived,
     }))
 }
 
@@ -348,7 +350,15 @@ async fn publishables(
         return Ok(app.catalog.publishables(push.id).await?);
     }
     // All that it offered was taken, so it is known what has been decided.
-    let offers: Vec<Publishable> = claims.iter_mut().filter_map(|claim| claim.offer.take()).collect();
+    let arrived: HashMap<i64, i64> = decided.arrived.iter().copied().collect();
+    let taken = claims.iter_mut().filter_map(|claim| {
+        let mut offer = claim.offer.take()?;
+        if let Some(size) = arrived.get(&claim.object_id) {
+            offer.file_size = *size;
+        }
+        Some(offer)
+    });
+    let offers: Vec<Publishable> = taken.collect();
     let offered: HashSet<i64> = offers.iter().map(|offer| offer.path_id).collect();
     let others: Vec<i64> = claims
         .iter()
