@@ -94,24 +94,29 @@ const OWN: [(&str, &str); 9] = [
     ("PUT", "/realisations/"),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_killed_at_any_request_of_its_own_and_started_again_completes_the_push() {
-    for fault in [Fault::HoldAndLose, Fault::HoldAnswerAndLose] {
-        let mut site = Site::new(Backend::Services).await;
-        for (number, (method, words)) in OWN.into_iter().enumerate() {
-            let path = site
-                .store
-                .build(&LARGE.replace("echo x", &format!("echo {number}")))
-                .remove(0);
-            site.s3.fail(method, words, fault.clone(), 1);
-            let child = site.spawn(&path);
-            site.s3.happened().await;
-            site.server.kill();
-            site.server.resume();
-            site.consistent(&path);
-            site.s3.release();
-            let _ = finish(child).ok();
-            site.whole(&path);
-        }
+async fn killed_at_its_own_requests(fault: Fault) {
+    let mut site = Site::new(Backend::Services).await;
+    for (number, (method, words)) in OWN.into_iter().enumerate() {
+        let expression = LARGE.replace("echo x", &format!("echo {number}"));
+        let path = site.store.build(&expression).remove(0);
+        site.s3.fail(method, words, fault.clone(), 1);
+        let child = site.spawn(&path);
+        site.s3.happened().await;
+        site.server.kill();
+        site.server.resume();
+        site.consistent(&path);
+        site.s3.release();
+        let _ = finish(child).ok();
+        site.whole(&path);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_killed_before_any_request_of_its_own_and_started_again_completes_the_push() {
+    killed_at_its_own_requests(Fault::HoldAndLose).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_killed_after_any_request_of_its_own_and_started_again_completes_the_push() {
+    killed_at_its_own_requests(Fault::HoldAnswerAndLose).await;
 }
