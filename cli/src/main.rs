@@ -83,20 +83,14 @@ fn one_sentence(mut error: clap::Error) -> String {
             error.insert(kind, ContextValue::String(given));
         }
     }
-    let text = without_userinfo(&error.render().to_string());
+    let mut text = error.render().to_string();
+    if text.contains("://") {
+        text = shown_address(&text);
+    }
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
     let said = said.split("\n\nFor more information").next().unwrap_or(said);
     let words: Vec<_> = said.trim_start_matches("error: ").split_whitespace().collect();
     format!("{}; see `niks3 --help`", words.join(" "))
-}
-
-/// A message without the name and the password in an address, even in one that cannot be read.
-fn without_userinfo(text: &str) -> String {
-    let hidden = text.split_once("://").and_then(|(before, rest)| {
-        let (_, host) = rest.rsplit_once('@')?;
-        Some(format!("{before}://{host}"))
-    });
-    hidden.unwrap_or_else(|| text.to_owned())
 }
 
 fn report(output: &Output, failure: &Failure) -> ExitCode {

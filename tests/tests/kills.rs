@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use niks3_test_support::{Backend, Fault, FaultProxy, Site, finish, on_both};
+use niks3_tests::requests::OF_SERVER;
 
 on_both!(
     a_client_killed_at_any_step_and_run_again_completes_the_push,
@@ -81,22 +82,10 @@ async fn a_server_killed_at_any_step_and_started_again_completes_the_push(backen
     }
 }
 
-/// Every request of the server to an object store in a push.
-const OWN: [(&str, &str); 9] = [
-    ("HEAD", "/nar/"),
-    ("POST", "?uploads"),
-    ("POST", "uploadId="),
-    ("GET", "/staging/parts/"),
-    ("PUT", "/nar/ x-id=CopyObject"),
-    ("HEAD", "/staging/ !/parts/"),
-    ("PUT", ".ls"),
-    ("PUT", ".narinfo"),
-    ("PUT", "/realisations/"),
-];
-
 async fn killed_at_its_own_requests(fault: Fault) {
     let mut site = Site::new(Backend::Services).await;
-    for (number, (method, words)) in OWN.into_iter().enumerate() {
+    let requests = OF_SERVER.into_iter().chain([("PUT", "/realisations/")]);
+    for (number, (method, words)) in requests.enumerate() {
         let expression = LARGE.replace("echo x", &format!("echo {number}"));
         let path = site.store.build(&expression).remove(0);
         site.s3.fail(method, words, fault.clone(), 1);

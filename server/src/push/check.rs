@@ -1,6 +1,6 @@
 //! What has to hold before a push may be committed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::arrival;
 use super::order::Order;
@@ -99,18 +99,17 @@ pub(super) async fn arrived(
         .collect::<Result<Vec<_>, _>>()
         .map_err(Problem::internal)?;
     let sizes = arrival::sizes(app, &push.token, keys).await?;
-    let mut arrived: HashMap<i64, i64> = HashMap::new();
+    let mut arrived = Vec::new();
     for ((id, size, names), found) in unseen.into_values().zip(sizes) {
         match found {
             // Under the name of its hash is what has that hash, whatever anybody said of its size.
             Some(found) if id != 0 => {
-                arrived.insert(id, i64::try_from(found).map_err(Problem::internal)?);
+                arrived.push((id, i64::try_from(found).map_err(Problem::internal)?));
             }
             Some(found) if found == size.unsigned_abs() => {}
             _ => missing.extend(names),
         }
     }
-    let arrived: Vec<(i64, i64)> = arrived.into_iter().collect();
     if missing.is_empty() {
         return Ok(arrived);
     }
