@@ -1,10 +1,11 @@
+-- Ids are never used again (AUTOINCREMENT): other tables, and requests in progress, refer to them.
 -- Times are Unix seconds. Hashes are raw bytes. `refs` is a packed list of
 -- path ids, eight little-endian bytes each, in the order of the names.
 
 -- Every store path anybody named: what the cache holds, what a push is about to
 -- add, and what others only refer to.
 CREATE TABLE paths (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     hash         TEXT    NOT NULL UNIQUE,
     name         TEXT    NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 absent, 1 publishing, 2 present, 3 deleting
@@ -14,19 +15,21 @@ CREATE TABLE paths (
     deriver      TEXT    NOT NULL DEFAULT '',
     sigs         TEXT    NOT NULL DEFAULT '', -- one a line
     ca           TEXT    NOT NULL DEFAULT '',
+    signing_keys TEXT    NOT NULL DEFAULT '', -- as in pushes
     object_id    INTEGER NOT NULL DEFAULT 0,
     listing      TEXT    NOT NULL DEFAULT '', -- staging key until it is published
     listing_size INTEGER NOT NULL DEFAULT 0,
     condemned_at INTEGER NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
     fence        INTEGER NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
     left_out     INTEGER NOT NULL DEFAULT 0, -- 1: a push has referred to it without bringing it, on purpose
+    publication  INTEGER NOT NULL DEFAULT 0, -- number of its last move after which its narinfo has to be written again, or may not be any more
     created_at   INTEGER NOT NULL
 );
 CREATE INDEX paths_object ON paths (object_id) WHERE object_id <> 0;
 
 -- Objects that paths share: NARs by file hash.
 CREATE TABLE objects (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     key          TEXT    NOT NULL UNIQUE,
     size         INTEGER NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 present: its bytes were checked against its key, 2 deleting
@@ -37,7 +40,7 @@ CREATE TABLE objects (
 );
 
 CREATE TABLE pushes (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     token        TEXT    NOT NULL UNIQUE,
     identity     TEXT    NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 committing, 2 committed, 3 aborted, 4 expired
@@ -45,6 +48,8 @@ CREATE TABLE pushes (
     verify       INTEGER NOT NULL DEFAULT 0,
     revision     INTEGER NOT NULL DEFAULT 0, -- counts what is claimed and announced
     result       TEXT    NOT NULL DEFAULT '',
+    run_id       INTEGER NOT NULL DEFAULT 0, -- the run that pushes, or 0
+    signing_keys TEXT    NOT NULL DEFAULT '', -- names of the keys that sign, one a line; '' for all that the server has
     created_at   INTEGER NOT NULL,
     lease_until  INTEGER NOT NULL
 );
@@ -99,6 +104,7 @@ CREATE TABLE realisations (
     key          TEXT    PRIMARY KEY,
     path_id      INTEGER NOT NULL,
     body         TEXT    NOT NULL,
+    signing_keys TEXT    NOT NULL DEFAULT '', -- as in pushes
     state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting, with its path
     created_at   INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -115,7 +121,7 @@ CREATE TABLE push_realisations (
 -- Uploads in parts belong to contents, not to a push: whoever pushes the same
 -- contents with the same compressor goes on where the last one stopped.
 CREATE TABLE multiparts (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     nar_hash     BLOB    NOT NULL,
     nar_size     INTEGER NOT NULL,
     compressor   TEXT    NOT NULL,
@@ -142,7 +148,7 @@ CREATE TABLE multipart_parts (
 
 -- A closure is a root that somebody pushed.
 CREATE TABLE closures (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     path_id      INTEGER NOT NULL UNIQUE,
     created_at   INTEGER NOT NULL,
     pushed_at    INTEGER NOT NULL
@@ -165,23 +171,23 @@ CREATE TABLE pin_writes (
 ) WITHOUT ROWID;
 
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
--- collection under way, or 0.
+-- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers.
 CREATE TABLE counters (
     name         TEXT    PRIMARY KEY,
     value        INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0);
+INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0);
 
 -- Paths that were decided while a garbage collection was under way: it keeps them,
 -- and what they refer to.
 CREATE TABLE gc_dirty (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     path_id      INTEGER NOT NULL
 );
 
 -- Garbage collections and checks, under way and over.
 CREATE TABLE tasks (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kind         TEXT    NOT NULL, -- gc or fsck; one of each at a time
     token        TEXT    NOT NULL UNIQUE,
     identity     TEXT    NOT NULL,
@@ -207,7 +213,7 @@ CREATE TABLE gc_closures (
 
 -- What a check has found.
 CREATE TABLE fsck_findings (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id      INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
     kind         TEXT    NOT NULL,
     subject      TEXT    NOT NULL, -- key of the object, or name of the row
@@ -227,3 +233,54 @@ CREATE TABLE tokens (
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL DEFAULT 0 -- 0: never
 ) WITHOUT ROWID;
+
+-- Runs of CI that have pushed: one job of one attempt each, as far as it can be told apart.
+-- Texts are empty and numbers 0 where nobody has said anything.
+CREATE TABLE runs (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    token        TEXT    NOT NULL UNIQUE,
+    run_key      TEXT    NOT NULL UNIQUE, -- hash of what makes it the same run
+    identity     TEXT    NOT NULL, -- who recorded it
+    verified     INTEGER NOT NULL, -- 1: out of the claims of a verified token
+    claimed      INTEGER NOT NULL, -- what of it the claims say: 1 pull_request, 2 url
+    provider     TEXT    NOT NULL,
+    repository   TEXT    NOT NULL,
+    repository_id TEXT   NOT NULL,
+    owner        TEXT    NOT NULL,
+    owner_id     TEXT    NOT NULL,
+    git_ref      TEXT    NOT NULL,
+    sha          TEXT    NOT NULL,
+    event        TEXT    NOT NULL,
+    workflow     TEXT    NOT NULL,
+    job          TEXT    NOT NULL,
+    job_id       TEXT    NOT NULL,
+    run_id       TEXT    NOT NULL,
+    attempt      TEXT    NOT NULL,
+    actor        TEXT    NOT NULL,
+    url          TEXT    NOT NULL,
+    pull_request INTEGER NOT NULL,
+    conclusion   TEXT    NOT NULL DEFAULT '',
+    job_url      TEXT    NOT NULL DEFAULT '',
+    created_at   INTEGER NOT NULL,
+    used_at      INTEGER NOT NULL -- when it last opened a push, pushed, or was completed
+);
+CREATE INDEX runs_repository ON runs (repository, id);
+CREATE INDEX runs_used ON runs (used_at);
+
+-- Which runs have pushed a closure.
+CREATE TABLE closure_runs (
+    closure_id   INTEGER NOT NULL REFERENCES closures (id) ON DELETE CASCADE,
+    run_id       INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    pushed_at    INTEGER NOT NULL,
+    PRIMARY KEY (closure_id, run_id)
+) WITHOUT ROWID;
+CREATE INDEX closure_runs_run ON closure_runs (run_id);
+
+-- What the cache held, an entry an hour.
+CREATE TABLE cache_history (
+    hour         INTEGER PRIMARY KEY, -- Unix time of its beginning
+    paths        INTEGER NOT NULL,
+    bytes        INTEGER NOT NULL, -- in the bucket
+    nar_bytes    INTEGER NOT NULL, -- of NARs, unpacked
+    closures     INTEGER NOT NULL
+);

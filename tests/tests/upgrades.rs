@@ -95,6 +95,57 @@ fn an_older_server_on_a_newer_schema_says_so_and_stops_with_postgresql() {
     an_older_server_on_a_newer_schema_says_so_and_stops(Backend::Services);
 }
 
+fn a_schema_from_before_the_first_release_is_refused(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, db) = new_database(backend, folder.path());
+    let store = Store::default();
+    let mut server = Server::with(
+        backend,
+        ServerOptions {
+            store_dir: Some(store.dir()),
+            db: Some(url.clone()),
+            ..ServerOptions::default()
+        },
+    );
+    server.terminate();
+    // They had this first migration with other text, and more of them.
+    let other = match backend {
+        Backend::Embedded => "x'00'",
+        Backend::Services => r"'\x00'",
+    };
+    sql(
+        backend,
+        &db,
+        &format!(
+            "UPDATE _sqlx_migrations SET checksum = {other};
+             INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
+             SELECT 2, 'runs', installed_on, success, checksum, 0 FROM _sqlx_migrations WHERE version = 1"
+        ),
+    );
+    let output = run(Command::new("timeout")
+        .arg("60")
+        .arg(program("niks3-server"))
+        .args(["--http-addr", "127.0.0.1:0", "--db", &url, "--data-dir"])
+        .arg(folder.path().join("data"))
+        .env_clear());
+    assert_eq!(output.code, 1, "{output:?}");
+    let line = output.stderr.lines().last().unwrap();
+    assert!(
+        line.contains("before the first release") && line.contains("fecee6b"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_schema_from_before_the_first_release_is_refused_with_sqlite() {
+    a_schema_from_before_the_first_release_is_refused(Backend::Embedded);
+}
+
+#[test]
+fn a_schema_from_before_the_first_release_is_refused_with_postgresql() {
+    a_schema_from_before_the_first_release_is_refused(Backend::Services);
+}
+
 /// The migrations of a database, in their order: version and file.
 fn migrations(backend: Backend) -> Vec<(u32, PathBuf)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -199,7 +250,7 @@ fn data_of_every_schema_is_taken_along(backend: Backend) {
     push(&newest, &["--pin", "old", &path]);
     newest.terminate();
     let all = migrations(backend);
-    assert!(all.len() > 1);
+    assert!(!all.is_empty());
     for (version, _) in &all {
         let folder = tempfile::tempdir().unwrap();
         let mut upgraded = server(as_it_was(backend, *version, &db, folder.path()));

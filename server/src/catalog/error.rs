@@ -13,6 +13,12 @@ pub enum CatalogError {
         version = env!("CARGO_PKG_VERSION")
     )]
     Newer(i64),
+    /// A version from before the first release made the schema; this one does not upgrade it.
+    #[error(
+        "the schema of the database is of a niks3-server from before the first release; the last commit that reads it \
+         is fecee6b. Start with an empty database, and let `niks3 fsck --repair` read the bucket"
+    )]
+    Unreleased,
     /// The schema does not fit this program.
     #[error("database schema: {0}")]
     Schema(#[source] sqlx::migrate::MigrateError),

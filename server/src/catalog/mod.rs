@@ -191,15 +191,31 @@ impl Catalog {
                 }
             }
         };
-        match backend {
-            Backend::Sqlite => sqlx::migrate!("../migrations/sqlite").run(&catalog.gate).await?,
-            Backend::Postgres => {
-                sqlx::migrate!("../migrations/postgres")
-                    .run(&catalog.gate)
-                    .await?
-            }
-        }
+        catalog.migrate().await?;
         Ok(catalog)
+    }
+
+    /// Brings the schema up to date.
+    async fn migrate(&self) -> Result<()> {
+        let migrator = match self.backend {
+            Backend::Sqlite => sqlx::migrate!("../migrations/sqlite"),
+            Backend::Postgres => sqlx::migrate!("../migrations/postgres"),
+        };
+        let Err(error) = migrator.run(&self.gate).await else {
+            return Ok(());
+        };
+        // Schemas from before the first release have migrations that this program lacks, too: what tells them from
+        // newer ones is their first.
+        let first = migrator.iter().find(|migration| migration.version == 1);
+        let applied = sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
+            .fetch_optional(&self.gate)
+            .await
+            .ok()
+            .flatten();
+        match (first, applied) {
+            (Some(ours), Some(theirs)) if *ours.checksum != *theirs => Err(CatalogError::Unreleased),
+            _ => Err(error.into()),
+        }
     }
 
     /// Begins a transaction that may write, when its turn comes.
