@@ -51,7 +51,12 @@ CREATE TABLE pushes (
     run_id       INTEGER NOT NULL DEFAULT 0, -- the run that pushes, or 0
     signing_keys TEXT    NOT NULL DEFAULT '', -- names of the keys that sign, one a line; '' for all that the server has
     created_at   INTEGER NOT NULL,
-    lease_until  INTEGER NOT NULL
+    lease_until  INTEGER NOT NULL,
+    claimed_references INTEGER NOT NULL DEFAULT 0, -- of the paths that it claims
+    paths_added  INTEGER NOT NULL DEFAULT 0, -- of the paths that it claims, those that its commit has decided so far
+    commit_owner TEXT    NOT NULL DEFAULT '', -- the attempt to commit it that is in progress, or was the last
+    commit_until INTEGER NOT NULL DEFAULT 0, -- end of that attempt's lease; 0: it has ended
+    commit_problem TEXT  NOT NULL DEFAULT '' -- how that attempt failed, as JSON
 );
 CREATE INDEX pushes_lease ON pushes (state, lease_until);
 

@@ -212,6 +212,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
     if embedded {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;
+        app.catalog.end_commit_leases().await?;
         recover(&app).await;
     }
     landing::write(&app).await?;

@@ -12,6 +12,7 @@ mod census;
 mod checks;
 mod closure_sizes;
 mod closures;
+mod commits;
 mod conditions;
 mod error;
 mod findings;
@@ -21,15 +22,18 @@ mod marking;
 mod moves;
 mod multiparts;
 mod objects;
+mod ownership;
 mod paths;
 mod pins;
 mod publications;
 mod publish;
 mod pushes;
 mod runs;
+mod slices;
 mod tasks;
 mod tokens;
 
+use std::panic::Location;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -41,6 +45,7 @@ pub use census::{CacheCounts, PastCounts, Pool, Stored};
 pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
+pub use commits::{CommitAttempt, CommitBegin, CommitStatus};
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
@@ -48,12 +53,14 @@ pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
-pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
+pub use ownership::Owned;
+pub use paths::{Claim, ClaimKind, Claimed, PathMeta, claimed_names};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
-pub use publications::{Finish, Finishing};
-pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
+pub use publications::{Finish, Finishing, Moves};
+pub use publish::{CommitClaim, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
 pub use runs::{RunCompletion, RunFilter, RunRow};
+pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
 
@@ -67,6 +74,9 @@ const WRITE_GATE: i64 = 0x6e69_6b73_3300_0001;
 
 /// How long a transaction waits for its turn before the caller is told to come back.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
+
+/// A writing transaction that is longer than this is in the log: no other can begin meanwhile.
+const LONG_WRITE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backend {
@@ -99,6 +109,8 @@ pub struct Catalog {
 /// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
+    /// None for one that only reads.
+    held: Option<Held>,
     /// Of the push that the transaction changes, what its rows are marked with.
     revision: i64,
     backend: Backend,
@@ -107,7 +119,27 @@ pub struct WriteTx {
 impl WriteTx {
     /// Makes everything done in the transaction durable and visible at once.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        let Self { tx, held, .. } = self;
+        let done = tx.commit().await;
+        drop(held);
+        Ok(done?)
+    }
+}
+
+/// Measures for how long a writing transaction keeps all others waiting.
+struct Held {
+    since: Instant,
+    by: &'static Location<'static>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let held = self.since.elapsed();
+        metrics().write_held(held);
+        if held > LONG_WRITE {
+            let by = format!("{}:{}", self.by.file(), self.by.line());
+            tracing::warn!(seconds = held.as_secs_f64(), by, "a writing transaction was long");
+        }
     }
 }
 
@@ -207,19 +239,27 @@ impl Catalog {
         // Schemas from before the first release have migrations that this program lacks, too: what tells them from
         // newer ones is their first.
         let first = migrator.iter().find(|migration| migration.version == 1);
-        let applied = sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
-            .fetch_optional(&self.gate)
-            .await
-            .ok()
-            .flatten();
+        let applied =
+            sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
+                .fetch_optional(&self.gate)
+                .await
+                .ok()
+                .flatten();
         match (first, applied) {
             (Some(ours), Some(theirs)) if *ours.checksum != *theirs => Err(CatalogError::Unreleased),
             _ => Err(error.into()),
         }
     }
 
-    /// Begins a transaction that may write, when its turn comes.
-    pub async fn write(&self) -> Result<WriteTx> {
+    /// Begins a transaction that may write, when its turn comes. Those that are long appear in the log
+    /// with the place of this call.
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = Result<WriteTx>> + Send + '_ {
+        self.write_for(Location::caller())
+    }
+
+    /// The same for a caller that begins it for somebody else.
+    pub async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx> {
         let asked = Instant::now();
         let tx = match self.backend {
             Backend::Sqlite => self.gate.begin_with("BEGIN IMMEDIATE").await?,
@@ -236,8 +276,24 @@ impl Catalog {
             }
         };
         metrics().write_waited(asked.elapsed());
+        let held = Some(Held {
+            since: Instant::now(),
+            by,
+        });
         Ok(WriteTx {
             tx,
+            held,
+            revision: 0,
+            backend: self.backend,
+        })
+    }
+
+    /// A transaction for the same questions as inside one that writes, for which nobody waits: what it
+    /// sees may change at once.
+    pub async fn look(&self) -> Result<WriteTx> {
+        Ok(WriteTx {
+            tx: self.reader.begin().await?,
+            held: None,
             revision: 0,
             backend: self.backend,
         })

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::PART_SIZE;
 use crate::app::App;
+use crate::catalog::SLICE_MARKS;
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
@@ -65,9 +66,11 @@ pub async fn note_arrived(app: &App, arrived: &[(i64, i64)]) -> Result<(), Probl
     }
     // The database must not outlive, in a power cut, what it says is there.
     app.bucket.sync().await?;
-    let mut tx = app.catalog.write().await?;
-    tx.objects_arrived(arrived).await?;
-    tx.commit().await?;
+    for slice in arrived.chunks(SLICE_MARKS) {
+        let mut tx = app.catalog.write().await?;
+        tx.objects_arrived(slice).await?;
+        tx.commit().await?;
+    }
     metrics().arrived(arrived.iter().map(|(_, size)| *size));
     Ok(())
 }

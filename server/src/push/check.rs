@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::arrival;
 use super::order::Order;
 use crate::app::App;
-use crate::catalog::{ClaimKind, CommitClaim, Publishable, Push};
+use crate::catalog::{ClaimKind, CommitClaim, Push};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
 /// Most names of missing objects in one answer.
 const MAX_MISSING: usize = 10_000;
 
-/// Every root is claimed, everything referred to is claimed or left out on
-/// purpose, and nothing refers to itself through others.
+/// Every root is claimed, and everything referred to is claimed or left out on
+/// purpose.
 pub(super) async fn closed<'r>(
     app: &App,
     claims: &[CommitClaim],
@@ -44,16 +44,30 @@ pub(super) async fn closed<'r>(
             return Err(Problem::invalid("paths.references", detail));
         }
     }
-    let offers: Vec<&Publishable> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
-    let graph = offers.iter().map(|offer| (offer.path_id, offer.refs.as_slice()));
-    if let Some(place) = Order::new(graph).circle() {
-        let path = &offers[place].path;
-        return Err(Problem::invalid(
-            "paths.references",
-            format!("{path} refers to itself through other paths"),
-        ));
-    }
     Ok(())
+}
+
+/// The places of the claims whose paths nobody has committed yet, each after those of all that it
+/// refers to.
+///
+/// # Errors
+/// 422 when a path refers to itself through others.
+pub(super) fn order(claims: &[CommitClaim]) -> Result<Vec<usize>, Problem> {
+    let places: Vec<usize> = (0..claims.len())
+        .filter(|place| claims[*place].offer.is_some())
+        .collect();
+    let offers = places.iter().filter_map(|place| claims[*place].offer.as_ref());
+    let graph = offers.map(|offer| (offer.path_id, offer.refs.as_slice()));
+    match Order::new(graph).sequence() {
+        Ok(sequence) => Ok(sequence.into_iter().map(|place| places[place as usize]).collect()),
+        Err(place) => {
+            let path = &claims[places[place]].path;
+            Err(Problem::invalid(
+                "paths.references",
+                format!("{path} refers to itself through other paths"),
+            ))
+        }
+    }
 }
 
 /// Everything the push has to provide is in the bucket with the right size; ids and sizes of the

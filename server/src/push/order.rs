@@ -79,14 +79,17 @@ impl Order {
         self.waiting.iter().position(|count| *count > 0)
     }
 
-    /// The place of a node that refers to itself through others, or to one that does; if
-    /// there is one.
-    #[must_use]
-    pub fn circle(mut self) -> Option<usize> {
+    /// The places of all nodes, each after all that it refers to.
+    ///
+    /// # Errors
+    /// The place of a node that refers to itself through others, or to one that does.
+    pub fn sequence(mut self) -> Result<Vec<u32>, usize> {
+        let mut sequence = Vec::with_capacity(self.waiting.len());
         while let Some(node) = self.ready.pop() {
             self.done(node);
+            sequence.push(node);
         }
-        self.waiting()
+        self.waiting().map_or(Ok(sequence), Err)
     }
 }
 
@@ -124,13 +127,13 @@ mod tests {
     #[test]
     fn circles_are_found() {
         for (graph, found) in [
-            (&[] as Graph, None),
-            (&[(1, &[1])], None),
-            (&[(1, &[2]), (2, &[])], None),
-            (&[(1, &[2]), (2, &[1])], Some(0)),
-            (&[(0, &[]), (1, &[2, 0]), (2, &[3]), (3, &[1])], Some(1)),
+            (&[] as Graph, Ok(vec![])),
+            (&[(1, &[1])], Ok(vec![0])),
+            (&[(1, &[2]), (2, &[])], Ok(vec![1, 0])),
+            (&[(1, &[2]), (2, &[1])], Err(0)),
+            (&[(0, &[]), (1, &[2, 0]), (2, &[3]), (3, &[1])], Err(1)),
         ] {
-            assert_eq!(order(graph).circle(), found, "{graph:?}");
+            assert_eq!(order(graph).sequence(), found, "{graph:?}");
         }
     }
 }

@@ -14,19 +14,22 @@ use super::ahead::Signed;
 use super::listing;
 use super::order::Order;
 use crate::app::App;
-use crate::catalog::{Publishable, Realised};
+use crate::catalog::{Publishable, Realised, SLICE_ROWS};
 use crate::http::problem::Problem;
 use crate::signing::Signer;
 use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
 
+/// Realisations that one transaction offers, each with a few statements of its own.
+const REALISATIONS: usize = 200;
+
 /// Writes the narinfo of every path in `found`, and of those they refer to that may lack
-/// one, each after those of its references. Returns their ids. What is `signed` already is not
-/// signed again.
+/// one, each after those of its references. Returns their ids, and the publications by number that were
+/// written. What is `signed` already is not signed again.
 pub(super) async fn narinfos(
     app: &App,
     mut found: Vec<Publishable>,
     signed: Signed,
-) -> Result<Vec<i64>, Problem> {
+) -> Result<Vec<(i64, i64)>, Problem> {
     let mut paths: Vec<Publishable> = Vec::new();
     let mut names: HashMap<i64, StorePath> = HashMap::new();
     let mut others: HashSet<i64> = HashSet::new();
@@ -56,7 +59,8 @@ pub(super) async fn narinfos(
         Publishing::Together(count) => together(app, &paper, order, count).await?,
         Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await?,
     }
-    Ok(paper.paths.iter().map(|path| path.path_id).collect())
+    let written = paper.paths.iter();
+    Ok(written.map(|path| (path.path_id, path.publication)).collect())
 }
 
 /// Publishes at once whatever need not wait for each other.
@@ -84,18 +88,11 @@ async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize)
 async fn in_turn(
     app: &App,
     paper: &Arc<Paper>,
-    mut order: Order,
+    order: Order,
     batch: usize,
     ahead: usize,
 ) -> Result<(), Problem> {
-    let mut sequence = Vec::with_capacity(paper.paths.len());
-    while let Some(place) = order.ready.pop() {
-        order.done(place);
-        sequence.push(place);
-    }
-    if order.waiting().is_some() {
-        return Err(circle());
-    }
+    let sequence = order.sequence().map_err(|_| circle())?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(ahead);
     let preparing = async move {
         let batches: Vec<_> = sequence
@@ -230,6 +227,20 @@ pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Records the build logs of a push, which are in their places.
+pub(super) async fn record_logs(app: &App, push_id: i64) -> Result<(), Problem> {
+    let limit = i64::try_from(SLICE_ROWS).map_err(Problem::internal)?;
+    let mut after = String::new();
+    loop {
+        let mut tx = app.catalog.write().await?;
+        let Some(last) = tx.add_logs(push_id, &after, limit).await? else {
+            return Ok(());
+        };
+        tx.commit().await?;
+        after = last;
+    }
+}
+
 /// Publishes the realisations of a push. The first writer's stays, so that is the
 /// one that is written.
 pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem> {
@@ -237,11 +248,13 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem>
     if staged.is_empty() {
         return Ok(());
     }
-    let mut tx = app.catalog.write().await?;
-    for realised in &staged {
-        tx.add_realisation(realised).await?;
+    for slice in staged.chunks(REALISATIONS) {
+        let mut tx = app.catalog.write().await?;
+        for realised in slice {
+            tx.add_realisation(realised).await?;
+        }
+        tx.commit().await?;
     }
-    tx.commit().await?;
     for Realised { key, .. } in staged {
         let (body, keys) = app
             .catalog

@@ -13,6 +13,7 @@ pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Pro
         return Err(Problem::conflict("the push is committed, or about to be"));
     }
     tx.commit().await?;
+    app.catalog.release_push(push.id).await?;
     metrics().push_ended(PushEnd::Aborted);
     tracing::info!(push = push.token, "push given up by its client");
     Ok(())

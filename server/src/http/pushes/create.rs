@@ -57,13 +57,14 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         run_id: 0,
         keys: who.grant().signing_keys.as_ref().into(),
     };
+    let found = app.catalog.intern_most(&roots.iter().collect()).await?;
     let mut tx = app.catalog.write().await?;
     limits::admit(app, who, &mut tx).await?;
     if let Some(run) = &run {
         (new.run_id, _) = tx.record_run(run, &runs::token()).await?;
     }
     let id = tx.open_push(&new).await?;
-    tx.add_roots(id, &roots).await?;
+    tx.add_roots(id, &roots, &found).await?;
     tx.commit().await?;
     metrics().push_opened();
     request_id::note_push(&new.token);

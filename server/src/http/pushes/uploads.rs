@@ -179,6 +179,7 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
     let (mut tx, objects) = announce(app, push, &wanted).await?;
     let mut nars = Vec::new();
     let mut listings = Vec::new();
+    let mut logs = Vec::new();
     for item in items {
         match &item.content {
             Content::Nar { path_id, key } => {
@@ -195,14 +196,12 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
             Content::Listing { path_id } => {
                 listings.push((*path_id, item.key.as_str().to_owned(), item.size))
             }
-            Content::Log { drv } => {
-                tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size)
-                    .await?
-            }
+            Content::Log { drv } => logs.push((drv.to_string(), item.key.as_str().to_owned(), item.size)),
         }
     }
     tx.set_nars(push.id, &nars).await?;
     tx.set_listings(push.id, &listings).await?;
+    tx.set_logs(push.id, &logs).await?;
     tx.commit().await?;
     Ok(objects)
 }
