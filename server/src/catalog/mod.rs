@@ -56,7 +56,7 @@ pub use objects::ObjectRow;
 pub use ownership::Owned;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta, claimed_names};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
-pub use publications::{Finish, Finishing, Moves};
+pub use publications::{Finish, Finishing};
 pub use publish::{CommitClaim, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState};
 pub use runs::{RunCompletion, RunFilter, RunRow};

@@ -13,6 +13,7 @@ use sqlx::{AnyConnection, Row as _};
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, store_path};
+use super::slices::{SLICE_MARKS, SLICE_ROWS};
 use super::{Backend, Catalog, Result, WriteTx, now};
 
 /// What a commit relies on when it asks to be finished.
@@ -34,33 +35,35 @@ pub struct Finishing<'a> {
     pub strangers: &'a [i64],
 }
 
-/// What [`WriteTx::finish`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What [`Catalog::finish_commit`] did.
+#[derive(Debug)]
 pub enum Finish {
     /// The push is committed.
     Committed,
-    /// Somebody has moved paths that it relies on since they were looked at.
+    /// Somebody has paths published again that this commit may have overwritten, or that it
+    /// relies on: it publishes them, too, and finishes then.
     Overtaken,
+    /// These paths have lost their NARs: the push is given up.
+    Lost(Vec<StorePath>),
     /// A lease has run out, or the push was given up.
     Over,
 }
 
 /// What others have done, while a commit published, to paths that it relies on or has written.
 #[derive(Debug, Default)]
-pub struct Moves {
+struct Moves {
     /// These have lost their NARs.
-    pub lost: Vec<StorePath>,
+    lost: Vec<StorePath>,
     /// Ids of those that were published by others after this commit had read them, and whose narinfos
     /// it may have overwritten.
-    pub overwritten: Vec<i64>,
+    overwritten: Vec<i64>,
     /// Ids of those that have to be published again.
-    pub unpublished: Vec<i64>,
+    unpublished: Vec<i64>,
 }
 
 impl Moves {
     /// Nothing stands in the way of the commit.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.lost.is_empty() && self.overwritten.is_empty() && self.unpublished.is_empty()
     }
 }
@@ -84,10 +87,69 @@ impl Catalog {
         Ok(row.try_get(0)?)
     }
 
-    /// What others have moved since a commit read what it has published.
-    pub async fn moves_since(&self, commit: &Finishing<'_>) -> Result<Moves> {
+    /// Makes a push count whose narinfos are in the bucket, and on its disk: its claimed paths become
+    /// present in slices, then one small transaction makes closure, pin and run.
+    pub async fn finish_commit(&self, commit: &Finishing<'_>) -> Result<Finish> {
+        let checked = self.publications().await?;
+        let moves = self.moves_since(commit, checked).await?;
+        self.publish_again(&moves.overwritten).await?;
+        if !moves.lost.is_empty() {
+            // Also those that others are about to publish: this commit writes nothing more.
+            let written = moves.unpublished.iter();
+            let written: Vec<i64> = written
+                .filter(|id| commit.published.contains_key(id))
+                .copied()
+                .collect();
+            self.publish_again(&written).await?;
+            let mut tx = self.write().await?;
+            tx.give_up(commit.attempt.push_id).await?;
+            tx.commit().await?;
+            return Ok(Finish::Lost(moves.lost));
+        }
+        let strangers: HashSet<i64> = commit.strangers.iter().copied().collect();
+        let mut published: Vec<(i64, i64)> = commit
+            .published
+            .iter()
+            .filter(|(id, _)| !strangers.contains(id))
+            .map(|(id, publication)| (*id, *publication))
+            .collect();
+        // Rows that lie beside each other change together.
+        published.sort_unstable();
+        for slice in published.chunks(SLICE_MARKS) {
+            let mut tx = self.write().await?;
+            tx.mark_published(slice).await?;
+            tx.commit().await?;
+        }
+        if !moves.is_empty() {
+            return Ok(Finish::Overtaken);
+        }
+        let mut tx = self.write().await?;
+        let finish = tx.finish(commit, checked).await?;
+        if matches!(finish, Finish::Committed) {
+            tx.commit().await?;
+        }
+        Ok(finish)
+    }
+
+    /// What others have moved since a commit read what it has published; `last` is the number of the last
+    /// publication.
+    async fn moves_since(&self, commit: &Finishing<'_>, last: i64) -> Result<Moves> {
+        if last - commit.seen == i64::try_from(commit.own.len())? {
+            // All of them were its own.
+            return Ok(Moves::default());
+        }
         let mut reader = self.reader.acquire().await?;
         moves(self.backend, &mut reader, commit).await
+    }
+
+    /// Has the narinfos of committed paths written again, in slices.
+    async fn publish_again(&self, ids: &[i64]) -> Result<()> {
+        for slice in ids.chunks(SLICE_ROWS) {
+            let mut tx = self.write().await?;
+            tx.publish_again(slice).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 }
 
@@ -184,7 +246,7 @@ impl WriteTx {
 
     /// Makes paths present whose narinfos are in the bucket: those that have not been moved since the
     /// publication, by number, that was written.
-    pub async fn mark_published(&mut self, published: &[(i64, i64)]) -> Result<()> {
+    async fn mark_published(&mut self, published: &[(i64, i64)]) -> Result<()> {
         for chunk in published.chunks(ROWS) {
             let text = format!(
                 "UPDATE paths SET state = {PRESENT}, listing = '' FROM (VALUES {}) AS written \
@@ -204,7 +266,7 @@ impl WriteTx {
     /// The only step by which a push counts: its roots become closures, its pin is set, its state says
     /// that it is committed. All that it relies on is published and marked so by then, and `checked` is
     /// the number of the last publication at which that was looked at.
-    pub async fn finish(&mut self, commit: &Finishing<'_>, checked: i64) -> Result<Finish> {
+    async fn finish(&mut self, commit: &Finishing<'_>, checked: i64) -> Result<Finish> {
         let push_id = commit.attempt.push_id;
         if !self.may_commit(commit.attempt).await? {
             let state = sqlx::query("SELECT state FROM pushes WHERE id = $1")
@@ -279,7 +341,7 @@ impl WriteTx {
     }
 
     /// Has the narinfos of committed paths written again, whoever may just have written them.
-    pub async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
+    pub(super) async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use super::attempt::lease_over;
 use super::{arrival, check, lost, publish};
 use crate::app::App;
 use crate::catalog::{
-    ClaimKind, ClosureSummary, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Moves, Owned,
+    ClaimKind, ClosureSummary, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned,
     Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, slices,
 };
 use crate::gc;
@@ -238,7 +238,6 @@ async fn publish(
         // What counts from here on is on the disk.
         app.bucket.sync().await?;
         publish::record_logs(app, push_id).await?;
-        mark_published(app, &written, &claimed).await?;
         published.extend(written);
         let strangers: Vec<i64> = published
             .keys()
@@ -254,11 +253,16 @@ async fn publish(
             published: &published,
             strangers: &strangers,
         };
-        if finish(app, &commit).await? {
-            app.catalog.release_push(push_id).await?;
-            committed(look, &outcome);
-            app.bucket.tidy(&look.push.token).await?;
-            return Ok(outcome);
+        match app.catalog.finish_commit(&commit).await? {
+            Finish::Committed => {
+                app.catalog.release_push(push_id).await?;
+                committed(look, &outcome);
+                app.bucket.tidy(&look.push.token).await?;
+                return Ok(outcome);
+            }
+            Finish::Overtaken => {}
+            Finish::Lost(paths) => return Err(lost(&paths)),
+            Finish::Over => return Err(lease_over()),
         }
         seen = app.catalog.publications().await?;
         own.clear();
@@ -269,65 +273,6 @@ async fn publish(
         "others publish what the push relies on again and again",
         1,
     ))
-}
-
-/// Makes the claimed paths present whose narinfos were written.
-async fn mark_published(app: &App, written: &[(i64, i64)], claimed: &HashSet<i64>) -> Result<(), Problem> {
-    let ours: Vec<(i64, i64)> = written
-        .iter()
-        .filter(|(id, _)| claimed.contains(id))
-        .copied()
-        .collect();
-    for slice in ours.chunks(SLICE_MARKS) {
-        let mut tx = app.catalog.write().await?;
-        tx.mark_published(slice).await?;
-        tx.commit().await?;
-    }
-    Ok(())
-}
-
-/// One transaction makes the push count; false when something has to be published besides.
-async fn finish(app: &App, commit: &Finishing<'_>) -> Result<bool, Problem> {
-    let checked = app.catalog.publications().await?;
-    let undisturbed = checked == commit.own.last().copied().unwrap_or(commit.seen)
-        && commit.own.len() as i64 == checked - commit.seen;
-    let moves = if undisturbed {
-        Moves::default()
-    } else {
-        app.catalog.moves_since(commit).await?
-    };
-    for slice in moves.overwritten.chunks(SLICE_ROWS) {
-        let mut tx = app.catalog.write().await?;
-        tx.publish_again(slice).await?;
-        tx.commit().await?;
-    }
-    if !moves.lost.is_empty() {
-        // Also those that others are about to publish: this commit writes nothing more.
-        for slice in moves.unpublished.chunks(SLICE_ROWS) {
-            let written: Vec<i64> = slice
-                .iter()
-                .filter(|id| commit.published.contains_key(id))
-                .copied()
-                .collect();
-            let mut tx = app.catalog.write().await?;
-            tx.publish_again(&written).await?;
-            tx.commit().await?;
-        }
-        let mut tx = app.catalog.write().await?;
-        tx.give_up(commit.attempt.push_id).await?;
-        tx.commit().await?;
-        return Err(lost(&moves.lost));
-    }
-    if !moves.is_empty() {
-        return Ok(false);
-    }
-    let mut tx = app.catalog.write().await?;
-    match tx.finish(commit, checked).await? {
-        Finish::Committed => tx.commit().await?,
-        Finish::Overtaken => return Ok(false),
-        Finish::Over => return Err(lease_over()),
-    }
-    Ok(true)
 }
 
 async fn outcome(app: &App, look: &Look) -> Result<Outcome, Problem> {

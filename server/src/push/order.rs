@@ -1,6 +1,7 @@
 //! The order in which paths are published: each after all that it refers to.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 /// Nodes by place, from 0 on, each with those that wait for it.
 #[derive(Debug)]
@@ -79,14 +80,17 @@ impl Order {
         self.waiting.iter().position(|count| *count > 0)
     }
 
-    /// The places of all nodes, each after all that it refers to.
+    /// The places of all nodes, each after all that it refers to, and otherwise the lesser ones first: rows
+    /// that lie beside each other are changed together.
     ///
     /// # Errors
     /// The place of a node that refers to itself through others, or to one that does.
     pub fn sequence(mut self) -> Result<Vec<u32>, usize> {
         let mut sequence = Vec::with_capacity(self.waiting.len());
-        while let Some(node) = self.ready.pop() {
+        let mut ready: BinaryHeap<Reverse<u32>> = self.ready.drain(..).map(Reverse).collect();
+        while let Some(Reverse(node)) = ready.pop() {
             self.done(node);
+            ready.extend(self.ready.drain(..).map(Reverse));
             sequence.push(node);
         }
         self.waiting().map_or(Ok(sequence), Err)
