@@ -343,7 +343,7 @@ async fn claims_of_many_names_are_made_in_slices_and_count_once(backend: Backend
     // Two names with one hash part in different slices of a claim leave nothing of it.
     let mut wrong = infos.clone();
     wrong[5]["references"] = json!([format!("{}-other", &path(0)[..32])]);
-    let other = api.open(A).await;
+    let other = api.open(&path(5)).await;
     api.claim(&other, json!(wrong)).await.problem(422);
     let claims = format!(
         "SELECT count(*) FROM push_paths c JOIN pushes q ON q.id = c.push_id WHERE q.token = '{other}'"
