@@ -173,6 +173,15 @@ CREATE TABLE pin_writes (
     fence        BIGINT  NOT NULL DEFAULT 0 -- until then a request that writes or deletes it may be under way
 );
 
+-- Previous targets of pins whose object in the bucket may still name them. Each is a root until the
+-- bucket has confirmed the last change, which deletes the row in pin_writes.
+CREATE TABLE pin_targets (
+    name         TEXT   COLLATE "C" NOT NULL REFERENCES pin_writes (name) ON DELETE CASCADE,
+    path_id      BIGINT NOT NULL,
+    PRIMARY KEY (name, path_id)
+);
+CREATE INDEX pin_targets_path ON pin_targets (path_id);
+
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
 -- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers.
 CREATE TABLE counters (
