@@ -88,10 +88,18 @@ CREATE INDEX push_paths_path ON push_paths (path_id);
 CREATE TABLE logs (
     drv          TEXT COLLATE "C"  PRIMARY KEY,
     size         BIGINT  NOT NULL,
-    state        BIGINT  NOT NULL DEFAULT 0, -- 0 present, 1 deleting
+    state        BIGINT  NOT NULL DEFAULT 0, -- 0 present, 1 deleting, 2 publishing
     condemned_at BIGINT  NOT NULL DEFAULT 0,
-    fence        BIGINT  NOT NULL DEFAULT 0,
+    fence        BIGINT  NOT NULL DEFAULT 0, -- while publishing: the push has until then to move its log into place
+    push_id      BIGINT  NOT NULL DEFAULT 0, -- while publishing: of the push whose log it becomes
     created_at   BIGINT  NOT NULL
+);
+
+-- Derivers that a path was pushed with besides the one in its row: their logs are kept as long as the path.
+CREATE TABLE path_derivers (
+    path_id      BIGINT NOT NULL REFERENCES paths (id) ON DELETE CASCADE,
+    drv          TEXT   COLLATE "C" NOT NULL,
+    PRIMARY KEY (path_id, drv)
 );
 
 CREATE TABLE push_logs (

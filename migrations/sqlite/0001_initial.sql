@@ -85,10 +85,18 @@ CREATE INDEX push_paths_path ON push_paths (path_id);
 CREATE TABLE logs (
     drv          TEXT    PRIMARY KEY,
     size         INTEGER NOT NULL,
-    state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting, 2 publishing
     condemned_at INTEGER NOT NULL DEFAULT 0,
-    fence        INTEGER NOT NULL DEFAULT 0,
+    fence        INTEGER NOT NULL DEFAULT 0, -- while publishing: the push has until then to move its log into place
+    push_id      INTEGER NOT NULL DEFAULT 0, -- while publishing: of the push whose log it becomes
     created_at   INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Derivers that a path was pushed with besides the one in its row: their logs are kept as long as the path.
+CREATE TABLE path_derivers (
+    path_id      INTEGER NOT NULL REFERENCES paths (id) ON DELETE CASCADE,
+    drv          TEXT    NOT NULL,
+    PRIMARY KEY (path_id, drv)
 ) WITHOUT ROWID;
 
 CREATE TABLE push_logs (

@@ -16,6 +16,7 @@ mod conditions;
 mod error;
 mod findings;
 mod gc_closures;
+mod logs;
 mod losses;
 mod marking;
 mod moves;

@@ -267,6 +267,11 @@ impl WriteTx {
                     self.backend.empty_bytes(),
                     bulk::placeholders(1, chunk.len())
                 ),
+                format!(
+                    "DELETE FROM path_derivers WHERE path_id IN \
+                     (SELECT id FROM paths WHERE state = {ABSENT} AND id IN ({}))",
+                    bulk::placeholders(1, chunk.len())
+                ),
             ] {
                 let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
                 for id in chunk {

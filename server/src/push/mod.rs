@@ -6,6 +6,7 @@ mod arrival;
 mod check;
 mod commit;
 pub mod listing;
+mod logs;
 mod order;
 mod publish;
 pub mod realisation;
