@@ -9,6 +9,7 @@
 
 mod bucket;
 mod checker;
+mod clock;
 mod eventually;
 mod garage;
 mod github_issuer;
@@ -25,6 +26,7 @@ mod store;
 
 pub use bucket::Bucket;
 pub use checker::check_bucket;
+pub use clock::WallClock;
 pub use eventually::{comes_about, eventually};
 pub use garage::{GarageBucket, garage_bucket};
 pub use github_issuer::GithubIssuer;

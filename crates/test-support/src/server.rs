@@ -42,6 +42,8 @@ pub struct ServerOptions {
     pub log: Option<&'static str>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A running server.
@@ -49,6 +51,7 @@ pub struct ServerOptions {
 pub struct Server {
     process: Option<Running>,
     command: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: PathBuf,
     _temporary: Option<TempDir>,
     port: u16,
@@ -123,6 +126,7 @@ impl Server {
         let mut server = Self {
             process: None,
             command,
+            environment: options.environment,
             directory,
             _temporary: temporary,
             port,
@@ -181,6 +185,7 @@ impl Server {
         let mut command = Command::new(&self.command[0]);
         command
             .args(&self.command[1..])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -251,6 +251,15 @@ impl Catalog {
         Ok(())
     }
 
+    /// Unix time by the clock of the database, where that is another machine's.
+    pub async fn clock(&self) -> Result<Option<i64>> {
+        if self.backend == Backend::Sqlite {
+            return Ok(None);
+        }
+        let time = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)";
+        Ok(Some(sqlx::query_scalar(time).fetch_one(&self.reader).await?))
+    }
+
     /// Closes every connection once its work is done.
     pub async fn close(&self) {
         self.reader.close().await;

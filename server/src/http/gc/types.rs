@@ -22,6 +22,10 @@ pub(super) struct StartGc {
     /// Change nothing, say what would go.
     #[oai(default)]
     pub dry_run: bool,
+    /// Collect although the clock of the server looks wrong: it was set while the server ran, or it differs
+    /// from that of PostgreSQL, of the object store, or of the last collection.
+    #[oai(default)]
+    pub accept_clock: bool,
 }
 
 const fn six_hours() -> u64 {
