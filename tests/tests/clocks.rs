@@ -103,7 +103,6 @@ async fn a_clock_behind_the_last_collection_holds_a_collection(backend: Backend)
     );
     let body = json!({ "older_than_seconds": 30 * DAY, "accept_clock": true });
     api.post("/gc", &body).await.ok();
-    let _ = gc(&api, &["--failed-uploads-older-than=1h"]);
     assert!(api.server.get(NARINFO).is_some());
 }
 
