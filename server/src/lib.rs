@@ -12,6 +12,7 @@ pub mod gc;
 pub mod http;
 pub mod landing;
 pub mod metrics;
+pub mod open_files;
 mod pages;
 pub mod pin_name;
 pub mod pins;

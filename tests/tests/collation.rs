@@ -67,16 +67,8 @@ async fn listed(api: &Api) -> Vec<String> {
 
 async fn found_by_hash(api: &Api, beginning: &str) -> bool {
     let path = format!("/dashboard/search?q={beginning}");
-    let url = format!("{}{path}", api.server.url());
-    let page = api
-        .client
-        .get(url)
-        .basic_auth("", Some(&api.token))
-        .send()
-        .await
-        .unwrap();
-    let page = page.text().await.unwrap();
-    page.contains(&format!("{beginning}</")) || page.contains(A)
+    let page = api.send(Method::GET, &path, &api.token, "", "").await;
+    page.body.contains(&format!("bdi class=\"path\">{A}"))
 }
 
 /// Everything that compares text works.
