@@ -5,7 +5,7 @@
 //! database's clock, of the object store's, and of the start of the last garbage collection.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::App;
 use crate::catalog::{CatalogError, TaskKind, now};
@@ -27,17 +27,35 @@ pub struct Clock {
 struct Baseline {
     /// Unix time.
     wall: i64,
-    /// Time since boot, with the time that the machine slept.
-    uptime: Duration,
+    instant: Instant,
+    /// Time since boot.
+    uptime: Option<Duration>,
 }
 
 impl Baseline {
     fn now() -> Self {
         Self {
             wall: now(),
+            instant: Instant::now(),
             uptime: uptime(),
         }
     }
+
+    /// The time that has passed since, with the time that the machine slept where that is known.
+    fn elapsed(&self) -> Duration {
+        match (self.uptime, uptime()) {
+            (Some(then), Some(now)) => now.saturating_sub(then),
+            _ => self.instant.elapsed(),
+        }
+    }
+}
+
+/// Time since boot, as Linux tells it, with the time that the machine slept: the monotonic clock stands
+/// still meanwhile, and the wall clock does not.
+fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds = text.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 impl Default for Clock {
@@ -52,28 +70,15 @@ impl Clock {
     /// Seconds that the wall clock has gone ahead of the time that has passed, or fallen behind it.
     fn drift(&self) -> i64 {
         let baseline = *self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = uptime().saturating_sub(baseline.uptime).as_secs();
         now()
             .saturating_sub(baseline.wall)
-            .saturating_sub_unsigned(passed)
+            .saturating_sub_unsigned(baseline.elapsed().as_secs())
     }
 
     /// Takes the wall clock as right from now on.
     pub fn accept(&self) {
         *self.baseline.lock().unwrap_or_else(PoisonError::into_inner) = Baseline::now();
     }
-}
-
-fn uptime() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-    #[cfg(target_os = "linux")]
-    let id = ClockId::Boottime;
-    // Goes on while the machine sleeps there.
-    #[cfg(not(target_os = "linux"))]
-    let id = ClockId::Monotonic;
-    let time = clock_gettime(id);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// What speaks against the wall clock, each a clause of a sentence; nothing when it can be believed. An
