@@ -22,8 +22,7 @@ pub(super) struct StartGc {
     /// Change nothing, say what would go.
     #[oai(default)]
     pub dry_run: bool,
-    /// Collect although the clock of the server looks wrong: it was set while the server ran, or it differs
-    /// from that of PostgreSQL, of the object store, or of the last collection.
+    /// Collect although the clock of the server looks wrong.
     #[oai(default)]
     pub accept_clock: bool,
 }

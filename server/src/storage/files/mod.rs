@@ -249,7 +249,7 @@ impl FileBucket {
         let path = self.inner.path(key)?;
         let file = self.receive(&mut body, expected).await?;
         let written = self
-            .blocking(move |inner| {
+            .blocking(move |_| {
                 persist(file.into_temp_path(), &path)?;
                 meta(&fs::symlink_metadata(&path)?)
             })
