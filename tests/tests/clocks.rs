@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use niks3_test_support::{Backend, Output, Server, ServerOptions, WallClock, on_both, run};
+use niks3_test_support::{Backend, Output, Server, ServerOptions, WallClock, database, on_both, run};
 use niks3_tests::api::{A, Api};
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn a_clock_that_is_set_while_the_server_runs_holds_a_collection(backend: B
     // A small step is what NTP does.
     clock.set(60);
     let _ = gc(&api, &[]).ok();
-    for (offset, way) in [(60 * DAY, "forward by 60 days"), (-600, "back by 10 minutes")] {
+    for (offset, way) in [(60 * DAY, "forward by 60 days"), (-630, "back by 10 minutes")] {
         clock.set(offset);
         held(
             &api,
@@ -104,7 +104,11 @@ async fn a_clock_behind_the_last_collection_holds_a_collection(backend: Backend)
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_clock_that_differs_from_that_of_postgresql_holds_a_collection() {
     let clock = WallClock::new(600);
-    let api = server(Backend::Services, &clock, ServerOptions::default());
+    let options = ServerOptions {
+        db: Some(database()),
+        ..ServerOptions::default()
+    };
+    let api = server(Backend::Embedded, &clock, options);
     api.push(A, b"a").await.ok();
     held(
         &api,

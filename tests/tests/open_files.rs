@@ -30,7 +30,7 @@ async fn a_push_of_many_paths_ends_where_few_files_may_be_open(backend: Backend)
         .env("NIKS3_AUTH_TOKEN_FILE", site.server.token_path());
     site.store.prepare(&mut push);
     let summary: Value = run(&mut push).json();
-    assert_eq!(summary["paths_added"], 601, "{summary}");
+    assert_eq!(summary["uploaded"], 601, "{summary}");
     assert_eq!(site.consistent(&path), 601);
     let log = site.server.log();
     assert!(!log.to_lowercase().contains("too many open files"), "{log}");
