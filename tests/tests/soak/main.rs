@@ -406,7 +406,8 @@ impl Soak {
             self.rounds,
             pinned.len()
         );
-        assert!(done.collections > 0 && done.checks > 0 && done.lies > 0 && !pinned.is_empty());
+        assert!(done.pushes > 0 && done.collections > 0 && done.checks > 0 && done.lies > 0);
+        assert!(!pinned.is_empty());
         self.over.store(false, Ordering::Relaxed);
         self.end(&pinned);
     }
