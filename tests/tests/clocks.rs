@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use niks3_test_support::{Backend, Output, Server, ServerOptions, WallClock, database, on_both, run};
+use niks3_test_support::{Backend, Clock, Output, Server, ServerOptions, database, on_both, run};
 use niks3_tests::api::{A, Api};
 use serde_json::json;
 
@@ -15,7 +15,7 @@ on_both!(
 const DAY: i64 = 24 * 3600;
 const NARINFO: &str = "00000000000000000000000000000000.narinfo";
 
-fn server(backend: Backend, clock: &WallClock, options: ServerOptions) -> Api {
+fn server(backend: Backend, clock: &Clock, options: ServerOptions) -> Api {
     let environment = clock.environment();
     Api::of(Server::with(
         backend,
@@ -48,14 +48,14 @@ fn held(api: &Api, reason: &str) {
 }
 
 async fn a_clock_that_is_set_while_the_server_runs_holds_a_collection(backend: Backend) {
-    let clock = WallClock::new(0);
+    let clock = Clock::default();
     let api = server(backend, &clock, ServerOptions::default());
     api.push(A, b"a").await.ok();
     // A small step is what NTP does.
-    clock.set(60);
+    clock.step(60);
     let _ = gc(&api, &[]).ok();
     for (offset, way) in [(60 * DAY, "forward by 60 days"), (-630, "back by 10 minutes")] {
-        clock.set(offset);
+        clock.step(offset);
         held(
             &api,
             &format!("the clock of the server was set {way} while it ran"),
@@ -64,11 +64,11 @@ async fn a_clock_that_is_set_while_the_server_runs_holds_a_collection(backend: B
             held(&api, "that of PostgreSQL");
         }
     }
-    clock.set(60 * DAY);
+    clock.step(60 * DAY);
     if backend == Backend::Services {
         // S3 refuses whoever is that far ahead.
         held(&api, "60 days ahead of that of the object store");
-        clock.set(0);
+        clock.step(0);
         let _ = gc(&api, &[]).ok();
         assert!(api.server.get(NARINFO).is_some());
         return;
@@ -81,11 +81,12 @@ async fn a_clock_that_is_set_while_the_server_runs_holds_a_collection(backend: B
 
 async fn a_clock_behind_the_last_collection_holds_a_collection(backend: Backend) {
     // Within what PostgreSQL and S3 may differ by.
-    let clock = WallClock::new(200);
+    let clock = Clock::default();
+    clock.step(200);
     let mut api = server(backend, &clock, ServerOptions::default());
     api.push(A, b"a").await.ok();
     let _ = gc(&api, &[]).ok();
-    clock.set(-200);
+    clock.step(-200);
     api.server.kill();
     api.server.resume();
     held(&api, "behind the start of the last garbage collection");
@@ -103,7 +104,8 @@ async fn a_clock_behind_the_last_collection_holds_a_collection(backend: Backend)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_clock_that_differs_from_that_of_postgresql_holds_a_collection() {
-    let clock = WallClock::new(600);
+    let clock = Clock::default();
+    clock.step(600);
     let options = ServerOptions {
         db: Some(database()),
         ..ServerOptions::default()

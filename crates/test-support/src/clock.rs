@@ -1,63 +1,60 @@
-//! A clock for one process that a test sets, by libfaketime (Debian's package faketime).
+//! A wall clock that steps, as after a wrong NTP server or a resumed virtual machine.
 
-use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// A wall clock that runs as the machine's does, ahead of it or behind it.
+/// A wall clock that programs believe instead of the machine's. Their monotonic clock is the machine's.
 #[derive(Debug)]
-pub struct WallClock {
-    folder: TempDir,
-    library: PathBuf,
+pub struct Clock {
+    directory: TempDir,
 }
 
-impl WallClock {
-    /// One that is ahead of the machine's by some seconds, or behind it.
-    #[must_use]
-    pub fn new(seconds: i64) -> Self {
-        let named = std::env::var_os("NIKS3_TEST_FAKETIME").map(PathBuf::from);
-        let found = || {
-            let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-            folders
-                .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
-                .find(|library| library.exists())
-        };
+/// libfaketime for programs with threads.
+fn library() -> PathBuf {
+    if let Some(library) = std::env::var_os("NIKS3_TEST_FAKETIME") {
+        return library.into();
+    }
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders
+        .map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.exists())
+        .expect("no libfaketime in /usr/lib: run scripts/setup --packages")
+}
+
+impl Default for Clock {
+    fn default() -> Self {
         let clock = Self {
-            folder: tempfile::tempdir().unwrap(),
-            library: named
-                .or_else(found)
-                .expect("no libfaketime: run scripts/setup --packages"),
+            directory: tempfile::tempdir().unwrap(),
         };
-        clock.set(seconds);
+        clock.step(0);
         clock
     }
+}
 
+impl Clock {
     fn file(&self) -> PathBuf {
-        self.folder.path().join("offset")
+        self.directory.path().join("offset")
     }
 
-    /// Sets it ahead of the machine's by some seconds, or behind it.
-    pub fn set(&self, seconds: i64) {
-        let new = self.folder.path().join("new");
-        fs::write(&new, format!("{seconds:+}\n")).unwrap();
-        fs::rename(new, self.file()).unwrap();
-    }
-
-    /// The environment of a program that goes by it. What is monotonic stays as it is.
+    /// What makes a program believe this clock.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        let file = self.file();
         [
-            ("LD_PRELOAD", self.library.to_str().unwrap()),
-            ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
-            ("FAKETIME_NO_CACHE", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("FAKETIME_DONT_RESET", "1"),
-            // Times of files are those of the machine.
-            ("NO_FAKE_STAT", "1"),
+            ("LD_PRELOAD", library().display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file().display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+
+    /// Steps to so many seconds after the machine's clock, or before it.
+    pub fn step(&self, seconds: i64) {
+        // Replaced whole: a program that reads half of it would step elsewhere.
+        let new = self.file().with_extension("new");
+        std::fs::write(&new, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(new, self.file()).unwrap();
     }
 }

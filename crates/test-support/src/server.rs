@@ -217,6 +217,19 @@ impl Server {
         self.process = None;
     }
 
+    /// Whether it has been started and not been killed.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Sends a signal: `STOP` freezes it, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        let running = self.process.as_ref().expect("a running server");
+        let sent = run(Command::new("kill").args([&format!("-{name}"), &running.0.id().to_string()]));
+        assert!(sent.code == 0, "{}", sent.stderr);
+    }
+
     /// SIGTERM; how long it took to end, and its exit code.
     pub fn terminate(&mut self) -> (Duration, Option<i32>) {
         let mut running = self.process.take().expect("a running server");
@@ -228,8 +241,7 @@ impl Server {
 
     /// SIGHUP, after which it reads its certificates again.
     pub fn hang_up(&self) {
-        let running = self.process.as_ref().expect("a running server");
-        let _ = run(Command::new("kill").args(["-HUP", &running.0.id().to_string()]));
+        self.signal("HUP");
     }
 
     /// The number of its process.
