@@ -93,10 +93,18 @@ CREATE INDEX push_paths_path ON push_paths (path_id);
 CREATE TABLE logs (
     drv          TEXT COLLATE "C"  PRIMARY KEY,
     size         BIGINT  NOT NULL,
-    state        BIGINT  NOT NULL DEFAULT 0, -- 0 present, 1 deleting
+    state        BIGINT  NOT NULL DEFAULT 0, -- 0 present, 1 deleting, 2 publishing
     condemned_at BIGINT  NOT NULL DEFAULT 0,
-    fence        BIGINT  NOT NULL DEFAULT 0,
+    fence        BIGINT  NOT NULL DEFAULT 0, -- while publishing: the push has until then to move its log into place
+    push_id      BIGINT  NOT NULL DEFAULT 0, -- while publishing: of the push whose log it becomes
     created_at   BIGINT  NOT NULL
+);
+
+-- Derivers that a path was pushed with besides the one in its row: their logs are kept as long as the path.
+CREATE TABLE path_derivers (
+    path_id      BIGINT NOT NULL REFERENCES paths (id) ON DELETE CASCADE,
+    drv          TEXT   COLLATE "C" NOT NULL,
+    PRIMARY KEY (path_id, drv)
 );
 
 CREATE TABLE push_logs (
@@ -117,6 +125,18 @@ CREATE TABLE realisations (
     created_at   BIGINT  NOT NULL
 );
 CREATE INDEX realisations_path ON realisations (path_id);
+
+-- Realisations that pushes have brought under keys that had one: when the path of that is gone, a collection puts the next
+-- one in force.
+CREATE TABLE realisation_candidates (
+    key          TEXT COLLATE "C"  NOT NULL,
+    path_id      BIGINT  NOT NULL,
+    body         TEXT COLLATE "C"  NOT NULL,
+    signing_keys TEXT COLLATE "C"  NOT NULL DEFAULT '', -- as in pushes
+    created_at   BIGINT  NOT NULL,
+    PRIMARY KEY (key, path_id)
+);
+CREATE INDEX realisation_candidates_path ON realisation_candidates (path_id);
 
 CREATE TABLE push_realisations (
     push_id      BIGINT  NOT NULL REFERENCES pushes (id) ON DELETE CASCADE,
@@ -178,13 +198,23 @@ CREATE TABLE pin_writes (
     fence        BIGINT  NOT NULL DEFAULT 0 -- until then a request that writes or deletes it may be under way
 );
 
+-- Previous targets of pins whose object in the bucket may still name them. Each is a root until the
+-- bucket has confirmed the last change, which deletes the row in pin_writes.
+CREATE TABLE pin_targets (
+    name         TEXT   COLLATE "C" NOT NULL REFERENCES pin_writes (name) ON DELETE CASCADE,
+    path_id      BIGINT NOT NULL,
+    PRIMARY KEY (name, path_id)
+);
+CREATE INDEX pin_targets_path ON pin_targets (path_id);
+
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
--- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers.
+-- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers;
+-- `losses` how often committed paths were withdrawn.
 CREATE TABLE counters (
     name         TEXT COLLATE "C"  PRIMARY KEY,
     value        BIGINT  NOT NULL
 );
-INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0);
+INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0), ('losses', 0);
 
 -- Paths that were decided while a garbage collection was under way: it keeps them,
 -- and what they refer to.

@@ -156,6 +156,7 @@ impl World {
     async fn decide(&self, push: &mut Push) {
         let revision = self.revision(push).await;
         push.seen = self.catalog.publications().await.unwrap();
+        let references = self.catalog.seen_references(push.id).await.unwrap();
         let claims = self.catalog.commit_claims(push.id).await.unwrap();
         assert_eq!(self.begin(push, revision).await, CommitBegin::Begun);
         let mut tx = self.catalog.write().await.unwrap();
@@ -165,8 +166,11 @@ impl World {
         let offered: Vec<&CommitClaim> = claims.iter().filter(|claim| claim.offer.is_some()).collect();
         for claim in offered {
             let mut tx = self.catalog.write().await.unwrap();
-            let last = push.own.last().copied().unwrap_or(push.seen);
-            let owned = tx.claim_ownership(&push.attempt, &[claim], last).await.unwrap();
+            let known = (push.own.last().copied().unwrap_or(push.seen), push.own.len());
+            let owned = tx
+                .claim_ownership(&push.attempt, &[claim], &references, known)
+                .await
+                .unwrap();
             let Owned::Paths { publication, .. } = owned else {
                 panic!("{owned:?}");
             };
@@ -192,6 +196,7 @@ impl World {
             own: &push.own,
             published: &push.published,
             strangers: &[],
+            realisations: &[],
         };
         let finish = self.catalog.finish_commit(&commit).await.unwrap();
         push.seen = self.catalog.publications().await.unwrap();

@@ -136,6 +136,12 @@ pub(crate) fn query(url: &str, statement: &str) -> String {
 /// URL of an empty database, in a cluster that the tests of this process share.
 #[must_use]
 pub fn database() -> String {
+    database_with("")
+}
+
+/// The same with options of `CREATE DATABASE`.
+#[must_use]
+pub fn database_with(options: &str) -> String {
     static CLUSTER: OnceLock<PathBuf> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let directory = CLUSTER.get_or_init(|| {
@@ -147,7 +153,10 @@ pub fn database() -> String {
         directory
     });
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    assert!(psql(directory, &format!("CREATE DATABASE {name}")), "a database");
+    assert!(
+        psql(directory, &format!("CREATE DATABASE {name} {options}")),
+        "a database"
+    );
     url(directory, &name)
 }
 
@@ -178,6 +187,30 @@ impl Postgres {
         if let Some(mut running) = self.process.take() {
             let _ = running.0.wait();
         }
+    }
+
+    /// Keeps what the cluster holds at this moment, as a snapshot of its disk would.
+    pub fn save(&self) {
+        let data = self.directory.path().join("data");
+        let saved = self.directory.path().join("saved");
+        let _ = std::fs::remove_dir_all(&saved);
+        // What it has acknowledged is in its files, and none of them changes while it is copied.
+        self.signal("STOP");
+        let copied = run(Command::new("cp").arg("-a").args([&data, &saved]));
+        self.signal("CONT");
+        assert!(copied.code == 0, "{}", copied.stderr);
+    }
+
+    /// Goes away at once and comes back with what it held at the last [`Postgres::save`], as a replica that
+    /// had not received the rest yet: what was acknowledged since is lost.
+    pub fn restore(&mut self) {
+        let data = self.directory.path().join("data");
+        let saved = self.directory.path().join("saved");
+        self.stop();
+        std::fs::remove_dir_all(&data).unwrap();
+        std::fs::rename(&saved, &data).unwrap();
+        let _ = std::fs::remove_file(data.join("postmaster.pid"));
+        self.resume();
     }
 
     fn psql(&self, statement: &str) -> Command {

@@ -42,6 +42,10 @@ pub struct ServerOptions {
     pub log: Option<&'static str>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+    /// Its soft and its hard limit of open files, where they are not those of the test.
+    pub open_files: Option<(u32, u32)>,
 }
 
 /// A running server.
@@ -49,6 +53,7 @@ pub struct ServerOptions {
 pub struct Server {
     process: Option<Running>,
     command: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: PathBuf,
     _temporary: Option<TempDir>,
     port: u16,
@@ -80,7 +85,11 @@ impl Server {
             .or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned()))
             .unwrap();
         let port = options.port.unwrap_or_else(free_port);
-        let mut command = vec![program("niks3-server").display().to_string(), "--data-dir".into()];
+        let mut command = Vec::new();
+        if let Some((soft, hard)) = options.open_files {
+            command.extend(["prlimit".to_owned(), format!("--nofile={soft}:{hard}")]);
+        }
+        command.extend([program("niks3-server").display().to_string(), "--data-dir".into()]);
         command.push(directory.display().to_string());
         command.extend([
             "--http-addr".into(),
@@ -123,6 +132,7 @@ impl Server {
         let mut server = Self {
             process: None,
             command,
+            environment: options.environment,
             directory,
             _temporary: temporary,
             port,
@@ -181,6 +191,7 @@ impl Server {
         let mut command = Command::new(&self.command[0]);
         command
             .args(&self.command[1..])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -206,6 +217,19 @@ impl Server {
         self.process = None;
     }
 
+    /// Whether it has been started and not been killed.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Sends a signal: `STOP` freezes it, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        let running = self.process.as_ref().expect("a running server");
+        let sent = run(Command::new("kill").args([&format!("-{name}"), &running.0.id().to_string()]));
+        assert!(sent.code == 0, "{}", sent.stderr);
+    }
+
     /// SIGTERM; how long it took to end, and its exit code.
     pub fn terminate(&mut self) -> (Duration, Option<i32>) {
         let mut running = self.process.take().expect("a running server");
@@ -217,8 +241,7 @@ impl Server {
 
     /// SIGHUP, after which it reads its certificates again.
     pub fn hang_up(&self) {
-        let running = self.process.as_ref().expect("a running server");
-        let _ = run(Command::new("kill").args(["-HUP", &running.0.id().to_string()]));
+        self.signal("HUP");
     }
 
     /// The number of its process.

@@ -14,9 +14,11 @@ mod closure_sizes;
 mod closures;
 mod commits;
 mod conditions;
+mod cycles;
 mod error;
 mod findings;
 mod gc_closures;
+mod logs;
 mod losses;
 mod marking;
 mod moves;
@@ -28,7 +30,9 @@ mod pins;
 mod publications;
 mod publish;
 mod pushes;
+mod realisations;
 mod runs;
+mod signatures;
 mod slices;
 mod tasks;
 mod tokens;
@@ -46,6 +50,7 @@ pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Stan
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
 pub use commits::{CommitAttempt, CommitBegin, CommitStatus};
+pub use cycles::SeenReferences;
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
@@ -58,8 +63,9 @@ pub use paths::{Claim, ClaimKind, Claimed, PathMeta, claimed_names};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
 pub use publish::{CommitClaim, Publishable, Realised, StagedLog};
-pub use pushes::{NewPush, Push, PushState};
+pub use pushes::{NewPush, Push, PushState, UncommittedClaim};
 pub use runs::{RunCompletion, RunFilter, RunRow};
+pub use signatures::NewSignatures;
 pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
@@ -303,6 +309,15 @@ impl Catalog {
     pub async fn ready(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.reader).await?;
         Ok(())
+    }
+
+    /// Unix time by the clock of the database, where that is another machine's.
+    pub async fn clock(&self) -> Result<Option<i64>> {
+        if self.backend == Backend::Sqlite {
+            return Ok(None);
+        }
+        let time = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)";
+        Ok(Some(sqlx::query_scalar(time).fetch_one(&self.reader).await?))
     }
 
     /// Closes every connection once its work is done.

@@ -54,19 +54,26 @@ pub struct DoomedObject {
 }
 
 impl WriteTx {
-    /// Ends pushes whose lease has run out: open ones by now, those being committed by
+    /// Ends those of some pushes whose lease has run out: open ones by now, those being committed by
     /// `committing_before`, when nothing they wrote can still be on its way. What they claim is let
     /// go by [`Catalog::release_push`].
-    pub async fn expire_pushes(&mut self, committing_before: i64) -> Result<u64> {
-        let done = sqlx::query(
-            "UPDATE pushes SET state = 4 WHERE (state = 0 AND lease_until <= $1) \
-             OR (state = 1 AND lease_until <= $2)",
-        )
-        .bind(now())
-        .bind(committing_before)
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(done.rows_affected())
+    pub async fn expire_pushes(&mut self, ids: &[i64], committing_before: i64) -> Result<u64> {
+        let mut expired = 0;
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE pushes SET state = 4 WHERE id IN ({}) \
+                 AND ((state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2))",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(now())
+                .bind(committing_before);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            expired += query.execute(&mut *self.tx).await?.rows_affected();
+        }
+        Ok(expired)
     }
 
     /// Forgets at most `limit` pushes that failed before a time, and as many that were committed before
@@ -102,7 +109,8 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "DELETE FROM closures WHERE pushed_at <= $1 AND id IN ({}) \
-                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) RETURNING id",
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(before);
@@ -164,6 +172,7 @@ impl WriteTx {
                  WHERE c.path_id = paths.id AND c.kind <> 2 AND q.state IN (0, 1) AND paths.state <> {DELETING}) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
@@ -261,7 +270,8 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Ends the deletion of paths: nothing of them is in the bucket.
+    /// Ends the deletion of paths: nothing of them is in the bucket. Their NAR hashes tell that others may refer to them
+    /// (`SeenReferences`).
     pub async fn bury_paths(&mut self, ids: &[i64]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             for text in [
@@ -270,9 +280,18 @@ impl WriteTx {
                     bulk::placeholders(1, chunk.len())
                 ),
                 format!(
+                    "DELETE FROM realisation_candidates WHERE path_id IN ({})",
+                    bulk::placeholders(1, chunk.len())
+                ),
+                format!(
                     "UPDATE paths SET state = {ABSENT}, fence = 0, condemned_at = 0, refs = {}, object_id = 0, \
                      sigs = '', ca = '', deriver = '', listing = '' WHERE state = {DELETING} AND id IN ({})",
                     self.backend.empty_bytes(),
+                    bulk::placeholders(1, chunk.len())
+                ),
+                format!(
+                    "DELETE FROM path_derivers WHERE path_id IN \
+                     (SELECT id FROM paths WHERE state = {ABSENT} AND id IN ({}))",
                     bulk::placeholders(1, chunk.len())
                 ),
             ] {
@@ -295,7 +314,8 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_roots r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
-                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id)",
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id)",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);

@@ -13,7 +13,7 @@ use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::objects::OBJECT_PRESENT;
 use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, CommitClaim, Result, WriteTx, now};
+use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
 use crate::signing::KeyChoice;
 
 /// What one slice of a decision has done.
@@ -26,29 +26,33 @@ pub enum Owned {
         /// The number of the move.
         publication: i64,
     },
-    /// Something that the slice refers to has been lost; nothing may be committed.
-    Lost,
+    /// What the push refers to may not be as it was looked at any more; nothing may be committed.
+    Changed,
     /// A lease has run out, or the push has ended.
     Over,
 }
 
 impl WriteTx {
     /// Makes those of some claimed paths the push's that are still absent and whose NAR is in the
-    /// bucket. `last` is the number of the last move that the caller knows of: if there were others
-    /// since, it is looked whether what the paths refer to is still there.
+    /// bucket. `last` is the number of the last move that the caller knows of, after which it has made
+    /// `taken` paths the push's: if there were others since, it is asked what they mean for the push.
     pub async fn claim_ownership(
         &mut self,
         attempt: &CommitAttempt,
         slice: &[&CommitClaim],
-        last: i64,
+        seen: &SeenReferences,
+        (last, taken): (i64, usize),
     ) -> Result<Owned> {
         let Some(keys) = self.signing_keys_of(attempt).await? else {
             return Ok(Owned::Over);
         };
-        let publication = self.next_publication().await?;
-        if publication != last + 1 && self.refers_to_lost(slice).await? {
-            return Ok(Owned::Lost);
+        let taken = i64::try_from(taken)?;
+        if self.publications().await? != last
+            && !self.references_unchanged(attempt.push_id, seen, taken).await?
+        {
+            return Ok(Owned::Changed);
         }
+        let publication = self.next_publication().await?;
         let mut taken = Vec::with_capacity(slice.len());
         for chunk in slice.chunks(ROWS) {
             let text = format!(
@@ -93,31 +97,6 @@ impl WriteTx {
         .await?;
         row.map(|row| Ok(KeyChoice::from_text(&row.try_get::<String, _>(0)?)))
             .transpose()
-    }
-
-    /// Whether a path outside of a slice that something in it refers to is not there any more.
-    async fn refers_to_lost(&mut self, slice: &[&CommitClaim]) -> Result<bool> {
-        let inside: std::collections::HashSet<i64> = slice.iter().map(|claim| claim.path_id).collect();
-        let offers = slice.iter().filter_map(|claim| claim.offer.as_ref());
-        let outside: std::collections::BTreeSet<i64> = offers
-            .flat_map(|offer| offer.refs.iter().copied())
-            .filter(|id| !inside.contains(id))
-            .collect();
-        let outside: Vec<i64> = outside.into_iter().collect();
-        for chunk in outside.chunks(ROWS) {
-            let text = format!(
-                "SELECT id FROM paths WHERE state IN ({ABSENT}, {DELETING}) AND left_out = 0 AND id IN ({}) LIMIT 1",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            if query.fetch_optional(&mut *self.tx).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Tells a garbage collection in progress, which has looked at these paths when they were absent.

@@ -14,7 +14,7 @@ use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
-use super::{Backend, Catalog, Result, WriteTx, now};
+use super::{Backend, Catalog, Realised, Result, WriteTx, now};
 
 /// What a commit relies on when it asks to be finished.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Finishing<'a> {
     pub published: &'a HashMap<i64, i64>,
     /// Those of them that the push does not claim.
     pub strangers: &'a [i64],
+    /// The realisations that it has written.
+    pub realisations: &'a [Realised],
 }
 
 /// What [`Catalog::finish_commit`] did.
@@ -290,6 +292,9 @@ impl WriteTx {
                 return Ok(Finish::Overtaken);
             }
         }
+        if !self.realisations_unchanged(commit.realisations).await? {
+            return Ok(Finish::Overtaken);
+        }
         sqlx::query("UPDATE pushes SET state = 2, result = $1, commit_until = 0 WHERE id = $2")
             .bind(commit.result.to_owned())
             .bind(push_id)
@@ -300,33 +305,6 @@ impl WriteTx {
             self.add_pin(push_id, name).await?;
         }
         Ok(Finish::Committed)
-    }
-
-    /// Records build logs that are in their places, some of those that a push brings: returns the last
-    /// of them, or `None` when there are no more.
-    pub async fn add_logs(&mut self, push_id: i64, after: &str, limit: i64) -> Result<Option<String>> {
-        let rows =
-            sqlx::query("SELECT drv FROM push_logs WHERE push_id = $1 AND drv > $2 ORDER BY drv LIMIT $3")
-                .bind(push_id)
-                .bind(after.to_owned())
-                .bind(limit)
-                .fetch_all(&mut *self.tx)
-                .await?;
-        let Some(last) = rows.last() else {
-            return Ok(None);
-        };
-        let last: String = last.try_get(0)?;
-        sqlx::query(
-            "INSERT INTO logs (drv, size, created_at) SELECT drv, size, $1 FROM push_logs \
-             WHERE push_id = $2 AND drv > $3 AND drv <= $4 ON CONFLICT (drv) DO NOTHING",
-        )
-        .bind(now())
-        .bind(push_id)
-        .bind(after.to_owned())
-        .bind(last.clone())
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(Some(last))
     }
 
     /// Ends the lease of a push that is being committed and cannot be: what it has decided stays

@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ahead::{self, Signed};
 use super::attempt::lease_over;
-use super::{arrival, check, lost, publish};
+use super::{arrival, check, cycle, logs, lost, publish};
 use crate::app::App;
 use crate::catalog::{
     ClaimKind, ClosureSummary, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned,
-    Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, slices,
+    Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, SeenReferences, slices,
 };
 use crate::gc;
 use crate::http::problem::Problem;
@@ -41,6 +41,9 @@ const LOOKS: usize = 5;
 /// How often it publishes what others have published again meanwhile.
 const ROUNDS: usize = 10;
 
+/// Paths to which one transaction adds signatures.
+const SIGNED_PATHS: usize = 500;
+
 /// What a commit sees of its push.
 struct Look {
     push: Push,
@@ -48,6 +51,7 @@ struct Look {
     seen: i64,
     claims: Vec<CommitClaim>,
     roots: Vec<ClosureSummary>,
+    references: SeenReferences,
     /// Places of the claims that nobody has committed yet, each after all that it refers to.
     order: Vec<usize>,
 }
@@ -94,25 +98,28 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
     let push = app.catalog.push(&push.token).await?.ok_or_else(lease_over)?;
     gc::settle::push(app, push.id).await?;
     let seen = app.catalog.publications().await?;
+    let references = app.catalog.seen_references(push.id).await?;
     let claims = app.catalog.commit_claims(push.id).await?;
     let roots = app.catalog.roots(push.id).await?;
-    // What an attempt before this one has decided has been checked, and may be published.
+    // What an attempt before this one has seen of it has been checked.
     if push.state == PushState::Open {
         check::closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
     }
-    let order = check::order(&claims)?;
+    let order = check::order(app, &claims).await?;
+    let references = cycle::check(app, references, &claims).await?;
     Ok(Look {
         push,
         seen,
         claims,
         roots,
+        references,
         order,
     })
 }
 
 /// Looks whether everything has arrived, and records what has.
 async fn arrived(app: &App, look: &Look) -> Result<HashMap<i64, i64>, Problem> {
-    if look.push.state != PushState::Open || look.order.is_empty() {
+    if look.push.state != PushState::Open {
         return Ok(HashMap::new());
     }
     let arrived = check::arrived(app, &look.push, &look.claims).await?;
@@ -121,7 +128,21 @@ async fn arrived(app: &App, look: &Look) -> Result<HashMap<i64, i64>, Problem> {
         app.bucket.sync().await?;
     }
     arrival::note_arrived(app, &arrived).await?;
+    add_signatures(app, &look.push).await?;
     Ok(arrived.into_iter().collect())
+}
+
+/// Adds the signatures that the push brings of paths that are in the cache. The decision comes after that, so that it has
+/// their narinfos written again.
+async fn add_signatures(app: &App, push: &Push) -> Result<(), Problem> {
+    let own_keys = app.signer.key_names().map(str::to_owned).collect();
+    let new = app.catalog.new_signatures(push.id, &own_keys).await?;
+    for slice in new.chunks(SIGNED_PATHS) {
+        let mut tx = app.catalog.write().await?;
+        tx.add_signatures(slice).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Makes what is still absent the push's, slice by slice; `None` when the push is not what was
@@ -163,7 +184,11 @@ async fn decide(
     for slice in slices(&offered, SLICE_ROWS, SLICE_REFERENCES, references) {
         let last = decided.own.last().copied().unwrap_or(look.seen);
         let mut tx = app.catalog.write().await?;
-        match tx.claim_ownership(attempt, slice, last).await? {
+        let known = (last, decided.taken.len());
+        match tx
+            .claim_ownership(attempt, slice, &look.references, known)
+            .await?
+        {
             Owned::Paths { taken, publication } => {
                 tx.commit().await?;
                 decided.own.push(publication);
@@ -171,7 +196,14 @@ async fn decide(
                     .taken
                     .extend(taken.into_iter().map(|id| (id, publication)));
             }
-            Owned::Lost => break,
+            Owned::Changed => {
+                // Looked at like a push that nobody has begun to commit, unless somebody had.
+                if look.push.state == PushState::Open {
+                    tx.reopen_push(attempt).await?;
+                    tx.commit().await?;
+                }
+                return Ok(None);
+            }
             Owned::Over => return Err(lease_over()),
         }
     }
@@ -217,7 +249,7 @@ async fn publish(
     mut signed: Signed,
 ) -> Result<Outcome, Problem> {
     let push_id = look.push.id;
-    publish::logs(app, push_id).await?;
+    logs::publish(app, push_id).await?;
     let outcome = outcome(app, look).await?;
     let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let claimed: HashSet<i64> = look
@@ -234,10 +266,9 @@ async fn publish(
     let mut published = HashMap::new();
     for _ in 0..ROUNDS {
         let written = publish::narinfos(app, found, mem::take(&mut signed)).await?;
-        publish::realisations(app, push_id).await?;
+        let realisations = publish::realisations(app, push_id).await?;
         // What counts from here on is on the disk.
         app.bucket.sync().await?;
-        publish::record_logs(app, push_id).await?;
         published.extend(written);
         let strangers: Vec<i64> = published
             .keys()
@@ -252,6 +283,7 @@ async fn publish(
             own: &own,
             published: &published,
             strangers: &strangers,
+            realisations: &realisations,
         };
         match app.catalog.finish_commit(&commit).await? {
             Finish::Committed => {

@@ -14,13 +14,16 @@ use super::ahead::Signed;
 use super::listing;
 use super::order::Order;
 use crate::app::App;
-use crate::catalog::{Publishable, Realised, SLICE_ROWS};
+use crate::catalog::{Publishable, Realised};
+use crate::gc;
 use crate::http::problem::Problem;
 use crate::signing::Signer;
 use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
 
 /// Realisations that one transaction offers, each with a few statements of its own.
 const REALISATIONS: usize = 200;
+/// How often realisations are looked at that are being deleted.
+const ATTEMPTS: usize = 5;
 
 /// Writes the narinfo of every path in `found`, and of those they refer to that may lack
 /// one, each after those of its references. Returns their ids, and the publications by number that were
@@ -78,21 +81,31 @@ async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize)
         }
         match running.next().await {
             Some(done) => order.done(done?),
-            None => break,
+            None if order.open_cycle() => warn_of_cycle(),
+            None => return Ok(()),
         }
     }
-    order.waiting().map_or(Ok(()), |_| Err(circle()))
 }
 
 /// Publishes one after the other, while others are prepared.
 async fn in_turn(
     app: &App,
     paper: &Arc<Paper>,
-    order: Order,
+    mut order: Order,
     batch: usize,
     ahead: usize,
 ) -> Result<(), Problem> {
-    let sequence = order.sequence().map_err(|_| circle())?;
+    let mut sequence = Vec::with_capacity(paper.paths.len());
+    loop {
+        while let Some(place) = order.ready.pop() {
+            order.done(place);
+            sequence.push(place);
+        }
+        if !order.open_cycle() {
+            break;
+        }
+        warn_of_cycle();
+    }
     let (sender, mut receiver) = tokio::sync::mpsc::channel(ahead);
     let preparing = async move {
         let batches: Vec<_> = sequence
@@ -117,8 +130,11 @@ async fn in_turn(
     Ok(())
 }
 
-fn circle() -> Problem {
-    Problem::internal("committed paths refer to each other in a circle")
+/// No push closes a cycle any more; one that is in the database keeps nobody from publishing.
+fn warn_of_cycle() {
+    tracing::warn!(
+        "committed paths refer to each other in a cycle: one is published before what it refers to"
+    );
 }
 
 /// Paths whose narinfos are about to be seen.
@@ -201,7 +217,12 @@ impl Paper {
 }
 
 /// Moves what a client staged to where readers look; done already is done.
-async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey, size: i64) -> Result<(), Problem> {
+pub(super) async fn move_staged(
+    app: &App,
+    staged: &ObjectKey,
+    to: &ObjectKey,
+    size: i64,
+) -> Result<(), Problem> {
     match app.bucket.promote(staged, to, size.unsigned_abs()).await {
         Err(StorageError::NotFound) => Err(Problem::internal(format!(
             "{} is gone before it was published",
@@ -211,58 +232,45 @@ async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey, size: i64) -
     }
 }
 
-/// Publishes the build logs of a push that the cache lacks.
-pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
-    let staged = app.catalog.staged_logs(push_id).await?;
-    let drvs: Vec<String> = staged.iter().map(|log| log.drv.clone()).collect();
-    let known = app.catalog.known_logs(&drvs).await?;
-    for log in staged.iter().filter(|log| !known.contains(&log.drv)) {
-        let drv: StorePath = log
-            .drv
-            .parse()
-            .map_err(|_| Problem::internal("the name of a log"))?;
-        let key = ObjectKey::parse(&log.staging).map_err(Problem::internal)?;
-        move_staged(app, &key, &ObjectKey::log(&drv), log.size).await?;
-    }
-    Ok(())
-}
-
-/// Records the build logs of a push, which are in their places.
-pub(super) async fn record_logs(app: &App, push_id: i64) -> Result<(), Problem> {
-    let limit = i64::try_from(SLICE_ROWS).map_err(Problem::internal)?;
-    let mut after = String::new();
-    loop {
-        let mut tx = app.catalog.write().await?;
-        let Some(last) = tx.add_logs(push_id, &after, limit).await? else {
-            return Ok(());
-        };
-        tx.commit().await?;
-        after = last;
-    }
-}
-
 /// Publishes the realisations of a push. The first writer's stays, so that is the
-/// one that is written.
-pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem> {
+/// one that is written. Returns what was written.
+pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised>, Problem> {
     let staged = app.catalog.staged_realisations(push_id).await?;
     if staged.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    for slice in staged.chunks(REALISATIONS) {
-        let mut tx = app.catalog.write().await?;
-        for realised in slice {
-            tx.add_realisation(realised).await?;
+    let keys: Vec<String> = staged.iter().map(|realised| realised.key.clone()).collect();
+    for _ in 0..ATTEMPTS {
+        for slice in staged.chunks(REALISATIONS) {
+            let mut tx = app.catalog.write().await?;
+            for realised in slice {
+                tx.add_realisation(realised).await?;
+            }
+            tx.commit().await?;
         }
-        tx.commit().await?;
+        if let Some(in_force) = app.catalog.realisations_in_force(&keys).await?
+            && in_force.len() == keys.len()
+        {
+            write_realisations(app, &in_force).await?;
+            return Ok(in_force);
+        }
+        // One that is being deleted with its path is not written under the request that deletes it.
+        gc::settle::push(app, push_id).await?;
     }
-    for Realised { key, .. } in staged {
-        let (body, keys) = app
-            .catalog
-            .realisation(&key)
-            .await?
-            .ok_or_else(|| Problem::internal(format!("{key} is gone")))?;
-        let text = super::realisation::signed(&app.signer, &keys, &key, &body).map_err(Problem::internal)?;
-        let key = ObjectKey::parse(&key).map_err(Problem::internal)?;
+    Err(Problem::unavailable(
+        "realisations that the push brings are deleted again and again",
+        1,
+    ))
+}
+
+/// Writes realisations into the bucket, signed.
+///
+/// # Errors
+/// When the object store does not take them.
+pub async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Problem> {
+    for Realised { key, body, keys, .. } in realisations {
+        let text = super::realisation::signed(&app.signer, keys, key, body).map_err(Problem::internal)?;
+        let key = ObjectKey::parse(key).map_err(Problem::internal)?;
         app.bucket.put(&key, Bytes::from(text)).await?;
     }
     Ok(())
