@@ -10,6 +10,7 @@ use url::Url;
 use crate::auth::{Authenticator, Limits};
 use crate::catalog::Catalog;
 use crate::metrics::Census;
+use crate::ownership::Ownership;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind};
 
@@ -19,6 +20,8 @@ pub struct App {
     pub catalog: Catalog,
     /// The object store.
     pub bucket: Bucket,
+    /// Whether the database owns the bucket.
+    pub ownership: Ownership,
     /// Which checksum the object store enforces on uploads.
     pub checksum: ChecksumKind,
     /// The keys that sign.

@@ -11,6 +11,7 @@ pub mod gc;
 pub mod http;
 pub mod landing;
 pub mod metrics;
+pub mod ownership;
 mod pages;
 pub mod pin_name;
 pub mod pins;

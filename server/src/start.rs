@@ -20,7 +20,7 @@ use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
 use crate::tls::Tls;
-use crate::{http, landing, pins, push, serve, watchdog};
+use crate::{http, landing, ownership, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
 #[derive(Debug)]
@@ -165,6 +165,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
             None => StartError::Failed(format!("--s3-endpoint: {error}")),
         });
     }
+    // Before anything else is written into the bucket.
+    let ownership = ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
     let checksum = match (config.checksum, embedded) {
         (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
         (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
@@ -193,6 +195,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         ),
         catalog,
         bucket,
+        ownership,
         checksum,
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,
@@ -209,6 +212,10 @@ async fn start(config: Config) -> Result<Started, StartError> {
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,
     });
+    app.ownership
+        .record(&app)
+        .await
+        .map_err(|problem| StartError::Failed(problem.text()))?;
     if embedded {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;
@@ -233,6 +240,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     introduce(&app, &format!("{scheme}://{address}"), &config.api_token_path);
     watchdog::start(&app);
+    ownership::watch(&app);
     Ok(Started {
         endpoint: http::endpoint(&app, s3),
         app,

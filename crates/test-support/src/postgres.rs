@@ -104,6 +104,12 @@ fn server(directory: &Path) -> Command {
     command
 }
 
+fn copy(from: &Path, to: &Path) {
+    let _ = run(Command::new("cp").arg("-a").args([from, to])).ok();
+    // Of a server that is gone.
+    let _ = std::fs::remove_file(to.join("postmaster.pid"));
+}
+
 fn psql(directory: &Path, statement: &str) -> bool {
     let mut command = Command::new(programs().join("psql"));
     command
@@ -178,6 +184,25 @@ impl Postgres {
         if let Some(mut running) = self.process.take() {
             let _ = running.0.wait();
         }
+    }
+
+    /// A copy of all its data, made while it is stopped.
+    #[must_use]
+    pub fn save(&mut self) -> TempDir {
+        self.stop();
+        let saved = tempfile::tempdir().unwrap();
+        copy(&self.directory.path().join("data"), &saved.path().join("data"));
+        self.resume();
+        saved
+    }
+
+    /// Goes back to what was saved, as a failover to a replica that lagged behind does.
+    pub fn restore(&mut self, saved: &TempDir) {
+        self.stop();
+        let data = self.directory.path().join("data");
+        std::fs::remove_dir_all(&data).unwrap();
+        copy(&saved.path().join("data"), &data);
+        self.resume();
     }
 
     fn psql(&self, statement: &str) -> Command {

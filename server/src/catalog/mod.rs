@@ -21,6 +21,7 @@ mod marking;
 mod moves;
 mod multiparts;
 mod objects;
+mod ownership;
 mod paths;
 mod pins;
 mod publications;
@@ -48,6 +49,7 @@ pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
+pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
@@ -94,6 +96,7 @@ pub struct Catalog {
     /// connections that everything else needs.
     gate: AnyPool,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 /// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
@@ -102,12 +105,13 @@ pub struct WriteTx {
     /// Of the push that the transaction changes, what its rows are marked with.
     revision: i64,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 impl WriteTx {
     /// Makes everything done in the transaction durable and visible at once.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        self.observed.commit(self.tx).await
     }
 }
 
@@ -139,7 +143,9 @@ impl Catalog {
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| CatalogError::Url("not a database URL".into()))?
             .disable_statement_logging();
+        let observed = ownership::Observed::default();
         let pool = |size: u32| {
+            let observed = observed.clone();
             AnyPoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(WRITE_WAIT)
@@ -150,6 +156,7 @@ impl Catalog {
                     Box::pin(async move { Ok(usable) })
                 })
                 .after_connect(move |connection, _| {
+                    observed.connected();
                     Box::pin(async move {
                         let settings = match backend {
                             Backend::Sqlite => {
@@ -175,6 +182,7 @@ impl Catalog {
                     gate,
                     reader: pool(4).connect_with(options).await?,
                     backend,
+                    observed,
                 }
             }
             // Ten connections together: as many servers as may share a database leave room in
@@ -188,6 +196,7 @@ impl Catalog {
                     reader,
                     gate,
                     backend,
+                    observed,
                 }
             }
         };
@@ -240,6 +249,7 @@ impl Catalog {
             tx,
             revision: 0,
             backend: self.backend,
+            observed: self.observed.clone(),
         })
     }
 

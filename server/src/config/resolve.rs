@@ -14,6 +14,7 @@ use super::args::{Args, BucketLookup, ChecksumChoice};
 use super::embedded::{self, DataDir};
 use super::{secrets, tls};
 use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
+use crate::ownership::Adopt;
 
 /// A wrong or missing option: one line that names it and the mend.
 #[derive(Debug)]
@@ -77,6 +78,8 @@ pub struct Config {
     pub database: String,
     /// The object store.
     pub store: Store,
+    /// Whom the bucket is taken over from.
+    pub adopt_bucket: Option<Adopt>,
     /// Checksum of uploads.
     pub checksum: ChecksumChoice,
     /// Address to listen on.
@@ -220,6 +223,13 @@ impl Config {
             certificates,
             lease_seconds: lease_seconds.ok_or_else(|| UsageError::new("--push-lease: 1s to 24h"))?,
             database,
+            adopt_bucket: args
+                .adopt_bucket
+                .as_deref()
+                .filter(|value| !value.is_empty())
+                .map(Adopt::parse)
+                .transpose()
+                .map_err(|why| UsageError::new(format!("--adopt-bucket: {why}")))?,
             checksum: args.s3_checksum,
             http_addr: args.http_addr,
             admin_token,

@@ -52,8 +52,9 @@ impl Request {
 /// Starts a collection, or joins the one under way when it is the same.
 ///
 /// # Errors
-/// 409 when another one is under way.
+/// 409 when another one is under way, or a repair has to come first.
 pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<TaskRow, Problem> {
+    app.ownership.before_deletion(app).await?;
     let start = Start {
         kind: TaskKind::Gc,
         identity,

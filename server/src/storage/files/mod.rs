@@ -6,6 +6,7 @@
 //! answer; a small one is once [`FileBucket::sync`] returns, which a commit calls
 //! before anything counts: one flush for many narinfos instead of one for each.
 
+mod conditional;
 mod flush;
 mod list;
 mod multipart;
@@ -51,6 +52,8 @@ struct Inner {
     listing: list::Cache,
     unflushed: flush::Unflushed,
     presigners: presigner::Presigners,
+    /// Held by writes with a condition, from the look to the write.
+    conditional: std::sync::Mutex<()>,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -107,6 +110,7 @@ impl FileBucket {
             listing: list::Cache::default(),
             unflushed: flush::Unflushed::default(),
             presigners: presigner::Presigners::default(),
+            conditional: std::sync::Mutex::new(()),
             _lock: lock,
         };
         Ok(Self {

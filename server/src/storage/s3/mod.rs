@@ -1,5 +1,6 @@
 //! An S3 service elsewhere.
 
+mod conditional;
 mod connect;
 mod delete;
 mod metered;
