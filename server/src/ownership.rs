@@ -159,7 +159,9 @@ impl Ownership {
         for _ in 0..ATTEMPTS {
             let (stored, row) = self.look(app).await?;
             self.require()?;
-            let Some(Stored { object, etag }) = stored else { break };
+            let Some(Stored { object, etag }) = stored else {
+                break;
+            };
             // A database that went back leaves the bucket's generation as it is, for others to see.
             if object.generation >= row.generation || !row.repair_reason.is_empty() {
                 return Ok(());
@@ -278,7 +280,10 @@ pub fn watch(app: &Arc<App>) {
                 () = app.stop.cancelled() => return,
             };
             if let Err(problem) = looked {
-                tracing::warn!(why = problem.text(), "the owner of the bucket could not be confirmed");
+                tracing::warn!(
+                    why = problem.text(),
+                    "the owner of the bucket could not be confirmed"
+                );
             }
         }
     });

@@ -96,6 +96,9 @@ async fn patiently<T, E: std::fmt::Display>(
 /// How long work on files may go on when everything else has ended.
 pub const LAST_WORK: Duration = Duration::from_millis(250);
 
+/// How long the bucket may take to be told how far the database has come, at the end.
+const LAST_RECORD: Duration = Duration::from_millis(500);
+
 /// Runs the server until a signal ends it, which may come before it has started.
 ///
 /// # Errors
@@ -118,6 +121,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // What goes on without a request has been told at once, so it has had the same time.
     app.tasks.close();
     let _ = tokio::time::timeout(Duration::from_millis(500), app.tasks.wait()).await;
+    // A backup from before that is put back is noticed then, however short this process lived.
+    let _ = tokio::time::timeout(LAST_RECORD, app.ownership.record(&app)).await;
     // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
     let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
     stopped.map_err(|error| StartError::Failed(error.to_string()))
@@ -166,7 +171,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         });
     }
     // Before anything else is written into the bucket.
-    let ownership = ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
+    let ownership =
+        ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
     let checksum = match (config.checksum, embedded) {
         (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
         (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use niks3_test_support::{
-    APP, Backend, GarageBucket, Output, Postgres, Server, ServerOptions, Store, check_bucket, database, garage_bucket,
-    on_both, run,
+    APP, Backend, GarageBucket, Output, Postgres, Server, ServerOptions, Store, check_bucket, database,
+    garage_bucket, on_both, run,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -123,7 +123,13 @@ impl Place {
             }
             Backend::Services => {
                 let copy = database();
-                let name = |url: &str| url.split(['/', '?']).rev().find(|part| part.starts_with("test_")).unwrap().to_owned();
+                let name = |url: &str| {
+                    url.split(['/', '?'])
+                        .rev()
+                        .find(|part| part.starts_with("test_"))
+                        .unwrap()
+                        .to_owned()
+                };
                 let folder = std::env::var("NIKS3_TEST_PG_BIN").unwrap();
                 let script = "\"$bin/pg_dump\" -Fc \"$old\" | \"$bin/pg_restore\" --no-owner -d \"$new\"";
                 assert_ne!(name(db), name(&copy));
@@ -166,10 +172,19 @@ fn waits_for_repair(server: &Server) {
     let said = gc(server).fails(1);
     assert!(said.contains("niks3 fsck --repair"), "{said}");
     let said = ready(server);
-    assert!(said.starts_with("ready") && said.contains("niks3 fsck --repair"), "{said}");
+    assert!(
+        said.starts_with("ready") && said.contains("niks3 fsck --repair"),
+        "{said}"
+    );
     assert!(server.log().contains("niks3 fsck --repair"));
     let token = server.token();
-    let page = run(Command::new("curl").args(["-fsS", "-u", &format!("x:{token}"), &format!("{}/dashboard", server.url())])).ok();
+    let page = run(Command::new("curl").args([
+        "-fsS",
+        "-u",
+        &format!("x:{token}"),
+        &format!("{}/dashboard", server.url()),
+    ]))
+    .ok();
     assert!(page.contains("niks3 fsck --repair"), "{page}");
 }
 
@@ -199,7 +214,10 @@ async fn a_second_database_is_refused_in_every_order_and_writes_nothing(backend:
                 continue;
             }
             let said = place.refused(&second, &["--priority", "99"]);
-            assert!(said.contains(&format!("--adopt-bucket={id}")) && said.contains("is empty"), "{said}");
+            assert!(
+                said.contains(&format!("--adopt-bucket={id}")) && said.contains("is empty"),
+                "{said}"
+            );
             assert_eq!(owner.bucket().keys(), before);
             assert_eq!(owner.bucket().text("nix-cache-info"), info);
             assert_eq!(owner.bucket().owner(), id);
@@ -218,7 +236,10 @@ async fn a_database_with_another_bucket_is_refused(backend: Backend) {
     let db = one.database();
     let owner = one.start(&db, &[]).unwrap();
     let said = other.refused(&db, &[]);
-    assert!(said.contains("another bucket") && said.contains("--adopt-bucket=none"), "{said}");
+    assert!(
+        said.contains("another bucket") && said.contains("--adopt-bucket=none"),
+        "{said}"
+    );
     // Also one that has an owner.
     drop(other.start(&other.database(), &[]).unwrap());
     let said = other.refused(&db, &[]);
@@ -253,7 +274,10 @@ async fn a_bucket_is_taken_over_from_the_owner_that_is_named_and_only_once(backe
     if backend == Backend::Services {
         // The old one notices before it collects, and then does not write any more, but reads on.
         let said = gc(&old).fails(1);
-        assert!(said.contains("another database") && said.contains(&new_id), "{said}");
+        assert!(
+            said.contains("another database") && said.contains(&new_id),
+            "{said}"
+        );
         let mut push = old.niks3();
         place.store.prepare(push.args(["push", &app(&place.store, 2)]));
         let said = run(&mut push).fails(1);
@@ -291,7 +315,10 @@ async fn a_bucket_with_paths_and_no_owner_is_taken_over_only_on_request(backend:
     server.bucket().delete("niks3-owner.json");
     let db = place.database();
     let said = place.refused(&db, &[]);
-    assert!(said.contains("--adopt-bucket=none") && said.contains("is empty"), "{said}");
+    assert!(
+        said.contains("--adopt-bucket=none") && said.contains("is empty"),
+        "{said}"
+    );
     let said = place.refused(&db, &[&format!("--adopt-bucket={}", "0".repeat(32))]);
     assert!(said.contains("--adopt-bucket=none"), "{said}");
     let other_store = ["--adopt-bucket=none", "--store-dir=/other/store"];
@@ -440,7 +467,10 @@ fn of_ten_servers_that_start_at_once_one_owns_the_bucket() {
     let (owners, refused): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
     assert_eq!(owners.len(), 1, "{refused:?}");
     let owner = owners.into_iter().next().unwrap().unwrap();
-    assert_eq!(owner.sql("SELECT database_id FROM ownership"), [owner.bucket().owner()]);
+    assert_eq!(
+        owner.sql("SELECT database_id FROM ownership"),
+        [owner.bucket().owner()]
+    );
     for output in refused.into_iter().map(Result::unwrap_err) {
         assert!(output.stderr.contains("another database"), "{output:?}");
     }

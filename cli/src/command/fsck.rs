@@ -95,8 +95,13 @@ fn end(finding: &types::Finding) -> &'static str {
 fn planned(finding: &types::Finding) -> &'static str {
     match finding.kind.as_str() {
         _ if finding.left_to_gc => "a garbage collection deletes it",
-        "missing-narinfo" | "wrong-narinfo" | "bad-signature" | "missing-signature" | "missing-realisation"
-        | "wrong-realisation" | "wrong-pin" => "would be written again",
+        "missing-narinfo"
+        | "wrong-narinfo"
+        | "bad-signature"
+        | "missing-signature"
+        | "missing-realisation"
+        | "wrong-realisation"
+        | "wrong-pin" => "would be written again",
         "missing-listing" => "would be made from the NAR",
         "missing-nar" | "wrong-size" | "wrong-hash" => {
             "the paths with this NAR would leave the cache, so that the next push brings them"

@@ -151,7 +151,11 @@ impl Claimant<'_> {
         let mut tx = self.catalog.write().await?;
         tx.belong_to_first(&new.bucket).await?;
         tx.commit().await?;
-        tracing::info!(database = new.database, bucket = new.bucket, "the bucket is claimed");
+        tracing::info!(
+            database = new.database,
+            bucket = new.bucket,
+            "the bucket is claimed"
+        );
         // Another server of the same database may have claimed another bucket.
         Ok(false)
     }
@@ -181,7 +185,10 @@ impl Claimant<'_> {
             )));
         }
         if let Some(Adopt::From(id)) = self.adopt {
-            tracing::info!(id, "--adopt-bucket has no effect: the bucket belongs to this database");
+            tracing::info!(
+                id,
+                "--adopt-bucket has no effect: the bucket belongs to this database"
+            );
         }
         if object.store_dir != self.store_dir.as_str() {
             return self.change_store(stored).await;
@@ -249,13 +256,22 @@ impl Claimant<'_> {
         self.take(&new, Some(stored.etag), has_paths).await
     }
 
-    async fn take(&self, new: &OwnerObject, over: Option<String>, has_paths: bool) -> Result<bool, StartError> {
+    async fn take(
+        &self,
+        new: &OwnerObject,
+        over: Option<String>,
+        has_paths: bool,
+    ) -> Result<bool, StartError> {
         if !self.written(new, over).await? {
             return Ok(false);
         }
         let repair = has_paths || !self.catalog.is_empty().await?;
         self.finish_takeover(new, repair).await?;
-        tracing::warn!(database = new.database, bucket = new.bucket, "the bucket is taken over");
+        tracing::warn!(
+            database = new.database,
+            bucket = new.bucket,
+            "the bucket is taken over"
+        );
         Ok(true)
     }
 

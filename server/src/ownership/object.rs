@@ -4,9 +4,7 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{
-    Bucket, Condition, ConditionalWrite, GetOptions, GetResult, ObjectKey, StorageError,
-};
+use crate::storage::{Bucket, Condition, ConditionalWrite, GetOptions, GetResult, ObjectKey, StorageError};
 
 /// The layout of the bucket that this version reads and writes.
 pub(super) const LAYOUT: u32 = 1;

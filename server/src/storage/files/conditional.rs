@@ -48,9 +48,7 @@ impl FileBucket {
     ) -> Result<Option<Meta>> {
         let file = self.receive(&mut body, expected).await?;
         let key = key.to_owned();
-        let written = self
-            .blocking(move |inner| inner.persist_new(file, &key))
-            .await?;
+        let written = self.blocking(move |inner| inner.persist_new(file, &key)).await?;
         let small = written.as_ref().is_some_and(|meta| meta.size < LARGE);
         self.wrote(usize::from(small));
         Ok(written)
