@@ -64,6 +64,9 @@ struct Known {
 
 impl Ownership {
     fn new(connections: u64, row: &OwnershipRow) -> Self {
+        if let Some(why) = repair(row) {
+            tracing::error!(why, "garbage collections wait for a repair");
+        }
         Self {
             known: Mutex::new(Known {
                 looked_at: Instant::now(),
