@@ -425,11 +425,11 @@ fn a_database_that_loses_its_last_second_is_noticed_by_a_server_that_goes_on() {
     let paths = [app(&place.store, 1), app(&place.store, 2)];
     let server = place.start(&postgres.url(), &[]).unwrap();
     place.push(&server, &paths[0]);
-    let saved = postgres.save();
+    postgres.save();
     place.push(&server, &paths[1]);
     let _ = run(server.niks3().args(["pins", "create", "second", &paths[1]])).ok();
     // No collection, and no minute in between: the bucket does not tell.
-    postgres.restore(&saved);
+    postgres.restore();
     assert_eq!(place.push(&server, &paths[0])["uploaded"], 0);
     waits_for_repair(&server);
     place.push(&server, &paths[1]);

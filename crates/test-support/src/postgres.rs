@@ -104,12 +104,6 @@ fn server(directory: &Path) -> Command {
     command
 }
 
-fn copy(from: &Path, to: &Path) {
-    let _ = run(Command::new("cp").arg("-a").args([from, to])).ok();
-    // Of a server that is gone.
-    let _ = std::fs::remove_file(to.join("postmaster.pid"));
-}
-
 fn psql(directory: &Path, statement: &str) -> bool {
     let mut command = Command::new(programs().join("psql"));
     command
@@ -186,22 +180,27 @@ impl Postgres {
         }
     }
 
-    /// A copy of all its data, made while it is stopped.
-    #[must_use]
-    pub fn save(&mut self) -> TempDir {
-        self.stop();
-        let saved = tempfile::tempdir().unwrap();
-        copy(&self.directory.path().join("data"), &saved.path().join("data"));
-        self.resume();
-        saved
+    /// Keeps what the cluster holds at this moment, as a snapshot of its disk would.
+    pub fn save(&self) {
+        let data = self.directory.path().join("data");
+        let saved = self.directory.path().join("saved");
+        let _ = std::fs::remove_dir_all(&saved);
+        // What it has acknowledged is in its files, and none of them changes while it is copied.
+        self.signal("STOP");
+        let copied = run(Command::new("cp").arg("-a").args([&data, &saved]));
+        self.signal("CONT");
+        assert!(copied.code == 0, "{}", copied.stderr);
     }
 
-    /// Goes back to what was saved, as a failover to a replica that lagged behind does.
-    pub fn restore(&mut self, saved: &TempDir) {
-        self.stop();
+    /// Goes away at once and comes back with what it held at the last [`Postgres::save`], as a replica that
+    /// had not received the rest yet: what was acknowledged since is lost.
+    pub fn restore(&mut self) {
         let data = self.directory.path().join("data");
+        let saved = self.directory.path().join("saved");
+        self.stop();
         std::fs::remove_dir_all(&data).unwrap();
-        copy(&saved.path().join("data"), &data);
+        std::fs::rename(&saved, &data).unwrap();
+        let _ = std::fs::remove_file(data.join("postmaster.pid"));
         self.resume();
     }
 
