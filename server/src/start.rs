@@ -218,16 +218,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,
     });
-    app.ownership
-        .record(&app)
-        .await
-        .map_err(|problem| StartError::Failed(problem.text()))?;
-    if embedded {
-        // The lock on its folder says that no other process can be writing there.
-        app.catalog.lift_fences().await?;
-        recover(&app).await;
-    }
-    landing::write(&app).await?;
+    take_up(&app).await?;
     app.tasks.spawn(app.census.clone().keep_history(app.clone()));
     let unsettled = app.clone();
     app.tasks.spawn(async move {
@@ -253,6 +244,18 @@ async fn start(config: Config) -> Result<Started, StartError> {
         listener,
         tls: config.tls,
     })
+}
+
+/// Makes the bucket what the database and the options say.
+async fn take_up(app: &Arc<App>) -> Result<(), StartError> {
+    let recorded = app.ownership.record(app).await;
+    recorded.map_err(|problem| StartError::Failed(problem.text()))?;
+    if app.embedded_store {
+        // The lock on its folder says that no other process can be writing there.
+        app.catalog.lift_fences().await?;
+        recover(app).await;
+    }
+    Ok(landing::write(app).await?)
 }
 
 /// Mends what a process before this one has left at names that readers see, before they come
