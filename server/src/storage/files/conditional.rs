@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
-use super::{Expected, FileBucket, Inner, LARGE, Result, StorageError, meta};
+use super::{Expected, FileBucket, Inner, LARGE, Result, StorageError, meta, persist};
 use crate::storage::{ByteStream, Condition, ConditionalWrite, Meta};
 
 impl FileBucket {
@@ -62,7 +62,7 @@ impl Inner {
         if self.find(key)?.is_some() {
             return Ok(None);
         }
-        self.persist(file, &path)?;
+        persist(file.into_temp_path(), &path)?;
         written(&path).map(Some)
     }
 }

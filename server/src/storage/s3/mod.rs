@@ -1,5 +1,6 @@
 //! An S3 service elsewhere.
 
+mod clock;
 mod conditional;
 mod connect;
 mod delete;
