@@ -15,6 +15,7 @@ mod closures;
 mod commits;
 mod conditions;
 mod cycles;
+mod decisions;
 mod error;
 mod findings;
 mod gc_closures;
@@ -51,6 +52,7 @@ pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
 pub use commits::{CommitAttempt, CommitBegin, CommitStatus};
 pub use cycles::SeenReferences;
+pub use decisions::Owned;
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
@@ -58,7 +60,7 @@ pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
-pub use ownership::Owned;
+pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta, claimed_names};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
@@ -110,6 +112,7 @@ pub struct Catalog {
     /// connections that everything else needs.
     gate: AnyPool,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 /// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
@@ -120,15 +123,18 @@ pub struct WriteTx {
     /// Of the push that the transaction changes, what its rows are marked with.
     revision: i64,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 impl WriteTx {
     /// Makes everything done in the transaction durable and visible at once.
     pub async fn commit(self) -> Result<()> {
-        let Self { tx, held, .. } = self;
-        let done = tx.commit().await;
+        let Self {
+            tx, held, observed, ..
+        } = self;
+        let done = observed.commit(tx).await;
         drop(held);
-        Ok(done?)
+        done
     }
 }
 
@@ -177,7 +183,9 @@ impl Catalog {
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| CatalogError::Url("not a database URL".into()))?
             .disable_statement_logging();
+        let observed = ownership::Observed::default();
         let pool = |size: u32| {
+            let observed = observed.clone();
             AnyPoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(WRITE_WAIT)
@@ -188,6 +196,7 @@ impl Catalog {
                     Box::pin(async move { Ok(usable) })
                 })
                 .after_connect(move |connection, _| {
+                    observed.connected();
                     Box::pin(async move {
                         let settings = match backend {
                             Backend::Sqlite => {
@@ -213,6 +222,7 @@ impl Catalog {
                     gate,
                     reader: pool(4).connect_with(options).await?,
                     backend,
+                    observed,
                 }
             }
             // Ten connections together: as many servers as may share a database leave room in
@@ -226,6 +236,7 @@ impl Catalog {
                     reader,
                     gate,
                     backend,
+                    observed,
                 }
             }
         };
@@ -291,6 +302,7 @@ impl Catalog {
             held,
             revision: 0,
             backend: self.backend,
+            observed: self.observed.clone(),
         })
     }
 
@@ -302,6 +314,7 @@ impl Catalog {
             held: None,
             revision: 0,
             backend: self.backend,
+            observed: self.observed.clone(),
         })
     }
 

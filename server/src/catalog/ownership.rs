@@ -1,223 +1,203 @@
-//! Deciding what a push adds, slice by slice: every path that it provides and that is still absent
-//! becomes its own. The first writer wins: what another push has committed meanwhile stays as it is.
-//!
-//! The caller passes paths in such an order that each comes after all that it refers to. So at the
-//! end of each slice every decided path refers only to decided ones, to committed ones, and to those
-//! that a push has left out on purpose: it can be published by whoever comes next, even if the rest
-//! of its push never follows.
+//! Which bucket the database belongs to, and how far it has come: the counterpart of
+//! `niks3-owner.json` in the bucket.
 
-use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use super::bulk::{self, ROWS};
-use super::commits::CommitAttempt;
-use super::objects::OBJECT_PRESENT;
-use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
-use crate::signing::KeyChoice;
+use sqlx::{Any, Row as _, Transaction};
 
-/// What one slice of a decision has done.
-#[derive(Debug)]
-pub enum Owned {
-    /// Ids of the paths that are the push's from now on, and the number of that move.
-    Paths {
-        /// Ids of the paths.
-        taken: Vec<i64>,
-        /// The number of the move.
-        publication: i64,
-    },
-    /// What the push refers to may not be as it was looked at any more; nothing may be committed.
-    Changed,
-    /// A lease has run out, or the push has ended.
-    Over,
+use super::{Catalog, CatalogError, Result, WriteTx, now};
+
+/// The row of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnershipRow {
+    /// Id of the database; empty before the first start.
+    pub database_id: String,
+    /// The next id while a bucket is being taken over, or empty.
+    pub claim_id: String,
+    /// Id of the bucket that it belongs to; empty before it has claimed one.
+    pub bucket_id: String,
+    /// Counts writing transactions.
+    pub generation: i64,
+    /// Why garbage collections wait for `niks3 fsck --repair`; empty if they do not.
+    pub repair_reason: String,
+    /// The database lacks transactions that it had confirmed to this process.
+    pub lost_transactions: bool,
 }
 
-impl WriteTx {
-    /// Makes those of some claimed paths the push's that are still absent and whose NAR is in the
-    /// bucket. `last` is the number of the last move that the caller knows of, after which it has made
-    /// `taken` paths the push's: if there were others since, it is asked what they mean for the push.
-    pub async fn claim_ownership(
-        &mut self,
-        attempt: &CommitAttempt,
-        slice: &[&CommitClaim],
-        seen: &SeenReferences,
-        (last, taken): (i64, usize),
-    ) -> Result<Owned> {
-        let Some(keys) = self.signing_keys_of(attempt).await? else {
-            return Ok(Owned::Over);
-        };
-        let taken = i64::try_from(taken)?;
-        if self.publications().await? != last
-            && !self.references_unchanged(attempt.push_id, seen, taken).await?
-        {
-            return Ok(Owned::Changed);
-        }
-        let publication = self.next_publication().await?;
-        let mut taken = Vec::with_capacity(slice.len());
-        for chunk in slice.chunks(ROWS) {
-            let text = format!(
-                "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
-                 deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing, \
-                 listing_size = c.listing_size, signing_keys = $2, publication = $3 \
-                 FROM push_paths c, objects o WHERE c.push_id = $4 AND c.path_id IN ({}) \
-                 AND c.path_id = paths.id AND c.kind = 1 AND paths.state = {ABSENT} \
-                 AND o.id = c.object_id AND o.state = {OBJECT_PRESENT} RETURNING paths.id",
-                bulk::placeholders(5, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
-                .bind(PUBLISHING)
-                .bind(keys.to_text())
-                .bind(publication)
-                .bind(attempt.push_id);
-            for claim in chunk {
-                query = query.bind(claim.path_id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                taken.push(row.try_get(0)?);
-            }
-        }
-        self.note_for_collection(&taken).await?;
-        sqlx::query("UPDATE pushes SET paths_added = paths_added + $1 WHERE id = $2")
-            .bind(i64::try_from(taken.len())?)
-            .bind(attempt.push_id)
-            .execute(&mut *self.tx)
-            .await?;
-        Ok(Owned::Paths { taken, publication })
+impl OwnershipRow {
+    /// Whether this id names the database, also while it takes over a bucket.
+    #[must_use]
+    pub fn is_named(&self, id: &str) -> bool {
+        !id.is_empty() && (id == self.database_id || id == self.claim_id)
+    }
+}
+
+/// By how much the generation rises when the database is found to have lost transactions: further than any number
+/// that was lost, so that no number is given to two different transactions.
+const GENERATION_GAP: i64 = 1 << 24;
+
+/// What this process knows of the database beyond its contents.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Observed(Arc<Numbers>);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    /// The highest generation that the database has confirmed to this process.
+    generation: AtomicI64,
+    /// A transaction that was confirmed is gone.
+    lost: AtomicBool,
+    /// Connections opened so far: after a failover all are new.
+    connections: AtomicU64,
+}
+
+impl Observed {
+    pub(super) fn connected(&self) {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The keys that sign what a push brings, as long as the attempt may commit it.
-    async fn signing_keys_of(&mut self, attempt: &CommitAttempt) -> Result<Option<KeyChoice>> {
-        let row = sqlx::query(
-            "SELECT signing_keys FROM pushes WHERE id = $1 AND state = 1 AND commit_owner = $2 AND lease_until > $3",
-        )
-        .bind(attempt.push_id)
-        .bind(attempt.owner.clone())
-        .bind(now())
-        .fetch_optional(&mut *self.tx)
-        .await?;
-        row.map(|row| Ok(KeyChoice::from_text(&row.try_get::<String, _>(0)?)))
-            .transpose()
-    }
-
-    /// Tells a garbage collection in progress, which has looked at these paths when they were absent.
-    async fn note_for_collection(&mut self, path_ids: &[i64]) -> Result<()> {
-        let collecting = sqlx::query("SELECT 1 FROM counters WHERE name = 'gc' AND value <> 0")
-            .fetch_optional(&mut *self.tx)
+    /// Commits with the next generation. A database that gives a number which it had confirmed before has lost
+    /// transactions, as after a failover to a replica that lagged behind: nothing more is written then before
+    /// that is noted (see [`WriteTx::require_repair`]).
+    pub(super) async fn commit(&self, mut tx: Transaction<'static, Any>) -> Result<()> {
+        let row = sqlx::query("UPDATE ownership SET generation = generation + 1 RETURNING generation")
+            .fetch_one(&mut *tx)
             .await?;
-        if collecting.is_none() {
-            return Ok(());
+        let generation: i64 = row.try_get(0)?;
+        if generation <= self.0.generation.load(Ordering::SeqCst) {
+            self.0.lost.store(true, Ordering::SeqCst);
+            return Err(CatalogError::WentBack);
         }
-        for chunk in path_ids.chunks(ROWS) {
-            let text = format!(
-                "INSERT INTO gc_dirty (path_id) VALUES {}",
-                bulk::values(chunk.len(), 1)
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
+        tx.commit().await?;
+        self.0.generation.fetch_max(generation, Ordering::SeqCst);
         Ok(())
-    }
-
-    /// Records that a push refers to some paths without bringing them; false when the attempt may
-    /// no longer commit it.
-    pub async fn mark_left_out(&mut self, attempt: &CommitAttempt, path_ids: &[i64]) -> Result<bool> {
-        if !self.may_commit(attempt).await? {
-            return Ok(false);
-        }
-        for chunk in path_ids.chunks(ROWS) {
-            let text = format!(
-                "UPDATE paths SET left_out = 1 WHERE left_out = 0 AND id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
-        Ok(true)
-    }
-
-    /// Lets the keys of a push sign those of some paths, too, that it found in the cache and says the same
-    /// of; false when the attempt may no longer commit it. What a signature is about is all in the
-    /// comparison, so nobody's contents get a key that their pusher lacks.
-    pub async fn add_signing_keys(&mut self, attempt: &CommitAttempt, path_ids: &[i64]) -> Result<bool> {
-        let Some(keys) = self.signing_keys_of(attempt).await? else {
-            return Ok(false);
-        };
-        // A path that is being published has its narinfo written by somebody who knows only of their keys.
-        let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
-        let mut publication = None;
-        for chunk in path_ids.chunks(ROWS) {
-            let text = format!(
-                "SELECT paths.id, paths.signing_keys FROM push_paths c JOIN paths ON paths.id = c.path_id \
-                 WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state = {PRESENT} \
-                 AND paths.signing_keys <> '' AND {same}",
-                bulk::placeholders(2, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(attempt.push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            let mut signed_by_both: std::collections::BTreeMap<String, Vec<i64>> =
-                std::collections::BTreeMap::new();
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let before = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
-                let both = before.union(&keys);
-                if both != before {
-                    signed_by_both
-                        .entry(both.to_text())
-                        .or_default()
-                        .push(row.try_get(0)?);
-                }
-            }
-            for (both, ids) in signed_by_both {
-                let number = match publication {
-                    Some(number) => number,
-                    None => *publication.insert(self.next_publication().await?),
-                };
-                let text = format!(
-                    "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, publication = $2 WHERE id IN ({})",
-                    bulk::placeholders(3, ids.len())
-                );
-                let mut query = bulk::query(self.backend, text, ids.len() == ROWS)
-                    .bind(both)
-                    .bind(number);
-                for id in ids {
-                    query = query.bind(id);
-                }
-                query.execute(&mut *self.tx).await?;
-            }
-        }
-        Ok(true)
     }
 }
 
 impl Catalog {
-    /// The paths that a push relies on and that are not committed, at most 5,000 of them.
-    pub async fn unclaimed(&self, push_id: i64) -> Result<Vec<StorePath>> {
-        let text = format!(
-            "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({ABSENT}, {DELETING}) LIMIT 5000"
-        );
-        let rows = bulk::query(self.backend, text, true)
-            .bind(push_id)
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter()
-            .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
-            .collect()
+    /// The bucket that the database belongs to.
+    pub async fn ownership(&self) -> Result<OwnershipRow> {
+        let observed = &self.observed.0;
+        // Before the row is read: others may commit meanwhile.
+        let confirmed = observed.generation.load(Ordering::SeqCst);
+        let row = sqlx::query(
+            "SELECT database_id, claim_id, bucket_id, generation, repair_reason FROM ownership WHERE id = 1",
+        )
+        .fetch_one(&self.reader)
+        .await?;
+        let generation: i64 = row.try_get(3)?;
+        Ok(OwnershipRow {
+            database_id: row.try_get(0)?,
+            claim_id: row.try_get(1)?,
+            bucket_id: row.try_get(2)?,
+            generation,
+            repair_reason: row.try_get(4)?,
+            lost_transactions: observed.lost.load(Ordering::SeqCst) || generation < confirmed,
+        })
     }
 
-    /// How many paths the commit of a push has decided, over all attempts.
-    pub async fn paths_added(&self, push_id: i64) -> Result<u64> {
-        let row = sqlx::query("SELECT paths_added FROM pushes WHERE id = $1")
-            .bind(push_id)
-            .fetch_one(&self.reader)
+    /// Whether a write has found that the database lost transactions, which is not noted yet.
+    #[must_use]
+    pub fn noticed_loss(&self) -> bool {
+        self.observed.0.lost.load(Ordering::SeqCst)
+    }
+
+    /// Connections that were opened so far. When it has not risen, there was no failover.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.observed.0.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no path, as before the first push.
+    pub async fn is_empty(&self) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM paths LIMIT 1")
+            .fetch_optional(&self.reader)
             .await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(row.is_none())
+    }
+}
+
+impl WriteTx {
+    /// Gives the database an id if it has none; its id.
+    pub async fn name_database(&mut self, id: &str) -> Result<String> {
+        sqlx::query("UPDATE ownership SET database_id = $1 WHERE database_id = ''")
+            .bind(id.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        let row = sqlx::query("SELECT database_id FROM ownership")
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Begins to take over a bucket under a new id. Servers that share the database use the id of the first.
+    pub async fn begin_takeover(&mut self, id: &str) -> Result<String> {
+        sqlx::query("UPDATE ownership SET claim_id = $1 WHERE claim_id = ''")
+            .bind(id.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        let row = sqlx::query("SELECT claim_id FROM ownership")
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// The bucket names this database: from now on the database is called so and belongs to that bucket.
+    pub async fn belong_to(&mut self, database_id: &str, bucket_id: &str) -> Result<()> {
+        sqlx::query("UPDATE ownership SET database_id = $1, claim_id = '', bucket_id = $2")
+            .bind(database_id.to_owned())
+            .bind(bucket_id.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// The same for a database that belongs to no bucket yet; false when it does.
+    pub async fn belong_to_first(&mut self, bucket_id: &str) -> Result<bool> {
+        let done = sqlx::query("UPDATE ownership SET bucket_id = $1 WHERE bucket_id = ''")
+            .bind(bucket_id.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// From now on garbage collections wait for a repair, and nothing counts as present without a look into the
+    /// bucket. Open pushes end: what they were told to be present may not be. `generation` is the highest that is
+    /// known from elsewhere.
+    pub async fn require_repair(&mut self, reason: &str, generation: i64) -> Result<()> {
+        let observed = self.observed.0.generation.load(Ordering::SeqCst).max(generation);
+        sqlx::query(
+            "UPDATE ownership SET repair_reason = $1, repair_after = COALESCE((SELECT MAX(id) FROM tasks), 0), \
+             generation = CASE WHEN generation > $2 THEN generation ELSE $3 END + $4",
+        )
+        .bind(reason.to_owned())
+        .bind(observed)
+        .bind(observed)
+        .bind(GENERATION_GAP)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query("UPDATE pushes SET lease_until = $1 WHERE state = 0")
+            .bind(now())
+            .execute(&mut *self.tx)
+            .await?;
+        self.observed.0.lost.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Notes that a repair has ended well; false when it began before the need for it was known.
+    pub async fn repaired(&mut self, task: i64) -> Result<bool> {
+        let done = sqlx::query("UPDATE ownership SET repair_reason = '' WHERE repair_after < $1")
+            .bind(task)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The newest task that began before a repair was needed; 0 if none is needed.
+    pub async fn repair_after(&mut self) -> Result<i64> {
+        let row = sqlx::query("SELECT repair_after FROM ownership WHERE repair_reason <> ''")
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
     }
 }

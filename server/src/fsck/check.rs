@@ -62,6 +62,7 @@ impl Check<'_> {
     }
 
     async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
+        self.app.ownership.require()?;
         let mut tx = self.app.catalog.write_for(by).await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);

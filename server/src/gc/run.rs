@@ -39,11 +39,17 @@ impl Run<'_> {
     }
 
     async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
+        self.app.ownership.require_collectable()?;
         let mut tx = self.app.catalog.write_for(by).await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);
         }
         Err(Problem::conflict("another garbage collection took over"))
+    }
+
+    /// Comes between the transaction that says what is to be deleted, and its deletion.
+    pub async fn before_deletion(&self) -> Result<(), Problem> {
+        self.app.ownership.before_deletion(self.app).await
     }
 
     /// What may go now.
@@ -67,6 +73,7 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
         shared,
         now: now(),
     };
+    run.before_deletion().await?;
     let closures_before = run.now - i64::from(request.older_than);
     if !request.dry_run {
         shared.phase(Phase::Pushes);

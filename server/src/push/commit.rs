@@ -2,7 +2,7 @@
 //! dead process left is completed by whoever commits next.
 //!
 //! Nothing here holds the one writing transaction for long. Paths are decided in slices, each after
-//! all that it refers to (`catalog/ownership.rs`); their narinfos are written in the same order and
+//! all that it refers to (`catalog/decisions.rs`); their narinfos are written in the same order and
 //! marked in slices; then one small transaction makes closure, pin and run. Only by that one the push
 //! counts. An attempt that ends between two slices leaves decided paths *publishing*, which anybody
 //! can publish, and the rest as it was. The next attempt of the same push decides the rest; if there

@@ -36,7 +36,8 @@ pub(super) async fn claim(
     let external: Vec<StorePath> = external.into_iter().collect();
 
     let mut claimed = claim_all(app, who, &push, &paths, &external).await?;
-    if push.verify && push::verify(app, &claimed).await? {
+    let verify = push.verify || app.ownership.needs_repair().is_some();
+    if verify && push::verify(app, &claimed).await? {
         claimed = claim_all(app, who, &push, &paths, &external).await?;
     }
 
