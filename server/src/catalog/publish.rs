@@ -267,6 +267,19 @@ impl Catalog {
             .collect()
     }
 
+    /// Ids of the NARs that a push has uploaded for paths that others have committed with other ones. It decides
+    /// once, so that stays so.
+    pub async fn nars_in_vain(&self, push_id: i64) -> Result<Vec<i64>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT c.object_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.object_id <> 0 AND p.object_id <> c.object_id",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     /// Those of some derivations whose build log the cache has.
     pub async fn known_logs(&self, drvs: &[String]) -> Result<Vec<String>> {
         let mut known = Vec::new();
@@ -357,7 +370,7 @@ impl WriteTx {
              deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing, \
              listing_size = c.listing_size, signing_keys = $4, publication = $5 \
              FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
-             AND paths.state = $3 AND c.object_id <> 0",
+             AND paths.state = $3 AND EXISTS (SELECT 1 FROM objects o WHERE o.id = c.object_id AND o.state = 1)",
         )
         .bind(PUBLISHING)
         .bind(push_id)
@@ -448,8 +461,8 @@ impl WriteTx {
     /// Offers a realisation; the first writer's stays.
     pub async fn add_realisation(&mut self, new: &Realised) -> Result<()> {
         sqlx::query(
-            "INSERT INTO realisations (key, path_id, body, created_at, signing_keys) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (key) DO NOTHING",
+            "INSERT INTO realisations (key, path_id, body, created_at, signing_keys) SELECT $1, id, $3, $4, $5 FROM paths \
+             WHERE id = $2 AND state IN (1, 2) ON CONFLICT (key) DO NOTHING",
         )
         .bind(new.key.clone())
         .bind(new.path_id)

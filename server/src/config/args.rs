@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{CommandFactory as _, Parser, ValueEnum};
 
+/// Pushes of one identity at once: what some hundred jobs of CI with one token have.
+const MAX_PUSHES: u64 = 256;
+/// Unfinished uploads in parts of one identity: a few of each of those pushes.
+const MAX_MULTIPART_UPLOADS: u64 = 1024;
+
 /// How a bucket is addressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BucketLookup {
@@ -351,14 +356,21 @@ pub struct Args {
     #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]
     pub push_lease: humantime::Duration,
 
-    /// Most pushes that one identity has under way at once; those with the scope `admin` are not limited, and a
-    /// rule can say otherwise [default: any number]
+    /// Most pushes that one identity has in progress at once; those with the scope `admin` are not limited, and a
+    /// rule can say otherwise
     #[arg(long, env = "NIKS3_MAX_PUSHES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
-          help_heading = "Limits")]
-    pub max_pushes: Option<u64>,
+          default_value_t = MAX_PUSHES, help_heading = "Limits")]
+    pub max_pushes: u64,
 
-    /// Most bytes, as 50GiB, of the NARs that the pushes of one identity have still to bring; those with the scope
-    /// `admin` are not limited, and a rule can say otherwise [default: any number]
+    /// Most unfinished uploads in parts that one identity has at once; those with the scope `admin` are not limited,
+    /// and a rule can say otherwise
+    #[arg(long, env = "NIKS3_MAX_MULTIPART_UPLOADS", value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+          default_value_t = MAX_MULTIPART_UPLOADS, help_heading = "Limits")]
+    pub max_multipart_uploads: u64,
+
+    /// Most bytes, as 50GiB, that the pushes of one identity have still to bring: NARs as they are claimed, or what was
+    /// uploaded of NARs, listings and build logs where that is more; those with the scope `admin` are not limited, and a
+    /// rule can say otherwise [default: any number]
     #[arg(
         long,
         env = "NIKS3_MAX_CLAIMED_BYTES",

@@ -209,7 +209,8 @@ impl Config {
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
             limits: Limits {
-                pushes: args.max_pushes,
+                pushes: Some(args.max_pushes),
+                multiparts: Some(args.max_multipart_uploads),
                 claimed_bytes: claimed_bytes(&args)?,
             },
             failures: FailureLimit::new(

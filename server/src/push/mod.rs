@@ -5,6 +5,7 @@ mod ahead;
 mod arrival;
 mod check;
 mod commit;
+mod leftovers;
 pub mod listing;
 mod order;
 mod publish;
@@ -19,6 +20,7 @@ use niks3_nix::store_path::StorePath;
 
 pub use arrival::{hash_of, note_arrived, place, upload_key};
 pub use commit::{Outcome, commit};
+pub use leftovers::remove_leftovers;
 pub use publish::narinfo;
 pub use recover::recover;
 pub use republish::republish;

@@ -214,8 +214,8 @@ async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey, size: i64) -
     }
 }
 
-/// Publishes the build logs of a push that the cache lacks.
-pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
+/// Publishes the build logs of a push that the cache lacks; false when it lacked not all of them.
+pub(super) async fn logs(app: &App, push_id: i64) -> Result<bool, Problem> {
     let staged = app.catalog.staged_logs(push_id).await?;
     let drvs: Vec<String> = staged.iter().map(|log| log.drv.clone()).collect();
     let known = app.catalog.known_logs(&drvs).await?;
@@ -227,7 +227,7 @@ pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
         let key = ObjectKey::parse(&log.staging).map_err(Problem::internal)?;
         move_staged(app, &key, &ObjectKey::log(&drv), log.size).await?;
     }
-    Ok(())
+    Ok(known.is_empty())
 }
 
 /// Publishes the realisations of a push. The first writer's stays, so that is the
@@ -243,11 +243,10 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem>
     }
     tx.commit().await?;
     for Realised { key, .. } in staged {
-        let (body, keys) = app
-            .catalog
-            .realisation(&key)
-            .await?
-            .ok_or_else(|| Problem::internal(format!("{key} is gone")))?;
+        // Of a path that is not committed, there is none: the push has lost it, or was over before.
+        let Some((body, keys)) = app.catalog.realisation(&key).await? else {
+            continue;
+        };
         let text = super::realisation::signed(&app.signer, &keys, &key, &body).map_err(Problem::internal)?;
         let key = ObjectKey::parse(&key).map_err(Problem::internal)?;
         app.bucket.put(&key, Bytes::from(text)).await?;

@@ -28,6 +28,7 @@ use super::upload_base::UploadBase;
 use crate::app::App;
 use crate::auth::{Identity, Pusher};
 use crate::catalog::{Push, PushState, WriteTx};
+use crate::signing::KeyChoice;
 use types::{
     Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart,
     NewMultipart, Parts, PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
@@ -251,7 +252,24 @@ async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
         // and 403 would confirm a guess.
         return Err(unknown());
     }
+    may_go_on(who, &push)?;
     Ok(push)
+}
+
+/// Tokens of one identity may differ in what they may do: those of a CI job have claims of their own, and rules that fit
+/// them. Whoever goes on with a push needs what it was opened with, since its commit signs and pins.
+fn may_go_on(who: &Identity, push: &Push) -> Result<(), Problem> {
+    if !who.grant().allows_keys(&push.keys) {
+        let keys = match &push.keys {
+            KeyChoice::All => "all keys of the server".to_owned(),
+            KeyChoice::Only(names) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        };
+        return Err(Problem::forbidden(format!(
+            "this push was opened to be signed by {keys}, and the rule that admits {} here allows others",
+            who.name()
+        )));
+    }
+    push.pin.as_deref().map_or(Ok(()), |pin| who.require_pin(pin))
 }
 
 /// That push, when it still takes claims and uploads.
