@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use niks3_server::catalog::{
-    ArrivedObject, Catalog, ClaimKind, Decision, Finish, Finishing, NewPush, ObjectRow, PathMeta, Publishable,
-    UploadedNar,
+    ArrivedObject, Catalog, ClaimKind, Decision, Finish, Finishing, NewPush, ObjectRow, PathMeta,
+    Publishable, UploadedNar,
 };
 use niks3_server::signing::KeyChoice;
 

@@ -129,9 +129,16 @@ async fn an_identity_claims_as_many_bytes_as_it_may(backend: Backend) {
 
 /// 429 with a time to wait and a sentence.
 fn told_to_wait(refused: Answer, sentence: &str) {
-    assert!(refused.headers.contains_key("retry-after"), "{:?}", refused.headers);
+    assert!(
+        refused.headers.contains_key("retry-after"),
+        "{:?}",
+        refused.headers
+    );
     let problem = refused.problem(429);
-    assert!(problem["detail"].as_str().unwrap().contains(sentence), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains(sentence),
+        "{problem}"
+    );
 }
 
 async fn an_identity_has_a_bound_on_its_pushes_unless_the_operator_sets_another(backend: Backend) {
@@ -154,7 +161,8 @@ const PART: u64 = 8 << 20;
 /// An open push that has to upload a NAR of so many bytes.
 async fn claimed(api: &Api, path: &str, size: u64) -> String {
     let push = api.open(path).await;
-    let claim = json!([{ "path": path, "nar_hash": HASH, "nar_size": size, "references": [], "deriver": DRV }]);
+    let claim =
+        json!([{ "path": path, "nar_hash": HASH, "nar_size": size, "references": [], "deriver": DRV }]);
     let _ = api.claim(&push, claim).await.ok();
     push
 }
@@ -215,8 +223,14 @@ async fn an_upload_is_no_larger_than_its_claim_allows(backend: Backend) {
     let push = claimed(&api, B, LARGE).await;
     let upload = begin(&api, &push, B).await.ok()["id"].clone();
     let verbs = format!("/pushes/{push}/multipart-uploads/{upload}");
-    let parts =
-        |numbers: &[u64]| json!(numbers.iter().map(|number| json!({ "number": number, "size": PART, "sha256": HASH })).collect::<Vec<_>>());
+    let parts = |numbers: &[u64]| {
+        json!(
+            numbers
+                .iter()
+                .map(|number| json!({ "number": number, "size": PART, "sha256": HASH }))
+                .collect::<Vec<_>>()
+        )
+    };
     let asked = |numbers: &[u64]| json!({ "parts": parts(numbers) });
     let problem = api
         .post(&format!("{verbs}/parts"), &asked(&[1, 2]))
@@ -225,14 +239,20 @@ async fn an_upload_is_no_larger_than_its_claim_allows(backend: Backend) {
     assert_eq!(problem["field"], "parts.size");
     // One after the other they are as many bytes.
     let _ = api.post(&format!("{verbs}/parts"), &asked(&[1])).await.ok();
-    let _ = api.post(&format!("{verbs}/parts"), &asked(&[2])).await.problem(422);
+    let _ = api
+        .post(&format!("{verbs}/parts"), &asked(&[2]))
+        .await
+        .problem(422);
     let whole = json!({ "file_hash": HASH, "file_size": 2 * PART, "parts": parts(&[1, 2]) });
     let problem = api.post(&format!("{verbs}/complete"), &whole).await.problem(422);
     assert_eq!(problem["field"], "file_size");
     // The uploads of other contents are not the push's.
     let other = claimed(&api, A, 216).await;
     let verbs = format!("/pushes/{other}/multipart-uploads/{upload}");
-    let _ = api.post(&format!("{verbs}/parts"), &asked(&[1])).await.problem(409);
+    let _ = api
+        .post(&format!("{verbs}/parts"), &asked(&[1]))
+        .await
+        .problem(409);
 }
 
 async fn everything_that_is_uploaded_counts_against_the_bytes_of_an_identity(backend: Backend) {
@@ -243,7 +263,9 @@ async fn everything_that_is_uploaded_counts_against_the_bytes_of_an_identity(bac
     let _ = log.ok();
     // Asked again it is the same.
     for _ in 0..3 {
-        let _ = announce(&api, &push, "log", DRV, &hash("log"), 600_000).await.ok();
+        let _ = announce(&api, &push, "log", DRV, &hash("log"), 600_000)
+            .await
+            .ok();
     }
     let _ = announce(&api, &push, "listing", A, &hash("listing"), 300_000)
         .await
@@ -262,7 +284,9 @@ async fn everything_that_is_uploaded_counts_against_the_bytes_of_an_identity(bac
     // What was refused is not counted.
     let _ = announce(&api, &other, "log", DRV, &hash("log"), 9_000).await.ok();
     give_up(&api, &push).await;
-    let _ = announce(&api, &other, "log", DRV, &hash("more"), 800_000).await.ok();
+    let _ = announce(&api, &other, "log", DRV, &hash("more"), 800_000)
+        .await
+        .ok();
 }
 
 async fn every_operation_that_changes_something_has_one_line_in_the_log(backend: Backend) {

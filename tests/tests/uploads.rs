@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use niks3_nix::hash::{FileHash, NarHash};
-use niks3_test_support::{
-    Backend, Fault, Server, ServerOptions, Site, comes_about, on_both, run,
-};
+use niks3_test_support::{Backend, Fault, Server, ServerOptions, Site, comes_about, on_both, run};
 use niks3_tests::api::{A, Api, B, HASH};
 use niks3_tests::references::dangling_references;
 use serde_json::json;
@@ -220,9 +218,7 @@ async fn a_push_that_ends_leaves_nothing_that_it_staged_and_no_nar_in_vain(backe
     let (given_up, committed) = pushes.split_last().unwrap();
     futures::future::join_all(committed.iter().map(|push| commit(&api, push))).await;
     let path = format!("/api/v1/pushes/{given_up}");
-    let gone = api
-        .send(reqwest::Method::DELETE, &path, &api.token, "", "")
-        .await;
+    let gone = api.send(reqwest::Method::DELETE, &path, &api.token, "", "").await;
     assert_eq!(gone.status, 204);
     let key = |packed: &[u8]| format!("nar/{}.nar.zst", FileHash::of(packed).base32());
     // A narinfo, a listing, a log, a NAR; that of the push that was given up is there for the next one.

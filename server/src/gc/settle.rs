@@ -142,11 +142,15 @@ pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Problem> {
         let mut fence = Fence::new(app, Collected::Objects, names, until);
         let ends = delete::objects(app, &mut fence, keys.clone()).await?;
         let of = |end: End| -> Vec<i64> {
-            let ended = doomed.iter().zip(&keys).filter(|(_, key)| ends.get(*key) == Some(&end));
+            let ended = doomed
+                .iter()
+                .zip(&keys)
+                .filter(|(_, key)| ends.get(*key) == Some(&end));
             ended.map(|(object, _)| object.id).collect()
         };
         let mut tx = app.catalog.write().await?;
-        tx.bury_objects(&of(End::Gone), delete::urls_dead_before()).await?;
+        tx.bury_objects(&of(End::Gone), delete::urls_dead_before())
+            .await?;
         tx.restore_objects(&of(End::Refused)).await?;
         tx.commit().await?;
     }

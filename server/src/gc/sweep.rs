@@ -9,7 +9,7 @@ use super::delete::{self, End, Fence};
 use super::graph::{Order, Ripe};
 use super::marker::Marker;
 use super::run::Run;
-use crate::catalog::{Collected, DoomedObject, DoomedPath, now};
+use crate::catalog::{Collected, DoomedObject, DoomedPath};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 

@@ -12,7 +12,8 @@ use super::ahead::{self, Signed};
 use super::{check, lost, publish, remove_leftovers};
 use crate::app::App;
 use crate::catalog::{
-    ArrivedObject, ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push, PushState,
+    ArrivedObject, ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push,
+    PushState,
 };
 use crate::gc;
 use crate::http::problem::Problem;

@@ -16,7 +16,10 @@ const PAGE: usize = 1000;
 pub fn remove_leftovers(app: &Arc<App>, push: String, nars: Vec<i64>) {
     let within = Arc::clone(app);
     app.tasks.spawn(async move {
-        for removed in [staged(&within, &push).await, gc::settle::unused(&within, &nars).await] {
+        for removed in [
+            staged(&within, &push).await,
+            gc::settle::unused(&within, &nars).await,
+        ] {
             if let Err(problem) = removed {
                 let why = problem.text();
                 tracing::warn!(push, why, "what a push has left is left to a garbage collection");

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use niks3_test_support::{Backend, Store, on_both, run};
 use niks3_nix::hash::NarHash;
+use niks3_test_support::{Backend, Store, on_both, run};
 use niks3_tests::api::{A, B, HASH};
 use reqwest::Method;
 use serde_json::{Value, json};

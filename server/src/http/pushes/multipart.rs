@@ -85,7 +85,10 @@ pub(super) async fn begin(
     if body.fresh {
         tx.give_up_idle_multiparts(&new, now() - IDLE).await?;
     }
-    limits::admit_multipart(app, who, claim.nar_size, tx).await?.commit().await?;
+    limits::admit_multipart(app, who, claim.nar_size, tx)
+        .await?
+        .commit()
+        .await?;
     new.upload_id = app.bucket.create_multipart(&staging).await?;
     // Other requests may have begun as many meanwhile.
     let tx = app.catalog.write().await?;
