@@ -347,9 +347,14 @@ async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) 
     let shared = tx.objects(&wanted).await.unwrap()[&nar(1)].id;
     let claims = world.catalog.claims_of(push.id, &[path(2)]).await.unwrap();
     assert!(tx.change_push(push.id).await.unwrap());
-    tx.set_nars(push.id, &[(claims[&path(2)].path_id, shared)])
-        .await
-        .unwrap();
+    let claim = &claims[&path(2)];
+    let uploaded = UploadedNar {
+        path_id: claim.path_id,
+        nar_hash: claim.nar_hash,
+        nar_size: claim.nar_size,
+        object_id: shared,
+    };
+    assert!(tx.set_nars(push.id, &[uploaded]).await.unwrap());
     tx.commit().await.unwrap();
     let looked = world.revision(&push).await;
     let mut tx = world.catalog.write().await.unwrap();
