@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 pub mod api;
+pub mod dice;
+pub mod hostile;
+pub mod nar;
 pub mod references;
 pub mod requests;
