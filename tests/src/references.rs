@@ -18,11 +18,12 @@ pub struct Reference {
 }
 
 /// References of hot rows, which are no foreign keys: the server itself keeps what they name.
-const KEPT_BY_THE_SERVER: [(&str, &str, &str); 4] = [
+const KEPT_BY_THE_SERVER: [(&str, &str, &str); 5] = [
     ("paths", "object_id", "objects"),
     ("push_paths", "path_id", "paths"),
     ("push_paths", "object_id", "objects"),
     ("gc_dirty", "path_id", "paths"),
+    ("logs", "push_id", "pushes"),
 ];
 
 /// Columns with packed lists of ids of paths.
@@ -42,11 +43,12 @@ pub fn references(server: &Server) -> Vec<Reference> {
     let foreign_keys = match is_sqlite(server) {
         true => {
             "SELECT m.name, f.\"from\", f.\"table\" FROM sqlite_master m, pragma_foreign_key_list(m.name) f \
-             WHERE m.type = 'table'"
+             WHERE m.type = 'table' AND f.\"to\" = 'id'"
         }
         false => {
             "SELECT c.conrelid::regclass, a.attname, c.confrelid::regclass FROM pg_constraint c JOIN pg_attribute a \
-             ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] \
+             ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] JOIN pg_attribute t \
+             ON t.attrelid = c.confrelid AND t.attnum = c.confkey[1] AND t.attname = 'id' \
              WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace"
         }
     };

@@ -88,6 +88,11 @@ impl WriteTx {
             .bind(committed_before)
             .execute(&mut *self.tx)
             .await?;
+        sqlx::query(
+            "UPDATE logs SET push_id = 0 WHERE push_id <> 0 AND push_id NOT IN (SELECT id FROM pushes)",
+        )
+        .execute(&mut *self.tx)
+        .await?;
         Ok(failed.rows_affected())
     }
 
@@ -97,7 +102,8 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "DELETE FROM closures WHERE pushed_at <= $1 AND id IN ({}) \
-                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) RETURNING id",
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(before);
@@ -159,6 +165,7 @@ impl WriteTx {
                  AND c.kind <> 2 AND paths.state <> {DELETING}) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
@@ -275,6 +282,11 @@ impl WriteTx {
                     self.backend.empty_bytes(),
                     bulk::placeholders(1, chunk.len())
                 ),
+                format!(
+                    "DELETE FROM path_derivers WHERE path_id IN \
+                     (SELECT id FROM paths WHERE state = {ABSENT} AND id IN ({}))",
+                    bulk::placeholders(1, chunk.len())
+                ),
             ] {
                 let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
                 for id in chunk {
@@ -296,6 +308,7 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM push_roots r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM realisations r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM realisation_candidates r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_realisations r WHERE r.path_id = paths.id) \

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{self, Signed};
-use super::{check, cycle, lost, publish, remove_leftovers};
+use super::{check, cycle, logs, lost, publish, remove_leftovers};
 use crate::app::App;
 use crate::catalog::{
     ArrivedObject, ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push,
@@ -295,9 +295,10 @@ async fn publish(
     decided: &Decided,
     signed: Signed,
 ) -> Result<Done, Problem> {
-    let all_logs = publish::logs(app, push.id).await?;
+    let logs_in_vain = logs::some_known(app, push.id).await?;
+    logs::publish(app, push.id).await?;
     let in_vain = |claim: &CommitClaim| claim.object_id != 0 && claim.offer.is_none();
-    let leftovers = match decided.all && all_logs && !look.claims.iter().any(in_vain) {
+    let leftovers = match decided.all && !logs_in_vain && !look.claims.iter().any(in_vain) {
         true => None,
         false => Some(app.catalog.nars_in_vain(push.id).await?),
     };

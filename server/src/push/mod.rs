@@ -8,6 +8,7 @@ mod commit;
 mod cycle;
 mod leftovers;
 pub mod listing;
+mod logs;
 mod order;
 mod publish;
 pub mod realisation;
