@@ -19,12 +19,15 @@ on_both!(
 );
 
 /// Columns with ids of other systems.
-const FOREIGN: [(&str, &str); 5] = [
+const FOREIGN: [(&str, &str); 8] = [
     ("runs", "repository_id"),
     ("runs", "owner_id"),
     ("runs", "job_id"),
     ("runs", "run_id"),
     ("multiparts", "upload_id"),
+    ("ownership", "database_id"),
+    ("ownership", "claim_id"),
+    ("ownership", "bucket_id"),
 ];
 
 async fn no_table_that_is_referred_to_gives_out_an_id_again(backend: Backend) {
