@@ -717,7 +717,11 @@ async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Back
     let seed = setting("NIKS3_MODEL_SEED", 1);
     let mut model = Model::new(backend, seed).await;
     model.say(format!("seed {seed}"));
-    for _ in 0..setting("NIKS3_MODEL_STEPS", 200) {
+    let steps = setting("NIKS3_MODEL_STEPS", 200);
+    for step in 0..steps {
+        if step.is_multiple_of(20) {
+            eprintln!("step {step} of {steps}");
+        }
         model.step().await;
         model.holds().await;
     }

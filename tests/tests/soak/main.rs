@@ -7,6 +7,7 @@
 //! - `NIKS3_SOAK_ROUNDS`: the number of rounds.
 //! - `NIKS3_SOAK_SEED`: what happens, in which order. When it happens in whatever else goes on is left to the machine.
 //! - `NIKS3_SOAK_LOST_SECONDS=1`: PostgreSQL sometimes comes back as it was a second ago.
+//! - `NIKS3_SOAK_STORE=embedded`: the object store beside PostgreSQL is that of a third server, not Garage.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(clippy::print_stderr, reason = "a long run says how far it is")]
@@ -50,6 +51,8 @@ struct Soak {
     /// Between each server and the object store.
     proxies: Vec<FaultProxy>,
     postgres: Option<Mutex<Postgres>>,
+    /// Whose object store the others use, where it is not Garage.
+    _store: Option<Server>,
     runtime: tokio::runtime::Runtime,
     token: String,
     /// Where Nix reads, whether a server lives or not.
@@ -77,7 +80,11 @@ impl Soak {
     fn new(backend: Backend, servers: usize, loses_seconds: bool) -> (Self, tempfile::TempDir) {
         let (store, data) = (Store::default(), tempfile::tempdir().unwrap());
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let shared = (backend == Backend::Services).then(|| (Postgres::start(), garage_bucket()));
+        let embedded = std::env::var("NIKS3_SOAK_STORE").is_ok_and(|store| store == "embedded");
+        let third = (backend == Backend::Services && embedded)
+            .then(|| Server::start(Backend::Embedded, &store.dir()));
+        let bucket = || third.as_ref().map_or_else(garage_bucket, Server::as_service);
+        let shared = (backend == Backend::Services).then(|| (Postgres::start(), bucket()));
         let (mut running, mut clocks, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..servers {
             let directory = data.path().join(number.to_string());
@@ -113,6 +120,7 @@ impl Soak {
             clocks,
             proxies,
             postgres: shared.map(|(postgres, _)| Mutex::new(postgres)),
+            _store: third,
             runtime,
             seed: setting("NIKS3_SOAK_SEED", 1),
             rounds: usize::try_from(setting("NIKS3_SOAK_ROUNDS", 12)).unwrap(),
