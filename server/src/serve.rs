@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use poem::endpoint::BoxEndpoint;
 use poem::http::uri::Scheme;
@@ -192,16 +192,13 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             Ok::<_, Infallible>(response)
         }
     });
-    // HTTP/1 alone: to tell the versions apart, the other would wait for a first byte without end.
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
+    // HTTP/1.1 only, and not `hyper_util::server::conn::auto`: its `http1_only` does not apply to
+    // `serve_connection_with_upgrades`, and no timeout below applies to an HTTP/2 connection.
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER);
-    let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(Impatient::new(stream)), service)
-        .into_owned();
+        .max_buf_size(MAX_HEADER)
+        .serve_connection(TokioIo::new(Impatient::new(stream)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }

@@ -5,5 +5,6 @@
 mod bodies;
 mod gate;
 mod options;
+mod protocols;
 mod reads;
 mod stop;
