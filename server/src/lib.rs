@@ -15,6 +15,7 @@ mod pages;
 pub mod pin_name;
 pub mod pins;
 pub mod push;
+mod reload;
 pub mod runs;
 pub mod serve;
 pub mod signing;

@@ -67,6 +67,14 @@ impl Stop {
         })
     }
 
+    /// Listens to SIGHUP, which ends nothing from now on.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn hangup() -> std::io::Result<Signal> {
+        signal(SignalKind::hangup())
+    }
+
     /// Waits for either.
     pub async fn wait(&mut self) {
         tokio::select! {
@@ -85,17 +93,8 @@ pub async fn run(
     endpoint: BoxEndpoint<'static, Response>,
     mut stop: Stop,
     stopping: &CancellationToken,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
 ) -> std::io::Result<()> {
-    let tls = tls.map(Arc::new);
-    if let Some(tls) = tls.clone() {
-        let mut hangup = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                tls.reload();
-            }
-        });
-    }
     let endpoint = Arc::new(endpoint);
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));

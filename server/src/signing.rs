@@ -30,6 +30,12 @@ impl Signer {
         self.keys.iter().map(|key| key.public_key().to_string()).collect()
     }
 
+    /// The names of the keys.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.keys.iter().map(SecretKey::name).collect()
+    }
+
     fn chosen<'a>(&'a self, choice: &'a KeyChoice) -> impl Iterator<Item = &'a SecretKey> {
         self.keys.iter().filter(|key| choice.includes(key.name()))
     }

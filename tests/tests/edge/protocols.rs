@@ -140,7 +140,8 @@ fn connections_over_tls_that_do_nothing_are_ended() {
     let mut begun = tls.connect(&[]);
     begun.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n").unwrap();
     let mut idle = tls.connect(&[]);
-    idle.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
     std::thread::scope(|threads| {
         threads.spawn(|| until_ended(silent));
         threads.spawn(|| until_ended(half));
