@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use poem::endpoint::BoxEndpoint;
 use poem::http::uri::Scheme;
+use poem::http::{StatusCode, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint as _, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -168,6 +169,18 @@ fn peer(stream: &TlsStream<TcpStream>) -> Option<Peer> {
     tls::subject(certificate).map(|subject| Peer { subject })
 }
 
+/// Bytes of the head of a request. hyper's own bound is a buffer, which may be larger than asked for.
+fn head_size<B>(request: &http::Request<B>) -> usize {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter();
+    path + headers
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum::<usize>()
+}
+
 /// Answers the requests of one connection.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
@@ -178,6 +191,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (endpoint, origin) = (endpoint.clone(), origin.clone());
         async move {
+            if head_size(&request) > MAX_HEADER {
+                let refused = Response::builder()
+                    .status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                    .header(header::CONNECTION, "close");
+                return Ok(refused.finish().into());
+            }
             let mut request = poem::Request::from((
                 request,
                 LocalAddr(poem::Addr::SocketAddr(origin.local)),

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use memmap2::MmapMut;
 use poem::http::header;
 use poem::{Body, Endpoint, IntoResponse as _, Request, Response, Result};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -144,7 +145,7 @@ where
     match gathered.unwrap_or_else(|_| Err(too_slow())) {
         Ok(blocks) => {
             // A body without a length may have been much smaller.
-            let bytes = blocks.iter().map(Bytes::len).sum();
+            let bytes = blocks.iter().map(Bytes::len).sum::<usize>();
             for permit in reserved.iter_mut().flatten() {
                 drop(permit.split(permit.num_permits().saturating_sub(bytes)));
             }
@@ -189,28 +190,39 @@ async fn gather(
     expected: usize,
     most: usize,
 ) -> Result<Vec<Bytes>, Problem> {
-    let mut blocks = Vec::new();
-    let mut bytes = 0;
     // One more than that is needed to see the end.
-    let mut block = BytesMut::with_capacity((expected.min(most) + 1).min(BLOCK));
-    loop {
-        if block.len() == block.capacity() {
-            blocks.push(block.freeze());
-            block = BytesMut::with_capacity(BLOCK);
-        }
-        let read = tokio::time::timeout(SILENCE, body.read_buf(&mut block)).await;
-        match read.map_err(|_| too_slow())? {
-            Ok(0) => {
-                blocks.push(block.freeze());
-                return Ok(blocks);
-            }
-            Ok(read) => bytes += read,
-            Err(_) => return Err(Problem::malformed("the request body ended before its end")),
-        }
+    let mut first = vec![0; (expected.min(most) + 1).min(BLOCK)];
+    let mut bytes = fill(body, &mut first).await?;
+    let mut ended = bytes < first.len();
+    first.truncate(bytes);
+    let mut blocks = vec![Bytes::from(first)];
+    while !ended {
+        // Unlike memory of the allocator, a mapping is free again at once, whichever thread drops it.
+        let mut block = MmapMut::map_anon(BLOCK)
+            .map_err(|error| Problem::unavailable("the server has no memory left", 5).with_cause(error))?;
+        let read = fill(body, &mut block).await?;
+        bytes += read;
         if bytes > most {
             return Err(too_large(most));
         }
+        ended = read < BLOCK;
+        blocks.push(Bytes::from_owner(block).slice(..read));
     }
+    Ok(blocks)
+}
+
+/// Reads until a block is full, or the body has ended; how much.
+async fn fill(body: &mut (impl AsyncRead + Unpin), block: &mut [u8]) -> Result<usize, Problem> {
+    let mut filled = 0;
+    while filled < block.len() {
+        let read = tokio::time::timeout(SILENCE, body.read(&mut block[filled..])).await;
+        match read.map_err(|_| too_slow())? {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(_) => return Err(Problem::malformed("the request body ended before its end")),
+        }
+    }
+    Ok(filled)
 }
 
 /// A body that has arrived.

@@ -246,7 +246,7 @@ impl Seed<'_, '_> {
         if !fits {
             return Err(self.other());
         }
-        self.parser.charge(VALUE)?;
+        self.parser.charge::<E>(VALUE)?;
         Ok(Value::Number(number))
     }
 }
@@ -267,9 +267,9 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Value, E> {
         match self.schema {
-            Schema::Boolean => self.parser.charge(VALUE)?,
+            Schema::Boolean => self.parser.charge::<E>(VALUE)?,
             // Taken for its text, like a number.
-            Schema::Text { known, .. } if known.is_empty() => self.parser.charge(VALUE)?,
+            Schema::Text { known, .. } if known.is_empty() => self.parser.charge::<E>(VALUE)?,
             _ => return Err(self.other()),
         }
         Ok(Value::Bool(value))
@@ -304,7 +304,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
                 .parser
                 .refuse(format!("it has at most {most} characters"), false));
         }
-        self.parser.charge(VALUE + ALLOCATION + text.len())?;
+        self.parser.charge::<E>(VALUE + ALLOCATION + text.len())?;
         Ok(Value::String(text.to_owned()))
     }
 
@@ -312,7 +312,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
         let Schema::List(schema) = self.schema else {
             return Err(self.other());
         };
-        self.parser.charge(VALUE)?;
+        self.parser.charge::<A::Error>(VALUE)?;
         let mut values = Vec::new();
         while let Some(value) = items.next_element_seed(Seed {
             schema,
@@ -334,7 +334,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
             }
             .other());
         };
-        parser.charge(VALUE + OBJECT)?;
+        parser.charge::<A::Error>(VALUE + OBJECT)?;
         let mut values = Map::new();
         while let Some(field) = entries.next_key_seed(Name(fields))? {
             let Some(field) = field else {
@@ -345,7 +345,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
             if values.contains_key(&field.name) {
                 return Err(parser.refuse("it is given twice", false));
             }
-            parser.charge(ALLOCATION + field.name.len())?;
+            parser.charge::<A::Error>(ALLOCATION + field.name.len())?;
             let value = entries.next_value_seed(Seed {
                 schema: &field.schema,
                 parser: &mut *parser,
