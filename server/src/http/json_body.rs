@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, mpsc};
 
 use bytes::{Buf as _, Bytes};
 use futures::TryStreamExt as _;
@@ -52,7 +53,7 @@ impl<T: ParseFromJSON + 'static> ParsePayload for JsonBody<T> {
             blocks.map_err(|error| refused(Problem::malformed(error.to_string())))?;
         let parsed = match blocks.len() {
             0 | 1 => parse(&schemas, blocks),
-            _ => tokio::task::spawn_blocking(move || parse(&schemas, blocks))
+            _ => on_parser_thread(move || parse(&schemas, blocks))
                 .await
                 .map_err(|error| refused(Problem::internal(error)))?,
         };
@@ -68,6 +69,29 @@ poem_openapi::impl_apirequest_for_payload!(JsonBody<T>, T: ParseFromJSON + 'stat
 
 fn refused(problem: Problem) -> poem::Error {
     poem::Error::from_response(problem.into_response())
+}
+
+/// Parses bodies of more than one block, one at a time. The allocator keeps what a thread has freed for that thread,
+/// so a body on every thread of a pool would cost memory on each of them.
+static PARSER: LazyLock<mpsc::Sender<Box<dyn FnOnce() + Send>>> = LazyLock::new(|| {
+    let (sender, jobs) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+    std::thread::spawn(move || {
+        for job in jobs {
+            // Whoever waits for it hears that it gave no answer.
+            let _ = catch_unwind(AssertUnwindSafe(job));
+        }
+    });
+    sender
+});
+
+fn on_parser_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> tokio::sync::oneshot::Receiver<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let job = Box::new(move || drop(sender.send(work())));
+    // If that thread has ended, the receiver says so.
+    let _ = PARSER.send(job);
+    receiver
 }
 
 fn parse<T: ParseFromJSON>(schemas: &RequestSchemas, mut blocks: VecDeque<Bytes>) -> Result<T, BodyError> {
