@@ -49,7 +49,7 @@ impl Reload {
             Err(error) => tracing::error!(why = %error, "the admin token stays as it was"),
         }
         if self.files.oidc_config.is_some() {
-            let names = self.app.signer.names();
+            let names: Vec<&str> = self.app.signer.key_names().collect();
             let read = self.files.oidc(&names).map_err(|error| error.to_string());
             match read.and_then(Oidc::new) {
                 Ok(oidc) => {

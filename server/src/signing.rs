@@ -31,9 +31,8 @@ impl Signer {
     }
 
     /// The names of the keys.
-    #[must_use]
-    pub fn names(&self) -> Vec<&str> {
-        self.keys.iter().map(SecretKey::name).collect()
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(SecretKey::name)
     }
 
     fn chosen<'a>(&'a self, choice: &'a KeyChoice) -> impl Iterator<Item = &'a SecretKey> {

@@ -13,6 +13,7 @@ mod checks;
 mod closure_sizes;
 mod closures;
 mod conditions;
+mod cycles;
 mod error;
 mod findings;
 mod gc_closures;
@@ -26,7 +27,9 @@ mod pins;
 mod publications;
 mod publish;
 mod pushes;
+mod realisations;
 mod runs;
+mod signatures;
 mod tasks;
 mod tokens;
 
@@ -41,6 +44,7 @@ pub use census::{CacheCounts, PastCounts, Pool, Stored};
 pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
+pub use cycles::SeenReferences;
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
@@ -52,8 +56,9 @@ pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
 pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
-pub use pushes::{NewPush, Push, PushState};
+pub use pushes::{NewPush, Push, PushState, UncommittedClaim};
 pub use runs::{RunCompletion, RunFilter, RunRow};
+pub use signatures::NewSignatures;
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
 
@@ -207,11 +212,12 @@ impl Catalog {
         // Schemas from before the first release have migrations that this program lacks, too: what tells them from
         // newer ones is their first.
         let first = migrator.iter().find(|migration| migration.version == 1);
-        let applied = sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
-            .fetch_optional(&self.gate)
-            .await
-            .ok()
-            .flatten();
+        let applied =
+            sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
+                .fetch_optional(&self.gate)
+                .await
+                .ok()
+                .flatten();
         match (first, applied) {
             (Some(ours), Some(theirs)) if *ours.checksum != *theirs => Err(CatalogError::Unreleased),
             _ => Err(error.into()),
