@@ -13,11 +13,6 @@ use serde_json::json;
 
 on_both!(the_admin_token_and_the_providers_are_read_again);
 
-/// A token that is long enough.
-fn token(number: u8) -> String {
-    format!("a-token-that-an-operator-has-made-up-{number}")
-}
-
 async fn asks(api: &Api, token: &str) -> StatusCode {
     let answer = api.send(Method::GET, "/api/v1/whoami", token, "", "").await;
     answer.status
@@ -39,31 +34,30 @@ async fn the_admin_token_and_the_providers_are_read_again(backend: Backend) {
             "issuer": issuer.url(), "audience": "cache", "bound_claims": { "ref": branch } } } })
         .to_string()
     };
-    std::fs::write(path("token"), token(1)).unwrap();
     std::fs::write(path("oidc.json"), provider("main")).unwrap();
     let arguments = [
         "--api-token-path",
-        &path("token"),
+        &&token_path,
         "--oidc-config",
         &path("oidc.json"),
     ];
     let api = Api::new(backend, &arguments);
     let main = issuer.token("cache", &json!({ "ref": "main" }));
     let next = issuer.token("cache", &json!({ "ref": "next" }));
-    assert_eq!(asks(&api, &token(1)).await, 200);
+    assert_eq!(asks(&api, &first).await, 200);
     assert_eq!(asks(&api, &main).await, 200);
     assert_eq!(asks(&api, &next).await, 401);
 
-    std::fs::write(path("token"), token(2)).unwrap();
+    std::fs::write(&token_path, &second).unwrap();
     std::fs::write(path("oidc.json"), provider("next")).unwrap();
     reload(&api.server, "read the OpenID Connect providers again");
-    assert_eq!(asks(&api, &token(1)).await, 401);
-    assert_eq!(asks(&api, &token(2)).await, 200);
+    assert_eq!(asks(&api, &first).await, 401);
+    assert_eq!(asks(&api, &second).await, 200);
     assert_eq!(asks(&api, &main).await, 401);
     assert_eq!(asks(&api, &next).await, 200);
 
     // What is wrong is said, and changes nothing; what is right beside it is taken.
-    std::fs::write(path("token"), "short").unwrap();
+    std::fs::write(&token_path, "short").unwrap();
     std::fs::write(path("oidc.json"), "{").unwrap();
     reload(&api.server, "the OpenID Connect providers stay as they were");
     let log = api.server.log();
@@ -71,12 +65,12 @@ async fn the_admin_token_and_the_providers_are_read_again(backend: Backend) {
         log.contains("the admin token stays as it was") && log.contains("an API token needs 36 characters"),
         "{log}"
     );
-    assert_eq!(asks(&api, &token(2)).await, 200);
+    assert_eq!(asks(&api, &second).await, 200);
     assert_eq!(asks(&api, &next).await, 200);
-    std::fs::remove_file(path("token")).unwrap();
+    std::fs::remove_file(&token_path).unwrap();
     std::fs::write(path("oidc.json"), provider("main")).unwrap();
     reload(&api.server, "read the OpenID Connect providers again");
-    assert_eq!(asks(&api, &token(2)).await, 200);
+    assert_eq!(asks(&api, &second).await, 200);
     assert_eq!(asks(&api, &main).await, 200);
 }
 
