@@ -11,8 +11,8 @@ use super::problem::Problem;
 
 /// How deep schemas may refer to each other.
 const MAX_DEPTH: usize = 16;
-/// Bytes that the parsed values of one body may take: a claim of 2,000 paths with 50 references each takes 13 MiB.
-const MAX_PARSED: usize = 24 << 20;
+/// Bytes that the parsed values of one body may take: a claim of 2,000 paths with 50 references each takes 18 MiB.
+const MAX_PARSED: usize = 20 << 20;
 /// Bytes that a value takes in a list, beside its text: when the list grows, both the old and the new one are there.
 const VALUE: usize = 3 * size_of::<Value>();
 /// Bytes that an object of up to 11 fields takes (a node of a B-tree).
