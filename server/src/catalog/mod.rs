@@ -23,6 +23,7 @@ mod marking;
 mod moves;
 mod multiparts;
 mod objects;
+mod ownership;
 mod paths;
 mod pins;
 mod publications;
@@ -53,6 +54,7 @@ pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
+pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
@@ -100,6 +102,7 @@ pub struct Catalog {
     /// connections that everything else needs.
     gate: AnyPool,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 /// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
@@ -108,12 +111,13 @@ pub struct WriteTx {
     /// Of the push that the transaction changes, what its rows are marked with.
     revision: i64,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 impl WriteTx {
     /// Makes everything done in the transaction durable and visible at once.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        self.observed.commit(self.tx).await
     }
 }
 
@@ -145,7 +149,9 @@ impl Catalog {
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| CatalogError::Url("not a database URL".into()))?
             .disable_statement_logging();
+        let observed = ownership::Observed::default();
         let pool = |size: u32| {
+            let observed = observed.clone();
             AnyPoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(WRITE_WAIT)
@@ -156,6 +162,7 @@ impl Catalog {
                     Box::pin(async move { Ok(usable) })
                 })
                 .after_connect(move |connection, _| {
+                    observed.connected();
                     Box::pin(async move {
                         let settings = match backend {
                             Backend::Sqlite => {
@@ -181,6 +188,7 @@ impl Catalog {
                     gate,
                     reader: pool(4).connect_with(options).await?,
                     backend,
+                    observed,
                 }
             }
             // Ten connections together: as many servers as may share a database leave room in
@@ -194,6 +202,7 @@ impl Catalog {
                     reader,
                     gate,
                     backend,
+                    observed,
                 }
             }
         };
@@ -247,6 +256,7 @@ impl Catalog {
             tx,
             revision: 0,
             backend: self.backend,
+            observed: self.observed.clone(),
         })
     }
 
