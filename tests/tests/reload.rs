@@ -35,13 +35,12 @@ async fn the_admin_token_and_the_providers_are_read_again(backend: Backend) {
         .to_string()
     };
     std::fs::write(path("oidc.json"), provider("main")).unwrap();
-    let arguments = [
-        "--api-token-path",
-        &&token_path,
-        "--oidc-config",
-        &path("oidc.json"),
-    ];
-    let api = Api::new(backend, &arguments);
+    let api = Api::new(backend, &["--oidc-config", &path("oidc.json")]);
+    let (first, second) = (
+        api.token.clone(),
+        "a-token-that-an-operator-has-made-up-1".to_owned(),
+    );
+    let token_path = api.server.token_path();
     let main = issuer.token("cache", &json!({ "ref": "main" }));
     let next = issuer.token("cache", &json!({ "ref": "next" }));
     assert_eq!(asks(&api, &first).await, 200);
