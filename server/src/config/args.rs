@@ -222,7 +222,7 @@ pub struct Args {
     )]
     pub s3_access_key: Option<String>,
 
-    /// File with the access key
+    /// File with the access key, read again at SIGHUP and when the object store answers 403
     #[arg(
         long,
         env = "NIKS3_S3_ACCESS_KEY_PATH",
@@ -241,7 +241,7 @@ pub struct Args {
     )]
     pub s3_secret_key: Option<String>,
 
-    /// File with the secret key
+    /// File with the secret key, read again like that of the access key
     #[arg(
         long,
         env = "NIKS3_S3_SECRET_KEY_PATH",
@@ -301,7 +301,7 @@ pub struct Args {
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub protect_metrics: bool,
 
-    /// Certificate chain of this server in PEM form; with it, connections are TLS. Read again at SIGHUP
+    /// Certificate chain of this server in PEM form; with it, connections are TLS. All files of TLS are read again at SIGHUP
     #[arg(long, env = "NIKS3_TLS_CERT", value_name = "FILE", help_heading = "TLS")]
     pub tls_cert: Option<PathBuf>,
 

@@ -23,6 +23,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::json_body::JsonBody;
 use super::problem::{ApiProblem, Problem};
 use super::upload_base::UploadBase;
 use crate::app::App;
@@ -72,7 +73,7 @@ impl PushesApi {
         &self,
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
-        Json(body): Json<CreatePush>,
+        JsonBody(body): JsonBody<CreatePush>,
     ) -> Result<Created<CreatedPush>, ApiProblem> {
         Ok(Created::Created(Json(create::create(app, &who, body).await?)))
     }
@@ -112,7 +113,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<Claims>,
+        JsonBody(body): JsonBody<Claims>,
     ) -> Answer<ClaimsAnswer> {
         answer(claim::claim(app, &who, &id, body).await)
     }
@@ -127,7 +128,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<Uploads>,
+        JsonBody(body): JsonBody<Uploads>,
         base: UploadBase,
     ) -> Answer<UploadsAnswer> {
         answer(uploads::uploads(app, &who, &id, body, base.as_deref()).await)
@@ -144,7 +145,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<NewMultipart>,
+        JsonBody(body): JsonBody<NewMultipart>,
     ) -> Result<Created<Multipart>, ApiProblem> {
         Ok(Created::Created(Json(
             multipart::begin(app, &who, &id, body).await?,
@@ -166,7 +167,7 @@ impl PushesApi {
         Pusher(who): Pusher,
         Path(id): Path<String>,
         Path(multipart): Path<i64>,
-        Json(body): Json<Parts>,
+        JsonBody(body): JsonBody<Parts>,
         base: UploadBase,
     ) -> Answer<PartsAnswer> {
         answer(parts::parts(app, &who, &id, multipart, body, base.as_deref()).await)
@@ -184,7 +185,7 @@ impl PushesApi {
         Pusher(who): Pusher,
         Path(id): Path<String>,
         Path(multipart): Path<i64>,
-        Json(body): Json<CompleteMultipart>,
+        JsonBody(body): JsonBody<CompleteMultipart>,
     ) -> Answer<Empty> {
         answer(complete_multipart::complete(app, who, id, multipart, body).await)
     }
@@ -198,7 +199,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<Realisations>,
+        JsonBody(body): JsonBody<Realisations>,
     ) -> Answer<Empty> {
         answer(realisations::put(app, &who, &id, body).await)
     }
