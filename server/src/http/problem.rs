@@ -286,7 +286,7 @@ impl Problem {
         }
     }
 
-    fn with_cause(mut self, cause: impl fmt::Display) -> Self {
+    pub(super) fn with_cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }

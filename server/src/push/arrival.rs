@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::PART_SIZE;
 use crate::app::App;
-use crate::catalog::SLICE_MARKS;
+use crate::catalog::{ArrivedObject, SLICE_MARKS};
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
@@ -56,11 +56,11 @@ pub(super) async fn sizes(app: &App, push: &str, keys: Vec<ObjectKey>) -> Result
     }
 }
 
-/// Writes down that objects, by id, are in the bucket with so many bytes.
+/// Writes down that objects which a push claims are in the bucket.
 ///
 /// # Errors
 /// 503 when the object store or the database does not answer; nothing is written down then.
-pub async fn note_arrived(app: &App, arrived: &[(i64, i64)]) -> Result<(), Problem> {
+pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) -> Result<(), Problem> {
     if arrived.is_empty() {
         return Ok(());
     }
@@ -68,10 +68,10 @@ pub async fn note_arrived(app: &App, arrived: &[(i64, i64)]) -> Result<(), Probl
     app.bucket.sync().await?;
     for slice in arrived.chunks(SLICE_MARKS) {
         let mut tx = app.catalog.write().await?;
-        tx.objects_arrived(slice).await?;
+        tx.objects_arrived(push_id, slice).await?;
         tx.commit().await?;
     }
-    metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    metrics().arrived(arrived.iter().map(|object| object.size));
     Ok(())
 }
 

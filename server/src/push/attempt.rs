@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::commit::{self, Outcome};
+use super::commit::{self, Done, Outcome};
+use super::remove_leftovers;
 use crate::app::App;
 use crate::catalog::{CommitAttempt, CommitStatus, Push, PushState};
 use crate::http::problem::Problem;
@@ -34,21 +35,20 @@ pub enum CommitAnswer {
 /// decided; 409 naming what has not arrived, 422 when the
 /// closure is not closed or not a closure; the push does not count then.
 pub async fn commit(app: &Arc<App>, push: Push, wait: Option<Duration>) -> Result<CommitAnswer, Problem> {
-    let Some(outcome) = work_or_join(app, &push, wait).await? else {
+    let Some(done) = work_or_join(app, &push, wait).await? else {
         return Ok(CommitAnswer::InProgress);
     };
     if let Some(name) = &push.pin {
         pins::settle(app, name).await?;
     }
-    Ok(CommitAnswer::Done(outcome))
+    if let Some(nars) = done.leftovers {
+        remove_leftovers(app, push.token, nars);
+    }
+    Ok(CommitAnswer::Done(done.outcome))
 }
 
 /// `None` when others are still at work after `wait`.
-async fn work_or_join(
-    app: &Arc<App>,
-    push: &Push,
-    wait: Option<Duration>,
-) -> Result<Option<Outcome>, Problem> {
+async fn work_or_join(app: &Arc<App>, push: &Push, wait: Option<Duration>) -> Result<Option<Done>, Problem> {
     let asked = Instant::now();
     let mut joined = None;
     let mut pause = PAUSES.0;
@@ -79,9 +79,15 @@ async fn work_or_join(
 }
 
 /// The result of a commit that is over: also that of the attempt that was waited for, if it has failed.
-fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Outcome, Problem>> {
+fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Done, Problem>> {
     match status.state {
-        PushState::Committed => Some(serde_json::from_str(&status.result).map_err(Problem::internal)),
+        PushState::Committed => {
+            let outcome = serde_json::from_str(&status.result).map_err(Problem::internal);
+            Some(outcome.map(|outcome| Done {
+                outcome,
+                leftovers: None,
+            }))
+        }
         PushState::Aborted => Some(Err(Problem::push_gone("the push was given up: begin again"))),
         PushState::Expired => Some(Err(lease_over())),
         PushState::Open | PushState::Committing => {
@@ -95,7 +101,7 @@ fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Outcome, 
 }
 
 /// Commits as the attempt that holds the lease, which ends with it.
-async fn work(app: &Arc<App>, push: &Push, attempt: &CommitAttempt) -> Result<Outcome, Problem> {
+async fn work(app: &Arc<App>, push: &Push, attempt: &CommitAttempt) -> Result<Done, Problem> {
     let result = keep_leases(app, attempt, commit::run(app, push, attempt)).await;
     if let Err(problem) = &result {
         metrics().push_ended(PushEnd::of_status(problem.status()));

@@ -36,6 +36,13 @@ pub struct Outcome {
     pub paths_present: u64,
 }
 
+/// A commit that has ended.
+pub(super) struct Done {
+    pub outcome: Outcome,
+    /// What the push has staged is not all published; ids of NARs that it has uploaded in vain.
+    pub leftovers: Option<Vec<i64>>,
+}
+
 /// How often a commit looks again because its push was changed meanwhile.
 const LOOKS: usize = 5;
 /// How often it publishes what others have published again meanwhile.
@@ -76,7 +83,7 @@ struct Decided {
 }
 
 /// Commits a push as the attempt that holds its lease.
-pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Result<Outcome, Problem> {
+pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Result<Done, Problem> {
     for _ in 0..LOOKS {
         let mut look = look(app, push).await?;
         let deciding = async {
@@ -127,9 +134,12 @@ async fn arrived(app: &App, look: &Look) -> Result<HashMap<i64, i64>, Problem> {
     if arrived.is_empty() {
         app.bucket.sync().await?;
     }
-    arrival::note_arrived(app, &arrived).await?;
+    arrival::note_arrived(app, look.push.id, &arrived).await?;
     add_signatures(app, &look.push).await?;
-    Ok(arrived.into_iter().collect())
+    Ok(arrived
+        .into_iter()
+        .map(|object| (object.id, object.size))
+        .collect())
 }
 
 /// Adds the signatures that the push brings of paths that are in the cache. The decision comes after that, so that it has
@@ -247,16 +257,22 @@ async fn publish(
     attempt: &CommitAttempt,
     decided: Decided,
     mut signed: Signed,
-) -> Result<Outcome, Problem> {
+) -> Result<Done, Problem> {
     let push_id = look.push.id;
+    let all = look.order.len() == decided.taken.len();
+    let logs_in_vain = logs::some_known(app, push_id).await?;
     logs::publish(app, push_id).await?;
+    let in_vain = |claim: &CommitClaim| claim.object_id != 0 && claim.offer.is_none();
+    let leftovers = match all && !logs_in_vain && !look.claims.iter().any(in_vain) {
+        true => None,
+        false => Some(app.catalog.nars_in_vain(push_id).await?),
+    };
     let outcome = outcome(app, look).await?;
     let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let claimed: HashSet<i64> = look
         .ids(|claim| claim.kind != ClaimKind::External)
         .into_iter()
         .collect();
-    let all = look.order.len() == decided.taken.len();
     let (mut seen, mut own) = (look.seen, decided.own.clone());
     let mut found = publishables(app, look, &decided, all).await?;
     // What is not published as it was offered has not been signed yet.
@@ -290,7 +306,7 @@ async fn publish(
                 app.catalog.release_push(push_id).await?;
                 committed(look, &outcome);
                 app.bucket.tidy(&look.push.token).await?;
-                return Ok(outcome);
+                return Ok(Done { outcome, leftovers });
             }
             Finish::Overtaken => {}
             Finish::Lost(paths) => return Err(lost(&paths)),
