@@ -20,6 +20,7 @@ use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
 use crate::tls::Tls;
+use crate::verification::{Queue, verify_when_idle};
 use crate::{http, landing, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
@@ -182,6 +183,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         })?,
     };
     let bucket = bucket.checking(checksum);
+    let verifications = Arc::new(Queue::new(config.verify_concurrency));
+    bucket.verify_arrivals(&verifications);
     let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
         auth: Authenticator::new(
@@ -194,6 +197,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         catalog,
         bucket,
         checksum,
+        verify_uploads: config.verify_uploads,
+        verifications,
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,
         priority: config.priority,
@@ -209,6 +214,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,
     });
+    Queue::start(&app);
+    app.tasks.spawn(verify_when_idle(app.clone()));
     if embedded {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;

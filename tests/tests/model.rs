@@ -100,7 +100,7 @@ impl Model {
                 Path {
                     name: format!("{number:032}-p{number}"),
                     refs: refs.into_iter().collect(),
-                    nar: format!("contents of {contents} ").repeat(20).into_bytes(),
+                    nar: niks3_tests::api::nar_of(format!("contents of {contents} ").repeat(20).as_bytes()),
                 }
             })
             .collect();

@@ -29,6 +29,7 @@ mod pushes;
 mod runs;
 mod tasks;
 mod tokens;
+mod verifications;
 
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
@@ -56,6 +57,7 @@ pub use pushes::{NewPush, Push, PushState};
 pub use runs::{RunCompletion, RunFilter, RunRow};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
+pub use verifications::{NewVerification, UnreadNar};
 
 use crate::metrics::metrics;
 

@@ -18,6 +18,7 @@ use crate::gc;
 use crate::http::problem::Problem;
 use crate::metrics::{PushEnd, metrics};
 use crate::pins;
+use crate::verification;
 
 /// What a commit did; kept with the push, so that a repeated commit answers the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +40,7 @@ pub struct Outcome {
 pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
     let outcome = match push.state {
         PushState::Committed => serde_json::from_str(&push.result).map_err(Problem::internal)?,
+        PushState::Aborted if !push.result.is_empty() => return Err(verification::refused(&push.result)),
         PushState::Aborted => return Err(Problem::push_gone("the push was given up: begin again")),
         PushState::Expired => return Err(lease_over()),
         PushState::Open | PushState::Committing => keep_alive(app, &push, run(app, &push)).await?,
@@ -115,6 +117,8 @@ struct Decided {
     seen: i64,
     /// Ids and bytes of the NARs of which the database did not know yet that they are there.
     arrived: Vec<(i64, i64)>,
+    /// Ids of the NARs that the server has read, and whose listings it has made.
+    verified: HashSet<i64>,
 }
 
 /// What a decision led to.
@@ -133,6 +137,10 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
             .push(&push.token)
             .await?
             .ok_or_else(|| Problem::internal("a push is gone"))?;
+        // Another commit of it has found that.
+        if seen.state == PushState::Aborted && !seen.result.is_empty() {
+            return Err(verification::refused(&seen.result));
+        }
         let mut look = look(app, &seen).await?;
         let deciding = arrived_and_decided(app, &seen, &look);
         let (step, signed) = futures::try_join!(deciding, ahead::sign(app, &look.claims))?;
@@ -162,24 +170,36 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
 /// Decides, once everything has arrived.
 async fn arrived_and_decided(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
     if push.state != PushState::Open {
-        return decide(app, push, look, Vec::new()).await;
+        return decide(app, push, look, Vec::new(), HashSet::new()).await;
     }
     match check::arrived(app, push, &look.claims).await {
-        Ok(arrived) => decide(app, push, look, arrived).await,
-        Err(problem) => {
-            // Another commit of this push may have moved on what was looked for.
-            let state = app.catalog.push(&push.token).await?.map(|push| push.state);
-            if state == Some(PushState::Open) {
-                Err(problem)
-            } else {
-                Ok(Step::Changed)
-            }
+        Ok(arrived) => {
+            let verified = match verification::settle(app, push, &look.claims).await {
+                Ok(verified) => verified,
+                Err(problem) => return unless_changed(app, push, problem).await,
+            };
+            decide(app, push, look, arrived, verified).await
         }
+        Err(problem) => unless_changed(app, push, problem).await,
+    }
+}
+
+/// Another commit of the push may have moved on, or moved, what a problem is about.
+async fn unless_changed(app: &App, push: &Push, problem: Problem) -> Result<Step, Problem> {
+    match app.catalog.push(&push.token).await?.map(|push| push.state) {
+        Some(PushState::Open) => Err(problem),
+        _ => Ok(Step::Changed),
     }
 }
 
 /// One transaction makes what is still absent the push's.
-async fn decide(app: &App, push: &Push, look: &Look, arrived: Vec<(i64, i64)>) -> Result<Step, Problem> {
+async fn decide(
+    app: &App,
+    push: &Push,
+    look: &Look,
+    arrived: Vec<(i64, i64)>,
+    verified: HashSet<i64>,
+) -> Result<Step, Problem> {
     let offers = look.claims.iter().filter(|claim| claim.offer.is_some()).count();
     let mut tx = app.catalog.write().await?;
     // The database must not outlive, in a power cut, what it says is there; so it says it last.
@@ -229,6 +249,7 @@ async fn decide(app: &App, push: &Push, look: &Look, arrived: Vec<(i64, i64)>) -
         all: first && offers as u64 == added,
         seen,
         arrived,
+        verified,
     }))
 }
 
@@ -355,6 +376,10 @@ async fn publishables(
         let mut offer = claim.offer.take()?;
         if let Some(size) = arrived.get(&claim.object_id) {
             offer.file_size = *size;
+        }
+        if decided.verified.contains(&claim.object_id) {
+            offer.listing_of_nar = true;
+            offer.listing.clear();
         }
         Some(offer)
     });

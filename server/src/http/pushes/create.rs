@@ -56,6 +56,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         lease: i64::from(app.lease_seconds),
         run_id: 0,
         keys: who.grant().signing_keys.as_ref().into(),
+        exempt: app.verify_uploads.exempts(who.grant().trusted),
     };
     let mut tx = app.catalog.write().await?;
     limits::admit(app, who, &mut tx).await?;
@@ -84,5 +85,6 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         max_batch: u32::try_from(MAX_BATCH).unwrap_or(u32::MAX),
         max_log_size: MAX_LOG,
         max_listing_size: MAX_LISTING,
+        verifies_uploads: !new.exempt,
     })
 }

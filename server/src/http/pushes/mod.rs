@@ -44,6 +44,16 @@ enum Created<T: poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON
 }
 
 #[derive(ApiResponse)]
+enum CommitAnswer {
+    /// All of it is visible.
+    #[oai(status = 200)]
+    Done(Json<Commit>),
+    /// The uploads are being verified.
+    #[oai(status = 202)]
+    Verifying(Json<Commit>),
+}
+
+#[derive(ApiResponse)]
 enum Gone {
     /// Done; there is nothing to say.
     #[oai(status = 204)]
@@ -218,15 +228,20 @@ impl PushesApi {
     /// Commit a push
     ///
     /// Checks that all has arrived, signs, publishes. Committing again answers the
-    /// same. 409 with `missing`: upload those, then commit again.
+    /// same. 202: it waits until the uploads are verified; ask again. 409 with `missing`: upload those, then commit
+    /// again. 422: an upload is not what the push says; the push is over.
     #[oai(path = "/:id/commit", method = "post", operation_id = "commit_push")]
     async fn commit(
         &self,
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-    ) -> Answer<Commit> {
-        answer(commit::commit(app, who, id).await)
+    ) -> Result<CommitAnswer, ApiProblem> {
+        let commit = commit::commit(app, who, id).await?;
+        Ok(match commit.verifying {
+            None => CommitAnswer::Done(Json(commit)),
+            Some(_) => CommitAnswer::Verifying(Json(commit)),
+        })
     }
 }
 

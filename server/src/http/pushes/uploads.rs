@@ -8,11 +8,12 @@ use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
 use super::{App, Identity, Problem, change, find_open};
-use crate::catalog::{ClaimKind, ObjectRow, Push, WriteTx};
+use crate::catalog::{Claim, ClaimKind, ObjectRow, Push, WriteTx};
 use crate::gc;
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
+use crate::verification::{self, Job, Wanted};
 
 /// Questions to the bucket under way at once, for one request.
 const CONCURRENCY: usize = 32;
@@ -31,7 +32,7 @@ struct Item {
 }
 
 enum Content {
-    Nar { path_id: i64, key: ObjectKey },
+    Nar { path_id: i64, key: ObjectKey, nar: NarClaim },
     Listing { path_id: i64 },
     Log { drv: StorePath },
 }
@@ -45,6 +46,14 @@ pub(super) async fn uploads(
 ) -> Result<UploadsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
     wire::list("uploads", &body.uploads, MAX_BATCH)?;
+    for hash in wire::list("arrived", &body.arrived, MAX_BATCH)? {
+        let hash = wire::file_hash("arrived", hash)?;
+        let key = ObjectKey::nar(hash);
+        app.verifications.arrived_from(key.as_str(), &push.identity);
+    }
+    if body.uploads.is_empty() {
+        return Ok(UploadsAnswer { uploads: Vec::new() });
+    }
     let mut seen = HashSet::with_capacity(body.uploads.len());
     if let Some(twice) = body
         .uploads
@@ -61,9 +70,12 @@ pub(super) async fn uploads(
     if app.checksum == ChecksumKind::Md5 {
         take_over(app, &push, &items, &mut objects).await?;
     }
-    let objects = &objects;
+    if !push.exempt {
+        announce_to_verify(app, &push, &items, &objects);
+    }
+    let (objects, push) = (&objects, &push);
     let targets: Vec<UploadTarget> = futures::stream::iter(items)
-        .map(|item| async move { target(app, &item, objects, base).await })
+        .map(|item| async move { target(app, push, &item, objects, base).await })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
@@ -87,6 +99,46 @@ pub(super) fn checksum(
     }
 }
 
+/// What the push says of a NAR.
+struct NarClaim {
+    size: u64,
+    wanted: Option<Wanted>,
+}
+
+impl NarClaim {
+    fn of(path: &StorePath, claim: &Claim) -> Self {
+        Self {
+            size: claim.nar_size.unsigned_abs(),
+            wanted: verification::wanted_of(claim.ca.as_deref(), path, claim.refers_to_itself),
+        }
+    }
+}
+
+/// Has NARs read as soon as they have arrived.
+fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<String, ObjectRow>) {
+    let mut jobs: HashMap<i64, Job> = HashMap::new();
+    for item in items {
+        let Content::Nar { key, nar, .. } = &item.content else {
+            continue;
+        };
+        let Some(object) = objects.get(key.as_str()).filter(|object| !object.present) else {
+            continue;
+        };
+        let job = jobs.entry(object.id).or_insert_with(|| Job {
+            object_id: object.id,
+            key: key.clone(),
+            size: item.size.unsigned_abs(),
+            identity: push.identity.clone(),
+            most: 0,
+            wanted: Vec::new(),
+        });
+        job.merge(nar.size, nar.wanted);
+    }
+    for job in jobs.into_values() {
+        app.verifications.announce(job);
+    }
+}
+
 async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, Problem> {
     let paths: Vec<StorePath> = uploads
         .iter()
@@ -106,11 +158,10 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
         .map(|(upload, path)| {
             let sha256 = wire::file_hash("uploads.sha256", &upload.sha256)?;
             let checksum = checksum(app, "uploads.md5", sha256, upload.md5.as_ref())?;
-            let claimed = || {
+            let claim = || {
                 claims
                     .get(&path)
                     .filter(|claim| claim.kind == ClaimKind::Needed)
-                    .map(|claim| claim.path_id)
                     .ok_or_else(|| {
                         Problem::invalid(
                             "uploads.path",
@@ -126,11 +177,12 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                     push::upload_key(app, &push.token, sha256),
                     PART_SIZE,
                     Content::Nar {
-                        path_id: claimed()?,
+                        path_id: claim()?.path_id,
                         key: ObjectKey::nar(sha256),
+                        nar: NarClaim::of(&path, claim()?),
                     },
                 ),
-                UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { path_id: claimed()? }),
+                UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { path_id: claim()?.path_id }),
                 UploadKind::Log if derivers.contains(path.as_str()) => {
                     (staging(), MAX_LOG, Content::Log { drv: path })
                 }
@@ -181,7 +233,7 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
     let mut listings = Vec::new();
     for item in items {
         match &item.content {
-            Content::Nar { path_id, key } => {
+            Content::Nar { path_id, key, .. } => {
                 let object = &objects[key.as_str()];
                 if object.present && object.size != item.size {
                     let detail = format!(
@@ -192,9 +244,10 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
                 }
                 nars.push((*path_id, object.id));
             }
-            Content::Listing { path_id } => {
+            Content::Listing { path_id } if push.exempt => {
                 listings.push((*path_id, item.key.as_str().to_owned(), item.size))
             }
+            Content::Listing { .. } => {}
             Content::Log { drv } => {
                 tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size)
                     .await?
@@ -240,7 +293,7 @@ async fn take_over(
 ) -> Result<(), Problem> {
     let mut waiting = HashMap::new();
     for item in items {
-        if let Content::Nar { path_id, key } = &item.content
+        if let Content::Nar { path_id, key, .. } = &item.content
             && let Some(object) = objects.get(key.as_str())
             && !object.present
             && !object.new
@@ -280,10 +333,15 @@ async fn take_over(
 
 async fn target(
     app: &App,
+    push: &Push,
     item: &Item,
     objects: &HashMap<String, ObjectRow>,
     base: Option<&str>,
 ) -> Result<UploadTarget, Problem> {
+    if !push.exempt && matches!(item.content, Content::Listing { .. }) {
+        // The server makes it when it reads the NAR.
+        return Ok(UploadTarget::default());
+    }
     if let Content::Nar { key, .. } = &item.content
         && let Some(object) = objects.get(key.as_str())
     {
@@ -293,6 +351,7 @@ async fn target(
         // An earlier push may have sent it without anybody hearing of it.
         let sent = !object.new && arrived(app, &item.key, item.size).await?;
         if sent {
+            app.verifications.arrived(key.as_str());
             return Ok(UploadTarget::default());
         }
     }
