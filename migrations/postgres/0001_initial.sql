@@ -50,6 +50,7 @@ CREATE TABLE verifications (
     flaw         TEXT COLLATE "C"  NOT NULL DEFAULT '', -- kind and words, with a tab between; '' for a NAR
     content_hashes TEXT COLLATE "C"  NOT NULL DEFAULT '', -- hashes of content addresses, one a line
     listing      BYTEA   NOT NULL DEFAULT '', -- JSON in zstd, until it is published
+    listing_size BIGINT  NOT NULL DEFAULT 0, -- bytes of the JSON
     verified_at  BIGINT  NOT NULL
 );
 

@@ -47,6 +47,7 @@ CREATE TABLE verifications (
     flaw         TEXT    NOT NULL DEFAULT '', -- kind and words, with a tab between; '' for a NAR
     content_hashes TEXT  NOT NULL DEFAULT '', -- hashes of content addresses, one a line
     listing      BLOB    NOT NULL DEFAULT x'', -- JSON in zstd, until it is published
+    listing_size INTEGER NOT NULL DEFAULT 0, -- bytes of the JSON
     verified_at  INTEGER NOT NULL
 );
 

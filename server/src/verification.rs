@@ -7,6 +7,8 @@ mod nar_reader;
 mod queue;
 mod read_object;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -15,10 +17,10 @@ use niks3_nix::hash::NarHash;
 pub use check::{Difference, Kind, compare};
 pub use content_hash::{ContentHash, Subject, Wanted};
 pub use idle::verify_when_idle;
-pub use nar_reader::{Contents, Flaw, Nar, NarReader, WINDOW_LOG_MAX};
+pub use nar_reader::{Contents, Flaw, Nar, NarReader, PackedListing, WINDOW_LOG_MAX};
 pub use queue::{Arriving, Job, Progress, Queue};
 pub use read_object::{read_bytes, read_object};
-pub use settle::{refused, settle, wanted_of};
+pub use settle::{forget_listings, refused, settle, wanted_of};
 
 /// A NAR that was read: what has to agree with what a push says.
 #[derive(Debug, Clone, PartialEq, Eq)]

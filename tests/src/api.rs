@@ -99,7 +99,10 @@ impl Api {
     #[must_use]
     pub fn new(backend: Backend, arguments: &[&str]) -> Self {
         let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        if !arguments.iter().any(|argument| argument.starts_with("--verify-uploads")) {
+        if !arguments
+            .iter()
+            .any(|argument| argument.starts_with("--verify-uploads"))
+        {
             arguments.push(UNVERIFIED.into());
         }
         let options = ServerOptions {

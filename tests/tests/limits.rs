@@ -125,7 +125,9 @@ async fn an_identity_claims_as_many_bytes_as_it_may(backend: Backend) {
 
 async fn every_operation_that_changes_something_has_one_line_in_the_log(backend: Backend) {
     let options = ServerOptions {
-        arguments: ["--log-format", "json", "--verify-uploads=none"].map(str::to_owned).to_vec(),
+        arguments: ["--log-format", "json", "--verify-uploads=none"]
+            .map(str::to_owned)
+            .to_vec(),
         ..ServerOptions::default()
     };
     let api = Api::of(Server::with(backend, options));

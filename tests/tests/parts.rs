@@ -106,7 +106,11 @@ fn callers(backend: Backend, folder: &Path) -> Vec<Api> {
             ServerOptions {
                 db: Some(db.clone()),
                 bucket: Some(bucket.clone()),
-                arguments: vec!["--api-token-path".into(), token.display().to_string(), UNVERIFIED.into()],
+                arguments: vec![
+                    "--api-token-path".into(),
+                    token.display().to_string(),
+                    UNVERIFIED.into(),
+                ],
                 ..ServerOptions::default()
             },
         );

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use niks3_nix::ca::{ContentAddress, ContentAddressMethod};
 use niks3_nix::hash::{FileHash, Hash, HashAlgorithm, NarHash};
 use niks3_nix::store_path::{StoreDir, StorePath};
-use niks3_test_support::{Backend, ServerOptions, Site, on_both};
+use niks3_test_support::{Backend, ServerOptions, Site, comes_about, on_both, run};
 use niks3_tests::api::{A, Answer, Api, B, nar, nar_of};
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -110,17 +110,57 @@ async fn what_is_not_what_its_push_says_is_refused_and_the_owner_brings_it(backe
     trailing.extend_from_slice(&[0; 8]);
     let cases: Vec<(&str, Value, Vec<u8>, &str)> = vec![
         ("other bytes", true_claim.clone(), packed(&other), "nar-hash"),
-        ("no zstd", true_claim.clone(), b"no zstd at all".to_vec(), "compression"),
+        (
+            "no zstd",
+            true_claim.clone(),
+            b"no zstd at all".to_vec(),
+            "compression",
+        ),
         ("nothing compressed", true_claim.clone(), packed(b""), "(nar)"),
         ("trailing garbage", true_claim.clone(), garbage, "compression"),
-        ("a truncated frame", true_claim.clone(), file[..file.len() - 3].to_vec(), "compression"),
-        ("too large a window", true_claim.clone(), frame_with_window(28, &own), "compression"),
-        ("less than it was said", sized(own.len() + 8), file.clone(), "nar-size"),
-        ("more than it was said", sized(own.len() - 8), file.clone(), "nar-size"),
-        ("unsorted entries", hash_of_other(&unsorted), packed(&unsorted), "(nar)"),
+        (
+            "a truncated frame",
+            true_claim.clone(),
+            file[..file.len() - 3].to_vec(),
+            "compression",
+        ),
+        (
+            "too large a window",
+            true_claim.clone(),
+            frame_with_window(28, &own),
+            "compression",
+        ),
+        (
+            "less than it was said",
+            sized(own.len() + 8),
+            file.clone(),
+            "nar-size",
+        ),
+        (
+            "more than it was said",
+            sized(own.len() - 8),
+            file.clone(),
+            "nar-size",
+        ),
+        (
+            "unsorted entries",
+            hash_of_other(&unsorted),
+            packed(&unsorted),
+            "(nar)",
+        ),
         ("bad padding", hash_of_other(&padding), packed(&padding), "(nar)"),
-        ("trailing bytes", hash_of_other(&trailing), packed(&trailing), "(nar)"),
-        ("not a NAR", hash_of_other(b"not a NAR"), packed(b"not a NAR"), "(nar)"),
+        (
+            "trailing bytes",
+            hash_of_other(&trailing),
+            packed(&trailing),
+            "(nar)",
+        ),
+        (
+            "not a NAR",
+            hash_of_other(b"not a NAR"),
+            packed(b"not a NAR"),
+            "(nar)",
+        ),
     ];
     let count = cases.len() as u64;
     for (what, claim, bytes, kind) in cases {
@@ -133,13 +173,27 @@ async fn what_is_not_what_its_push_says_is_refused_and_the_owner_brings_it(backe
         assert!(nars.is_empty(), "{what} is deleted: {nars:?}");
     }
     assert_eq!(
-        ["file-hash", "compression", "nar\"", "nar-size", "nar-hash", "content-address"]
-            .iter()
-            .map(|kind| metric(&api, &format!("niks3_verification_failures_total{{kind=\"{}", kind)))
-            .sum::<u64>(),
+        [
+            "file-hash",
+            "compression",
+            "nar\"",
+            "nar-size",
+            "nar-hash",
+            "content-address"
+        ]
+        .iter()
+        .map(|kind| metric(
+            &api,
+            &format!("niks3_verification_failures_total{{kind=\"{}", kind)
+        ))
+        .sum::<u64>(),
         count
     );
-    assert!(api.server.log().contains("audit: an upload is not what its push says"));
+    assert!(
+        api.server
+            .log()
+            .contains("audit: an upload is not what its push says")
+    );
     // The owner's push is not in the way of any of that.
     push(&api, true_claim.clone(), &file).await.ok();
     let text = narinfo(&api, A).unwrap();
@@ -147,13 +201,19 @@ async fn what_is_not_what_its_push_says_is_refused_and_the_owner_brings_it(backe
     assert!(text.contains("Sig: "), "{text}");
     // A window of 128 MiB is not too large.
     let roomy = nar_of(b"roomy");
-    push(&api, claim(B, &roomy), &frame_with_window(27, &roomy)).await.ok();
+    push(&api, claim(B, &roomy), &frame_with_window(27, &roomy))
+        .await
+        .ok();
 }
 
 async fn every_kind_of_nar_is_verified_and_listed_by_the_server(backend: Backend) {
     let api = Api::new(backend, &VERIFIED);
     let nars = [
-        ("0", nar_of(b""), json!({ "type": "regular", "size": 0, "narOffset": 96 })),
+        (
+            "0",
+            nar_of(b""),
+            json!({ "type": "regular", "size": 0, "narOffset": 96 }),
+        ),
         (
             "1",
             nar(&[b"(", b"type", b"symlink", b"target", b"elsewhere", b")"]),
@@ -161,10 +221,23 @@ async fn every_kind_of_nar_is_verified_and_listed_by_the_server(backend: Backend
         ),
         (
             "2",
-            nar(&[b"(", b"type", b"regular", b"executable", b"", b"contents", b"#!", b")"]),
+            nar(&[
+                b"(",
+                b"type",
+                b"regular",
+                b"executable",
+                b"",
+                b"contents",
+                b"#!",
+                b")",
+            ]),
             json!({ "type": "regular", "size": 2, "executable": true, "narOffset": 128 }),
         ),
-        ("3", nar(&[b"(", b"type", b"directory", b")"]), json!({ "type": "directory", "entries": {} })),
+        (
+            "3",
+            nar(&[b"(", b"type", b"directory", b")"]),
+            json!({ "type": "directory", "entries": {} }),
+        ),
     ];
     for (digit, nar, root) in &nars {
         let path = format!("{}-path", digit.repeat(32));
@@ -179,7 +252,10 @@ async fn every_kind_of_nar_is_verified_and_listed_by_the_server(backend: Backend
         assert_eq!(listing, json!({ "version": 1, "root": root }));
     }
     let staged: Vec<String> = api.server.bucket().keys();
-    assert!(!staged.iter().any(|key| key.starts_with("staging/")), "{staged:?}");
+    assert!(
+        !staged.iter().any(|key| key.starts_with("staging/")),
+        "{staged:?}"
+    );
 }
 
 fn hash_of(algorithm: HashAlgorithm, bytes: &[u8]) -> Hash {
@@ -198,7 +274,8 @@ async fn a_content_address_has_to_be_that_of_path_and_contents(backend: Backend)
     let contents = b"contents with an address";
     let own = nar_of(contents);
     let path_of = |ca: &ContentAddress| -> StorePath {
-        ca.store_path(&StoreDir::default(), "addressed", [], false).unwrap()
+        ca.store_path(&StoreDir::default(), "addressed", [], false)
+            .unwrap()
     };
     for (method, algorithm) in [
         (Text, Sha256),
@@ -222,7 +299,12 @@ async fn a_content_address_has_to_be_that_of_path_and_contents(backend: Backend)
         // It makes the path, and other contents have it.
         let problem = push(&api, with(&path, &wrong), &packed(&own)).await.problem(422);
         let detail = problem["detail"].as_str().unwrap();
-        for part in ["content-address", path.as_str(), &wrong.to_string(), &right.to_string()] {
+        for part in [
+            "content-address",
+            path.as_str(),
+            &wrong.to_string(),
+            &right.to_string(),
+        ] {
             assert!(detail.contains(part), "{part}: {detail}");
         }
         assert_eq!(narinfo(&api, path.as_str()), None);
@@ -237,7 +319,10 @@ async fn a_content_address_has_to_be_that_of_path_and_contents(backend: Backend)
     let mut info = claim(path_of(&ca).as_str(), &folder);
     info["ca"] = json!(ca.to_string());
     let problem = push(&api, info, &packed(&folder)).await.problem(422);
-    assert!(problem["detail"].as_str().unwrap().contains("content-address"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("content-address"),
+        "{problem}"
+    );
 }
 
 async fn a_nar_that_expands_without_end_is_refused_in_bounded_memory(backend: Backend) {
@@ -257,11 +342,17 @@ async fn a_nar_that_expands_without_end_is_refused_in_bounded_memory(backend: Ba
     info["nar_size"] = json!(1 << 20);
     let started = std::time::Instant::now();
     let problem = push(&api, info, &file).await.problem(422);
-    assert!(problem["detail"].as_str().unwrap().contains("nar-size"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("nar-size"),
+        "{problem}"
+    );
     // Reading ended at the size that was claimed, which takes no time and no memory.
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     let status = std::fs::read_to_string(format!("/proc/{}/status", api.server.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(peak < 300 << 10, "{peak} kB");
 }
@@ -305,8 +396,10 @@ async fn what_was_read_before_a_restart_is_not_read_again(backend: Backend) {
     // A client says what has arrived.
     let arrived = json!({ "uploads": [], "arrived": [FileHash::of(&packed(&own)).to_string()] });
     api.post(&format!("/pushes/{id}/uploads"), &arrived).await.ok();
-    niks3_test_support::comes_about("the NAR is verified", || {
-        api.server.sql("SELECT count(*) FROM verifications WHERE flaw = ''") == ["1"]
+    comes_about("the NAR is verified", || {
+        api.server
+            .sql("SELECT count(*) FROM verifications WHERE flaw = ''")
+            == ["1"]
     })
     .await;
     api.server.kill();
@@ -327,11 +420,21 @@ async fn without_verification_false_contents_are_found_out_later(backend: Backen
     let own = nar_of(b"what the owner has built");
     let id = api.open(A).await;
     api.claim(&id, json!([claim(A, &own)])).await.ok();
-    api.upload(&id, "nar", A, &packed(&nar_of(b"what an attacker puts in"))).await;
+    api.upload(&id, "nar", A, &packed(&nar_of(b"what an attacker puts in")))
+        .await;
     api.upload(&id, "listing", A, b"{}").await;
     commit(&api, &id).await.ok();
     assert_eq!(metric(&api, "niks3_verified_nars_total"), 0);
     assert!(narinfo(&api, A).is_some());
+    let _ = run(api.server.niks3().args(["fsck", "--repair"]));
+    assert_eq!(narinfo(&api, A), None);
+    let id = api.open(A).await;
+    let claimed = api.claim(&id, json!([claim(A, &own)])).await.ok();
+    assert_eq!(claimed["needed"], json!([A]));
+    api.upload(&id, "nar", A, &packed(&own)).await;
+    api.upload(&id, "listing", A, b"{}").await;
+    commit(&api, &id).await.ok();
+    assert!(narinfo(&api, A).unwrap().contains(&NarHash::of(&own).to_string()));
 }
 
 async fn trusted_identities_are_exempt_where_the_option_says_so(backend: Backend) {
@@ -343,10 +446,15 @@ async fn trusted_identities_are_exempt_where_the_option_says_so(backend: Backend
         let made = api.post("/tokens", &wish).await.ok();
         assert_eq!(made["about"]["trusted"], trusted);
         api.token = made["token"].as_str().unwrap().to_owned();
-        let id = api.post("/pushes", &json!({ "store_dir": "/nix/store", "roots": [path] })).await.ok();
+        let id = api
+            .post("/pushes", &json!({ "store_dir": "/nix/store", "roots": [path] }))
+            .await
+            .ok();
         assert_eq!(id["verifies_uploads"], !trusted);
         let id = id["id"].as_str().unwrap();
-        api.claim(id, json!([claim(path, &nar_of(b"claimed"))])).await.ok();
+        api.claim(id, json!([claim(path, &nar_of(b"claimed"))]))
+            .await
+            .ok();
         api.upload(id, "nar", path, &packed(&nar_of(b"another"))).await;
         api.upload(id, "listing", path, b"{}").await;
         let answer = commit(&api, id).await;
@@ -373,7 +481,9 @@ async fn closures_by_the_real_client_are_verified_while_they_arrive(backend: Bac
         .remove(0);
     let _ = site.push(&path).ok();
     site.whole(&path);
-    let verified = site.server.sql("SELECT count(*) FROM verifications WHERE flaw = ''");
+    let verified = site
+        .server
+        .sql("SELECT count(*) FROM verifications WHERE flaw = ''");
     let objects = site.server.sql("SELECT count(*) FROM objects");
     assert_eq!(verified, objects);
     let hash = path.rsplit('/').next().unwrap()[..32].to_owned();

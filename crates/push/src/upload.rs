@@ -127,7 +127,8 @@ impl Uploader {
         let Some(target) = new_url().await? else {
             return Ok(());
         };
-        let nar = (name.kind == UploadKind::Nar && self.server.opened.verifies_uploads).then_some(checksums.sha256);
+        let nar =
+            (name.kind == UploadKind::Nar && self.server.opened.verifies_uploads).then_some(checksums.sha256);
         match self.transfer(&what, target, source, new_url).await? {
             Sent::Done => {
                 // Whoever would take it may be gone by then.

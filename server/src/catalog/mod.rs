@@ -209,11 +209,12 @@ impl Catalog {
         // Schemas from before the first release have migrations that this program lacks, too: what tells them from
         // newer ones is their first.
         let first = migrator.iter().find(|migration| migration.version == 1);
-        let applied = sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
-            .fetch_optional(&self.gate)
-            .await
-            .ok()
-            .flatten();
+        let applied =
+            sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
+                .fetch_optional(&self.gate)
+                .await
+                .ok()
+                .flatten();
         match (first, applied) {
             (Some(ours), Some(theirs)) if *ours.checksum != *theirs => Err(CatalogError::Unreleased),
             _ => Err(error.into()),

@@ -361,7 +361,8 @@ impl WriteTx {
              deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, \
              listing = CASE WHEN EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = c.object_id AND v.flaw = '') \
              THEN $6 ELSE c.listing END, \
-             listing_size = c.listing_size, signing_keys = $4, publication = $5 \
+             listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
+             WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $4, publication = $5 \
              FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
              AND paths.state = $3 AND c.object_id <> 0",
         )

@@ -10,7 +10,7 @@ use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
 use super::{Catalog, CatalogError, Result, WriteTx, now};
-use crate::verification::{ContentHash, Flaw, Verdict, VerifiedNar};
+use crate::verification::{ContentHash, Flaw, PackedListing, Verdict, VerifiedNar};
 
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;
@@ -35,8 +35,8 @@ pub struct NewVerification {
     pub object_id: i64,
     /// What it is.
     pub verdict: Verdict,
-    /// The listing of a NAR, compressed.
-    pub listing: Vec<u8>,
+    /// The listing of a NAR.
+    pub listing: PackedListing,
 }
 
 impl Catalog {
@@ -148,12 +148,13 @@ impl WriteTx {
         let verified_at = now();
         for chunk in new.chunks(RESULTS) {
             let text = format!(
-                "INSERT INTO verifications (object_id, nar_hash, nar_size, flaw, content_hashes, listing, verified_at) \
-                 SELECT o.id, n.column2, n.column3, n.column4, n.column5, n.column6, n.column7 FROM (VALUES {}) AS n \
+                "INSERT INTO verifications (object_id, nar_hash, nar_size, flaw, content_hashes, listing, listing_size, verified_at) \
+                 SELECT o.id, n.column2, n.column3, n.column4, n.column5, n.column6, n.column7, n.column8 FROM (VALUES {}) AS n \
                  JOIN objects o ON o.id = n.column1 WHERE true ON CONFLICT (object_id) DO UPDATE SET \
                  nar_hash = excluded.nar_hash, nar_size = excluded.nar_size, flaw = excluded.flaw, \
-                 content_hashes = excluded.content_hashes, listing = excluded.listing, verified_at = excluded.verified_at",
-                bulk::values(chunk.len(), 7)
+                 content_hashes = excluded.content_hashes, listing = excluded.listing, listing_size = excluded.listing_size, \
+                 verified_at = excluded.verified_at",
+                bulk::values(chunk.len(), 8)
             );
             let mut query = bulk::query(self.backend, text, false);
             for NewVerification {
@@ -166,7 +167,12 @@ impl WriteTx {
                     Ok(nar) => {
                         let hashes: Vec<String> =
                             nar.content_hashes.iter().map(ToString::to_string).collect();
-                        (Some(&nar.nar_hash), nar.nar_size, String::new(), hashes.join("\n"))
+                        (
+                            Some(&nar.nar_hash),
+                            nar.nar_size,
+                            String::new(),
+                            hashes.join("\n"),
+                        )
                     }
                     Err(flaw) => (None, flaw.most(), flaw.to_text(), String::new()),
                 };
@@ -176,7 +182,8 @@ impl WriteTx {
                     .bind(i64::try_from(size)?)
                     .bind(flaw)
                     .bind(hashes)
-                    .bind(listing.clone())
+                    .bind(listing.packed.clone())
+                    .bind(i64::try_from(listing.size)?)
                     .bind(verified_at);
             }
             query.execute(&mut *self.tx).await?;

@@ -251,7 +251,11 @@ impl Metrics {
         let bytes = "Bytes of NARs that the server read to verify them, as they are stored";
         registry.register("verified_bytes", bytes, self.verified_bytes.clone());
         let failures = "Uploads that were not what their push said, by what differed";
-        registry.register("verification_failures", failures, self.verification_failures.clone());
+        registry.register(
+            "verification_failures",
+            failures,
+            self.verification_failures.clone(),
+        );
 
         let failures = "Requests that were not let in";
         registry.register("auth_failures", failures, self.auth_failures.clone());

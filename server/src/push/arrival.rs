@@ -16,8 +16,8 @@ use crate::app::App;
 use crate::catalog::NewVerification;
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
-use crate::verification::NarReader;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
+use crate::verification::NarReader;
 
 /// NARs held in memory at once, whoever's they are.
 static HELD: Semaphore = Semaphore::const_new(8);
@@ -98,7 +98,9 @@ pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>,
             reader.push(&bytes);
             (job.object_id, reader.finish())
         });
-        let found = read.as_ref().map_or_else(|| FileHash::of(&bytes), |(_, read)| read.file_hash);
+        let found = read
+            .as_ref()
+            .map_or_else(|| FileHash::of(&bytes), |(_, read)| read.file_hash);
         (found, read, bytes)
     });
     let (found, read, bytes) = hashed.await.map_err(Problem::internal)?;

@@ -282,6 +282,9 @@ async fn publish(
         match finish(app, push, &outcome, seen, &published, &strangers).await? {
             None => {
                 committed(push, look, &outcome);
+                if !decided.verified.is_empty() {
+                    verification::forget_listings(app, published);
+                }
                 app.bucket.tidy(&push.token).await?;
                 return Ok(outcome);
             }

@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::catalog::Publishable;
 use crate::gate::{self, GATE};
 use crate::http::problem::Problem;
-use crate::verification::WINDOW_LOG_MAX;
 use crate::storage::{GetOptions, GetResult, ObjectKey, StorageError};
+use crate::verification::WINDOW_LOG_MAX;
 
 /// What became of the attempt to list a NAR.
 #[derive(Debug)]
@@ -71,7 +71,11 @@ pub async fn of_nar(app: &App, key: &ObjectKey, most: u64) -> Result<Listed, Pro
 /// # Errors
 /// 404 when its NAR is lost or cannot be listed, which is written down: whoever begins again brings it.
 pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
-    if let Some(other) = app.catalog.path_with_same_nar(path.path_id, &path.nar_key).await? {
+    if let Some(other) = app
+        .catalog
+        .path_with_same_nar(path.path_id, &path.nar_key)
+        .await?
+    {
         let most = usize::try_from(MAX_LISTING).map_err(Problem::internal)?;
         if let Some(json) = app.bucket.read(&ObjectKey::listing(&other.hash()), most).await? {
             let to = ObjectKey::listing(&path.path.hash());

@@ -147,7 +147,8 @@ async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, 
     }
     let packed = app.catalog.waiting_listings(&keys).await?;
     tokio::task::spawn_blocking(move || {
-        let unpack = |(key, packed): (String, Vec<u8>)| Ok((key, zstd::decode_all(packed.as_slice())?.into()));
+        let unpack =
+            |(key, packed): (String, Vec<u8>)| Ok((key, zstd::decode_all(packed.as_slice())?.into()));
         packed.into_iter().map(unpack).collect::<std::io::Result<_>>()
     })
     .await

@@ -112,11 +112,7 @@ pub fn compare(object_id: i64, offer: &Publishable, verdict: &Verdict) -> Option
         Ok(nar) => nar,
         Err(Flaw::TooLong { most }) if *most < size => return None,
         Err(Flaw::TooLong { .. }) => {
-            return differ(
-                Kind::NarSize,
-                size.to_string(),
-                "more".to_owned(),
-            );
+            return differ(Kind::NarSize, size.to_string(), "more".to_owned());
         }
         Err(flaw) => {
             let kind = match flaw {
@@ -137,7 +133,11 @@ pub fn compare(object_id: i64, offer: &Publishable, verdict: &Verdict) -> Option
             nar.nar_hash.to_string(),
         );
     }
-    let Some(ca) = offer.ca.as_deref().and_then(|ca| ca.parse::<ContentAddress>().ok()) else {
+    let Some(ca) = offer
+        .ca
+        .as_deref()
+        .and_then(|ca| ca.parse::<ContentAddress>().ok())
+    else {
         return Some(Ok(()));
     };
     let refers_to_itself = offer.refs.contains(&offer.path_id);

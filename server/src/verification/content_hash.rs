@@ -164,7 +164,10 @@ impl ModuloHasher {
         let own = self.own.as_str().as_bytes().to_vec();
         self.tail.extend_from_slice(bytes);
         let mut at = 0;
-        while let Some(place) = self.tail[at..].windows(own.len()).position(|window| window == own) {
+        while let Some(place) = self.tail[at..]
+            .windows(own.len())
+            .position(|window| window == own)
+        {
             at += place;
             self.tail[at..at + own.len()].fill(b'0');
             if self.found.len() < MAX_OCCURRENCES {

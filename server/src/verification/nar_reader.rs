@@ -93,8 +93,17 @@ pub struct Nar {
     pub nar_size: u64,
     /// The other hashes that were taken: the SHA-256 of the file when it holds one, and what was wanted.
     pub content_hashes: Vec<ContentHash>,
-    /// Its listing as JSON, compressed.
-    pub listing: Vec<u8>,
+    /// Its listing.
+    pub listing: PackedListing,
+}
+
+/// A listing that waits to be published.
+#[derive(Debug, Clone, Default)]
+pub struct PackedListing {
+    /// JSON in zstd.
+    pub packed: Vec<u8>,
+    /// Bytes of the JSON.
+    pub size: u64,
 }
 
 /// What an object holds.
@@ -111,7 +120,7 @@ pub struct Contents {
 impl Contents {
     /// What that says of the object of a key with that hash, and the listing to publish.
     #[must_use]
-    pub fn verdict(self, named: Option<FileHash>) -> (Verdict, Vec<u8>) {
+    pub fn verdict(self, named: Option<FileHash>) -> (Verdict, PackedListing) {
         // Of what is flawed the rest was not read.
         if let Some(named) = named
             && named != self.file_hash
@@ -122,7 +131,7 @@ impl Contents {
                 self.file_hash.base32(),
                 named.base32()
             );
-            return (Err(Flaw::FileHash(why)), Vec::new());
+            return (Err(Flaw::FileHash(why)), PackedListing::default());
         }
         match self.nar {
             Ok(nar) => {
@@ -133,7 +142,7 @@ impl Contents {
                 };
                 (Ok(verified), nar.listing)
             }
-            Err(flaw) => (Err(flaw), Vec::new()),
+            Err(flaw) => (Err(flaw), PackedListing::default()),
         }
     }
 }
@@ -350,9 +359,9 @@ impl Hashed {
         }
         let encoder = match &mut self.listing {
             Some(encoder) => encoder,
-            empty => empty.insert(
-                zstd::stream::write::Encoder::new(Vec::new(), LISTING_LEVEL).map_err(unlisted)?,
-            ),
+            empty => {
+                empty.insert(zstd::stream::write::Encoder::new(Vec::new(), LISTING_LEVEL).map_err(unlisted)?)
+            }
         };
         encoder.write_all(writer.text()).map_err(unlisted)?;
         writer.clear();
@@ -371,9 +380,16 @@ impl Hashed {
         }
         let listing = match self.listing {
             Some(encoder) => encoder.finish(),
-            None => zstd::bulk::compress(self.scanner.listing().text(), LISTING_LEVEL),
+            None => {
+                let text = self.scanner.listing().text();
+                self.listing_size = text.len() as u64;
+                zstd::bulk::compress(text, LISTING_LEVEL)
+            }
         };
-        let listing = listing.map_err(unlisted)?;
+        let listing = PackedListing {
+            packed: listing.map_err(unlisted)?,
+            size: self.listing_size,
+        };
         let mut content_hashes = Vec::new();
         let mut add = |subject, hash: Option<niks3_nix::hash::Hash>| {
             content_hashes.extend(hash.map(|hash| ContentHash { subject, hash }));

@@ -11,7 +11,7 @@ use super::content_hash::Wanted;
 use super::nar_reader::{Contents, NarReader};
 use super::read_object::{read_bytes, read_object};
 use crate::app::App;
-use crate::catalog::NewVerification;
+use crate::catalog::{CatalogError, NewVerification};
 use crate::metrics::metrics;
 use crate::push::URL_LIFETIME;
 use crate::storage::{ObjectKey, StorageError};
@@ -158,7 +158,10 @@ impl Queue {
     /// The same, when somebody says so of an upload of their own.
     pub fn arrived_from(&self, key: &str, identity: &str) {
         let mut state = self.state();
-        let own = state.announced.get(key).is_some_and(|(job, _)| job.identity == identity);
+        let own = state
+            .announced
+            .get(key)
+            .is_some_and(|(job, _)| job.identity == identity);
         let job = own.then(|| state.announced.remove(key)).flatten();
         drop(state);
         self.add(job.map(|(job, _)| job));
@@ -245,6 +248,18 @@ impl Queue {
             }
         }
         None
+    }
+
+    fn written(&self, batch: &[NewVerification], error: Option<&CatalogError>) {
+        let mut state = self.state();
+        for result in batch {
+            state.pending.remove(&result.object_id);
+            if let Some(error) = error {
+                state.failed.insert(result.object_id, error.to_string());
+            }
+        }
+        drop(state);
+        self.ended.send_replace(());
     }
 
     fn end(&self, job: &Job, read: Result<NewVerification, String>) {
@@ -423,15 +438,7 @@ async fn write_results(app: Arc<App>) {
                 tx.commit().await
             };
             let written = written.await;
-            let mut state = queue.state();
-            for result in &batch {
-                state.pending.remove(&result.object_id);
-                if let Err(error) = &written {
-                    state.failed.insert(result.object_id, error.to_string());
-                }
-            }
-            drop(state);
-            queue.ended.send_replace(());
+            queue.written(&batch, written.as_ref().err());
             if let Err(error) = written {
                 tracing::warn!(%error, "what was read of uploads could not be written down");
                 tokio::time::sleep(Duration::from_secs(1)).await;

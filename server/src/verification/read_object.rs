@@ -55,11 +55,7 @@ pub async fn read_object(
 ///
 /// # Errors
 /// When the thread ends that does it.
-pub async fn read_bytes(
-    bytes: Bytes,
-    most: u64,
-    wanted: &[Wanted],
-) -> Result<Contents, StorageError> {
+pub async fn read_bytes(bytes: Bytes, most: u64, wanted: &[Wanted]) -> Result<Contents, StorageError> {
     let mut reader = NarReader::new(most, wanted);
     tokio::task::spawn_blocking(move || {
         reader.push(&bytes);

@@ -17,6 +17,8 @@ use crate::storage::ObjectKey;
 
 /// How often a commit reads again what an earlier reading did not show.
 const ROUNDS: usize = 4;
+/// Listings that one transaction lets go of.
+const FORGET: usize = 2_000;
 /// Differences that are logged and whose objects are deleted at once; others go with garbage collection.
 const MAX_DIFFERENCES: usize = 100;
 
@@ -121,7 +123,10 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
             "audit: an upload is not what its push says"
         );
     }
-    let objects: HashSet<i64> = differences.iter().map(|difference| difference.object_id).collect();
+    let objects: HashSet<i64> = differences
+        .iter()
+        .map(|difference| difference.object_id)
+        .collect();
     let objects: Vec<i64> = objects.into_iter().collect();
     let first = differences.first();
     let kind = first.map_or("", |difference| difference.kind.as_str());
@@ -139,6 +144,25 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
         tracing::warn!(why = problem.text(), "rejected uploads wait for their deletion");
     }
     Ok(refused(&detail))
+}
+
+/// Lets go of the listings of paths that have been published; beside everything else, since nobody waits for that.
+pub fn forget_listings(app: &App, published: HashSet<i64>) {
+    let catalog = app.catalog.clone();
+    app.tasks.spawn(async move {
+        let ids: Vec<i64> = published.into_iter().collect();
+        for ids in ids.chunks(FORGET) {
+            let forgotten = async {
+                let mut tx = catalog.write().await?;
+                tx.listings_published(ids).await?;
+                tx.commit().await
+            };
+            if let Err(error) = forgotten.await {
+                tracing::warn!(%error, "published listings are kept in the database, too");
+                return;
+            }
+        }
+    });
 }
 
 /// 422: what the commit of a push answers whose uploads are not what it said.

@@ -26,8 +26,7 @@ impl ListingWriter {
     /// Begins a folder; what follows is in it, until [`Self::leave`].
     pub fn directory(&mut self, name: &[u8]) {
         self.name(name);
-        self.out
-            .extend_from_slice(br#"{"type":"directory","entries":{"#);
+        self.out.extend_from_slice(br#"{"type":"directory","entries":{"#);
         self.depth += 1;
         self.first = true;
     }

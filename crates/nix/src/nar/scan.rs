@@ -191,7 +191,9 @@ impl Scanner {
     fn whole(&mut self, token: &[u8]) -> Result<(), ReadError> {
         if self.state == State::Length {
             self.offset += 8;
-            let size = token.first_chunk::<8>().map_or(0, |size| u64::from_le_bytes(*size));
+            let size = token
+                .first_chunk::<8>()
+                .map_or(0, |size| u64::from_le_bytes(*size));
             return self.file(size);
         }
         if self.state == State::Padding {

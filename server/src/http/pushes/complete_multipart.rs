@@ -74,7 +74,11 @@ async fn run(
         file_size,
         parts: announced,
         wanted: wanted.collect(),
-        nar_size: paths.values().map(|claim| claim.nar_size.unsigned_abs()).max().unwrap_or(0),
+        nar_size: paths
+            .values()
+            .map(|claim| claim.nar_size.unsigned_abs())
+            .max()
+            .unwrap_or(0),
         verify: !push.exempt,
         paths: paths.values().map(|claim| claim.path_id).collect(),
     };

@@ -32,9 +32,17 @@ struct Item {
 }
 
 enum Content {
-    Nar { path_id: i64, key: ObjectKey, nar: NarClaim },
-    Listing { path_id: i64 },
-    Log { drv: StorePath },
+    Nar {
+        path_id: i64,
+        key: ObjectKey,
+        nar: NarClaim,
+    },
+    Listing {
+        path_id: i64,
+    },
+    Log {
+        drv: StorePath,
+    },
 }
 
 pub(super) async fn uploads(
@@ -182,7 +190,13 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                         nar: NarClaim::of(&path, claim()?),
                     },
                 ),
-                UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { path_id: claim()?.path_id }),
+                UploadKind::Listing => (
+                    staging(),
+                    MAX_LISTING,
+                    Content::Listing {
+                        path_id: claim()?.path_id,
+                    },
+                ),
                 UploadKind::Log if derivers.contains(path.as_str()) => {
                     (staging(), MAX_LOG, Content::Log { drv: path })
                 }

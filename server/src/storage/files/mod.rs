@@ -263,7 +263,9 @@ impl FileBucket {
             .await?;
         self.wrote(usize::from(written.size < LARGE));
         match (arriving, self.inner.arrivals.get()) {
-            (Some(arriving), Some(queue)) => self.blocking(move |_| Ok(arriving.finish())).await?.report(queue),
+            (Some(arriving), Some(queue)) => {
+                self.blocking(move |_| Ok(arriving.finish())).await?.report(queue)
+            }
             (None, Some(queue)) => queue.arrived(key),
             (_, None) => {}
         }
