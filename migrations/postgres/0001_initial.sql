@@ -126,6 +126,18 @@ CREATE TABLE realisations (
 );
 CREATE INDEX realisations_path ON realisations (path_id);
 
+-- Realisations that pushes have brought under keys that had one: when the path of that is gone, a collection puts the next
+-- one in force.
+CREATE TABLE realisation_candidates (
+    key          TEXT COLLATE "C"  NOT NULL,
+    path_id      BIGINT  NOT NULL,
+    body         TEXT COLLATE "C"  NOT NULL,
+    signing_keys TEXT COLLATE "C"  NOT NULL DEFAULT '', -- as in pushes
+    created_at   BIGINT  NOT NULL,
+    PRIMARY KEY (key, path_id)
+);
+CREATE INDEX realisation_candidates_path ON realisation_candidates (path_id);
+
 CREATE TABLE push_realisations (
     push_id      BIGINT  NOT NULL REFERENCES pushes (id) ON DELETE CASCADE,
     key          TEXT COLLATE "C"  NOT NULL,
@@ -187,12 +199,13 @@ CREATE TABLE pin_writes (
 );
 
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
--- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers.
+-- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers;
+-- `losses` how often committed paths were withdrawn.
 CREATE TABLE counters (
     name         TEXT COLLATE "C"  PRIMARY KEY,
     value        BIGINT  NOT NULL
 );
-INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0);
+INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0), ('losses', 0);
 
 -- Paths that were decided while a garbage collection was under way: it keeps them,
 -- and what they refer to.

@@ -123,6 +123,18 @@ CREATE TABLE realisations (
 ) WITHOUT ROWID;
 CREATE INDEX realisations_path ON realisations (path_id);
 
+-- Realisations that pushes have brought under keys that had one: when the path of that is gone, a collection puts the next
+-- one in force.
+CREATE TABLE realisation_candidates (
+    key          TEXT    NOT NULL,
+    path_id      INTEGER NOT NULL,
+    body         TEXT    NOT NULL,
+    signing_keys TEXT    NOT NULL DEFAULT '', -- as in pushes
+    created_at   INTEGER NOT NULL,
+    PRIMARY KEY (key, path_id)
+) WITHOUT ROWID;
+CREATE INDEX realisation_candidates_path ON realisation_candidates (path_id);
+
 CREATE TABLE push_realisations (
     push_id      INTEGER NOT NULL REFERENCES pushes (id) ON DELETE CASCADE,
     key          TEXT    NOT NULL,
@@ -184,12 +196,13 @@ CREATE TABLE pin_writes (
 ) WITHOUT ROWID;
 
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
--- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers.
+-- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers;
+-- `losses` how often committed paths were withdrawn.
 CREATE TABLE counters (
     name         TEXT    PRIMARY KEY,
     value        INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0);
+INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0), ('losses', 0);
 
 -- Paths that were decided while a garbage collection was under way: it keeps them,
 -- and what they refer to.

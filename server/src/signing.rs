@@ -30,6 +30,11 @@ impl Signer {
         self.keys.iter().map(|key| key.public_key().to_string()).collect()
     }
 
+    /// The names of the keys.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(SecretKey::name)
+    }
+
     fn chosen<'a>(&'a self, choice: &'a KeyChoice) -> impl Iterator<Item = &'a SecretKey> {
         self.keys.iter().filter(|key| choice.includes(key.name()))
     }

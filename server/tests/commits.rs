@@ -154,6 +154,7 @@ impl World {
         let mut tx = self.catalog.write().await.unwrap();
         let finish = tx
             .finish(&Finishing {
+                realisations: &[],
                 push_id: push.id,
                 pin: None,
                 result: "{}",

@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 pub mod api;
+pub mod dice;
+pub mod hostile;
+pub mod nar;
 pub mod requests;

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use niks3_test_support::{Backend, Fault, FaultProxy, Site, finish, on_both};
+use niks3_test_support::{Backend, Fault, FaultProxy, Site, check_whole_bucket, finish, on_both};
 use niks3_tests::requests::OF_SERVER;
 
 on_both!(
@@ -45,6 +45,12 @@ fn proxy(site: &Site, to: To) -> FaultProxy {
     }
 }
 
+/// Nothing in the whole bucket is wrong, whatever has been cut off.
+fn sound(site: &Site) {
+    let report = check_whole_bucket(&site.server, &site.store.dir());
+    assert!(report.flaws.is_empty(), "{report}");
+}
+
 async fn a_client_killed_at_any_step_and_run_again_completes_the_push(backend: Backend) {
     for (to, method, words) in STEPS {
         for fault in [Fault::HoldAndLose, Fault::HoldAnswerAndLose] {
@@ -57,8 +63,10 @@ async fn a_client_killed_at_any_step_and_run_again_completes_the_push(backend: B
             child.kill().unwrap();
             child.wait().unwrap();
             site.consistent(&path);
+            sound(&site);
             let _ = site.push(&path).ok();
             site.whole(&path);
+            sound(&site);
         }
     }
 }
@@ -75,9 +83,11 @@ async fn a_server_killed_at_any_step_and_started_again_completes_the_push(backen
             site.server.kill();
             site.server.resume();
             site.consistent(&path);
+            sound(&site);
             proxy.release();
             let _ = finish(child).ok();
             site.whole(&path);
+            sound(&site);
         }
     }
 }
@@ -94,9 +104,11 @@ async fn killed_at_its_own_requests(fault: Fault) {
         site.server.kill();
         site.server.resume();
         site.consistent(&path);
+        sound(&site);
         site.s3.release();
         let _ = finish(child).ok();
         site.whole(&path);
+        sound(&site);
     }
 }
 

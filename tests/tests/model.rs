@@ -1,6 +1,8 @@
-//! Random interleavings of pushes, pins, garbage collections, deaths of the server, faults of the object store and
-//! lost answers, seeded, step by step against the real server. After each step bucket and database fit, and what
-//! a pin keeps is there; after each collection with nothing under way, nothing else is.
+//! Random interleavings of pushes, pins, garbage collections, deaths of servers, faults of the object store, lost
+//! answers, lies and a clock that goes back, seeded, step by step against the real server; with services, against two.
+//! After each step bucket and database fit, what a pin keeps is there, and `niks3-check-bucket`, which shares no code
+//! with the server, finds no flaw in the whole bucket; after each collection with nothing under way, nothing else
+//! is there.
 //!
 //! `NIKS3_MODEL_STEPS` and `NIKS3_MODEL_SEED` are its settings; a failure names the steps that led to it.
 
@@ -11,7 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use niks3_nix::hash::{FileHash, NarHash};
-use niks3_test_support::{Backend, Fault, ServerOptions, Site, on_both};
+use niks3_test_support::{
+    Backend, Clock, Fault, Server, ServerOptions, Site, check_whole_bucket, garage_bucket, on_both,
+};
+use niks3_tests::dice::{Dice, setting};
+use niks3_tests::hostile::{self, LIES, LIES_ARE_REFUSED, Liar, Outcome};
+use niks3_tests::nar;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -24,24 +31,55 @@ const PUSHES: usize = 3;
 /// How often a step is tried again whose answer is that it may work later.
 const ATTEMPTS: usize = 60;
 
-/// Small, and the same for a seed everywhere: splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
-    }
+/// A step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Open,
+    Upload,
+    Commit,
+    CommitWithoutAnswer,
+    Push,
+    GiveUp,
+    Pin,
+    Unpin,
+    CollectWithGrace,
+    Collect,
+    CollectMeanwhile,
+    Die,
+    Fault,
+    Expire,
+    Freeze,
+    ClockGoesBack,
+    Lie,
 }
+
+/// Every step, with how often it is taken.
+const ACTIONS: [(Action, usize); 17] = [
+    (Action::Open, 14),
+    (Action::Upload, 20),
+    (Action::Commit, 18),
+    (Action::CommitWithoutAnswer, 4),
+    (Action::Push, 10),
+    (Action::GiveUp, 2),
+    (Action::Pin, 8),
+    (Action::Unpin, 2),
+    (Action::CollectWithGrace, 2),
+    (Action::Collect, 7),
+    (Action::CollectMeanwhile, 5),
+    (Action::Die, 3),
+    (Action::Fault, 4),
+    (Action::Expire, 1),
+    (Action::Freeze, 1),
+    (Action::ClockGoesBack, 2),
+    (Action::Lie, 4),
+];
 
 /// A path of the model.
 struct Path {
     name: String,
     refs: Vec<usize>,
     nar: Vec<u8>,
+    listing: Vec<u8>,
 }
 
 /// A push as its client knows it.
@@ -57,6 +95,12 @@ struct Push {
 
 struct Model {
     site: Site,
+    /// Another server over the same database and object store.
+    other: Option<(Server, tempfile::TempDir)>,
+    /// Where requests go to in this step.
+    url: String,
+    /// The clock of the first server.
+    clock: Clock,
     client: reqwest::Client,
     token: String,
     dice: Dice,
@@ -80,12 +124,33 @@ enum Answer {
 
 impl Model {
     async fn new(backend: Backend, seed: u64) -> Self {
+        let clock = Clock::default();
+        let bucket = (backend == Backend::Services).then(garage_bucket);
+        let arguments: Vec<String> = vec!["--push-lease".into(), "3s".into()];
         let options = ServerOptions {
-            arguments: vec!["--push-lease".into(), "3s".into()],
+            arguments: arguments.clone(),
+            environment: clock.environment(),
+            bucket: bucket.clone(),
             ..ServerOptions::default()
         };
         let site = Site::with(backend, options).await;
-        let mut dice = Dice(seed);
+        let other = bucket.map(|bucket| {
+            let data = tempfile::tempdir().unwrap();
+            for name in ["api-token", "signing-key"] {
+                std::fs::copy(site.server.directory().join(name), data.path().join(name)).unwrap();
+            }
+            let options = ServerOptions {
+                store_dir: Some(site.store.dir()),
+                data_dir: Some(data.path().to_owned()),
+                db: Some(site.server.db().to_owned()),
+                s3_endpoint: Some(site.s3.url()),
+                bucket: Some(bucket),
+                arguments,
+                ..ServerOptions::default()
+            };
+            (Server::with(backend, options), data)
+        });
+        let mut dice = Dice::new(seed);
         let paths = (0..PATHS)
             .map(|number| {
                 let mut refs: BTreeSet<usize> = (0..3)
@@ -97,15 +162,20 @@ impl Model {
                 }
                 // Some have the same contents, and so the same NAR.
                 let contents = if number % 5 == 4 { number - 1 } else { number };
+                let (nar, listing) = nar::of_file(format!("contents of {contents} ").repeat(20).as_bytes());
                 Path {
                     name: format!("{number:032}-p{number}"),
                     refs: refs.into_iter().collect(),
-                    nar: niks3_tests::api::nar_of(format!("contents of {contents} ").repeat(20).as_bytes()),
+                    nar,
+                    listing,
                 }
             })
             .collect();
         Self {
             token: site.server.token(),
+            url: site.api.url(),
+            other,
+            clock,
             client: reqwest::Client::builder()
                 .timeout(Duration::from_secs(60))
                 .build()
@@ -131,9 +201,9 @@ impl Model {
         closure
     }
 
-    /// A request by way of the proxy, where answers are lost.
+    /// A request; where it goes by way of the proxy, answers are lost.
     async fn request(&self, method: Method, path: &str, body: &Value) -> Answer {
-        let url = format!("{}/api/v1{path}", self.site.api.url());
+        let url = format!("{}/api/v1{path}", self.url);
         let request = self.client.request(method, url).bearer_auth(&self.token);
         let request = if body.is_null() {
             request
@@ -160,22 +230,29 @@ impl Model {
     }
 
     async fn step(&mut self) {
-        let step = self.dice.roll(100);
-        match step {
-            0..14 => self.open().await,
-            14..34 => self.upload().await,
-            34..52 => self.commit(false).await,
-            52..56 => self.commit(true).await,
-            56..66 => self.push().await,
-            66..68 => self.give_up(),
-            68..76 => self.pin().await,
-            76..78 => self.unpin().await,
-            78..80 => self.collect_with_grace().await,
-            80..87 => self.collect().await,
-            87..92 => self.collect_meanwhile().await,
-            92..95 => self.die(),
-            95..99 => self.fault(),
-            _ => self.expire().await,
+        let action = self.dice.pick(&ACTIONS);
+        self.url = match &self.other {
+            Some((other, _)) if self.dice.roll(3) == 0 => other.url(),
+            _ => self.site.api.url(),
+        };
+        match action {
+            Action::Open => self.open().await,
+            Action::Upload => self.upload().await,
+            Action::Commit => self.commit(false).await,
+            Action::CommitWithoutAnswer => self.commit(true).await,
+            Action::Push => self.push().await,
+            Action::GiveUp => self.give_up(),
+            Action::Pin => self.pin().await,
+            Action::Unpin => self.unpin().await,
+            Action::CollectWithGrace => self.collect_with_grace().await,
+            Action::Collect => self.collect().await,
+            Action::CollectMeanwhile => self.collect_meanwhile().await,
+            Action::Die => self.die(),
+            Action::Fault => self.fault(),
+            Action::Expire => self.expire(false).await,
+            Action::Freeze => self.expire(true).await,
+            Action::ClockGoesBack => self.clock_goes_back().await,
+            Action::Lie => self.lie().await,
         }
     }
 
@@ -214,7 +291,7 @@ impl Model {
             .closure(root)
             .into_iter()
             .map(|path| {
-                let Path { name, refs, nar } = &self.paths[path];
+                let Path { name, refs, nar, .. } = &self.paths[path];
                 let refs: Vec<&String> = refs.iter().map(|other| &self.paths[*other].name).collect();
                 json!({
                     "path": name, "nar_hash": NarHash::of(nar).to_string(), "nar_size": nar.len(), "references": refs,
@@ -259,7 +336,8 @@ impl Model {
         self.say(format!("upload {count} of {} of {id}", needed.len()));
         for path in needed.into_iter().take(count) {
             let nar = zstd::encode_all(&self.paths[path].nar[..], 3).unwrap();
-            for (kind, bytes) in [("nar", nar.as_slice()), ("listing", b"{}")] {
+            let listing = self.paths[path].listing.clone();
+            for (kind, bytes) in [("nar", &nar), ("listing", &listing)] {
                 let upload = json!({
                     "kind": kind, "path": self.paths[path].name, "size": bytes.len(),
                     "sha256": FileHash::of(bytes).to_string(),
@@ -308,6 +386,7 @@ impl Model {
             if lose { ", its answer lost" } else { "" }
         ));
         if lose {
+            self.url = self.site.api.url();
             self.site.api.fail("POST", "/commit", Fault::LoseAnswer, 1);
         }
         let (root, pin) = (self.pushes[place].root, self.pushes[place].pin.clone());
@@ -351,7 +430,7 @@ impl Model {
         let (name, path) = (format!("pin{}", self.dice.roll(3)), self.dice.roll(PATHS));
         self.say(format!("pin {name} {path}"));
         let body = json!({ "path": self.paths[path].name });
-        let url = format!("{}/api/v1/pins/{name}", self.site.api.url());
+        let url = format!("{}/api/v1/pins/{name}", self.url);
         let put = self.client.put(url).bearer_auth(&self.token).json(&body);
         match put.send().await.map(|answer| answer.status().as_u16()) {
             Ok(200..=299) => {
@@ -462,9 +541,14 @@ impl Model {
 
     fn die(&mut self) {
         *self.done.entry("deaths").or_default() += 1;
-        self.say("the server dies".into());
-        self.site.server.kill();
-        self.site.server.resume();
+        let other = self.other.as_mut().filter(|_| self.dice.roll(2) == 0);
+        let (server, name) = match other {
+            Some((other, _)) => (other, "the other server dies"),
+            None => (&mut self.site.server, "the server dies"),
+        };
+        server.kill();
+        server.resume();
+        self.say(name.into());
     }
 
     fn fault(&mut self) {
@@ -475,16 +559,91 @@ impl Model {
         self.site.s3.fail(method, "nar", Fault::Status(status), 2);
     }
 
-    /// Waits until every lease has run out.
-    async fn expire(&mut self) {
-        self.say("every lease runs out".into());
+    /// Waits until every lease has run out, while the servers go on or while they are stopped.
+    async fn expire(&mut self, stopped: bool) {
+        self.say(format!("every lease runs out, stopped: {stopped}"));
+        let servers = || {
+            self.other
+                .iter()
+                .map(|(other, _)| other)
+                .chain([&self.site.server])
+        };
+        if stopped {
+            *self.done.entry("stopped servers").or_default() += 1;
+            servers().for_each(|server| server.signal("STOP"));
+        }
         tokio::time::sleep(Duration::from_secs(4)).await;
+        if stopped {
+            servers().for_each(|server| server.signal("CONT"));
+        }
         let _ = self.gc().await;
         for push in std::mem::take(&mut self.pushes) {
             let answer = self.post(&format!("/pushes/{}/commit", push.id), json!({})).await;
             let committed = matches!(answer, Answer::Done(_));
             assert!(push.tried || !committed, "{}", self.steps.join("\n"));
         }
+    }
+
+    /// Ten minutes, and after some steps forward again. What gets a lease meanwhile has lost it then.
+    async fn clock_goes_back(&mut self) {
+        self.say("the clock goes back by ten minutes".into());
+        *self.done.entry("steps of the clock").or_default() += 1;
+        self.clock.step(-600);
+        for _ in 0..3 {
+            match self.dice.roll(4) {
+                0 => self.open().await,
+                1 => self.upload().await,
+                2 => self.commit(false).await,
+                _ => self.pin().await,
+            }
+        }
+        self.clock.step(0);
+        self.say("the clock is right again".into());
+    }
+
+    async fn lie(&mut self) {
+        let lie = self.dice.pick(&LIES);
+        let victim = self.paths[self.dice.roll(PATHS)].name.clone();
+        let liar = Liar {
+            client: &self.client,
+            url: self.url.clone(),
+            token: &self.token,
+            store_dir: self.site.store.dir().display().to_string(),
+        };
+        let outcome = liar.lie(&mut self.dice, lie, &victim).await;
+        match &outcome {
+            Outcome::Accepted => assert!(!LIES_ARE_REFUSED, "{lie:?}\n{}", self.steps.join("\n")),
+            Outcome::Refused(status, text) => {
+                assert!(
+                    (400..500).contains(status),
+                    "{status} {text}\n{}",
+                    self.steps.join("\n")
+                );
+            }
+            Outcome::Unclear => {}
+        }
+        if outcome != Outcome::Unclear {
+            *self.done.entry("lies").or_default() += 1;
+        }
+        self.say(format!("lie {lie:?} with {victim}: {outcome:?}"));
+    }
+
+    /// Nothing is wrong in the bucket.
+    fn sound(&self) {
+        let flaws = || {
+            let report = check_whole_bucket(&self.site.server, &self.site.store.dir());
+            let mut flaws: Vec<String> = report.flaws.iter().map(ToString::to_string).collect();
+            flaws.retain(|flaw| LIES_ARE_REFUSED || !is_a_lie(flaw));
+            flaws
+        };
+        let mut found = flaws();
+        if !found.is_empty() {
+            // A request of a server that has just died may still be on its way.
+            std::thread::sleep(Duration::from_millis(500));
+            let again = flaws();
+            found.retain(|flaw| again.contains(flaw));
+        }
+        assert!(found.is_empty(), "{found:#?}\n{}", self.steps.join("\n"));
     }
 
     fn there(&self, path: usize) -> bool {
@@ -514,8 +673,10 @@ impl Model {
         let bad: Vec<&Value> = findings
             .iter()
             .filter(|finding| finding["left_to_gc"] == false)
+            .filter(|finding| LIES_ARE_REFUSED || !is_a_lie(&finding.to_string()))
             .collect();
         assert!(bad.is_empty(), "{bad:?}\n{}", self.steps.join("\n"));
+        self.sound();
     }
 
     /// After a collection with no push of ours under way.
@@ -547,10 +708,9 @@ impl Model {
     }
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{name}={text}"))
-    })
+/// Whether something is about a path of a liar.
+fn is_a_lie(text: &str) -> bool {
+    text.contains(hostile::PREFIX)
 }
 
 async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Backend) {
@@ -572,6 +732,9 @@ async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Back
         "collections with grace",
         "objects deleted",
         "deaths",
+        "stopped servers",
+        "steps of the clock",
+        "lies",
         "clean ends",
     ] {
         assert!(model.done.contains_key(what), "no {what} in {:?}", model.done);

@@ -4,7 +4,7 @@
 
 use niks3_nix::realisation::{BuildTraceEntry, BuildTraceKey, Realisation};
 use niks3_nix::signature::PublicKey;
-use niks3_test_support::{Backend, on_both};
+use niks3_test_support::{Backend, on_both, run};
 use niks3_tests::api::{A, Answer, Api, B};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 on_both!(
     realisations_are_published_signed_in_both_forms,
     what_is_no_realisation_of_a_claimed_path_is_refused,
+    another_path_of_a_derivation_is_named_when_the_first_one_is_collected,
 );
 
 const DRV: &str = "22222222222222222222222222222222-a.drv";
@@ -116,4 +117,76 @@ async fn what_is_no_realisation_of_a_claimed_path_is_refused(backend: Backend) {
     }
     api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
     assert!(api.server.get(&format!("build-trace-v2/{DRV}/out.doi")).is_none());
+}
+
+/// Pushes a path with what it is an output of.
+async fn pushed(api: &Api, path: &str, pin: Option<&str>) {
+    let nar = path.as_bytes();
+    let opened = json!({ "store_dir": "/nix/store", "roots": [path], "pin": pin });
+    let push = api.post("/pushes", &opened).await.ok()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let hash = niks3_nix::hash::NarHash::of(nar).to_string();
+    let info =
+        json!({ "path": path, "nar_hash": hash, "nar_size": nar.len(), "references": [], "deriver": DRV });
+    if api.claim(&push, json!([info])).await.ok()["needed"] == json!([path]) {
+        api.upload(&push, "nar", path, &zstd::encode_all(nar, 3).unwrap())
+            .await;
+        api.upload(&push, "listing", path, b"{}").await;
+    }
+    let realisation =
+        json!({ "output": "out", "path": path, "drv": DRV, "id": id("out"), "body": body(path).to_string() });
+    put(api, &push, json!([realisation])).await.ok();
+    api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
+}
+
+async fn another_path_of_a_derivation_is_named_when_the_first_one_is_collected(backend: Backend) {
+    const C: &str = "33333333333333333333333333333333-c";
+    let api = Api::new(backend, &[]);
+    let keys = [
+        format!("realisations/{}.doi", id("out")),
+        format!("build-trace-v2/{DRV}/out.doi"),
+    ];
+    let named = || {
+        let paths = keys.each_ref().map(|key| {
+            let text = api.server.get(key)?;
+            let json: Value = serde_json::from_slice(&text).unwrap();
+            assert_eq!(json["signatures"].as_array().unwrap().len(), 1, "{json}");
+            Some(json["outPath"].as_str().unwrap().to_owned())
+        });
+        assert_eq!(paths[0], paths[1]);
+        paths[0].clone()
+    };
+    let collect = || {
+        let collected = run(api.server.niks3().args(["gc", "--older-than=0s", "--force"]));
+        let _ = collected.ok();
+    };
+    // A nondeterministic derivation, built three times.
+    pushed(&api, A, None).await;
+    pushed(&api, B, None).await;
+    pushed(&api, C, Some("kept")).await;
+    assert_eq!(named().as_deref(), Some(A));
+    collect();
+    assert_eq!(named().as_deref(), Some(C));
+    let agree = |expected: i32| {
+        let checked = run(api.server.niks3().args(["fsck", "--no-contents"]));
+        assert_eq!(checked.code, expected, "{checked:?}");
+    };
+    agree(0);
+    // Pushed again, the other one waits for its turn anew; the one in force stays.
+    pushed(&api, B, Some("other")).await;
+    assert_eq!(named().as_deref(), Some(C));
+    let _ = run(api.server.niks3().args(["pins", "delete", "kept"])).ok();
+    collect();
+    assert_eq!(named().as_deref(), Some(B));
+    agree(0);
+    let _ = run(api.server.niks3().args(["pins", "delete", "other"])).ok();
+    collect();
+    assert_eq!(named(), None);
+    assert_eq!(
+        api.server.sql("SELECT count(*) FROM realisation_candidates"),
+        ["0"]
+    );
+    agree(0);
 }

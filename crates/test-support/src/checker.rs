@@ -1,87 +1,72 @@
-//! The oracle: what a reader finds in the bucket must hold together.
+//! The oracle: what a reader finds in the bucket must hold together. It is the program `niks3-check-bucket`, which
+//! shares no code with what it checks.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::Path;
 
-use niks3_nix::hash::{FileHash, NarHash};
-use niks3_nix::narinfo::NarInfo;
-use niks3_nix::signature::PublicKey;
-use niks3_nix::store_path::StoreDir;
+use niks3_check_bucket::{Folder, Http, Kind, Options, Report, S3, S3Location, check};
 
-use crate::Server;
+use crate::{Bucket, Server};
 
-/// Reads every narinfo of some paths and all they refer to, as far as they are in the
+/// Runs a check on a thread of its own: it blocks, and tests have runtimes that must not.
+fn apart(check: impl FnOnce() -> anyhow::Result<Report> + Send) -> Report {
+    std::thread::scope(|scope| scope.spawn(check).join().unwrap()).unwrap()
+}
+
+fn options(server: &Server, store_dir: &Path) -> Options {
+    Options {
+        store_dir: store_dir.display().to_string(),
+        keys: vec![server.public_key().parse().unwrap()],
+        ..Options::default()
+    }
+}
+
+/// Reads, as Nix does, every narinfo of some paths and all they refer to, as far as they are in the
 /// cache, and checks each against its signature, its NAR, its listing and its
 /// references. The base names found. `external` may be missing.
 ///
 /// # Panics
-/// At the first thing that does not hold.
+/// When anything does not hold.
 #[must_use]
+#[track_caller]
 pub fn check_bucket(
     server: &Server,
     store_dir: &Path,
     paths: &[String],
     external: &[String],
 ) -> BTreeSet<String> {
-    let store_dir: StoreDir = store_dir.to_str().unwrap().parse().unwrap();
-    let key: PublicKey = server.public_key().parse().unwrap();
     let base = |path: &String| path.rsplit('/').next().unwrap().to_owned();
-    let external: BTreeSet<String> = external.iter().map(base).collect();
-    let mut found = BTreeSet::new();
-    let mut seen = BTreeSet::new();
+    let options = Options {
+        paths: Some(paths.iter().map(base).collect()),
+        external: external.iter().map(base).collect(),
+        ..options(server, store_dir)
+    };
+    let mut report = apart(|| check(&Http::new(&server.url())?, &options));
     // What is asked for may be missing; what is referred to may not.
-    let mut queue: Vec<(String, bool)> = paths.iter().map(|path| (base(path), false)).collect();
-    while let Some((name, needed)) = queue.pop() {
-        if !seen.insert((name.clone(), needed)) {
-            continue;
+    report.flaws.retain(|flaw| flaw.kind != Kind::PathMissing);
+    assert!(report.flaws.is_empty(), "{report}");
+    report.paths
+}
+
+/// Checks all that is in a server's bucket, behind its back.
+///
+/// # Panics
+/// When the bucket cannot be read.
+#[must_use]
+pub fn check_whole_bucket(server: &Server, store_dir: &Path) -> Report {
+    let options = options(server, store_dir);
+    let bucket = server.bucket().clone();
+    apart(move || match bucket {
+        Bucket::Folder(folder) => check(&Folder(folder), &options),
+        Bucket::Service(bucket) => {
+            let location = S3Location {
+                endpoint: bucket.endpoint,
+                region: bucket.region.to_owned(),
+                bucket: bucket.name,
+                access_key: bucket.access_key.to_owned(),
+                secret_key: bucket.secret_key.to_owned(),
+            };
+            check(&S3::new(location)?, &options)
         }
-        let hash = &name[..32];
-        let Some(text) = server.get(&format!("{hash}.narinfo")) else {
-            assert!(
-                !needed || external.contains(&name),
-                "{name} is referred to and has no narinfo"
-            );
-            continue;
-        };
-        if !found.insert(name.clone()) {
-            continue;
-        }
-        let text = String::from_utf8(text).expect("text");
-        let info = NarInfo::parse(&store_dir, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(info.store_path.as_str(), name);
-        let fingerprint = info.fingerprint(&store_dir);
-        assert!(
-            info.sigs
-                .iter()
-                .any(|sig| key.verify(fingerprint.as_bytes(), sig)),
-            "{name} is not signed"
-        );
-        let nar = server
-            .get(info.url.as_str())
-            .unwrap_or_else(|| panic!("{name} has no NAR {}", info.url.as_str()));
-        assert_eq!(info.file_size, Some(nar.len() as u64), "{name}");
-        assert_eq!(info.file_hash, Some(FileHash::of(&nar)), "{name}");
-        let mut contents = Vec::new();
-        zstd::Decoder::new(&nar[..])
-            .unwrap()
-            .read_to_end(&mut contents)
-            .unwrap();
-        assert_eq!(info.nar_size, contents.len() as u64, "{name}");
-        assert_eq!(info.nar_hash, NarHash::of(&contents), "{name}");
-        let listing = server
-            .get(&format!("{hash}.ls"))
-            .unwrap_or_else(|| panic!("{name} has no listing"));
-        let wanted = niks3_nix::nar::listing_of(&contents[..])
-            .unwrap()
-            .listing
-            .to_json();
-        assert!(listing == wanted, "{name}: the listing is of something else");
-        queue.extend(
-            info.references
-                .iter()
-                .map(|reference| (reference.to_string(), true)),
-        );
-    }
-    found
+    })
 }

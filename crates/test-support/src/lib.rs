@@ -9,6 +9,7 @@
 
 mod bucket;
 mod checker;
+mod clock;
 mod eventually;
 mod garage;
 mod github_issuer;
@@ -24,12 +25,14 @@ mod site;
 mod store;
 
 pub use bucket::Bucket;
-pub use checker::check_bucket;
+pub use checker::{check_bucket, check_whole_bucket};
+pub use clock::Clock;
 pub use eventually::{comes_about, eventually};
 pub use garage::{GarageBucket, garage_bucket};
 pub use github_issuer::GithubIssuer;
 pub use issuer::{Issuer, IssuerFault, IssuerKey};
 pub use mounts::with_own_mounts;
+pub use niks3_check_bucket::{Finding, Kind as FlawKind, Report};
 pub use postgres::{Postgres, database};
 pub use process::{Output, Running, free_port, program, run};
 pub use proxy::{Fault, FaultProxy};

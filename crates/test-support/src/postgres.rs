@@ -180,6 +180,30 @@ impl Postgres {
         }
     }
 
+    /// Keeps what the cluster holds at this moment, as a snapshot of its disk would.
+    pub fn save(&self) {
+        let data = self.directory.path().join("data");
+        let saved = self.directory.path().join("saved");
+        let _ = std::fs::remove_dir_all(&saved);
+        // What it has acknowledged is in its files, and none of them changes while it is copied.
+        self.signal("STOP");
+        let copied = run(Command::new("cp").arg("-a").args([&data, &saved]));
+        self.signal("CONT");
+        assert!(copied.code == 0, "{}", copied.stderr);
+    }
+
+    /// Goes away at once and comes back with what it held at the last [`Postgres::save`], as a replica that
+    /// had not received the rest yet: what was acknowledged since is lost.
+    pub fn restore(&mut self) {
+        let data = self.directory.path().join("data");
+        let saved = self.directory.path().join("saved");
+        self.stop();
+        std::fs::remove_dir_all(&data).unwrap();
+        std::fs::rename(&saved, &data).unwrap();
+        let _ = std::fs::remove_file(data.join("postmaster.pid"));
+        self.resume();
+    }
+
     fn psql(&self, statement: &str) -> Command {
         let mut command = Command::new(programs().join("psql"));
         command

@@ -42,6 +42,8 @@ pub struct ServerOptions {
     pub log: Option<&'static str>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// More environment variables.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A running server.
@@ -49,6 +51,7 @@ pub struct ServerOptions {
 pub struct Server {
     process: Option<Running>,
     command: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: PathBuf,
     _temporary: Option<TempDir>,
     port: u16,
@@ -123,6 +126,7 @@ impl Server {
         let mut server = Self {
             process: None,
             command,
+            environment: options.environment,
             directory,
             _temporary: temporary,
             port,
@@ -181,6 +185,7 @@ impl Server {
         let mut command = Command::new(&self.command[0]);
         command
             .args(&self.command[1..])
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -206,6 +211,19 @@ impl Server {
         self.process = None;
     }
 
+    /// Whether it has been started and not been killed.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Sends a signal: `STOP` freezes it, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) {
+        let running = self.process.as_ref().expect("a running server");
+        let sent = run(Command::new("kill").args([&format!("-{name}"), &running.0.id().to_string()]));
+        assert!(sent.code == 0, "{}", sent.stderr);
+    }
+
     /// SIGTERM; how long it took to end, and its exit code.
     pub fn terminate(&mut self) -> (Duration, Option<i32>) {
         let mut running = self.process.take().expect("a running server");
@@ -217,8 +235,7 @@ impl Server {
 
     /// SIGHUP, after which it reads its certificates again.
     pub fn hang_up(&self) {
-        let running = self.process.as_ref().expect("a running server");
-        let _ = run(Command::new("kill").args(["-HUP", &running.0.id().to_string()]));
+        self.signal("HUP");
     }
 
     /// The number of its process.

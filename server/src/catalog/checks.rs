@@ -130,6 +130,15 @@ fn checked_object(row: &AnyRow) -> Result<CheckedObject> {
     })
 }
 
+fn user(row: &AnyRow) -> Result<User> {
+    Ok(User {
+        path_id: row.try_get(1)?,
+        path: store_path(&row.try_get::<String, _>(2)?)?,
+        nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
+        nar_size: row.try_get(4)?,
+    })
+}
+
 fn checked_pin(row: &AnyRow) -> Result<CheckedPin> {
     Ok(CheckedPin {
         name: row.try_get(0)?,
@@ -246,14 +255,18 @@ impl Catalog {
         );
         let mut users: HashMap<i64, Vec<User>> = HashMap::new();
         for row in self.among(&text, objects).await? {
-            users.entry(row.try_get(0)?).or_default().push(User {
-                path_id: row.try_get(1)?,
-                path: store_path(&row.try_get::<String, _>(2)?)?,
-                nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
-                nar_size: row.try_get(4)?,
-            });
+            users.entry(row.try_get(0)?).or_default().push(user(&row)?);
         }
         Ok(users)
+    }
+
+    /// Those of some committed paths that have a NAR.
+    pub async fn users_among(&self, object: i64, ids: &[i64]) -> Result<Vec<User>> {
+        let text = format!(
+            "SELECT object_id, id, name, nar_hash, nar_size FROM paths \
+             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = {object} AND id"
+        );
+        self.among(&text, ids).await?.iter().map(user).collect()
     }
 
     /// Build logs that are believed to be in the bucket, with their bytes, in the order of
@@ -495,6 +508,8 @@ impl WriteTx {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
+        // Commits that have walked references look again.
+        self.next_publication().await?;
         // A garbage collection under way has looked at it when it was absent.
         sqlx::query(
             "INSERT INTO gc_dirty (path_id) SELECT id FROM paths WHERE id = $1 \

@@ -62,6 +62,15 @@ impl WriteTx {
         Ok(())
     }
 
+    /// Gives up a committed path alone, if its NAR is still the one of that key: it says something else of the NAR than
+    /// what is in it.
+    pub async fn misdescribed(&mut self, path: &StorePath, path_id: i64, key: &str) -> Result<()> {
+        match self.nar_of(path, key).await? {
+            Some(_) => self.withdraw_paths(&[path_id]).await,
+            None => Ok(()),
+        }
+    }
+
     /// Id of the NAR of a committed path, if it is the one of that key.
     async fn nar_of(&mut self, path: &StorePath, key: &str) -> Result<Option<i64>> {
         let row = sqlx::query(
@@ -77,37 +86,20 @@ impl WriteTx {
         Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?)
     }
 
-    /// Gives up paths whose NAR is lost, with all that rely on it: whoever pushes them next
-    /// uploads it again. Their narinfos are to be deleted, which whoever needs the paths
-    /// does, or [`crate::gc::settle::paths`]. Returns their ids.
+    /// Gives up the paths whose NAR is lost: whoever pushes them next uploads it again. Their narinfos are to be deleted,
+    /// which whoever needs the paths does, or [`crate::gc::settle::paths`]. Returns their ids.
     pub async fn withdraw(&mut self, object_id: i64) -> Result<Vec<i64>> {
-        let users =
-            format!("SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1");
         // A commit that has looked for the NAR before has to look again.
-        let text = format!(
+        sqlx::query(
             "UPDATE pushes SET revision = revision + 1 WHERE state = 0 AND id IN \
-             (SELECT push_id FROM push_paths WHERE object_id = $1 OR (kind = 0 AND path_id IN ({users})))"
-        );
-        bulk::query(self.backend, text, true)
-            .bind(object_id)
-            .execute(&mut *self.tx)
-            .await?;
-        let text = format!(
-            "UPDATE push_paths SET kind = 1, revision = \
-             (SELECT q.revision FROM pushes q WHERE q.id = push_paths.push_id) \
-             WHERE kind = 0 AND path_id IN ({users})"
-        );
-        bulk::query(self.backend, text, true)
-            .bind(object_id)
-            .execute(&mut *self.tx)
-            .await?;
-        let publication = self.next_publication().await?;
-        let text = format!(
-            "UPDATE paths SET state = {DELETING}, fence = 0, publication = $1 \
-             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $2 RETURNING id"
-        );
+             (SELECT push_id FROM push_paths WHERE object_id = $1)",
+        )
+        .bind(object_id)
+        .execute(&mut *self.tx)
+        .await?;
+        let text =
+            format!("SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1");
         let rows = bulk::query(self.backend, text, true)
-            .bind(publication)
             .bind(object_id)
             .fetch_all(&mut *self.tx)
             .await?;
@@ -115,18 +107,56 @@ impl WriteTx {
             .iter()
             .map(|row| Ok(row.try_get(0)?))
             .collect::<Result<_>>()?;
+        self.withdraw_paths(&ids).await?;
+        Ok(ids)
+    }
+
+    /// The same for some committed paths alone, whatever else has their NARs.
+    pub async fn withdraw_paths(&mut self, ids: &[i64]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.lost_paths().await?;
+        let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
+            let among = |first| bulk::placeholders(first, chunk.len());
+            let texts = [
+                // Pushes that found them in the cache have to bring them.
+                format!(
+                    "UPDATE pushes SET revision = revision + 1 WHERE state = 0 AND id IN \
+                     (SELECT push_id FROM push_paths WHERE kind = 0 AND path_id IN ({}))",
+                    among(1)
+                ),
+                format!(
+                    "UPDATE push_paths SET kind = 1, revision = \
+                     (SELECT q.revision FROM pushes q WHERE q.id = push_paths.push_id) \
+                     WHERE kind = 0 AND path_id IN ({})",
+                    among(1)
+                ),
+                format!(
+                    "UPDATE realisations SET state = 1 WHERE path_id IN ({})",
+                    among(1)
+                ),
+            ];
+            for text in texts {
+                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+                for id in chunk {
+                    query = query.bind(*id);
+                }
+                query.execute(&mut *self.tx).await?;
+            }
             let text = format!(
-                "UPDATE realisations SET state = 1 WHERE path_id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                "UPDATE paths SET state = {DELETING}, fence = 0, publication = $1 \
+                 WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
+                among(2)
             );
-            let mut query = bulk::query(self.backend, text, false);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
             for id in chunk {
                 query = query.bind(*id);
             }
             query.execute(&mut *self.tx).await?;
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// Records that the bucket does not have a NAR.

@@ -54,22 +54,27 @@ pub struct DoomedObject {
 }
 
 impl WriteTx {
-    /// Ends pushes whose lease has run out, and lets go of what they claimed: open ones
-    /// by now, those being committed by `committing_before`, when nothing they wrote can
+    /// Ends those of some pushes whose lease has run out, and lets go of what they claimed: open
+    /// ones by now, those being committed by `committing_before`, when nothing they wrote can
     /// still be on its way.
-    pub async fn expire_pushes(&mut self, committing_before: i64) -> Result<u64> {
-        let rows = sqlx::query(
-            "UPDATE pushes SET state = 4 WHERE (state = 0 AND lease_until <= $1) \
-             OR (state = 1 AND lease_until <= $2) RETURNING id",
-        )
-        .bind(now())
-        .bind(committing_before)
-        .fetch_all(&mut *self.tx)
-        .await?;
-        for row in &rows {
-            self.release_claims(row.try_get(0)?).await?;
+    pub async fn expire_pushes(&mut self, ids: &[i64], committing_before: i64) -> Result<u64> {
+        let mut expired = 0;
+        for id in ids {
+            let done = sqlx::query(
+                "UPDATE pushes SET state = 4 WHERE id = $1 \
+                 AND ((state = 0 AND lease_until <= $2) OR (state = 1 AND lease_until <= $3))",
+            )
+            .bind(*id)
+            .bind(now())
+            .bind(committing_before)
+            .execute(&mut *self.tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                self.release_claims(*id).await?;
+                expired += 1;
+            }
         }
-        Ok(rows.len() as u64)
+        Ok(expired)
     }
 
     /// Forgets pushes that failed before a time, and returns how many; and those that
@@ -251,12 +256,17 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Ends the deletion of paths: nothing of them is in the bucket.
+    /// Ends the deletion of paths: nothing of them is in the bucket. Their NAR hashes tell that others may refer to them
+    /// (`SeenReferences`).
     pub async fn bury_paths(&mut self, ids: &[i64]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             for text in [
                 format!(
                     "DELETE FROM realisations WHERE state = 1 AND path_id IN ({})",
+                    bulk::placeholders(1, chunk.len())
+                ),
+                format!(
+                    "DELETE FROM realisation_candidates WHERE path_id IN ({})",
                     bulk::placeholders(1, chunk.len())
                 ),
                 format!(

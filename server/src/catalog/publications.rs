@@ -11,7 +11,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, store_path};
-use super::{Catalog, Result, WriteTx, now};
+use super::{Catalog, Realised, Result, WriteTx, now};
 
 /// What a commit has done when it asks to be finished.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Finishing<'a> {
     pub published: &'a HashSet<i64>,
     /// Those of them that the push does not claim.
     pub strangers: &'a [i64],
+    /// The realisations that it has written.
+    pub realisations: &'a [Realised],
 }
 
 /// What [`WriteTx::finish`] found.
@@ -153,7 +155,10 @@ impl WriteTx {
         .await?;
         let overwritten = overwritten(&moved, commit.published, &[PRESENT]);
         self.publish_again(&overwritten).await?;
-        if !overwritten.is_empty() || moved.iter().any(|path| path.state == PUBLISHING) {
+        if !overwritten.is_empty()
+            || moved.iter().any(|path| path.state == PUBLISHING)
+            || !self.realisations_unchanged(commit.realisations).await?
+        {
             return Ok(Finish::Overtaken);
         }
         sqlx::query("UPDATE pushes SET state = 2, result = $1 WHERE id = $2")

@@ -103,7 +103,7 @@ pub struct StagedLog {
 }
 
 /// A realisation waiting to be published.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realised {
     /// Key of the object it becomes.
     pub key: String,
@@ -220,19 +220,6 @@ impl Catalog {
             found.extend(rows.iter().map(publishable).collect::<Result<Vec<_>>>()?);
         }
         Ok(found)
-    }
-
-    /// The realisation that the cache has under a key, as JSON, and which keys sign it.
-    pub async fn realisation(&self, key: &str) -> Result<Option<(String, KeyChoice)>> {
-        let row = sqlx::query("SELECT body, signing_keys FROM realisations WHERE key = $1")
-            .bind(key.to_owned())
-            .fetch_optional(&self.reader)
-            .await?;
-        row.map(|row| {
-            let keys = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
-            Ok((row.try_get(0)?, keys))
-        })
-        .transpose()
     }
 
     /// The names of paths by id.
@@ -451,40 +438,6 @@ impl WriteTx {
         rows.iter()
             .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
             .collect()
-    }
-
-    /// Offers a realisation; the first writer's stays.
-    pub async fn add_realisation(&mut self, new: &Realised) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO realisations (key, path_id, body, created_at, signing_keys) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (key) DO NOTHING",
-        )
-        .bind(new.key.clone())
-        .bind(new.path_id)
-        .bind(new.body.clone())
-        .bind(now())
-        .bind(new.keys.to_text())
-        .execute(&mut *self.tx)
-        .await?;
-        let known = sqlx::query("SELECT signing_keys FROM realisations WHERE key = $1 AND path_id = $2")
-            .bind(new.key.clone())
-            .bind(new.path_id)
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        let Some(row) = known else {
-            return Ok(());
-        };
-        // Whoever says the same lends it their keys.
-        let before = KeyChoice::from_text(&row.try_get::<String, _>(0)?);
-        let both = before.union(&new.keys);
-        if both != before {
-            sqlx::query("UPDATE realisations SET signing_keys = $1 WHERE key = $2")
-                .bind(both.to_text())
-                .bind(new.key.clone())
-                .execute(&mut *self.tx)
-                .await?;
-        }
-        Ok(())
     }
 }
 

@@ -1,9 +1,12 @@
 //! Pushes: who opened them, how long they live, how they ended.
 
+use niks3_nix::hash::NarHash;
+use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::paths::{ABSENT, nar_hash, store_path};
+use super::{Catalog, CatalogError, Result, WriteTx, bulk, now};
 use crate::signing::KeyChoice;
 
 /// Where a push stands.
@@ -105,6 +108,8 @@ impl Push {
 }
 
 const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, exempt FROM pushes WHERE token = $1";
+const WITHOUT_LEASE: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, exempt FROM pushes \
+     WHERE (state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2) ORDER BY id";
 const COMMITTING: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, exempt FROM pushes WHERE state = 1";
 
 impl Catalog {
@@ -140,7 +145,79 @@ impl Catalog {
     }
 }
 
+/// A path that a push claims, has uploaded and has not committed.
+#[derive(Debug, Clone)]
+pub struct UncommittedClaim {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR as the push declared it.
+    pub nar_hash: NarHash,
+}
+
+impl Catalog {
+    /// The pushes whose lease has run out, in the order in which they were opened: open ones by now, those being
+    /// committed by `committing_before`.
+    pub async fn pushes_without_lease(&self, committing_before: i64) -> Result<Vec<Push>> {
+        let rows = sqlx::query(WITHOUT_LEASE)
+            .bind(now())
+            .bind(committing_before)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(Push::from_row).collect()
+    }
+
+    /// Paths that a push has uploaded and that nobody has committed, in the order of their ids, after one.
+    pub async fn uncommitted_claims(
+        &self,
+        push_id: i64,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<UncommittedClaim>> {
+        let text = format!(
+            "SELECT p.id, p.name, c.nar_hash FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.path_id > $2 AND c.kind = 1 AND c.object_id <> 0 AND p.state = {ABSENT} \
+             ORDER BY c.path_id LIMIT $3"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(push_id)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UncommittedClaim {
+                    path_id: row.try_get(0)?,
+                    path: store_path(&row.try_get::<String, _>(1)?)?,
+                    nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
+                })
+            })
+            .collect()
+    }
+}
+
 impl WriteTx {
+    /// Gives a push that has not ended a lease of so many seconds, though it had run out.
+    pub async fn begin_lease(&mut self, push_id: i64, seconds: i64) -> Result<()> {
+        sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state IN (0, 1)")
+            .bind(now() + seconds)
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Has a push make no pin.
+    pub async fn forget_push_pin(&mut self, push_id: i64) -> Result<()> {
+        sqlx::query("UPDATE pushes SET pin = '' WHERE id = $1")
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
     /// Opens a push and returns its id.
     pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
         let now = now();

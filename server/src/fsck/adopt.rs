@@ -80,10 +80,12 @@ async fn narinfo(check: &Check<'_>, key: ObjectKey, pushed_at: i64) -> Result<()
             nar_hash: found.nar_hash,
             nar_size: found.nar_size,
         };
-        let contents = contents::hashes(check.app, &nar, found.nar_size.unsigned_abs())
+        let most = found.nar_size.unsigned_abs();
+        let contents = contents::hashes(check.app, &nar, most)
             .await?
             .ok_or_else(|| not(format!("{} is not there", nar.as_str())))?;
-        if let Some(why) = nars::wrong(&nar, &contents, &[user]) {
+        let wrong = nars::corrupt(&nar, &contents);
+        if let Some(why) = wrong.or_else(|| nars::misdescribed(&contents.nar, most, &user)) {
             return Err(not(format!("{}: {why}", nar.as_str())));
         }
     }

@@ -25,8 +25,10 @@ pub enum Kind {
     MissingNar,
     /// A NAR does not have the bytes that the database says.
     WrongSize,
-    /// A NAR is not what its name, or its narinfo, says.
+    /// A NAR does not have the bytes that its key names.
     WrongHash,
+    /// A path has another NAR hash or size than the NAR in its file, which is intact.
+    WrongNarHash,
     /// A build log is not in the bucket, or another one is.
     WrongLog,
     /// A closure whose root is not in the cache.
@@ -55,7 +57,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are looked for.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::MissingNarinfo,
         Self::Unpublished,
         Self::WrongNarinfo,
@@ -68,6 +70,7 @@ impl Kind {
         Self::MissingNar,
         Self::WrongSize,
         Self::WrongHash,
+        Self::WrongNarHash,
         Self::WrongLog,
         Self::LostRoot,
         Self::DanglingPin,
@@ -98,6 +101,7 @@ impl Kind {
             Self::MissingNar => "missing-nar",
             Self::WrongSize => "wrong-size",
             Self::WrongHash => "wrong-hash",
+            Self::WrongNarHash => "wrong-nar-hash",
             Self::WrongLog => "wrong-log",
             Self::LostRoot => "lost-root",
             Self::DanglingPin => "dangling-pin",

@@ -1,8 +1,12 @@
-//! NARs: there, of the right size, and of the right bytes.
+//! NARs: in the bucket, of the right size and of the right bytes; and paths that say something else of an intact NAR.
+//!
+//! A NAR is intact if its SHA-256 is the file hash that the database has for its key. What paths say of its contents is
+//! the word of whoever pushed them: it is no reason to touch the NAR, or any other path that has it.
 
 use std::collections::HashMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use niks3_nix::hash::NarHash;
 
 use super::check::{Check, Flaw, Found};
 use super::contents::{self, Contents};
@@ -18,6 +22,8 @@ use crate::storage::ObjectKey;
 const PAGE: i64 = 500;
 /// NARs that are read at once.
 const READERS: usize = 2;
+/// Paths that one transaction withdraws: a NAR can have any number of them.
+const WITHDRAWN: usize = 500;
 
 /// What is to be done about a NAR.
 #[derive(Debug, Clone)]
@@ -28,14 +34,19 @@ enum About {
     Corrupt(i64, String),
     /// It is right, and has so many bytes.
     Resize(i64, i64),
+    /// It was replaced while it was read.
+    Replaced,
 }
 
 /// What was read of a NAR.
 struct Seen {
     etag: String,
     size: u64,
-    /// What is wrong with its bytes.
-    wrong: Option<String>,
+    /// Why its bytes are not those that its key names.
+    corrupt: Option<String>,
+    /// Hash and size of the NAR in it, or why there is none of at most `most` bytes.
+    nar: Result<(NarHash, u64), String>,
+    most: u64,
 }
 
 pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
@@ -53,9 +64,10 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
         let users = check.app.catalog.users_of(&ids).await?;
         let mut reads = Vec::new();
         for (object, size) in page.iter().zip(&sizes) {
-            // What no path has is left to garbage collection.
-            if let (Some(users), Some(size)) = (users.get(&object.id), size)
-                && (check.request.contents || *size != object.size.unsigned_abs())
+            // One that no path has is read only where its size tells that something is wrong.
+            let users = users.get(&object.id).map_or(&[][..], Vec::as_slice);
+            if let Some(size) = size
+                && ((check.request.contents && !users.is_empty()) || *size != object.size.unsigned_abs())
             {
                 reads.push(read(check, object, users));
             }
@@ -70,12 +82,17 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
             .zip(&sizes)
             .filter(|(object, size)| {
                 **size != Some(object.size.unsigned_abs())
-                    || seen.get(&object.id).is_some_and(|seen| seen.wrong.is_some())
+                    || seen.get(&object.id).is_some_and(|seen| seen.corrupt.is_some())
             })
             .map(|(object, _)| object.id)
             .collect();
         for ids in suspects.chunks(GATED) {
             again(check, ids, &seen).await?;
+        }
+        for object in &page {
+            if let (Some(users), Some(seen)) = (users.get(&object.id), seen.get(&object.id)) {
+                misdescribing(check, object, users, seen).await?;
+            }
         }
         check.shared.after(after, |counts| {
             counts.nars += looked_at;
@@ -108,37 +125,95 @@ async fn read(
         return Ok(None);
     };
     let seen = Seen {
-        wrong: wrong(&key, &contents, users),
+        corrupt: corrupt(&key, &contents),
         etag: contents.meta.etag,
         size: contents.file_size,
+        nar: contents.nar,
+        most,
     };
     Ok(Some((object.id, seen)))
 }
 
-/// What is wrong with the bytes of a NAR.
-pub(super) fn wrong(key: &ObjectKey, contents: &Contents, users: &[User]) -> Option<String> {
-    if ObjectKey::nar(contents.file_hash) != *key {
-        return Some(format!(
+/// Why the bytes of a NAR are not those that its key names.
+pub(super) fn corrupt(key: &ObjectKey, contents: &Contents) -> Option<String> {
+    (key.file_hash() != Some(contents.file_hash)).then(|| {
+        format!(
             "its {} bytes have the SHA-256 {}",
             contents.file_size,
             contents.file_hash.base32()
-        ));
+        )
+    })
+}
+
+/// What a path says wrongly of the contents of an intact NAR, in which one of at most `most` bytes was looked for.
+pub(super) fn misdescribed(nar: &Result<(NarHash, u64), String>, most: u64, user: &User) -> Option<String> {
+    let expected = user.nar_size.unsigned_abs();
+    match nar {
+        Err(_) if expected > most => None,
+        Err(why) => Some(format!(
+            "{} should be a NAR of {expected} bytes, and its file has none: {why}",
+            user.path
+        )),
+        Ok((hash, size)) if *hash == user.nar_hash && *size == expected => None,
+        Ok((hash, size)) => Some(format!(
+            "{} should be a NAR of {expected} bytes with the hash {}, and its file has one of {size} bytes with the hash {}",
+            user.path,
+            user.nar_hash.base32(),
+            hash.base32()
+        )),
     }
-    match &contents.nar {
-        Err(why) => Some(format!("it cannot be decompressed: {why}")),
-        Ok((hash, size)) => users
-            .iter()
-            .find(|user| user.nar_hash != *hash || user.nar_size.unsigned_abs() != *size)
-            .map(|user| {
-                format!(
-                    "it holds a NAR of {size} bytes with the hash {}, and {} is to have {} bytes and {}",
-                    hash.base32(),
-                    user.path,
-                    user.nar_size,
-                    user.nar_hash.base32()
-                )
-            }),
+}
+
+/// Finds the paths that say something else of an intact NAR, and withdraws them alone: what else has the NAR stays, and
+/// so does the NAR. Whoever pushes such a path again brings it; what refers to it refers to what no reader could use.
+async fn misdescribing(
+    check: &Check<'_>,
+    object: &CheckedObject,
+    users: &[User],
+    seen: &Seen,
+) -> Result<(), Problem> {
+    if seen.corrupt.is_some() {
+        return Ok(());
     }
+    let wrong = |user: &User| misdescribed(&seen.nar, seen.most, user);
+    let suspects: Vec<i64> = users
+        .iter()
+        .filter(|user| wrong(user).is_some())
+        .map(|user| user.path_id)
+        .collect();
+    let key = ObjectKey::parse(&object.key).map_err(Problem::internal)?;
+    for ids in suspects.chunks(WITHDRAWN) {
+        let look = || async {
+            let meta = check.app.bucket.head(&key).await?;
+            if meta.is_none_or(|meta| meta.etag != seen.etag) {
+                return Ok(Vec::new());
+            }
+            let now = check.app.catalog.users_among(object.id, ids).await?;
+            let flaws = now.iter().filter_map(|user| {
+                let subject = ObjectKey::narinfo(&user.path.hash());
+                Some(Flaw::new(
+                    Kind::WrongNarHash,
+                    subject.as_str(),
+                    wrong(user)?,
+                    user.path_id,
+                ))
+            });
+            Ok(flaws.collect())
+        };
+        let (mut tx, flaws) = check.gated(look).await?;
+        let found = check.note(&mut tx, flaws).await?;
+        let paths: Vec<i64> = found.iter().map(|finding| finding.flaw.of).collect();
+        if check.request.repair {
+            tx.withdraw_paths(&paths).await?;
+        }
+        tx.commit().await?;
+        if check.request.repair {
+            let settled = gc::settle::paths(check.app, &paths).await;
+            let findings: Vec<i64> = found.iter().map(|finding| finding.id).collect();
+            check.tried(&findings, settled).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks again with the gate held, and does there what is to be done in the database.
@@ -166,6 +241,7 @@ async fn again(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Res
                 tx.resize_object(*id, *size).await?;
                 resized.push(*id);
             }
+            About::Replaced => {}
         }
     }
     tx.commit().await?;
@@ -185,6 +261,7 @@ async fn mend(
 ) -> Result<(), Problem> {
     match &finding.flaw.of {
         About::Lost(_) => Ok(()),
+        About::Replaced => Err(Problem::conflict("a NAR was replaced while it was read")),
         About::Corrupt(_, key) => gc::settle::objects(check.app, std::slice::from_ref(key)).await,
         About::Resize(id, _) => {
             let paths = users.get(id).into_iter().flatten().map(|user| user.path_id);
@@ -217,7 +294,7 @@ async fn look(
             continue;
         };
         let seen = seen.get(&object.id).filter(|seen| seen.etag == meta.etag);
-        if let Some(why) = seen.and_then(|seen| seen.wrong.as_ref()) {
+        if let Some(why) = seen.and_then(|seen| seen.corrupt.as_ref()) {
             let detail = format!("the NAR {names}: {why}");
             let about = About::Corrupt(object.id, object.key.clone());
             flaws.push(Flaw::new(Kind::WrongHash, key.as_str(), detail, about));
@@ -228,7 +305,7 @@ async fn look(
             );
             let about = match (seen, i64::try_from(meta.size)) {
                 (Some(_), Ok(size)) => About::Resize(object.id, size),
-                _ => About::Corrupt(object.id, object.key.clone()),
+                _ => About::Replaced,
             };
             flaws.push(Flaw::new(Kind::WrongSize, key.as_str(), detail, about));
         }

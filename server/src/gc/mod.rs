@@ -3,8 +3,10 @@
 
 mod delete;
 mod graph;
+pub mod lost_commits;
 mod marker;
 mod progress;
+mod realisations;
 mod run;
 pub mod settle;
 mod sweep;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::graph::{Item, Ripe};
 use super::marker::Marker;
 use super::progress::{Phase, Shared};
-use super::{Request, sweep, uploads};
+use super::{Request, lost_commits, realisations, sweep, uploads};
 use crate::app::App;
 use crate::catalog::{Collected, GcClosure, OldClosure, WriteTx, now};
 use crate::http::problem::Problem;
@@ -92,6 +92,7 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
 
     shared.phase(Phase::Paths);
     sweep::paths(&run, &mut marker, &ripe).await?;
+    realisations::publish_next(&run).await?;
     shared.phase(Phase::Nars);
     sweep::objects(&run, &mut marker, &ripe).await?;
     shared.phase(Phase::Logs);
@@ -108,8 +109,10 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
 async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
     // A commit that lost its lease may have narinfos on their way to the bucket.
     let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
+    let committing_before = now() - lifetime;
+    let over = lost_commits::commit_again(run, committing_before).await?;
     let mut tx = run.write().await?;
-    let expired = tx.expire_pushes(now() - lifetime).await?;
+    let expired = tx.expire_pushes(&over, committing_before).await?;
     let failed_before = run.now - i64::from(run.request.failed_uploads_older_than);
     let forgotten = tx.forget_pushes(failed_before, run.now - REMEMBERED).await?;
     tx.commit().await?;

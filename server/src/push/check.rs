@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::arrival;
+use niks3_nix::store_path::StorePath;
+
 use super::order::Order;
+use super::{arrival, cycle};
 use crate::app::App;
-use crate::catalog::{ClaimKind, CommitClaim, Publishable, Push};
+use crate::catalog::{ClaimKind, CommitClaim, Publishable, Push, StagedLog};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
@@ -46,12 +48,8 @@ pub(super) async fn closed<'r>(
     }
     let offers: Vec<&Publishable> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
     let graph = offers.iter().map(|offer| (offer.path_id, offer.refs.as_slice()));
-    if let Some(place) = Order::new(graph).circle() {
-        let path = &offers[place].path;
-        return Err(Problem::invalid(
-            "paths.references",
-            format!("{path} refers to itself through other paths"),
-        ));
+    if Order::new(graph).has_cycle() {
+        cycle::among(app, &offers).await?;
     }
     Ok(())
 }
@@ -101,9 +99,11 @@ pub(super) async fn arrived(
         .collect::<Result<Vec<_>, _>>()
         .map_err(Problem::internal)?;
     let sizes = arrival::sizes(app, &push.token, keys).await?;
+    let published = published(app, claims, &logs, &unseen, &sizes).await?;
     let mut arrived = Vec::new();
-    for ((id, size, names), found) in unseen.into_values().zip(sizes) {
+    for ((staged, (id, size, names)), found) in unseen.into_iter().zip(sizes) {
         match found {
+            None if published.contains(staged) => {}
             // Under the name of its hash is what has that hash, whatever anybody said of its size.
             Some(found) if id != 0 => {
                 arrived.push((id, i64::try_from(found).map_err(Problem::internal)?));
@@ -118,4 +118,45 @@ pub(super) async fn arrived(
     arrival::note_arrived(app, &arrived).await?;
     let detail = format!("{} objects have not arrived", missing.len());
     Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))
+}
+
+/// Of what a push has staged and is not there, the staging keys of what is where readers look already, with its size: a
+/// commit that the database has lost has moved it.
+async fn published<'s>(
+    app: &App,
+    claims: &'s [CommitClaim],
+    logs: &'s [StagedLog],
+    unseen: &BTreeMap<&str, (i64, i64, Vec<String>)>,
+    sizes: &[Option<u64>],
+) -> Result<HashSet<&'s str>, Problem> {
+    let missing: HashSet<&str> = unseen
+        .iter()
+        .zip(sizes)
+        .filter(|((_, (id, _, _)), found)| *id == 0 && found.is_none())
+        .map(|((staged, _), _)| *staged)
+        .collect();
+    if missing.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut moved: Vec<(&str, ObjectKey, i64)> = Vec::new();
+    for offer in claims.iter().filter_map(|claim| claim.offer.as_ref()) {
+        if missing.contains(offer.listing.as_str()) {
+            let key = ObjectKey::listing(&offer.path.hash());
+            moved.push((&offer.listing, key, offer.listing_size));
+        }
+    }
+    for log in logs.iter().filter(|log| missing.contains(log.staging.as_str())) {
+        let drv: StorePath = log
+            .drv
+            .parse()
+            .map_err(|_| Problem::internal("the name of a log"))?;
+        moved.push((&log.staging, ObjectKey::log(&drv), log.size));
+    }
+    let keys = moved.iter().map(|(_, key, _)| key.clone()).collect();
+    let sizes = app.bucket.sizes(keys).await?;
+    let there = moved
+        .iter()
+        .zip(sizes)
+        .filter(|((_, _, size), found)| *found == Some(size.unsigned_abs()));
+    Ok(there.map(|((staged, _, _), _)| *staged).collect())
 }

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{self, Signed};
-use super::{check, lost, publish};
+use super::{check, cycle, lost, publish};
 use crate::app::App;
 use crate::catalog::{
     ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push, PushState,
+    SeenReferences,
 };
 use crate::gc;
 use crate::http::problem::Problem;
@@ -101,10 +102,14 @@ const LOOKS: usize = 5;
 /// How often it publishes what others have published again meanwhile.
 const ROUNDS: usize = 10;
 
+/// Paths to which one transaction adds signatures.
+const SIGNED_PATHS: usize = 500;
+
 /// What a commit sees of its push.
 struct Look {
     claims: Vec<CommitClaim>,
     roots: Vec<ClosureSummary>,
+    references: SeenReferences,
 }
 
 /// What a commit has decided.
@@ -157,14 +162,24 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
 
 /// Reads everything, and checks what needs no question to the bucket.
 async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
+    // Before the claims: what changes after that is noticed by the decision.
+    let mut references = match push.state {
+        PushState::Open => app.catalog.seen_references(push.id).await?,
+        _ => SeenReferences::default(),
+    };
     let claims = app.catalog.commit_claims(push.id).await?;
     let roots = app.catalog.roots(push.id).await?;
     gc::settle::push(app, push.id).await?;
     // What a commit before this one has decided has been checked, and may be published.
     if push.state == PushState::Open {
         check::closed(app, &claims, roots.iter().map(|root| root.root.as_str())).await?;
+        references = cycle::check(app, references, &claims).await?;
     }
-    Ok(Look { claims, roots })
+    Ok(Look {
+        claims,
+        roots,
+        references,
+    })
 }
 
 /// Decides, once everything has arrived.
@@ -178,6 +193,7 @@ async fn arrived_and_decided(app: &App, push: &Push, look: &Look) -> Result<Step
                 Ok(verified) => verified,
                 Err(problem) => return unless_changed(app, push, problem).await,
             };
+            add_signatures(app, push).await?;
             decide(app, push, look, arrived, verified).await
         }
         Err(problem) => unless_changed(app, push, problem).await,
@@ -190,6 +206,19 @@ async fn unless_changed(app: &App, push: &Push, problem: Problem) -> Result<Step
         Some(PushState::Open) => Err(problem),
         _ => Ok(Step::Changed),
     }
+}
+
+/// Adds the signatures that the push brings of paths that are in the cache. The decision comes after that, so that it has
+/// their narinfos written again.
+async fn add_signatures(app: &App, push: &Push) -> Result<(), Problem> {
+    let own_keys = app.signer.key_names().map(str::to_owned).collect();
+    let new = app.catalog.new_signatures(push.id, &own_keys).await?;
+    for slice in new.chunks(SIGNED_PATHS) {
+        let mut tx = app.catalog.write().await?;
+        tx.add_signatures(slice).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// One transaction makes what is still absent the push's.
@@ -211,7 +240,12 @@ async fn decide(
     };
     let deciding = async {
         tx.objects_arrived(&arrived).await?;
-        let decision = tx.decide(push.id, push.revision).await?;
+        let decision = match push.state {
+            PushState::Open if !tx.references_unchanged(push.id, &look.references).await? => {
+                Decision::Changed
+            }
+            _ => tx.decide(push.id, push.revision).await?,
+        };
         Ok((decision, tx.undecided(push.id).await?, tx.publications().await?))
     };
     let ((), (decision, undecided, seen)) = futures::try_join!(synced, deciding)?;
@@ -271,15 +305,25 @@ async fn publish(
         .filter(|claim| claim.kind != ClaimKind::External)
         .map(|claim| claim.path_id)
         .collect();
+    let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let mut published = HashSet::new();
     let mut seen = decided.seen;
     // What is not published as it was offered has not been signed yet.
     let mut signed = if decided.all { signed } else { Signed::default() };
     for _ in 0..ROUNDS {
         published.extend(publish::narinfos(app, found, mem::take(&mut signed)).await?);
-        publish::realisations(app, push.id).await?;
+        let realisations = publish::realisations(app, push.id).await?;
         let strangers: Vec<i64> = published.difference(&claimed).copied().collect();
-        match finish(app, push, &outcome, seen, &published, &strangers).await? {
+        let commit = Finishing {
+            push_id: push.id,
+            pin: push.pin.as_deref(),
+            result: &result,
+            seen,
+            published: &published,
+            strangers: &strangers,
+            realisations: &realisations,
+        };
+        match finish(app, &commit).await? {
             None => {
                 committed(push, look, &outcome);
                 if !decided.verified.is_empty() {
@@ -301,27 +345,11 @@ async fn publish(
 
 /// One transaction makes the push count; otherwise, the last publication before what is to
 /// be published besides is read.
-async fn finish(
-    app: &App,
-    push: &Push,
-    outcome: &Outcome,
-    seen: i64,
-    published: &HashSet<i64>,
-    strangers: &[i64],
-) -> Result<Option<i64>, Problem> {
-    let result = serde_json::to_string(outcome).map_err(Problem::internal)?;
-    let commit = Finishing {
-        push_id: push.id,
-        pin: push.pin.as_deref(),
-        result: &result,
-        seen,
-        published,
-        strangers,
-    };
+async fn finish(app: &App, commit: &Finishing<'_>) -> Result<Option<i64>, Problem> {
     let mut tx = app.catalog.write().await?;
     // What counts from the commit of this transaction on is on the disk before it.
     let synced = async { Ok::<_, Problem>(app.bucket.sync().await?) };
-    let finishing = async { Ok((tx.finish(&commit).await?, tx.publications().await?)) };
+    let finishing = async { Ok((tx.finish(commit).await?, tx.publications().await?)) };
     let ((), (finish, last)) = futures::try_join!(synced, finishing)?;
     match finish {
         Finish::Over => return Err(lease_over()),

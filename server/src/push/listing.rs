@@ -8,7 +8,7 @@ use futures::TryStreamExt as _;
 use niks3_nix::nar;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::MAX_LISTING;
+use super::{MAX_LISTING, hash_of};
 use crate::app::App;
 use crate::catalog::Publishable;
 use crate::gate::{self, GATE};
@@ -96,11 +96,17 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
             Err(super::lost(std::slice::from_ref(&path.path)))
         }
         Listed::Not { why, etag } => {
+            // What a path says of an intact NAR is its own fault, and no other path's.
+            let intact =
+                matches!(hash_of(app, &key).await?, Some((hash, _)) if key.file_hash() == Some(hash));
             let mut tx = app.catalog.write().await?;
             // What was brought again since it was read is not what was read.
             let look = tokio::time::timeout(GATE, app.bucket.head(&key));
             match look.await.map_err(|_| gate::too_slow())?? {
                 None => tx.nar_lost(&path.path, &path.nar_key).await?,
+                Some(meta) if meta.etag == etag && intact => {
+                    tx.misdescribed(&path.path, path.path_id, &path.nar_key).await?;
+                }
                 Some(meta) if meta.etag == etag => tx.nar_corrupt(&path.path, &path.nar_key).await?,
                 Some(_) => return Err(Problem::unavailable("a NAR was replaced while it was read", 1)),
             }

@@ -5,6 +5,7 @@ mod ahead;
 mod arrival;
 mod check;
 mod commit;
+mod cycle;
 pub mod listing;
 mod order;
 mod publish;
@@ -19,7 +20,7 @@ use niks3_nix::store_path::StorePath;
 
 pub use arrival::{hash_of, note_arrived, place, upload_key};
 pub use commit::{Outcome, commit};
-pub use publish::narinfo;
+pub use publish::{narinfo, write_realisations};
 pub use recover::recover;
 pub use republish::republish;
 pub use verify::verify;

@@ -1,6 +1,6 @@
 //! The order in which paths are published: each after all that it refers to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Nodes by place, from 0 on, each with those that wait for it.
 #[derive(Debug)]
@@ -57,11 +57,40 @@ impl Order {
         }
     }
 
+    /// Makes a node ready that waits for itself through others, if every node that is left waits for such a one. False
+    /// when none is left.
+    pub fn open_cycle(&mut self) -> bool {
+        let Some(mut node) = self.waiting() else {
+            return false;
+        };
+        // Each that waits does so for one that waits, too: going on ends in a cycle.
+        let mut waits_for: HashMap<u32, u32> = HashMap::new();
+        for (place, _) in (0_u32..).zip(&self.waiting).filter(|(_, count)| **count > 0) {
+            let (begin, end) = (self.begins[place as usize], self.begins[place as usize + 1]);
+            let waiters = &self.waiters[begin as usize..end as usize];
+            waits_for.extend(waiters.iter().map(|waiter| (*waiter, place)));
+        }
+        let mut seen = HashSet::new();
+        while seen.insert(node)
+            && let Some(next) = waits_for.get(&node)
+        {
+            node = *next;
+        }
+        self.waiting[node as usize] = 0;
+        self.left -= 1;
+        self.ready.push(node);
+        true
+    }
+
     /// Whoever waited for nothing but this node is ready.
     pub fn done(&mut self, node: u32) {
         let (begin, end) = (self.begins[node as usize], self.begins[node as usize + 1]);
         for &waiter in &self.waiters[begin as usize..end as usize] {
             let count = &mut self.waiting[waiter as usize];
+            // One that was made ready before its time waits for nothing more.
+            if *count == 0 {
+                continue;
+            }
             *count -= 1;
             if *count == 0 {
                 self.left -= 1;
@@ -71,22 +100,23 @@ impl Order {
     }
 
     /// The place of a node that waits, if there is one.
-    #[must_use]
-    pub fn waiting(&self) -> Option<usize> {
+    fn waiting(&self) -> Option<u32> {
         if self.left == 0 {
             return None;
         }
-        self.waiting.iter().position(|count| *count > 0)
+        (0..)
+            .zip(&self.waiting)
+            .find(|(_, count)| **count > 0)
+            .map(|(place, _)| place)
     }
 
-    /// The place of a node that refers to itself through others, or to one that does; if
-    /// there is one.
+    /// Whether a node refers to itself through others.
     #[must_use]
-    pub fn circle(mut self) -> Option<usize> {
+    pub fn has_cycle(mut self) -> bool {
         while let Some(node) = self.ready.pop() {
             self.done(node);
         }
-        self.waiting()
+        self.left > 0
     }
 }
 
@@ -110,7 +140,7 @@ mod tests {
         order.done(1);
         assert_eq!(order.ready, [1, 0]);
         order.done(0);
-        assert_eq!(order.waiting(), None);
+        assert!(!order.open_cycle());
     }
 
     #[test]
@@ -122,15 +152,34 @@ mod tests {
     }
 
     #[test]
-    fn circles_are_found() {
+    fn cycles_are_found() {
         for (graph, found) in [
-            (&[] as Graph, None),
-            (&[(1, &[1])], None),
-            (&[(1, &[2]), (2, &[])], None),
-            (&[(1, &[2]), (2, &[1])], Some(0)),
-            (&[(0, &[]), (1, &[2, 0]), (2, &[3]), (3, &[1])], Some(1)),
+            (&[] as Graph, false),
+            (&[(1, &[1])], false),
+            (&[(1, &[2]), (2, &[])], false),
+            (&[(1, &[2]), (2, &[1])], true),
+            (&[(0, &[]), (1, &[2, 0]), (2, &[3]), (3, &[1])], true),
         ] {
-            assert_eq!(order(graph).circle(), found, "{graph:?}");
+            assert_eq!(order(graph).has_cycle(), found, "{graph:?}");
         }
+    }
+
+    #[test]
+    fn a_cycle_is_opened_where_it_is_and_all_others_still_wait() {
+        // 5 waits for the cycle of 1, 2 and 3, and the cycle for 4.
+        let mut order = order(&[(5, &[1]), (1, &[2]), (2, &[3, 4]), (3, &[1]), (4, &[])]);
+        let mut sequence = Vec::new();
+        loop {
+            while let Some(node) = order.ready.pop() {
+                order.done(node);
+                sequence.push([5, 1, 2, 3, 4][node as usize]);
+            }
+            if !order.open_cycle() {
+                break;
+            }
+        }
+        let place = |id| sequence.iter().position(|found| *found == id);
+        assert_eq!(sequence.len(), 5, "{sequence:?}");
+        assert!(place(4) < place(2) && place(1) < place(5), "{sequence:?}");
     }
 }

@@ -15,9 +15,13 @@ use super::listing;
 use super::order::Order;
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
+use crate::gc;
 use crate::http::problem::Problem;
 use crate::signing::Signer;
 use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
+
+/// How often realisations are looked at that are being deleted.
+const ATTEMPTS: usize = 5;
 
 /// Writes the narinfo of every path in `found`, and of those they refer to that may lack
 /// one, each after those of its references. Returns their ids. What is `signed` already is not
@@ -74,10 +78,10 @@ async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize)
         }
         match running.next().await {
             Some(done) => order.done(done?),
-            None => break,
+            None if order.open_cycle() => warn_of_cycle(),
+            None => return Ok(()),
         }
     }
-    order.waiting().map_or(Ok(()), |_| Err(circle()))
 }
 
 /// Publishes one after the other, while others are prepared.
@@ -89,12 +93,15 @@ async fn in_turn(
     ahead: usize,
 ) -> Result<(), Problem> {
     let mut sequence = Vec::with_capacity(paper.paths.len());
-    while let Some(place) = order.ready.pop() {
-        order.done(place);
-        sequence.push(place);
-    }
-    if order.waiting().is_some() {
-        return Err(circle());
+    loop {
+        while let Some(place) = order.ready.pop() {
+            order.done(place);
+            sequence.push(place);
+        }
+        if !order.open_cycle() {
+            break;
+        }
+        warn_of_cycle();
     }
     let (sender, mut receiver) = tokio::sync::mpsc::channel(ahead);
     let preparing = async move {
@@ -120,8 +127,11 @@ async fn in_turn(
     Ok(())
 }
 
-fn circle() -> Problem {
-    Problem::internal("committed paths refer to each other in a circle")
+/// No push closes a cycle any more; one that is in the database keeps nobody from publishing.
+fn warn_of_cycle() {
+    tracing::warn!(
+        "committed paths refer to each other in a cycle: one is published before what it refers to"
+    );
 }
 
 /// Paths whose narinfos are about to be seen.
@@ -274,25 +284,42 @@ pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
 }
 
 /// Publishes the realisations of a push. The first writer's stays, so that is the
-/// one that is written.
-pub(super) async fn realisations(app: &App, push_id: i64) -> Result<(), Problem> {
+/// one that is written. Returns what was written.
+pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised>, Problem> {
     let staged = app.catalog.staged_realisations(push_id).await?;
     if staged.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let mut tx = app.catalog.write().await?;
-    for realised in &staged {
-        tx.add_realisation(realised).await?;
+    let keys: Vec<String> = staged.iter().map(|realised| realised.key.clone()).collect();
+    for _ in 0..ATTEMPTS {
+        let mut tx = app.catalog.write().await?;
+        for realised in &staged {
+            tx.add_realisation(realised).await?;
+        }
+        tx.commit().await?;
+        if let Some(in_force) = app.catalog.realisations_in_force(&keys).await?
+            && in_force.len() == keys.len()
+        {
+            write_realisations(app, &in_force).await?;
+            return Ok(in_force);
+        }
+        // One that is being deleted with its path is not written under the request that deletes it.
+        gc::settle::push(app, push_id).await?;
     }
-    tx.commit().await?;
-    for Realised { key, .. } in staged {
-        let (body, keys) = app
-            .catalog
-            .realisation(&key)
-            .await?
-            .ok_or_else(|| Problem::internal(format!("{key} is gone")))?;
-        let text = super::realisation::signed(&app.signer, &keys, &key, &body).map_err(Problem::internal)?;
-        let key = ObjectKey::parse(&key).map_err(Problem::internal)?;
+    Err(Problem::unavailable(
+        "realisations that the push brings are deleted again and again",
+        1,
+    ))
+}
+
+/// Writes realisations into the bucket, signed.
+///
+/// # Errors
+/// When the object store does not take them.
+pub async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Problem> {
+    for Realised { key, body, keys, .. } in realisations {
+        let text = super::realisation::signed(&app.signer, keys, key, body).map_err(Problem::internal)?;
+        let key = ObjectKey::parse(key).map_err(Problem::internal)?;
         app.bucket.put(&key, Bytes::from(text)).await?;
     }
     Ok(())

@@ -1,11 +1,22 @@
 //! `DELETE /pushes/{id}`
 
 use super::{App, Identity, Problem, PushState, find};
+use crate::gc;
 use crate::metrics::{PushEnd, metrics};
 
 pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Problem> {
     let push = find(app, who, id).await?;
     if matches!(push.state, PushState::Aborted | PushState::Expired) {
+        return Ok(());
+    }
+    if gc::lost_commits::is_lost(app, &push).await? {
+        let mut tx = app.catalog.write().await?;
+        tx.begin_lease(push.id, 0).await?;
+        tx.commit().await?;
+        tracing::warn!(
+            push = push.token,
+            "push given up by its client, and readers see it: the next collection commits it again"
+        );
         return Ok(());
     }
     let mut tx = app.catalog.write().await?;

@@ -1,0 +1,133 @@
+//! What tells a commit whether its push could close a cycle of references.
+
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
+use super::{Catalog, Result, WriteTx};
+
+/// What a commit has seen of the references around the paths that its push provides.
+#[derive(Debug, Clone, Default)]
+pub struct SeenReferences {
+    /// The last publication before it looked.
+    publications: i64,
+    /// How often committed paths have been withdrawn.
+    losses: i64,
+    /// How many paths the push provides that are not committed.
+    provided: i64,
+    /// Committed paths may refer to some of them, so that what the push refers to has to be walked.
+    pub referred: bool,
+    /// What was reached by the walk, is not committed, and is not provided by the push.
+    pub absent: Vec<i64>,
+}
+
+/// How many paths a push provides that are not committed, and how many of them committed paths may refer to: those that
+/// were left out of a push, and those that have been in the cache, which leave their NAR hash.
+fn provided(empty_bytes: &str) -> String {
+    format!(
+        "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN p.left_out <> 0 OR p.nar_hash <> {empty_bytes} \
+         THEN 1 ELSE 0 END), 0) AS BIGINT) FROM push_paths c JOIN paths p ON p.id = c.path_id \
+         WHERE c.push_id = $1 AND c.kind = 1 AND p.state IN ({ABSENT}, {DELETING})"
+    )
+}
+
+const COUNTERS: &str = "SELECT name, value FROM counters WHERE name IN ('publications', 'losses')";
+
+fn counters(rows: &[sqlx::any::AnyRow]) -> Result<(i64, i64)> {
+    let (mut publications, mut losses) = (0, 0);
+    for row in rows {
+        match row.try_get::<String, _>(0)?.as_str() {
+            "losses" => losses = row.try_get(1)?,
+            _ => publications = row.try_get(1)?,
+        }
+    }
+    Ok((publications, losses))
+}
+
+impl Catalog {
+    /// Looks at what a push provides.
+    pub async fn seen_references(&self, push_id: i64) -> Result<SeenReferences> {
+        // First the counters: what changes after that is noticed.
+        let (publications, losses) = counters(&sqlx::query(COUNTERS).fetch_all(&self.reader).await?)?;
+        let row = bulk::query(self.backend, provided(self.backend.empty_bytes()), true)
+            .bind(push_id)
+            .fetch_one(&self.reader)
+            .await?;
+        Ok(SeenReferences {
+            publications,
+            losses,
+            provided: row.try_get(0)?,
+            referred: row.try_get::<i64, _>(1)? != 0,
+            absent: Vec::new(),
+        })
+    }
+
+    /// What each of some paths refers to; nothing for one that is not committed.
+    pub async fn references_of(&self, ids: &[i64]) -> Result<Vec<(i64, Option<Vec<i64>>)>> {
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT id, state, refs FROM paths WHERE id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                let committed = matches!(row.try_get::<i64, _>(1)?, PUBLISHING | PRESENT);
+                let refs = committed.then(|| paths::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?));
+                found.push((row.try_get(0)?, refs.transpose()?));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl WriteTx {
+    /// Whether no cycle can have come about through a push since its references were looked at: asked before anything is
+    /// decided, in the transaction that decides. False says that it has to be looked at again.
+    pub async fn references_unchanged(&mut self, push_id: i64, seen: &SeenReferences) -> Result<bool> {
+        let (publications, losses) = counters(&sqlx::query(COUNTERS).fetch_all(&mut *self.tx).await?)?;
+        if publications == seen.publications {
+            return Ok(true);
+        }
+        if losses != seen.losses {
+            return Ok(false);
+        }
+        let row = bulk::query(self.backend, provided(self.backend.empty_bytes()), true)
+            .bind(push_id)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        let (provided, referred): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        if referred == 0 {
+            return Ok(true);
+        }
+        // What others have made of a path that the push provided refers to something else than what was walked.
+        if !seen.referred || provided != seen.provided {
+            return Ok(false);
+        }
+        for chunk in seen.absent.chunks(ROWS) {
+            let text = format!(
+                "SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({}) LIMIT 1",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            if query.fetch_optional(&mut *self.tx).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Counts that committed paths are withdrawn, and may come back with other references.
+    pub(super) async fn lost_paths(&mut self) -> Result<()> {
+        sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'losses'")
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+}
