@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
-use super::content_hash::Wanted;
-use super::nar_reader::{Contents, NarReader};
+use super::Verdict;
+use super::content_hash::{ContentHash, Subject, Wanted};
+use super::nar_reader::{Contents, Flaw, NarReader};
 use super::read_object::{read_bytes, read_object};
 use crate::app::App;
 use crate::catalog::{CatalogError, NewVerification};
@@ -52,6 +53,24 @@ impl Job {
             if !self.wanted.contains(&wanted) {
                 self.wanted.push(wanted);
             }
+        }
+    }
+}
+
+impl Job {
+    /// Whether that says all that is asked.
+    fn is_answered_by(&self, verdict: &Verdict) -> bool {
+        match verdict {
+            Ok(nar) => self.wanted.iter().all(|wanted| {
+                let is_it = |taken: &ContentHash| {
+                    taken.subject == wanted.subject && taken.hash.algorithm() == wanted.algorithm
+                };
+                nar.content_hashes.iter().any(is_it)
+                    // Only a file has the hash of one.
+                    || (wanted.subject == Subject::File && nar.content_hashes.is_empty())
+            }),
+            Err(Flaw::TooLong { most }) => *most >= self.most,
+            Err(_) => true,
         }
     }
 }
@@ -250,6 +269,11 @@ impl Queue {
         None
     }
 
+    fn skip(&self, job: &Job) {
+        self.state().pending.remove(&job.object_id);
+        self.ended.send_replace(());
+    }
+
     fn written(&self, batch: &[NewVerification], error: Option<&CatalogError>) {
         let mut state = self.state();
         for result in batch {
@@ -371,6 +395,7 @@ async fn work(app: Arc<App>, small_only: bool) {
         tokio::pin!(added);
         added.as_mut().enable();
         match queue.take(small_only) {
+            Some(job) if is_known(&app, &job).await => queue.skip(&job),
             Some(job) => {
                 let read = tokio::select! {
                     read = read(&app, &job) => read,
@@ -383,6 +408,17 @@ async fn work(app: Arc<App>, small_only: bool) {
                 () = app.stop.cancelled() => return,
             },
         }
+    }
+}
+
+/// Whether somebody has read the object already, and well enough.
+async fn is_known(app: &App, job: &Job) -> bool {
+    match app.catalog.verdicts(&[job.object_id]).await {
+        Ok(verdicts) => verdicts
+            .get(&job.object_id)
+            .is_some_and(|verdict| job.is_answered_by(verdict)),
+        // Whoever reads it is told of that.
+        Err(_) => false,
     }
 }
 
