@@ -16,6 +16,7 @@ pkgs.mkShell {
     zstd
   ];
   shellHook = ''
+    export NIKS3_TEST_FAKETIME=${pkgs.libfaketime}/lib/libfaketimeMT.so.1
     export NIKS3_TEST_GARAGE=${pkgs.garage}/bin/garage NIKS3_TEST_PG_BIN=${pkgs.postgresql}/bin
   '';
 }

@@ -198,6 +198,11 @@ pub(crate) struct Gc {
     /// Change nothing; say, closure by closure, what would go.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Collect although the clock of the server looks wrong. Without it nothing is deleted if the clock was set by
+    /// more than 5 minutes while the server ran, or differs from that of PostgreSQL by more than 5 minutes, or from
+    /// that of the object store by more than 15, or is behind the start of the last collection.
+    #[arg(long)]
+    pub(crate) accept_clock: bool,
     /// Print one JSON object on standard output when done.
     #[arg(long)]
     pub(crate) json: bool,

@@ -101,10 +101,18 @@ CREATE INDEX push_paths_path ON push_paths (path_id);
 CREATE TABLE logs (
     drv          TEXT COLLATE "C"  PRIMARY KEY,
     size         BIGINT  NOT NULL,
-    state        BIGINT  NOT NULL DEFAULT 0, -- 0 present, 1 deleting
+    state        BIGINT  NOT NULL DEFAULT 0, -- 0 present, 1 deleting, 2 publishing
     condemned_at BIGINT  NOT NULL DEFAULT 0,
-    fence        BIGINT  NOT NULL DEFAULT 0,
+    fence        BIGINT  NOT NULL DEFAULT 0, -- while publishing: the push has until then to move its log into place
+    push_id      BIGINT  NOT NULL DEFAULT 0, -- while publishing: of the push whose log it becomes
     created_at   BIGINT  NOT NULL
+);
+
+-- Derivers that a path was pushed with besides the one in its row: their logs are kept as long as the path.
+CREATE TABLE path_derivers (
+    path_id      BIGINT NOT NULL REFERENCES paths (id) ON DELETE CASCADE,
+    drv          TEXT   COLLATE "C" NOT NULL,
+    PRIMARY KEY (path_id, drv)
 );
 
 CREATE TABLE push_logs (
@@ -197,6 +205,15 @@ CREATE TABLE pin_writes (
     generation   BIGINT  NOT NULL, -- counts the changes
     fence        BIGINT  NOT NULL DEFAULT 0 -- until then a request that writes or deletes it may be under way
 );
+
+-- Previous targets of pins whose object in the bucket may still name them. Each is a root until the
+-- bucket has confirmed the last change, which deletes the row in pin_writes.
+CREATE TABLE pin_targets (
+    name         TEXT   COLLATE "C" NOT NULL REFERENCES pin_writes (name) ON DELETE CASCADE,
+    path_id      BIGINT NOT NULL,
+    PRIMARY KEY (name, path_id)
+);
+CREATE INDEX pin_targets_path ON pin_targets (path_id);
 
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
 -- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers;

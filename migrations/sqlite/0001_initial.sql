@@ -98,10 +98,18 @@ CREATE INDEX push_paths_path ON push_paths (path_id);
 CREATE TABLE logs (
     drv          TEXT    PRIMARY KEY,
     size         INTEGER NOT NULL,
-    state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting, 2 publishing
     condemned_at INTEGER NOT NULL DEFAULT 0,
-    fence        INTEGER NOT NULL DEFAULT 0,
+    fence        INTEGER NOT NULL DEFAULT 0, -- while publishing: the push has until then to move its log into place
+    push_id      INTEGER NOT NULL DEFAULT 0, -- while publishing: of the push whose log it becomes
     created_at   INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Derivers that a path was pushed with besides the one in its row: their logs are kept as long as the path.
+CREATE TABLE path_derivers (
+    path_id      INTEGER NOT NULL REFERENCES paths (id) ON DELETE CASCADE,
+    drv          TEXT    NOT NULL,
+    PRIMARY KEY (path_id, drv)
 ) WITHOUT ROWID;
 
 CREATE TABLE push_logs (
@@ -194,6 +202,15 @@ CREATE TABLE pin_writes (
     generation   INTEGER NOT NULL, -- counts the changes
     fence        INTEGER NOT NULL DEFAULT 0 -- until then a request that writes or deletes it may be under way
 ) WITHOUT ROWID;
+
+-- Previous targets of pins whose object in the bucket may still name them. Each is a root until the
+-- bucket has confirmed the last change, which deletes the row in pin_writes.
+CREATE TABLE pin_targets (
+    name         TEXT    NOT NULL REFERENCES pin_writes (name) ON DELETE CASCADE,
+    path_id      INTEGER NOT NULL,
+    PRIMARY KEY (name, path_id)
+) WITHOUT ROWID;
+CREATE INDEX pin_targets_path ON pin_targets (path_id);
 
 -- `roots` counts the changes of closures and pins; `gc` is the id of the garbage
 -- collection in progress, or 0; `publications` counts the moves that `paths.publication` numbers;

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::auth::{Authenticator, Limits};
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::metrics::Census;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind};
@@ -48,6 +49,8 @@ pub struct App {
     pub stop: CancellationToken,
     /// Work that goes on without a request.
     pub tasks: TaskTracker,
+    /// Whether the wall clock was set while the server ran.
+    pub clock: Clock,
     /// What the cache holds, counted now and then.
     pub census: Census,
     /// Metrics are for those with the scope `read`.

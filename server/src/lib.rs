@@ -4,6 +4,7 @@
 pub mod app;
 pub mod auth;
 pub mod catalog;
+pub mod clock;
 pub mod config;
 pub mod fsck;
 mod gate;
@@ -11,6 +12,7 @@ pub mod gc;
 pub mod http;
 pub mod landing;
 pub mod metrics;
+pub mod open_files;
 mod pages;
 pub mod pin_name;
 pub mod pins;

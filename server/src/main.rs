@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use niks3_server::config::{Args, Config};
-use niks3_server::start;
+use niks3_server::{open_files, start};
 
 /// A commit makes and drops millions of small texts.
 #[global_allocator]
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
     }
     if let Err(why) = start::init_log(&args) {
         return usage(&format!("--log: {why}"));
+    }
+    if let Err(line) = open_files::enough() {
+        return fail(&line);
     }
     let config = match Config::resolve(args) {
         Ok(config) => config,

@@ -22,6 +22,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Peer;
+use crate::open_files;
 use crate::tls::{self, Tls};
 
 /// How long the head of a request may take.
@@ -98,7 +99,9 @@ pub async fn run(
     }
     let endpoint = Arc::new(endpoint);
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(tokio::sync::Semaphore::new(open_files::connections(
+        MAX_CONNECTIONS,
+    )));
     let local = listener.local_addr()?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     loop {

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::auth::Authenticator;
 use crate::auth::oidc::Oidc;
 use crate::catalog::{Catalog, CatalogError};
+use crate::clock::Clock;
 use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
 use crate::metrics::Census;
 use crate::signing::Signer;
@@ -210,6 +211,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         read_proxy: config.read_proxy,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        clock: Clock::default(),
         census: Census::default(),
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 on_both!(
     a_path_that_misdescribes_an_intact_nar_is_withdrawn_alone,
     a_push_that_would_close_a_cycle_is_refused_by_name,
+    of_two_commits_at_once_that_would_make_a_cycle_together_one_is_refused,
     a_cycle_that_is_there_already_keeps_nobody_from_publishing,
     a_signature_that_a_path_gains_reaches_readers_with_the_next_push,
     a_path_gains_so_many_signatures_and_only_for_its_own_contents,
@@ -171,6 +172,24 @@ async fn a_push_that_would_close_a_cycle_is_refused_by_name(backend: Backend) {
     push(&api, B, "b", &[C], &[C]).await.problem(422);
     push(&api, B, "b", &[], &[]).await.ok();
     assert!(narinfo(&api.server, B).is_some());
+}
+
+async fn of_two_commits_at_once_that_would_make_a_cycle_together_one_is_refused(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    for round in 0..5 {
+        let [one, other] = ["one", "other"].map(|name| {
+            format!(
+                "{}{round}-{name}",
+                if name == "one" { "4" } else { "5" }.repeat(31)
+            )
+        });
+        let first = uploaded(&api, &one, &one, &[&other], &[&other]).await;
+        let second = uploaded(&api, &other, &other, &[&one], &[&one]).await;
+        let (first, second) = tokio::join!(commit(&api, &first), commit(&api, &second));
+        let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422], "{} {}", first.body, second.body);
+    }
 }
 
 async fn a_cycle_that_is_there_already_keeps_nobody_from_publishing(backend: Backend) {
@@ -341,7 +360,8 @@ const DECIDED: [&str; 2] = [
 async fn a_commit_that_the_database_has_lost_is_made_again_before_a_collection_takes_its_nars(
     backend: Backend,
 ) {
-    for decided in [false, true] {
+    // Lost with the decision, or after it; and given up by a client that did not hear of its success.
+    for (decided, aborted) in [(false, false), (true, false), (false, true)] {
         let bucket = (backend == Backend::Services).then(garage_bucket);
         let folder = tempfile::tempdir().unwrap();
         let options = |db| ServerOptions {
@@ -364,6 +384,17 @@ async fn a_commit_that_the_database_has_lost_is_made_again_before_a_collection_t
             for statement in DECIDED {
                 let _ = server.sql(statement);
             }
+        }
+        if aborted {
+            let url = format!("{}/api/v1/pushes/{push}", server.url());
+            let answer = api
+                .client
+                .delete(url)
+                .bearer_auth(server.token())
+                .send()
+                .await
+                .unwrap();
+            assert!(answer.status().is_success(), "{answer:?}");
         }
         collect(&server);
         for path in [A, C] {

@@ -488,6 +488,7 @@ impl Model {
     async fn gc(&mut self) -> Value {
         let ages = json!({
             "older_than_seconds": 0, "failed_uploads_older_than_seconds": 0, "force": true,
+            "accept_clock": true,
         });
         let done = self.task("gc", ages).await;
         let counts = &done["counts"];
@@ -512,6 +513,7 @@ impl Model {
         *self.done.entry("collections with grace").or_default() += 1;
         let ages = json!({
             "older_than_seconds": 0, "failed_uploads_older_than_seconds": 6 * 3600, "force": false,
+            "accept_clock": true,
         });
         self.task("gc", ages).await;
     }
@@ -523,6 +525,7 @@ impl Model {
         self.site.s3.fail("", "?delete", Fault::Hold, 1);
         let ages = json!({
             "older_than_seconds": 0, "failed_uploads_older_than_seconds": 0, "force": true,
+            "accept_clock": true,
         });
         let _ = self.post("/gc", ages).await;
         for _ in 0..3 {

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use niks3_test_support::{
-    Backend, Fault, Output, Server, ServerOptions, Site, database, finish, garage_bucket, on_both, run, spawn,
+    Backend, Bucket, Fault, Output, Server, ServerOptions, Site, database, finish, garage_bucket, on_both,
+    run, spawn,
 };
 use niks3_tests::api::{A, Answer, Api, B};
 use reqwest::Method;
@@ -20,6 +21,7 @@ on_both!(
     an_unknown_pin_cannot_be_deleted,
     a_pin_made_while_garbage_is_collected_keeps_all_or_is_refused,
     whoever_wins_a_race_for_a_name_bucket_and_database_agree,
+    the_path_that_a_pin_names_in_the_bucket_stays_until_the_bucket_names_the_next_one,
 );
 
 fn pins(site: &Site, arguments: &[&str]) -> Output {
@@ -344,4 +346,113 @@ async fn a_garbage_collection_mends_what_a_bucket_refused() {
     gc(&site.server);
     assert_eq!(pin(&site.server, "it"), Some(format!("{path}\n")));
     site.whole(&path);
+}
+
+/// Keeps the bucket from taking the objects of pins.
+fn break_pins(site: &Site) {
+    match site.server.bucket() {
+        Bucket::Folder(folder) => {
+            std::fs::rename(folder.join("pins"), folder.with_file_name("pins")).unwrap();
+            std::fs::write(folder.join("pins"), "").unwrap();
+        }
+        Bucket::Service(_) => {
+            site.s3.fail("PUT", "pins/", Fault::Status(403), 1000);
+            site.s3.fail("DELETE", "pins/", Fault::Status(403), 1000);
+        }
+    }
+}
+
+/// The bucket takes them again.
+fn mend_pins(site: &mut Site) {
+    match site.server.bucket().clone() {
+        Bucket::Folder(folder) => {
+            std::fs::remove_file(folder.join("pins")).unwrap();
+            std::fs::rename(folder.with_file_name("pins"), folder.join("pins")).unwrap();
+            // Requests of a dead process are over, so a start settles all pins.
+            site.server.kill();
+            site.server.resume();
+        }
+        Bucket::Service(_) => site.s3.heal(),
+    }
+}
+
+fn narinfo(path: &str) -> String {
+    format!("{}.narinfo", &path.rsplit('/').next().unwrap()[..32])
+}
+
+async fn the_path_that_a_pin_names_in_the_bucket_stays_until_the_bucket_names_the_next_one(backend: Backend) {
+    let mut site = Site::new(backend).await;
+    let (one, two) = (pushed(&site, "one"), pushed(&site, "two"));
+    let _ = pins(&site, &["create", "it", &one]).ok();
+    break_pins(&site);
+    call(
+        &site.server,
+        Method::PUT,
+        "/pins/it",
+        Some(json!({ "path": two })),
+    )
+    .await
+    .problem(503);
+    gc(&site.server);
+    site.whole(&one);
+    site.whole(&two);
+    let found = run(site.server.niks3().args(["fsck", "--json"]));
+    assert_eq!(found.code, 0, "{found:?}");
+    mend_pins(&mut site);
+    gc(&site.server);
+    assert_eq!(pin(&site.server, "it"), Some(format!("{two}\n")));
+    gc(&site.server);
+    assert_eq!(site.server.get(&narinfo(&one)), None);
+    site.whole(&two);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_target_of_an_unsettled_pin_stays_whatever_changed_it() {
+    let mut site = Site::new(Backend::Services).await;
+    let paths = ["one", "two", "three", "four"].map(|name| pushed(&site, name));
+    let [one, two, three, four] = &paths;
+    let _ = pins(&site, &["create", "it", one]).ok();
+    let _ = pins(&site, &["create", "gone", one]).ok();
+    break_pins(&site);
+    let body = |path: &String| Some(json!({ "path": path }));
+    for (method, path) in [(Method::PUT, Some(two)), (Method::DELETE, None)] {
+        call(&site.server, method, "/pins/it", path.and_then(body))
+            .await
+            .problem(503);
+    }
+    // A commit sets its pin, which the bucket refuses, too.
+    let push = run(site.command(three).args(["--pin", "it"]));
+    assert_ne!(push.code, 0, "{push:?}");
+    call(&site.server, Method::PUT, "/pins/it", body(four))
+        .await
+        .problem(503);
+    call(&site.server, Method::DELETE, "/pins/gone", None)
+        .await
+        .problem(503);
+    // A dry run and a collection agree that no closure goes.
+    for arguments in [
+        &["gc", "--older-than=0s", "--force", "--json", "--dry-run"][..],
+        &["gc", "--older-than=0s", "--force", "--json"],
+    ] {
+        let done = run(site.server.niks3().args(arguments)).json();
+        assert_eq!(done["gc"]["counts"]["old_closures_deleted"], 0, "{done}");
+        assert_eq!(
+            done["gc"]["counts"]["objects_deleted_after_grace_period"], 0,
+            "{done}"
+        );
+    }
+    for path in &paths {
+        site.whole(path);
+    }
+    mend_pins(&mut site);
+    for _ in 0..2 {
+        gc(&site.server);
+    }
+    assert_eq!(pin(&site.server, "it"), Some(format!("{four}\n")));
+    assert_eq!(pin(&site.server, "gone"), None);
+    site.whole(four);
+    for path in [one, two, three] {
+        assert_eq!(site.server.get(&narinfo(path)), None);
+    }
+    assert_eq!(site.server.sql("SELECT count(*) FROM pin_targets"), ["0"]);
 }

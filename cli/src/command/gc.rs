@@ -17,6 +17,7 @@ pub(super) async fn run(args: Gc, output: &Output) -> Result<(), Failure> {
         failed_uploads_older_than_seconds: args.failed_uploads_older_than.seconds,
         force: args.force,
         dry_run: args.dry_run,
+        accept_clock: args.accept_clock,
     };
     output.info(&format!(
         "INFO Starting garbage collection older-than={} failed-uploads-older-than={} force={}{}",

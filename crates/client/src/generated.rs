@@ -1217,6 +1217,9 @@ have to be given.*/
     ///What to collect.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct StartGc {
+        ///Collect although the clock of the server looks wrong.
+        #[serde(default)]
+        pub accept_clock: bool,
         ///Change nothing, say what would go.
         #[serde(default)]
         pub dry_run: bool,
@@ -2290,7 +2293,7 @@ Arguments:
     /**Collect garbage
 
 Begins a garbage collection, or joins the one under way if that has the same options;
-409 if it has others. It goes on in the server: ask for its status.
+409 if it has others, or if the clock of the server looks wrong. It goes on in the server: ask for its status.
 
 Needs the scope `gc`.
 

@@ -45,6 +45,17 @@ pub enum PushError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The process may open too few files.
+    #[error(
+        "the hard limit of open files is {limit}, and a push needs {fewest}: raise it, with `ulimit -Hn` or \
+         LimitNOFILE="
+    )]
+    OpenFiles {
+        /// How many it may open.
+        limit: u64,
+        /// How many it needs.
+        fewest: u64,
+    },
     /// The user has had enough.
     #[error("interrupted")]
     Interrupted,

@@ -9,6 +9,7 @@ mod lease;
 mod logs;
 mod multipart;
 mod nix;
+mod open_files;
 mod pack;
 mod path_info;
 mod plan;

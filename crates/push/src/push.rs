@@ -23,6 +23,7 @@ use crate::{
     error::PushError,
     lease, logs,
     nix::LocalStore,
+    open_files,
     pack::{PackError, PackSettings},
     path_info::{self, PathInfo, PathInfos},
     plan::{Plan, plan},
@@ -94,6 +95,7 @@ pub async fn push(
     progress: &Arc<dyn Progress>,
     interrupt: &CancellationToken,
 ) -> Result<Summary, PushError> {
+    open_files::enough()?;
     let start = Instant::now();
     let mut known: Option<Known> = None;
     let mut restarts = 0;
@@ -330,7 +332,7 @@ impl Once<'_> {
 
         let uploader = Uploader::start(
             server.clone(),
-            self.options.max_concurrent_uploads,
+            open_files::uploads(self.options.max_concurrent_uploads),
             Arc::clone(self.progress),
             first.clone(),
             stop.clone(),

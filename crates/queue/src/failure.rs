@@ -26,7 +26,7 @@ impl Kind {
             PushError::Interrupted | PushError::Stopped | PushError::Pack(PackError::Stopped) => {
                 Self::Interrupted
             }
-            PushError::Nix(NixError::NoNix(_)) => Self::Lasting,
+            PushError::Nix(NixError::NoNix(_)) | PushError::OpenFiles { .. } => Self::Lasting,
             PushError::Nix(_) | PushError::Pack(_) | PushError::Log { .. } => Self::Path,
             PushError::Api(error) => Self::of_api(error),
             PushError::Upload { .. }

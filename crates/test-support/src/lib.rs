@@ -33,7 +33,7 @@ pub use github_issuer::GithubIssuer;
 pub use issuer::{Issuer, IssuerFault, IssuerKey};
 pub use mounts::with_own_mounts;
 pub use niks3_check_bucket::{Finding, Kind as FlawKind, Report};
-pub use postgres::{Postgres, database};
+pub use postgres::{Postgres, database, database_with};
 pub use process::{Output, Running, free_port, program, run};
 pub use proxy::{Fault, FaultProxy};
 pub use runner::{Github, GithubApi, Job, Pairs, Started, Step, TokenEndpoint, Use};

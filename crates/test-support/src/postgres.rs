@@ -136,6 +136,12 @@ pub(crate) fn query(url: &str, statement: &str) -> String {
 /// URL of an empty database, in a cluster that the tests of this process share.
 #[must_use]
 pub fn database() -> String {
+    database_with("")
+}
+
+/// The same with options of `CREATE DATABASE`.
+#[must_use]
+pub fn database_with(options: &str) -> String {
     static CLUSTER: OnceLock<PathBuf> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let directory = CLUSTER.get_or_init(|| {
@@ -147,7 +153,10 @@ pub fn database() -> String {
         directory
     });
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    assert!(psql(directory, &format!("CREATE DATABASE {name}")), "a database");
+    assert!(
+        psql(directory, &format!("CREATE DATABASE {name} {options}")),
+        "a database"
+    );
     url(directory, &name)
 }
 

@@ -42,8 +42,10 @@ pub struct ServerOptions {
     pub log: Option<&'static str>,
     /// More arguments.
     pub arguments: Vec<String>,
-    /// More environment variables.
+    /// Variables of its environment.
     pub environment: Vec<(String, String)>,
+    /// Its soft and its hard limit of open files, where they are not those of the test.
+    pub open_files: Option<(u32, u32)>,
 }
 
 /// A running server.
@@ -83,7 +85,11 @@ impl Server {
             .or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned()))
             .unwrap();
         let port = options.port.unwrap_or_else(free_port);
-        let mut command = vec![program("niks3-server").display().to_string(), "--data-dir".into()];
+        let mut command = Vec::new();
+        if let Some((soft, hard)) = options.open_files {
+            command.extend(["prlimit".to_owned(), format!("--nofile={soft}:{hard}")]);
+        }
+        command.extend([program("niks3-server").display().to_string(), "--data-dir".into()]);
         command.push(directory.display().to_string());
         command.extend([
             "--http-addr".into(),
@@ -185,7 +191,7 @@ impl Server {
         let mut command = Command::new(&self.command[0]);
         command
             .args(&self.command[1..])
-            .envs(self.environment.iter().cloned())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -199,6 +199,7 @@ impl Catalog {
         for question in [
             "SELECT path_id FROM closures WHERE path_id",
             "SELECT path_id FROM pins WHERE path_id",
+            "SELECT path_id FROM pin_targets WHERE path_id",
         ] {
             for row in self.among(question, ids).await? {
                 rooted.insert(row.try_get(0)?);

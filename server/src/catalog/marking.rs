@@ -152,6 +152,7 @@ impl Catalog {
         let rows = sqlx::query(
             "SELECT c.id, c.path_id, p.name, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id \
              WHERE c.pushed_at <= $1 AND c.id > $2 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = c.path_id) \
+             AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = c.path_id) \
              ORDER BY c.id LIMIT $3",
         )
         .bind(before)
@@ -181,14 +182,16 @@ impl WriteTx {
         Ok(row.try_get(0)?)
     }
 
-    /// Ids of the paths that closures and pins name, besides the closures that were not
-    /// pushed since `except_before`.
+    /// Ids of the paths that closures and pins name, and that the objects of pins may still name, besides
+    /// the closures that were not pushed since `except_before`.
     pub async fn root_ids(&mut self, except_before: Option<i64>) -> Result<Vec<i64>> {
-        let rows =
-            sqlx::query("SELECT path_id FROM closures WHERE pushed_at > $1 UNION SELECT path_id FROM pins")
-                .bind(except_before.unwrap_or(-1))
-                .fetch_all(&mut *self.tx)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT path_id FROM closures WHERE pushed_at > $1 UNION SELECT path_id FROM pins \
+             UNION SELECT path_id FROM pin_targets",
+        )
+        .bind(except_before.unwrap_or(-1))
+        .fetch_all(&mut *self.tx)
+        .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 

@@ -17,6 +17,7 @@ mod cycles;
 mod error;
 mod findings;
 mod gc_closures;
+mod logs;
 mod losses;
 mod marking;
 mod moves;
@@ -255,6 +256,15 @@ impl Catalog {
     pub async fn ready(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.reader).await?;
         Ok(())
+    }
+
+    /// Unix time by the clock of the database, where that is another machine's.
+    pub async fn clock(&self) -> Result<Option<i64>> {
+        if self.backend == Backend::Sqlite {
+            return Ok(None);
+        }
+        let time = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)";
+        Ok(Some(sqlx::query_scalar(time).fetch_one(&self.reader).await?))
     }
 
     /// Closes every connection once its work is done.

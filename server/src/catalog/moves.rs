@@ -97,7 +97,8 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "DELETE FROM closures WHERE pushed_at <= $1 AND id IN ({}) \
-                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) RETURNING id",
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(before);
@@ -159,6 +160,7 @@ impl WriteTx {
                  AND c.kind <> 2 AND paths.state <> {DELETING}) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
@@ -275,6 +277,11 @@ impl WriteTx {
                     self.backend.empty_bytes(),
                     bulk::placeholders(1, chunk.len())
                 ),
+                format!(
+                    "DELETE FROM path_derivers WHERE path_id IN \
+                     (SELECT id FROM paths WHERE state = {ABSENT} AND id IN ({}))",
+                    bulk::placeholders(1, chunk.len())
+                ),
             ] {
                 let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
                 for id in chunk {
@@ -295,7 +302,8 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_roots r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
-                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id)",
+                 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id)",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);

@@ -1,6 +1,7 @@
 //! Pins: roots with names. Each change is written down in `pin_writes` until the object
 //! in the bucket is known to be as the change has it; one request at a time may be
-//! under way for it.
+//! under way for it. Until then the object may name any target that the pin has had since
+//! the bucket last confirmed one: `pin_targets` keeps those as roots.
 
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
@@ -117,6 +118,7 @@ impl WriteTx {
             PUBLISHING => PinnedAs::Publishing(id),
             _ => return Ok(PinnedAs::Nothing),
         };
+        self.pin_changed(name).await?;
         sqlx::query(
             "INSERT INTO pins (name, path_id, created_at, updated_at) VALUES ($1, $2, $3, $3) \
              ON CONFLICT (name) DO UPDATE SET path_id = excluded.path_id, updated_at = excluded.updated_at",
@@ -126,13 +128,13 @@ impl WriteTx {
         .bind(now())
         .execute(&mut *self.tx)
         .await?;
-        self.pin_changed(name).await?;
         self.roots_changed().await?;
         Ok(found)
     }
 
     /// Points a pin at the root of a push that has one root.
     pub(super) async fn add_pin(&mut self, push_id: i64, name: &str) -> Result<()> {
+        self.pin_changed(name).await?;
         sqlx::query(
             "INSERT INTO pins (name, path_id, created_at, updated_at) \
              SELECT $1, path_id, $2, $2 FROM push_roots WHERE push_id = $3 \
@@ -143,28 +145,39 @@ impl WriteTx {
         .bind(push_id)
         .execute(&mut *self.tx)
         .await?;
-        self.pin_changed(name).await?;
         self.roots_changed().await
     }
 
     /// Deletes a pin; false when there is none.
     pub async fn delete_pin(&mut self, name: &str) -> Result<bool> {
-        let done = sqlx::query("DELETE FROM pins WHERE name = $1")
+        let row = sqlx::query("SELECT 1 FROM pins WHERE name = $1")
             .bind(name.to_owned())
-            .execute(&mut *self.tx)
+            .fetch_optional(&mut *self.tx)
             .await?;
-        if done.rows_affected() == 0 {
+        if row.is_none() {
             return Ok(false);
         }
         self.pin_changed(name).await?;
+        sqlx::query("DELETE FROM pins WHERE name = $1")
+            .bind(name.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
         Ok(true)
     }
 
-    /// Notes that the object of a pin has to be written, or deleted.
+    /// Notes that the object of a pin has to be written, or deleted. Called before the change: the
+    /// target that the pin has now stays a root until the bucket has confirmed the change.
     pub async fn pin_changed(&mut self, name: &str) -> Result<()> {
         sqlx::query(
             "INSERT INTO pin_writes (name, generation) VALUES ($1, 1) \
              ON CONFLICT (name) DO UPDATE SET generation = pin_writes.generation + 1",
+        )
+        .bind(name.to_owned())
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO pin_targets (name, path_id) SELECT name, path_id FROM pins WHERE name = $1 \
+             ON CONFLICT (name, path_id) DO NOTHING",
         )
         .bind(name.to_owned())
         .execute(&mut *self.tx)

@@ -166,14 +166,6 @@ impl WriteTx {
             .bind(push_id)
             .execute(&mut *self.tx)
             .await?;
-        sqlx::query(
-            "INSERT INTO logs (drv, size, created_at) SELECT drv, size, $1 FROM push_logs WHERE push_id = $2 \
-             ON CONFLICT (drv) DO NOTHING",
-        )
-        .bind(now())
-        .bind(push_id)
-        .execute(&mut *self.tx)
-        .await?;
         self.add_closures(push_id).await?;
         if let Some(name) = commit.pin {
             self.add_pin(push_id, name).await?;

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use super::bulk::{self, ROWS};
 use super::paths::PRESENT;
 use super::{Catalog, Realised, Result, WriteTx, now};
+use crate::push::realisation;
 use crate::signing::KeyChoice;
 
 fn realised(row: &AnyRow) -> Result<Realised> {
@@ -52,7 +53,8 @@ impl Catalog {
 }
 
 impl WriteTx {
-    /// Offers a realisation. The first writer's stays in force; others are kept for when its path goes.
+    /// Offers a realisation. The first writer's stays in force, and gains the signatures of others of the same path; those
+    /// of other paths are kept for when its path goes.
     pub async fn add_realisation(&mut self, new: &Realised) -> Result<()> {
         sqlx::query(
             "INSERT INTO realisations (key, path_id, body, created_at, signing_keys) VALUES ($1, $2, $3, $4, $5) \
@@ -65,11 +67,18 @@ impl WriteTx {
         .bind(new.keys.to_text())
         .execute(&mut *self.tx)
         .await?;
-        let row = sqlx::query("SELECT path_id FROM realisations WHERE key = $1")
+        let row = sqlx::query("SELECT path_id, body FROM realisations WHERE key = $1")
             .bind(new.key.clone())
             .fetch_one(&mut *self.tx)
             .await?;
         if row.try_get::<i64, _>(0)? == new.path_id {
+            if let Some(body) = realisation::with_signatures(&row.try_get::<String, _>(1)?, &new.body) {
+                sqlx::query("UPDATE realisations SET body = $1 WHERE key = $2")
+                    .bind(body)
+                    .bind(new.key.clone())
+                    .execute(&mut *self.tx)
+                    .await?;
+            }
             return self.lend_keys("realisations", new).await;
         }
         sqlx::query(

@@ -36,6 +36,8 @@ pub(super) struct Graph {
     condemned_at: Vec<i64>,
     object: Vec<u32>,
     log: Vec<u32>,
+    /// Logs of the other derivers that paths were pushed with.
+    more_logs: HashMap<u32, Vec<u32>>,
     /// Where the references of each path begin in `refs`; one more at the end.
     starts: Vec<usize>,
     refs: Vec<u32>,
@@ -116,6 +118,17 @@ impl Graph {
         }
     }
 
+    /// Adds another deriver that a path was pushed with; the path comes before.
+    pub fn add_deriver(&mut self, id: i64, deriver: &str) {
+        let log = self.log_of(deriver);
+        let Some(&path) = self.index.get(&id) else { return };
+        if log == NONE || !self.there[path as usize] {
+            return;
+        }
+        self.more_logs.entry(path).or_default().push(log);
+        self.logs[log as usize].users += 1;
+    }
+
     /// Says how many realisations a path has.
     pub fn set_realisations(&mut self, id: i64, count: i64) {
         if let Some(path) = self.index.get(&id) {
@@ -145,6 +158,15 @@ impl Graph {
         self.log_index.get(&digest(deriver)).copied().unwrap_or(NONE)
     }
 
+    /// The logs of the derivers of a path, by their places.
+    fn logs_of(&self, path: u32) -> impl Iterator<Item = usize> + use<> {
+        let more = self.more_logs.get(&path).cloned().unwrap_or_default();
+        std::iter::once(self.log[path as usize])
+            .chain(more)
+            .filter(|log| *log != NONE)
+            .map(|log| log as usize)
+    }
+
     fn refs(&self, path: u32) -> &[u32] {
         let path = path as usize;
         &self.refs[self.starts[path]..self.starts[path + 1]]
@@ -164,8 +186,8 @@ impl Graph {
             if let Some(item) = self.objects.get_mut(self.object[path as usize] as usize) {
                 item.marked = true;
             }
-            if let Some(item) = self.logs.get_mut(self.log[path as usize] as usize) {
-                item.marked = true;
+            for log in self.logs_of(path) {
+                self.logs[log].marked = true;
             }
             let range = self.starts[path as usize]..self.starts[path as usize + 1];
             for position in range {
@@ -187,7 +209,12 @@ impl Graph {
         if let Some(object) = self.object_index.get(&node.object_id) {
             self.objects[*object as usize].marked = true;
         }
-        let log = self.log_of(&node.deriver);
+        self.mark_log(&node.deriver);
+    }
+
+    /// Marks the log of a derivation.
+    pub fn mark_log(&mut self, drv: &str) {
+        let log = self.log_of(drv);
         if let Some(item) = self.logs.get_mut(log as usize) {
             item.marked = true;
         }
@@ -275,7 +302,8 @@ impl Graph {
         if let Some(item) = self.objects.get_mut(self.object[path as usize] as usize) {
             item.users = item.users.saturating_sub(1);
         }
-        if let Some(item) = self.logs.get_mut(self.log[path as usize] as usize) {
+        for log in self.logs_of(path) {
+            let item = &mut self.logs[log];
             item.users = item.users.saturating_sub(1);
         }
     }
@@ -367,8 +395,8 @@ impl Ripe {
             if let Some(object) = ripe.objects.get_mut(graph.object[path as usize] as usize) {
                 *object = false;
             }
-            if let Some(log) = ripe.logs.get_mut(graph.log[path as usize] as usize) {
-                *log = false;
+            for log in graph.logs_of(path) {
+                ripe.logs[log] = false;
             }
             held.extend(graph.refs(path).iter().filter(|next| **next != NONE));
         }
@@ -543,6 +571,28 @@ mod tests {
         assert!(!graph.object(4).expect("known").marked);
         assert!(graph.log("2.drv").expect("known").1.marked);
         assert!(!graph.log("4.drv").expect("known").1.marked);
+    }
+
+    #[test]
+    fn the_log_of_another_deriver_stays_as_long_as_the_path() {
+        let mut graph = graph(&[node(1, &[]), node(2, &[])]);
+        graph.add_log(&LogNode {
+            drv: "other.drv".into(),
+            size: 1,
+            condemned_at: 1,
+        });
+        graph.add_deriver(1, "other.drv");
+        graph.add_deriver(9, "other.drv");
+        let log = |graph: &Graph| *graph.log("other.drv").expect("known").1;
+        assert_eq!((log(&graph).users, log(&graph).marked), (1, false));
+        // Its path waits, so it does, too.
+        assert!(!Ripe::new(&graph, |at| at != 0).log(2));
+        graph.gone(0);
+        assert_eq!(log(&graph).users, 0);
+        graph.mark(2);
+        assert!(!log(&graph).marked);
+        graph.mark(1);
+        assert!(log(&graph).marked);
     }
 
     #[test]

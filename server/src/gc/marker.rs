@@ -51,6 +51,13 @@ impl Marker {
             after = last.id;
             page.iter().for_each(|node| graph.add_path(node));
         }
+        let mut after = (0, String::new());
+        loop {
+            let page = catalog.more_derivers(&after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(last);
+            page.iter().for_each(|(id, drv)| graph.add_deriver(*id, drv));
+        }
         for (id, count) in catalog.realisation_counts().await? {
             graph.set_realisations(id, count);
         }
@@ -87,6 +94,10 @@ impl Marker {
         let (dirty, nodes) = tx.dirty_nodes(self.dirty).await?;
         for node in &nodes {
             self.graph.mark_node(node);
+        }
+        let ids: Vec<i64> = nodes.iter().map(|node| node.id).collect();
+        for drv in tx.more_derivers_of(&ids).await? {
+            self.graph.mark_log(&drv);
         }
         self.dirty = dirty;
         Ok(())

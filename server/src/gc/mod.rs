@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::catalog::{TaskKind, TaskRow};
+use crate::clock;
 use crate::http::problem::Problem;
 use crate::metrics::GcWatch;
 use crate::tasks::{self, Start};
@@ -51,11 +52,46 @@ impl Request {
     }
 }
 
-/// Starts a collection, or joins the one under way when it is the same.
+/// What has to hold before a collection begins. Each check refuses by itself, with a sentence that says
+/// how to go on.
+async fn preflight(app: &App, accept_clock: bool) -> Result<(), Problem> {
+    believe_clock(app, accept_clock).await
+}
+
+/// Refuses to delete by age when the clock cannot be believed, unless somebody says that it is right.
+async fn believe_clock(app: &App, accept: bool) -> Result<(), Problem> {
+    let deviations = clock::deviations(app).await?;
+    if deviations.is_empty() {
+        return Ok(());
+    }
+    let deviations = deviations.join("; ");
+    if accept {
+        tracing::warn!(
+            deviations,
+            "a garbage collection goes by a clock that somebody has accepted"
+        );
+        app.clock.accept();
+        return Ok(());
+    }
+    tracing::warn!(deviations, "a garbage collection is held");
+    Err(Problem::conflict(format!(
+        "nothing was deleted, because ages cannot be trusted: {deviations}; set the clock and restart the server, \
+         or say --accept-clock (accept_clock in the API) if the clock is right"
+    )))
+}
+
+/// Starts a collection, or joins the one under way when it is the same. A clock that looks wrong holds
+/// it, unless `accept_clock`.
 ///
 /// # Errors
-/// 409 when another one is under way.
-pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<TaskRow, Problem> {
+/// 409 when another one is under way, or a check holds it.
+pub async fn start(
+    app: &Arc<App>,
+    identity: &str,
+    request: &Request,
+    accept_clock: bool,
+) -> Result<TaskRow, Problem> {
+    preflight(app, accept_clock).await?;
     let start = Start {
         kind: TaskKind::Gc,
         identity,

@@ -20,10 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// Answers every path that nothing else answers.
 #[handler]
 pub(super) async fn endpoint(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
-    match read(app, request).await {
+    let mut response = match read(app, request).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
-    }
+    };
+    // A build log holds what a builder printed: no browser may take it for a page.
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
 }
 
 async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{self, Signed};
-use super::{check, cycle, lost, publish};
+use super::{check, cycle, logs, lost, publish};
 use crate::app::App;
 use crate::catalog::{
     ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push, PushState,
@@ -296,7 +296,7 @@ async fn publish(
     decided: &Decided,
     signed: Signed,
 ) -> Result<Outcome, Problem> {
-    publish::logs(app, push.id).await?;
+    logs::publish(app, push.id).await?;
     let mut found = publishables(app, push, &mut look.claims, decided).await?;
     let outcome = outcome(look, decided.added);
     let claimed: HashSet<i64> = look

@@ -7,6 +7,7 @@ mod check;
 mod commit;
 mod cycle;
 pub mod listing;
+mod logs;
 mod order;
 mod publish;
 pub mod realisation;

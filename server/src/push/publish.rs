@@ -257,7 +257,12 @@ impl Paper {
 }
 
 /// Moves what a client staged to where readers look; done already is done.
-async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey, size: i64) -> Result<(), Problem> {
+pub(super) async fn move_staged(
+    app: &App,
+    staged: &ObjectKey,
+    to: &ObjectKey,
+    size: i64,
+) -> Result<(), Problem> {
     match app.bucket.promote(staged, to, size.unsigned_abs()).await {
         Err(StorageError::NotFound) => Err(Problem::internal(format!(
             "{} is gone before it was published",
@@ -265,22 +270,6 @@ async fn move_staged(app: &App, staged: &ObjectKey, to: &ObjectKey, size: i64) -
         ))),
         result => Ok(result?),
     }
-}
-
-/// Publishes the build logs of a push that the cache lacks.
-pub(super) async fn logs(app: &App, push_id: i64) -> Result<(), Problem> {
-    let staged = app.catalog.staged_logs(push_id).await?;
-    let drvs: Vec<String> = staged.iter().map(|log| log.drv.clone()).collect();
-    let known = app.catalog.known_logs(&drvs).await?;
-    for log in staged.iter().filter(|log| !known.contains(&log.drv)) {
-        let drv: StorePath = log
-            .drv
-            .parse()
-            .map_err(|_| Problem::internal("the name of a log"))?;
-        let key = ObjectKey::parse(&log.staging).map_err(Problem::internal)?;
-        move_staged(app, &key, &ObjectKey::log(&drv), log.size).await?;
-    }
-    Ok(())
 }
 
 /// Publishes the realisations of a push. The first writer's stays, so that is the

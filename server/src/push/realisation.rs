@@ -10,6 +10,8 @@ use crate::signing::{KeyChoice, Signer};
 const BY_HASH: &str = "realisations/";
 /// Prefix of the newer form's keys.
 const BY_PATH: &str = "build-trace-v2/";
+/// Most signatures of a realisation to which others are added.
+const MAX_ADDED_TO: usize = 16;
 
 /// Key and JSON of a realisation in the older form.
 ///
@@ -43,6 +45,27 @@ pub fn by_path(drv: &StorePath, output: &str, path: &StorePath) -> Result<(Strin
         .map_err(|error: niks3_nix::realisation::RealisationError| error.to_string())?;
     let key = BuildTraceKey::new(drv.clone(), output).map_err(|error| error.to_string())?;
     Ok((key.cache_key(), BuildTraceEntry::new(path.clone()).to_json()))
+}
+
+/// A realisation of the older form with the signatures that another of the same path brings besides, while there is room;
+/// nothing when none is new. The newer form is published with our signatures alone.
+#[must_use]
+pub fn with_signatures(body: &str, other: &str) -> Option<String> {
+    if body == other {
+        return None;
+    }
+    let mut realisation = Realisation::parse(body.as_bytes()).ok()?;
+    let other = Realisation::parse(other.as_bytes()).ok()?;
+    if realisation.id() != other.id() || realisation.out_path() != other.out_path() {
+        return None;
+    }
+    let before = realisation.signatures().len();
+    for signature in other.signatures() {
+        if realisation.signatures().len() < MAX_ADDED_TO {
+            realisation.add_signature(signature.clone());
+        }
+    }
+    (realisation.signatures().len() > before).then(|| realisation.to_json())
 }
 
 /// The object under a key of either form, with the signatures of some of our keys.
@@ -162,6 +185,26 @@ mod tests {
         let message = body("", "").replace(",\"signatures\":[]", "");
         let verifies = |signature| public.verify(message.as_bytes(), signature);
         assert!(realisation.signatures().iter().any(verifies));
+    }
+
+    #[test]
+    fn a_realisation_gains_signatures_of_the_same_path_while_there_is_room() {
+        let signatures: Vec<String> = (0..20)
+            .map(|i| format!("\"k{i:02}:{}==\"", "A".repeat(86)))
+            .collect();
+        let one = body("", &signatures[0]);
+        let both = body("", &signatures[..2].join(","));
+        assert_eq!(with_signatures(&one, &both), Some(both.clone()));
+        assert_eq!(with_signatures(&both, &one), None);
+        let all = with_signatures(&one, &body("", &signatures.join(","))).unwrap();
+        assert_eq!(
+            Realisation::parse(all.as_bytes()).unwrap().signatures().len(),
+            MAX_ADDED_TO
+        );
+        let other = both.replace(OUT, &OUT.replace("foo", "bar"));
+        assert_eq!(with_signatures(&one, &other), None);
+        let entry = BuildTraceEntry::new(path(OUT)).to_json();
+        assert_eq!(with_signatures(&entry, &one), None);
     }
 
     #[test]

@@ -81,6 +81,10 @@ impl Endpoint for S3Endpoint {
             .status(head.status)
             .body(Body::from_bytes_stream(stream));
         *response.headers_mut() = head.headers;
+        response.headers_mut().insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            header::HeaderValue::from_static("nosniff"),
+        );
         Ok(response)
     }
 }

@@ -95,6 +95,14 @@ impl Bucket {
         }
     }
 
+    /// Unix time by the clock of the service, if it says so.
+    pub async fn clock(&self) -> Option<i64> {
+        match self {
+            Self::S3(bucket) => bucket.clock().await,
+            Self::Files(_) => None,
+        }
+    }
+
     /// Which option is wrong when the bucket is not ready, and the mend, if that can be told.
     pub async fn diagnose(&self) -> Option<String> {
         match self {

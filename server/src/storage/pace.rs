@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::open_files;
+
 /// Bounds on requests to a service.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -17,7 +19,7 @@ impl Pace {
     pub(super) fn new(concurrency: usize, per_second: Option<u32>) -> Self {
         let next = per_second.map(|rate| (Mutex::new(Instant::now()), Duration::from_secs(1) / rate.max(1)));
         Self {
-            turns: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            turns: Arc::new(Semaphore::new(open_files::service_requests(concurrency))),
             next,
         }
     }

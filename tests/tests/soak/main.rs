@@ -237,7 +237,9 @@ impl Soak {
                 &["--failed-uploads-older-than=1s", "--force"],
             ][dice.roll(3)];
             let mut command = self.niks3(&mut dice);
-            let output = run(command.args(["gc", "--older-than=1s", "--json"]).args(grace));
+            let output = run(command
+                .args(["gc", "--accept-clock", "--older-than=1s", "--json"])
+                .args(grace));
             assert!(!output.stderr.contains("internal"), "{output:?}");
             runs += usize::from(output.code == 0);
         }
@@ -419,7 +421,7 @@ impl Soak {
             let mut repair = self.niks3(&mut dice);
             let _ = run(repair.args(["fsck", "--repair", "--json"]));
         }
-        self.insist(&mut dice, &["gc", "--older-than=1s", "--force"]);
+        self.insist(&mut dice, &["gc", "--accept-clock", "--older-than=1s", "--force"]);
         let mut check = self.niks3(&mut dice);
         let found = run(check.args(["fsck", "--json"]));
         let found: Value = serde_json::from_str(&found.stdout).unwrap();

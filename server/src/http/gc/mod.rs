@@ -36,7 +36,7 @@ impl GcApi {
     /// Collect garbage
     ///
     /// Begins a garbage collection, or joins the one under way if that has the same options;
-    /// 409 if it has others. It goes on in the server: ask for its status.
+    /// 409 if it has others, or if the clock of the server looks wrong. It goes on in the server: ask for its status.
     #[oai(path = "/", method = "post", operation_id = "start_gc")]
     async fn start(
         &self,

@@ -27,5 +27,5 @@ pub(super) async fn start(app: &Arc<App>, who: &Identity, body: &StartGc) -> Res
         force: body.force,
         dry_run: body.dry_run,
     };
-    GcRun::of(gc::start(app, &who.name(), &request).await?)
+    GcRun::of(gc::start(app, &who.name(), &request, body.accept_clock).await?)
 }

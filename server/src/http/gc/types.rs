@@ -22,6 +22,9 @@ pub(super) struct StartGc {
     /// Change nothing, say what would go.
     #[oai(default)]
     pub dry_run: bool,
+    /// Collect although the clock of the server looks wrong.
+    #[oai(default)]
+    pub accept_clock: bool,
 }
 
 const fn six_hours() -> u64 {

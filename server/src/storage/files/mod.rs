@@ -23,9 +23,11 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ByteStream, Extent, Meta, Published, Staged, StorageError};
+use crate::open_files;
 use crate::verification::{Arriving, Queue};
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -54,6 +56,10 @@ struct Inner {
     presigners: presigner::Presigners,
     /// Reads NARs as they arrive.
     arrivals: OnceLock<Arc<Queue>>,
+    /// Operations under way, each with a file or two.
+    operations: Semaphore,
+    /// Files that wait without a name.
+    nameless: Arc<Semaphore>,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -72,9 +78,9 @@ pub(super) struct PreparedFile {
 enum Whole {
     /// Without any name.
     #[cfg(target_os = "linux")]
-    Nameless(File),
-    /// Under another name.
-    Named(NamedTempFile),
+    Nameless(File, OwnedSemaphorePermit),
+    /// Under another name, and closed.
+    Named(TempPath),
 }
 
 /// What a body has to be.
@@ -111,6 +117,8 @@ impl FileBucket {
             unflushed: flush::Unflushed::default(),
             presigners: presigner::Presigners::default(),
             arrivals: OnceLock::new(),
+            operations: Semaphore::new(open_files::file_operations()),
+            nameless: Arc::new(Semaphore::new(open_files::prepared_files())),
             _lock: lock,
         };
         Ok(Self {
@@ -136,9 +144,16 @@ impl FileBucket {
         work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let inner = self.inner.clone();
+        let unavailable = |error: &dyn std::fmt::Display| StorageError::Unavailable(error.to_string());
+        let _permit = self
+            .inner
+            .operations
+            .acquire()
+            .await
+            .map_err(|error| unavailable(&error))?;
         tokio::task::spawn_blocking(move || work(&inner))
             .await
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?
+            .map_err(|error| unavailable(&error))?
     }
 
     pub(super) async fn ready(&self) -> Result<()> {
@@ -256,8 +271,8 @@ impl FileBucket {
         let arriving = self.inner.arrivals.get().and_then(|queue| queue.arriving(key));
         let (file, arriving) = self.receive(&mut body, expected, arriving).await?;
         let written = self
-            .blocking(move |inner| {
-                inner.persist(file, &path)?;
+            .blocking(move |_| {
+                persist(file.into_temp_path(), &path)?;
                 meta(&fs::symlink_metadata(&path)?)
             })
             .await?;
@@ -281,18 +296,10 @@ impl FileBucket {
     /// Opens an object; its bytes are those it had now, whatever happens to the key.
     pub(super) async fn open_object(&self, key: &str) -> Result<Option<(File, Meta)>> {
         let path = self.inner.path(key)?;
-        self.blocking(move |_| {
-            let file = match open(&path) {
-                Ok(file) => file,
-                Err(error) if absent(&error) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            };
-            let found = file.metadata()?;
-            if !found.is_file() {
-                return Ok(None);
-            }
-            let meta = meta(&found)?;
-            Ok(Some((file, meta)))
+        self.blocking(move |_| match open(&path) {
+            Ok((file, found)) => Ok(Some((file, meta(&found)?))),
+            Err(error) if absent(&error) => Ok(None),
+            Err(error) => Err(error.into()),
         })
         .await
     }
@@ -327,11 +334,11 @@ impl FileBucket {
     pub(super) async fn copy(&self, from: &str, to: &str) -> Result<Meta> {
         let (from, to) = (self.inner.path(from)?, self.inner.path(to)?);
         self.blocking(move |inner| {
-            let mut source = open(&from)?;
+            let (mut source, _) = open(&from)?;
             let mut file = inner.temporary()?;
             io::copy(&mut source, file.as_file_mut())?;
             file.as_file().sync_data()?;
-            inner.persist(file, &to)?;
+            persist(file.into_temp_path(), &to)?;
             meta(&fs::symlink_metadata(&to)?)
         })
         .await
@@ -383,13 +390,15 @@ impl Inner {
     /// A file with these bytes that no reader sees yet.
     fn whole(&self, body: &[u8]) -> Result<Whole> {
         #[cfg(target_os = "linux")]
-        if let Some(mut file) = self.nameless() {
+        if let Ok(permit) = self.nameless.clone().try_acquire_owned()
+            && let Some(mut file) = self.nameless()
+        {
             file.write_all(body)?;
-            return Ok(Whole::Nameless(file));
+            return Ok(Whole::Nameless(file, permit));
         }
         let mut file = self.temporary()?;
         file.write_all(body)?;
-        Ok(Whole::Named(file))
+        Ok(Whole::Named(file.into_temp_path()))
     }
 
     /// A file that has no name before it is whole: half the work where there is none of that
@@ -404,10 +413,10 @@ impl Inner {
 
     /// Gives a file its place, instead of the one that is there.
     fn show(&self, file: Whole, path: &Path) -> Result<()> {
-        let mut file = match file {
+        let (mut file, _permit) = match file {
             #[cfg(target_os = "linux")]
-            Whole::Nameless(file) => file,
-            Whole::Named(file) => return self.persist(file, path),
+            Whole::Nameless(file, permit) => (file, permit),
+            Whole::Named(file) => return persist(file, path),
         };
         #[cfg(target_os = "linux")]
         {
@@ -422,7 +431,7 @@ impl Inner {
         let mut named = self.temporary()?;
         file.rewind()?;
         io::copy(&mut file, named.as_file_mut())?;
-        self.persist(named, path)
+        persist(named.into_temp_path(), path)
     }
 
     fn rename(&self, from: &str, to: &str, size: u64) -> Result<()> {
@@ -442,18 +451,19 @@ impl Inner {
             .permissions(fs::Permissions::from_mode(0o644))
             .tempfile_in(&self.temporary)?)
     }
+}
 
-    fn persist(&self, file: NamedTempFile, path: &Path) -> Result<()> {
-        let mut file = Some(file);
-        with_parent(path, || match file.take().map(|file| file.persist(path)) {
-            Some(Err(failed)) => {
-                file = Some(failed.file);
-                Err(failed.error)
-            }
-            _ => Ok(()),
-        })?;
-        Ok(())
-    }
+/// Gives a file its place, instead of the one that is there.
+fn persist(file: TempPath, path: &Path) -> Result<()> {
+    let mut file = Some(file);
+    with_parent(path, || match file.take().map(|file| file.persist(path)) {
+        Some(Err(failed)) => {
+            file = Some(failed.path);
+            Err(failed.error)
+        }
+        _ => Ok(()),
+    })?;
+    Ok(())
 }
 
 /// Does something to a path, making its folder first if that is what lacks.
@@ -477,11 +487,19 @@ fn with_parent(path: &Path, mut work: impl FnMut() -> io::Result<()>) -> io::Res
 /// Keeps other processes out of a store for as long as the file is open. One that was just
 /// killed has a moment to go.
 fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+        return Err(StorageError::Denied(format!(
+            "{} is no regular file",
+            path.display()
+        )));
+    }
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(directory.join("lock"))?;
+        .custom_flags(unwaiting())
+        .open(&path)?;
     let started = std::time::Instant::now();
     loop {
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -508,9 +526,32 @@ fn absent(error: &io::Error) -> bool {
     )
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+/// Opens a regular file for reading; anything else counts as absent. To open a FIFO would wait for a writer,
+/// and to open a device may do something.
+fn open(path: &Path) -> io::Result<(File, fs::Metadata)> {
+    let regular = |found: fs::Metadata| match found.is_file() {
+        true => Ok(found),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    regular(fs::symlink_metadata(path)?)?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(unwaiting())
+        .open(path)?;
+    // Somebody may just have put something else there.
+    let found = regular(file.metadata()?)?;
+    Ok((file, found))
+}
+
+/// Flags with which opening neither waits for anybody nor follows a link.
+fn unwaiting() -> i32 {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    i32::try_from(flags.bits()).unwrap_or_default()
+}
+
+/// The text of a small regular file.
+fn read_text(path: &Path) -> io::Result<String> {
+    io::read_to_string(open(path)?.0)
 }
 
 fn meta(found: &fs::Metadata) -> Result<Meta> {

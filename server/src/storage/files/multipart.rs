@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::{Expected, FileBucket, Inner, Result, absent, meta, open};
+use super::{Expected, FileBucket, Inner, Result, absent, meta, open, persist, read_text};
 use crate::storage::{ByteStream, CompletedPart, ListedPart, Meta, StorageError, Upload};
 
 /// Name of the file with the key.
@@ -19,7 +19,7 @@ impl Inner {
             return Err(StorageError::NotFound);
         }
         let folder = self.uploads.join(upload_id);
-        match fs::read_to_string(folder.join(KEY)) {
+        match read_text(&folder.join(KEY)) {
             Ok(found) if found == key => Ok(folder),
             Ok(_) => Err(StorageError::NotFound),
             Err(error) => Err(error.into()),
@@ -83,6 +83,9 @@ impl FileBucket {
                 let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                     continue;
                 };
+                if !entry.file_type()?.is_file() {
+                    continue;
+                }
                 let found = meta(&entry.metadata()?)?;
                 parts.push(ListedPart {
                     number,
@@ -115,15 +118,15 @@ impl FileBucket {
             }
             let mut whole = inner.temporary()?;
             for (number, etag) in &parts {
-                let mut part = open(&folder.join(number.to_string()))
+                let (mut part, found) = open(&folder.join(number.to_string()))
                     .map_err(|_| StorageError::Invalid(format!("part {number} has not arrived")))?;
-                if meta(&part.metadata()?)?.etag.trim_matches('"') != etag.trim_matches('"') {
+                if meta(&found)?.etag.trim_matches('"') != etag.trim_matches('"') {
                     return Err(StorageError::Invalid(format!("part {number} is another one")));
                 }
                 io::copy(&mut part, whole.as_file_mut())?;
             }
             whole.as_file().sync_data()?;
-            inner.persist(whole, &target)?;
+            persist(whole.into_temp_path(), &target)?;
             inner.end_upload(&folder, &upload_id)?;
             meta(&fs::symlink_metadata(&target)?)
         })
@@ -149,7 +152,7 @@ impl FileBucket {
                 let begun = entry.metadata().and_then(|metadata| metadata.modified());
                 if let (Ok(id), Ok(key), Ok(begun)) = (
                     entry.file_name().into_string(),
-                    fs::read_to_string(entry.path().join(KEY)),
+                    read_text(&entry.path().join(KEY)),
                     begun,
                 ) {
                     let begun_at = DateTime::<Utc>::from(begun).timestamp();

@@ -1,5 +1,6 @@
 //! An S3 service elsewhere.
 
+mod clock;
 mod connect;
 mod delete;
 mod metered;
