@@ -220,6 +220,9 @@ pub(crate) struct Fsck {
     /// brings them again.
     #[arg(long)]
     pub(crate) repair: bool,
+    /// Change nothing, list what --repair would do.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Do not read the NARs, only look whether they are there and of the right size.
     #[arg(long)]
     pub(crate) no_contents: bool,

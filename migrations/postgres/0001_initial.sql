@@ -331,3 +331,15 @@ CREATE TABLE cache_history (
     nar_bytes    BIGINT  NOT NULL, -- of NARs, unpacked
     closures     BIGINT  NOT NULL
 );
+
+-- The bucket that this database belongs to, in one row; `niks3-owner.json` in the bucket names this database in turn.
+CREATE TABLE ownership (
+    id             BIGINT  PRIMARY KEY CHECK (id = 1),
+    database_id    TEXT COLLATE "C"  NOT NULL DEFAULT '', -- random; made at the first start, and again whenever the database takes over a bucket
+    claim_id       TEXT COLLATE "C"  NOT NULL DEFAULT '', -- the next database_id while a bucket is being taken over
+    bucket_id      TEXT COLLATE "C"  NOT NULL DEFAULT '', -- '' until the first start has claimed a bucket
+    generation     BIGINT  NOT NULL DEFAULT 0, -- counts writing transactions
+    repair_reason  TEXT COLLATE "C"  NOT NULL DEFAULT '', -- why garbage collections wait for `niks3 fsck --repair`; '' if they do not
+    repair_after   BIGINT  NOT NULL DEFAULT 0 -- tasks with ids up to this one began before that
+);
+INSERT INTO ownership (id) VALUES (1);

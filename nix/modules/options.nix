@@ -150,6 +150,11 @@ in
     ]) "Checksum that uploads carry.";
   };
 
+  adoptBucket = optional types.str ''
+    Take over the bucket from the database with this id, which the refusal to start names, or from nobody: `none`. It has
+    an effect once. Garbage collections wait for `niks3 fsck --repair` then.
+  '';
+
   apiTokenFile = secretFile "the admin token, 36 characters or more; without it the first start makes one in the state directory";
 
   signKeyFiles = mkOption {

@@ -56,6 +56,7 @@ let
     [ "--data-dir" "/var/lib/niks3" ]
     ++ option "http-addr" cfg.httpAddr
     ++ option "db" database
+    ++ option "adopt-bucket" cfg.adoptBucket
     ++ secret "api-token-path" "api-token" cfg.apiTokenFile
     ++ lib.concatMap (key: secret "sign-key-path" key.credential key.file) signKeys
     ++ optionals (cfg.s3.bucket != null) (

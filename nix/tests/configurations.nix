@@ -65,6 +65,7 @@
         format = "json";
       };
       database.url = "postgres://niks3@db.example.com/niks3";
+      adoptBucket = "none";
       environmentFile = "/run/secrets/niks3-environment";
       oidc.providers.github = {
         issuer = "https://token.actions.githubusercontent.com";

@@ -11,6 +11,7 @@ use crate::auth::{Authenticator, Limits};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::metrics::Census;
+use crate::ownership::Ownership;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind};
 use crate::verification::{Queue, VerifyUploads};
@@ -21,6 +22,8 @@ pub struct App {
     pub catalog: Catalog,
     /// The object store.
     pub bucket: Bucket,
+    /// Whether the database owns the bucket.
+    pub ownership: Ownership,
     /// Which checksum the object store enforces on uploads.
     pub checksum: ChecksumKind,
     /// Whose uploads are read before they become visible.

@@ -24,7 +24,7 @@ pub async fn write(app: &App) -> Result<(), StorageError> {
 /// # Errors
 /// When the bucket does not answer.
 pub async fn write_page(app: &App) -> Result<(), StorageError> {
-    let Some(cache) = &app.cache_url else {
+    let Some(cache) = app.cache_url.as_ref().filter(|_| app.ownership.lost().is_none()) else {
         return Ok(());
     };
     let server = app

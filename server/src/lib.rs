@@ -13,6 +13,7 @@ pub mod http;
 pub mod landing;
 pub mod metrics;
 pub mod open_files;
+pub mod ownership;
 mod pages;
 pub mod pin_name;
 pub mod pins;

@@ -22,7 +22,7 @@ use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
 use crate::tls::Tls;
 use crate::verification::{Queue, verify_when_idle};
-use crate::{http, landing, pins, push, serve, watchdog};
+use crate::{http, landing, ownership, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
 #[derive(Debug)]
@@ -98,6 +98,9 @@ async fn patiently<T, E: std::fmt::Display>(
 /// How long work on files may go on when everything else has ended.
 pub const LAST_WORK: Duration = Duration::from_millis(250);
 
+/// How long the bucket may take to be told how far the database has come, at the end.
+const LAST_RECORD: Duration = Duration::from_millis(500);
+
 /// Runs the server until a signal ends it, which may come before it has started.
 ///
 /// # Errors
@@ -120,6 +123,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // What goes on without a request has been told at once, so it has had the same time.
     app.tasks.close();
     let _ = tokio::time::timeout(Duration::from_millis(500), app.tasks.wait()).await;
+    // A backup from before that is put back is noticed then, however short this process lived.
+    let _ = tokio::time::timeout(LAST_RECORD, app.ownership.record(&app)).await;
     // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
     let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
     stopped.map_err(|error| StartError::Failed(error.to_string()))
@@ -167,6 +172,9 @@ async fn start(config: Config) -> Result<Started, StartError> {
             None => StartError::Failed(format!("--s3-endpoint: {error}")),
         });
     }
+    // Before anything else is written into the bucket.
+    let ownership =
+        ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
     let checksum = match (config.checksum, embedded) {
         (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
         (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
@@ -197,6 +205,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         ),
         catalog,
         bucket,
+        ownership,
         checksum,
         verify_uploads: config.verify_uploads,
         verifications,
@@ -218,12 +227,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
     });
     Queue::start(&app);
     app.tasks.spawn(verify_when_idle(app.clone()));
-    if embedded {
-        // The lock on its folder says that no other process can be writing there.
-        app.catalog.lift_fences().await?;
-        recover(&app).await;
-    }
-    landing::write(&app).await?;
+    take_up(&app).await?;
     app.tasks.spawn(app.census.clone().keep_history(app.clone()));
     let unsettled = app.clone();
     app.tasks.spawn(async move {
@@ -242,12 +246,25 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     introduce(&app, &format!("{scheme}://{address}"), &config.api_token_path);
     watchdog::start(&app);
+    ownership::watch(&app);
     Ok(Started {
         endpoint: http::endpoint(&app, s3),
         app,
         listener,
         tls: config.tls,
     })
+}
+
+/// Makes the bucket what the database and the options say.
+async fn take_up(app: &Arc<App>) -> Result<(), StartError> {
+    let recorded = app.ownership.record(app).await;
+    recorded.map_err(|problem| StartError::Failed(problem.text()))?;
+    if app.embedded_store {
+        // The lock on its folder says that no other process can be writing there.
+        app.catalog.lift_fences().await?;
+        recover(app).await;
+    }
+    Ok(landing::write(app).await?)
 }
 
 /// Mends what a process before this one has left at names that readers see, before they come

@@ -89,6 +89,8 @@ where
             )));
         }
         let recent = last.finished_at == 0 || last.finished_at > now() - RESUMABLE;
+        // What was looked at before a repair was needed has to be looked at again.
+        let recent = recent && last.id > tx.repair_after().await?;
         if start.resume && recent && last.state != TaskState::Done && last.request == start.request {
             progress = serde_json::from_str(&last.progress).unwrap_or_default();
             before = Some(last.id);

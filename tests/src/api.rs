@@ -218,15 +218,15 @@ impl Api {
     #[track_caller]
     pub fn empty(&self, rows: &[(&str, usize)]) {
         let bucket = self.server.bucket();
-        assert_eq!(bucket.keys(), ["nix-cache-info"]);
+        assert_eq!(bucket.keys(), ["niks3-owner.json", "nix-cache-info"]);
         assert_eq!(bucket.uploads(), [""; 0]);
         let all = match self.server.db().starts_with("sqlite:") {
             true => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
             false => "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
         };
-        // Not of pushes: which migrations ran, two numbers that are always there, and what
-        // the server notes every hour of how much it holds.
-        let others = ["_sqlx_migrations", "counters", "cache_history"];
+        // Not of pushes: which migrations ran, two numbers that are always there, the bucket that the
+        // database belongs to, and what the server notes every hour of how much it holds.
+        let others = ["_sqlx_migrations", "counters", "ownership", "cache_history"];
         let tables = self.server.sql(all).into_iter();
         let counts: BTreeMap<String, usize> = tables
             .filter(|table| !others.contains(&table.as_str()))

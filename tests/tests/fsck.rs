@@ -332,15 +332,16 @@ async fn what_the_database_does_not_know_goes_or_is_taken_in(backend: Backend) {
 async fn a_cache_that_has_lost_its_database_is_taken_in_whole(backend: Backend) {
     let bucket = (backend == Backend::Services).then(garage_bucket);
     let folder = tempfile::tempdir().unwrap();
-    let options = |store_dir| ServerOptions {
+    let options = |store_dir, arguments| ServerOptions {
         data_dir: Some(folder.path().to_owned()),
         bucket: bucket.clone(),
         store_dir: Some(store_dir),
+        arguments,
         ..ServerOptions::default()
     };
     let store = niks3_test_support::Store::default();
     let app = store.build(APP).remove(0);
-    let mut server = Server::with(backend, options(store.dir()));
+    let mut server = Server::with(backend, options(store.dir(), Vec::new()));
     let mut push = server.niks3();
     store.prepare(push.args(["push", &app]));
     let _ = run(&mut push).ok();
@@ -348,7 +349,8 @@ async fn a_cache_that_has_lost_its_database_is_taken_in_whole(backend: Backend) 
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(folder.path().join(format!("niks3.db{end}")));
     }
-    let server = Server::with(backend, options(store.dir()));
+    let adopt = format!("--adopt-bucket={}", server.bucket().owner());
+    let server = Server::with(backend, options(store.dir(), vec![adopt]));
     let (before, content) = found(&server, &[]);
     assert!(!content);
     assert_eq!(before["unknown-narinfo open"], 2, "{before:?}");

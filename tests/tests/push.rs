@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use niks3_test_support::{Backend, Output, Server, ServerOptions, Store, check_bucket, run};
+use niks3_test_support::{Backend, Output, Server, Store, check_bucket, run};
 
 /// Runs each test on SQLite with the embedded store, and on PostgreSQL with Garage.
 macro_rules! on_both {
@@ -313,26 +313,15 @@ fn what_the_bucket_lost_is_sent_again(backend: Backend) {
     }
 }
 
-/// Another bucket under the same database is one that has lost everything.
 fn lost_in_garage() {
     let store = Store::default();
-    let db = niks3_test_support::database();
-    let start = |port: Option<u16>| {
-        Server::with(
-            Backend::Services,
-            ServerOptions {
-                store_dir: Some(store.dir()),
-                db: Some(db.clone()),
-                port,
-                ..ServerOptions::default()
-            },
-        )
-    };
     let app = store.build(CLOSURE).remove(0);
-    let server = start(None);
+    let server = Server::start(Backend::Services, &store.dir());
     pushed(&server, &store, &[&app]);
-    drop(server);
-    let server = start(None);
+    let bucket = server.bucket();
+    for key in bucket.keys().iter().filter(|key| *key != "niks3-owner.json") {
+        bucket.delete(key);
+    }
     assert_eq!(pushed(&server, &store, &[&app])["uploaded"], 0);
     assert_eq!(
         pushed(&server, &store, &[&app, "--verify-s3-integrity"])["uploaded"],

@@ -263,7 +263,8 @@ fn data_of_every_schema_is_taken_along(backend: Backend) {
             .build(&format!("build \"new-{version}\" \"echo {version} > $out\""))
             .remove(0);
         push(&upgraded, &[&more]);
-        // The database from before does not know what is pushed here: that goes again.
+        // The database from before does not know what is pushed here: that goes again. It is one that went back.
+        let _ = run(upgraded.niks3().args(["fsck", "--repair"]));
         let _ = run(upgraded.niks3().args(["gc", "--older-than=0s", "--force"])).ok();
         let _ = run(upgraded.niks3().arg("fsck")).ok();
         upgraded.terminate();

@@ -12,7 +12,7 @@ const PAGE: u32 = 1000;
 pub(super) async fn run(args: Fsck, output: &Output) -> Result<(), Failure> {
     let api = super::connect(args.server)?;
     let request = types::StartFsck {
-        repair: args.repair,
+        repair: args.repair && !args.dry_run,
         contents: !args.no_contents,
     };
     let signals = Signals::listen()?;
@@ -50,7 +50,10 @@ pub(super) async fn run(args: Fsck, output: &Output) -> Result<(), Failure> {
                 finding.kind,
                 finding.subject,
                 finding.detail,
-                end(finding)
+                match args.dry_run {
+                    true => planned(finding),
+                    false => end(finding),
+                }
             ))?;
         }
     }
@@ -69,7 +72,7 @@ pub(super) async fn run(args: Fsck, output: &Output) -> Result<(), Failure> {
         0 => Ok(()),
         left => Err(Failure::Failed(format!(
             "{left} findings need to be dealt with{}",
-            if args.repair {
+            if args.repair && !args.dry_run {
                 ""
             } else {
                 "; `niks3 fsck --repair` mends what it can"
@@ -85,6 +88,29 @@ fn end(finding: &types::Finding) -> &'static str {
         _ if finding.left_to_gc => "a garbage collection deletes it",
         types::FindingEnd::Failed => "could not be mended",
         types::FindingEnd::Open => "not mended",
+    }
+}
+
+/// What a repair would do about a finding, for people.
+fn planned(finding: &types::Finding) -> &'static str {
+    match finding.kind.as_str() {
+        _ if finding.left_to_gc => "a garbage collection deletes it",
+        "missing-narinfo"
+        | "wrong-narinfo"
+        | "bad-signature"
+        | "missing-signature"
+        | "missing-realisation"
+        | "wrong-realisation"
+        | "wrong-pin" => "would be written again",
+        "missing-listing" => "would be made from the NAR",
+        "missing-nar" | "wrong-size" | "wrong-hash" => {
+            "the paths with this NAR would leave the cache, so that the next push brings them"
+        }
+        "foreign-object" => "would be left alone",
+        kind if kind.starts_with("unknown-") => {
+            "would be taken into the database if it belongs to a narinfo signed by this server, or else deleted if nothing can use it"
+        }
+        _ => "would be mended if that is possible without guessing",
     }
 }
 

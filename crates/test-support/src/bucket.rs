@@ -57,6 +57,22 @@ impl Bucket {
         }
     }
 
+    /// An object as text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> String {
+        match self {
+            Self::Folder(folder) => fs::read_to_string(folder.join(key)).unwrap(),
+            Self::Service(bucket) => Self::request(bucket, key, &[]),
+        }
+    }
+
+    /// The id of the database that the bucket belongs to.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        let owner: serde_json::Value = serde_json::from_str(&self.text("niks3-owner.json")).unwrap();
+        owner["database"].as_str().unwrap().to_owned()
+    }
+
     /// Writes an object, over one that is there.
     pub fn put(&self, key: &str, bytes: &[u8]) {
         match self {

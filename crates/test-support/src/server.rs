@@ -79,6 +79,23 @@ impl Server {
     /// Starts a server.
     #[must_use]
     pub fn with(backend: Backend, options: ServerOptions) -> Self {
+        match Self::attempt(backend, options) {
+            Ok(server) => server,
+            Err(output) => panic!("the server did not start: {output:?}"),
+        }
+    }
+
+    /// Starts a server, or tells how it ended instead.
+    ///
+    /// # Errors
+    /// Its exit code, and what it has logged.
+    pub fn attempt(backend: Backend, options: ServerOptions) -> Result<Self, Output> {
+        let mut server = Self::prepare(backend, options);
+        server.try_resume()?;
+        Ok(server)
+    }
+
+    fn prepare(backend: Backend, options: ServerOptions) -> Self {
         let temporary = options.data_dir.is_none().then(|| tempfile::tempdir().unwrap());
         let directory = options
             .data_dir
@@ -129,7 +146,7 @@ impl Server {
             }
         }
         command.extend(options.arguments);
-        let mut server = Self {
+        Self {
             process: None,
             command,
             environment: options.environment,
@@ -140,9 +157,7 @@ impl Server {
             bucket_url,
             bucket: behind,
             db,
-        };
-        server.resume();
-        server
+        }
     }
 
     /// Where Nix reads the bucket without the server.
@@ -183,6 +198,17 @@ impl Server {
 
     /// Starts the server again, on the same port.
     pub fn resume(&mut self) {
+        if let Err(output) = self.try_resume() {
+            panic!("the server did not start: {output:?}");
+        }
+    }
+
+    /// The same, or how it ended instead.
+    ///
+    /// # Errors
+    /// Its exit code, and what it has logged.
+    pub fn try_resume(&mut self) -> Result<(), Output> {
+        let before = self.log().len();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -197,7 +223,7 @@ impl Server {
             .stderr(log);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let running = Running(child);
+        let mut running = Running(child);
         for line in lines {
             let line = line.unwrap();
             if let Some(key) = line.strip_prefix("public key: ") {
@@ -206,10 +232,15 @@ impl Server {
             if line.trim_start().starts_with("extra-trusted-public-keys") || line.contains("(say --cache-url")
             {
                 self.process = Some(running);
-                return;
+                return Ok(());
             }
         }
-        panic!("the server did not start:\n{}", self.log());
+        let code = running.0.wait().unwrap().code();
+        Err(Output {
+            code: code.unwrap_or(-1),
+            stdout: String::new(),
+            stderr: self.log()[before..].to_owned(),
+        })
     }
 
     /// `kill -9`

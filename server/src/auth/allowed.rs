@@ -32,6 +32,9 @@ async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
             refused(problem)
         })?;
     }
+    if !request.method().is_safe() {
+        app.ownership.current(app).await.map_err(refused)?;
+    }
     Ok(identity)
 }
 

@@ -16,7 +16,7 @@ pub enum CatalogError {
     /// A version from before the first release made the schema; this one does not upgrade it.
     #[error(
         "the schema of the database is of a niks3-server from before the first release; the last commit that reads it \
-         is fecee6b. Start with an empty database, and let `niks3 fsck --repair` read the bucket"
+         is fecee6b. Start with an empty database and --adopt-bucket, and let `niks3 fsck --repair` read the bucket"
     )]
     Unreleased,
     /// The schema does not fit this program.
@@ -34,6 +34,9 @@ pub enum CatalogError {
     /// The database has no room left.
     #[error("the database has no space left: {0}")]
     Full(#[source] sqlx::Error),
+    /// Transactions that the database had confirmed are gone.
+    #[error("the database has lost transactions that it had confirmed, as after a failover")]
+    WentBack,
     /// Two store paths share a hash part.
     #[error("{0}")]
     NameMismatch(String),

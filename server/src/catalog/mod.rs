@@ -23,6 +23,7 @@ mod marking;
 mod moves;
 mod multiparts;
 mod objects;
+mod ownership;
 mod paths;
 mod pins;
 mod publications;
@@ -54,6 +55,7 @@ pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::ObjectRow;
+pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
@@ -102,6 +104,7 @@ pub struct Catalog {
     /// connections that everything else needs.
     gate: AnyPool,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 /// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
@@ -110,12 +113,13 @@ pub struct WriteTx {
     /// Of the push that the transaction changes, what its rows are marked with.
     revision: i64,
     backend: Backend,
+    observed: ownership::Observed,
 }
 
 impl WriteTx {
     /// Makes everything done in the transaction durable and visible at once.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        self.observed.commit(self.tx).await
     }
 }
 
@@ -147,7 +151,9 @@ impl Catalog {
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| CatalogError::Url("not a database URL".into()))?
             .disable_statement_logging();
+        let observed = ownership::Observed::default();
         let pool = |size: u32| {
+            let observed = observed.clone();
             AnyPoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(WRITE_WAIT)
@@ -158,6 +164,7 @@ impl Catalog {
                     Box::pin(async move { Ok(usable) })
                 })
                 .after_connect(move |connection, _| {
+                    observed.connected();
                     Box::pin(async move {
                         let settings = match backend {
                             Backend::Sqlite => {
@@ -183,6 +190,7 @@ impl Catalog {
                     gate,
                     reader: pool(4).connect_with(options).await?,
                     backend,
+                    observed,
                 }
             }
             // Ten connections together: as many servers as may share a database leave room in
@@ -196,6 +204,7 @@ impl Catalog {
                     reader,
                     gate,
                     backend,
+                    observed,
                 }
             }
         };
@@ -249,6 +258,7 @@ impl Catalog {
             tx,
             revision: 0,
             backend: self.backend,
+            observed: self.observed.clone(),
         })
     }
 

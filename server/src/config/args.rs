@@ -100,6 +100,16 @@ pub struct Args {
     )]
     pub database_url: Option<String>,
 
+    /// Take over the bucket from the database with this id, which the refusal to start names, or from nobody: `none`.
+    /// Garbage collections wait for `niks3 fsck --repair` then
+    #[arg(
+        long,
+        env = "NIKS3_ADOPT_BUCKET",
+        value_name = "ID|none",
+        help_heading = "Object store"
+    )]
+    pub adopt_bucket: Option<String>,
+
     /// Address to listen on; sockets from systemd win over it
     #[arg(
         long,

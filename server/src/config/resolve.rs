@@ -14,6 +14,7 @@ use super::args::{Args, BucketLookup, ChecksumChoice};
 use super::embedded::{self, DataDir};
 use super::{secrets, tls};
 use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
+use crate::ownership::Adopt;
 use crate::verification::VerifyUploads;
 
 /// A wrong or missing option: one line that names it and the mend.
@@ -78,6 +79,8 @@ pub struct Config {
     pub database: String,
     /// The object store.
     pub store: Store,
+    /// Whom the bucket is taken over from.
+    pub adopt_bucket: Option<Adopt>,
     /// Checksum of uploads.
     pub checksum: ChecksumChoice,
     /// Address to listen on.
@@ -206,8 +209,7 @@ impl Config {
             return Err(UsageError::new("--priority: a number from 1 to 100000"));
         }
         let certificates = tls::certificates(&args)?;
-        let lease = args.push_lease.as_secs();
-        let lease_seconds = u32::try_from(lease)
+        let lease_seconds = u32::try_from(args.push_lease.as_secs())
             .ok()
             .filter(|seconds| (1..=86_400).contains(seconds));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -228,6 +230,7 @@ impl Config {
             certificates,
             lease_seconds: lease_seconds.ok_or_else(|| UsageError::new("--push-lease: 1s to 24h"))?,
             database,
+            adopt_bucket: adopt_bucket(&args)?,
             checksum: args.s3_checksum,
             http_addr: args.http_addr,
             admin_token,
@@ -255,6 +258,12 @@ impl Config {
             store,
         })
     }
+}
+
+fn adopt_bucket(args: &Args) -> Result<Option<Adopt>, UsageError> {
+    let value = args.adopt_bucket.as_deref().filter(|value| !value.is_empty());
+    let adopt = value.map(Adopt::parse).transpose();
+    adopt.map_err(|why| UsageError::new(format!("--adopt-bucket: {why}")))
 }
 
 fn claimed_bytes(args: &Args) -> Result<Option<u64>, UsageError> {

@@ -56,6 +56,7 @@ pub(super) struct Found<S> {
 impl Check<'_> {
     /// A writing transaction, as long as this is the check under way.
     pub async fn write(&self) -> Result<WriteTx, Problem> {
+        self.app.ownership.require()?;
         let mut tx = self.app.catalog.write().await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);

@@ -74,6 +74,9 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
             adopt::run(&check).await?;
         }
         shared.enter(Phase::Finished);
+        if request.repair {
+            app.ownership.repaired(&app, id).await?;
+        }
         Ok(())
     })
     .await

@@ -55,6 +55,7 @@ impl Request {
 /// What has to hold before a collection begins. Each check refuses by itself, with a sentence that says
 /// how to go on.
 async fn preflight(app: &App, accept_clock: bool) -> Result<(), Problem> {
+    app.ownership.before_deletion(app).await?;
     believe_clock(app, accept_clock).await
 }
 

@@ -33,11 +33,17 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// A writing transaction, as long as this is the collection under way.
     pub async fn write(&self) -> Result<WriteTx, Problem> {
+        self.app.ownership.require_collectable()?;
         let mut tx = self.app.catalog.write().await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);
         }
         Err(Problem::conflict("another garbage collection took over"))
+    }
+
+    /// Comes between the transaction that says what is to be deleted, and its deletion.
+    pub async fn before_deletion(&self) -> Result<(), Problem> {
+        self.app.ownership.before_deletion(self.app).await
     }
 
     /// What may go now.
@@ -61,6 +67,7 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
         shared,
         now: now(),
     };
+    run.before_deletion().await?;
     let closures_before = run.now - i64::from(request.older_than);
     if !request.dry_run {
         shared.phase(Phase::Pushes);

@@ -85,6 +85,7 @@ async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Problem> {
     if doomed.is_empty() {
         return Ok(());
     }
+    app.ownership.record(app).await?;
     let ends = delete::paths(app, &doomed, fence).await?;
     let of = |end: End| -> Vec<i64> {
         doomed
@@ -110,6 +111,7 @@ async fn end_object(app: &App, key: &str) -> Result<(), Problem> {
         return Ok(());
     };
     let parsed = ObjectKey::parse(key).map_err(Problem::internal)?;
+    app.ownership.record(app).await?;
     let mut fence = Fence::new(app, Collected::Objects, vec![key.to_owned()], until);
     let ends = delete::objects(app, &mut fence, vec![parsed.clone()]).await?;
     let mut tx = app.catalog.write().await?;
@@ -131,6 +133,7 @@ async fn end_log(app: &App, drv: &str) -> Result<(), Problem> {
     }
     let path = drv.parse().map_err(|_| Problem::internal("the name of a log"))?;
     let key = ObjectKey::log(&path);
+    app.ownership.record(app).await?;
     let mut fence = Fence::new(app, Collected::Logs, vec![drv.to_owned()], until);
     let ends = delete::objects(app, &mut fence, vec![key.clone()]).await?;
     let mut tx = app.catalog.write().await?;

@@ -34,16 +34,17 @@ pub(super) async fn paths(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Re
             let doomed = doom_paths(run, marker, &batch, fence).await?;
             if !doomed.is_empty() {
                 running.push(async move {
+                    run.before_deletion().await?;
                     let paths: Vec<DoomedPath> = doomed.iter().map(|(_, path)| path.clone()).collect();
-                    let ends = delete::paths(run.app, &paths, fence).await;
-                    (doomed, ends)
+                    let ends = delete::paths(run.app, &paths, fence).await?;
+                    Ok::<_, Problem>((doomed, ends))
                 });
             }
         }
-        let Some((doomed, ends)) = running.next().await else {
+        let Some(done) = running.next().await else {
             break;
         };
-        let ends = ends?;
+        let (doomed, ends) = done?;
         bury_paths(run, marker, &doomed, &ends).await?;
         for ((path, _), end) in doomed.iter().zip(ends) {
             if end == End::Gone {
@@ -134,15 +135,16 @@ pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> 
             tx.commit().await?;
             if !doomed.is_empty() {
                 running.push(async move {
-                    let ends = delete_objects(run, &doomed, fence).await;
-                    (doomed, ends)
+                    run.before_deletion().await?;
+                    let ends = delete_objects(run, &doomed, fence).await?;
+                    Ok::<_, Problem>((doomed, ends))
                 });
             }
         }
-        let Some((doomed, ends)) = running.next().await else {
+        let Some(done) = running.next().await else {
             break;
         };
-        let (ends, arrived) = ends?;
+        let (doomed, (ends, arrived)) = done?;
         let of = |end: End| -> Vec<i64> {
             doomed
                 .iter()
@@ -242,6 +244,7 @@ pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Res
         }
         let doomed = tx.doom_logs(&white, until).await?;
         tx.commit().await?;
+        run.before_deletion().await?;
         let names: Vec<String> = doomed.iter().map(|log| log.name.clone()).collect();
         let keys = names
             .iter()

@@ -33,6 +33,9 @@ async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
         after = Some(last.clone());
         let ids: Vec<String> = page.iter().map(|upload| upload.id.clone()).collect();
         let known = run.app.catalog.known_uploads(&ids).await?;
+        if page.iter().any(|upload| !known.contains(&upload.id)) {
+            run.before_deletion().await?;
+        }
         for upload in page {
             if known.contains(&upload.id) {
                 continue;
@@ -63,6 +66,7 @@ async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {
             tx.give_up_multipart(upload.id).await?;
         }
         tx.commit().await?;
+        run.before_deletion().await?;
         let mut ended = Vec::with_capacity(stale.len());
         for upload in &stale {
             let key = ObjectKey::parse(&upload.staging).map_err(Problem::internal)?;
@@ -120,6 +124,7 @@ async fn staged(run: &Run<'_>) -> Result<(), Problem> {
             })
             .collect();
         if !doomed.is_empty() {
+            run.before_deletion().await?;
             for (key, end) in run.app.bucket.delete(doomed).await {
                 if let Deletion::Refused(why) | Deletion::Unknown(why) = end {
                     tracing::warn!(key = key.as_str(), why, "a staged object may not be deleted");

@@ -18,13 +18,25 @@ pub(super) fn health() -> Response {
     Response::builder().content_type("text/plain").body("ok\n")
 }
 
-/// Database and bucket answer.
+/// Whether the bucket is this server's to write into.
+fn owned(app: &App) -> Response {
+    if let Err(problem) = app.ownership.require() {
+        return problem.into_response();
+    }
+    let body = match app.ownership.needs_repair() {
+        None => "ready\n".to_owned(),
+        Some(why) => format!("ready, but garbage collections wait: {why}\n"),
+    };
+    Response::builder().content_type("text/plain").body(body)
+}
+
+/// Database and bucket answer, and the bucket belongs to the database.
 #[handler]
 pub(super) async fn ready(Data(app): Data<&Arc<App>>) -> Response {
     let database = tokio::time::timeout(PATIENCE, app.catalog.ready());
     let bucket = tokio::time::timeout(PATIENCE, app.bucket.ready());
     match tokio::join!(database, bucket) {
-        (Ok(Ok(())), Ok(Ok(()))) => Response::builder().content_type("text/plain").body("ready\n"),
+        (Ok(Ok(())), Ok(Ok(()))) => owned(app),
         (Ok(Err(error)), _) => Problem::from(error).into_response(),
         (_, Ok(Err(error))) => Problem::from(error).into_response(),
         (Err(_), _) => Problem::unavailable("the database does not answer", 2).into_response(),

@@ -373,6 +373,9 @@ impl From<CatalogError> for Problem {
             CatalogError::Full(_) => {
                 Self::unavailable("the database has no space left", 60).with_cause(error)
             }
+            CatalogError::WentBack => {
+                Self::unavailable("the database has lost transactions: try again", 1).with_cause(error)
+            }
             CatalogError::NameMismatch(detail) => Self::invalid("path", detail.clone()),
             _ => Self::internal(error),
         }

@@ -10,6 +10,8 @@ use crate::catalog::{CacheCounts, ClosureRow, PastCounts, Pin, RunRow, TaskRow};
 /// What the page shows.
 #[derive(Debug, Default)]
 pub struct Overview<'a> {
+    /// What somebody has to do, in a sentence.
+    pub alert: Option<String>,
     /// What the cache holds, if that could be counted.
     pub counts: Option<&'a CacheCounts>,
     /// The past, day by day.
@@ -31,6 +33,7 @@ pub struct Overview<'a> {
 pub fn show(overview: &Overview<'_>) -> String {
     let main = html! {
         h1 { "Overview" }
+        @if let Some(alert) = &overview.alert { p class="bad" role="alert" { (alert) } }
         @if let Some(counts) = overview.counts { (tiles(counts)) } @else {
             p class="bad" { "What the cache holds could not be counted in time." }
         }

@@ -187,6 +187,7 @@ async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batc
 }
 
 async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
+    app.ownership.current(app).await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
     let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
     for path in paths().filter(|path| path.listing_lost || unmade(path)) {

@@ -13,6 +13,7 @@ pub struct KeyError;
 enum Kind {
     CacheInfo,
     LandingPage,
+    Owner,
     NarInfo,
     Nar,
     Listing,
@@ -21,6 +22,9 @@ enum Kind {
     Pin,
     Staging,
 }
+
+/// The object that names the database to which the bucket belongs.
+const OWNER: &str = "niks3-owner.json";
 
 /// The key of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +51,12 @@ impl ObjectKey {
     #[must_use]
     pub fn landing_page() -> Self {
         Self::new(Kind::LandingPage, "index.html")
+    }
+
+    /// `niks3-owner.json`
+    #[must_use]
+    pub fn owner() -> Self {
+        Self::new(Kind::Owner, OWNER)
     }
 
     /// `<hash part>.narinfo`
@@ -100,6 +110,7 @@ impl ObjectKey {
         let kind = match text {
             "nix-cache-info" => Kind::CacheInfo,
             "index.html" => Kind::LandingPage,
+            OWNER => Kind::Owner,
             _ => Self::kind(text).ok_or(KeyError)?,
         };
         Ok(Self::new(kind, text))
@@ -172,7 +183,7 @@ impl ObjectKey {
     /// Whether readers may see the object.
     #[must_use]
     pub fn is_public(&self) -> bool {
-        self.kind != Kind::Staging
+        !matches!(self.kind, Kind::Staging | Kind::Owner)
     }
 
     /// `Content-Type` of the object.
@@ -183,7 +194,7 @@ impl ObjectKey {
             Kind::LandingPage => "text/html; charset=utf-8",
             Kind::NarInfo => "text/x-nix-narinfo",
             Kind::Nar => "application/x-nix-nar",
-            Kind::Listing | Kind::Realisation => "application/json",
+            Kind::Listing | Kind::Realisation | Kind::Owner => "application/json",
             Kind::Log | Kind::Pin => "text/plain; charset=utf-8",
             Kind::Staging => "application/octet-stream",
         }
@@ -197,7 +208,7 @@ impl ObjectKey {
             Kind::NarInfo | Kind::Listing | Kind::Realisation | Kind::Log => "public, max-age=3600",
             Kind::CacheInfo | Kind::LandingPage => "public, max-age=300",
             Kind::Pin => "no-cache",
-            Kind::Staging => "no-store",
+            Kind::Staging | Kind::Owner => "no-store",
         }
     }
 }

@@ -23,8 +23,9 @@ pub use files::FileBucket;
 pub use key::{KeyError, ObjectKey};
 pub use s3::S3Bucket;
 pub use types::{
-    Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Deletion, Extent, GetOptions, GetResult,
-    Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range, Staged, Upload,
+    Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Condition, ConditionalWrite, Deletion,
+    Extent, GetOptions, GetResult, Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range,
+    Staged, Upload,
 };
 
 use crate::config::S3Settings;
@@ -330,6 +331,20 @@ impl Bucket {
                 Attempt::Refused(error.to_string())
             }
             Err(error) => Attempt::Unknown(error.to_string()),
+        }
+    }
+
+    /// Writes an object of the server's own if a condition holds. Some services ignore conditions (Garage 2.5), others
+    /// refuse requests that have them; there the object is written in any case, so the caller has to look again.
+    pub async fn put_if(
+        &self,
+        key: &ObjectKey,
+        body: Bytes,
+        condition: &Condition,
+    ) -> Result<ConditionalWrite> {
+        match self {
+            Self::S3(bucket) => bucket.put_if(key, body, condition).await,
+            Self::Files(files) => files.put_if(key.as_str(), body, condition).await,
         }
     }
 

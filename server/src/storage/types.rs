@@ -148,6 +148,24 @@ pub enum Attempt {
     Unknown(String),
 }
 
+/// What has to hold for an object to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// There is none of that key.
+    Absent,
+    /// The one of that key has this entity tag.
+    Unchanged(String),
+}
+
+/// What became of a write with a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionalWrite {
+    /// It is written. Not every service minds the condition.
+    Written,
+    /// The condition did not hold; nothing has changed.
+    Refused,
+}
+
 /// A part that has arrived.
 #[derive(Debug, Clone)]
 pub struct ListedPart {

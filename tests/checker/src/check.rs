@@ -352,7 +352,7 @@ impl Checker<'_> {
             }
             "nar" => Ok(()),
             _ if narinfo_hash(key).is_some() || key.ends_with(".ls") || key == "nix-cache-info" => Ok(()),
-            _ if key == "index.html" => Ok(()),
+            _ if key == "index.html" || key == "niks3-owner.json" => Ok(()),
             _ => {
                 self.report
                     .add(Kind::UnknownObject, key, "binary caches have no such object");

@@ -22,6 +22,7 @@ pub(super) async fn show(app: &App) -> Result<String, Problem> {
         past = catalog.past_counts(now() - 2 * DAY, 1).await?;
     }
     let overview = Overview {
+        alert: app.ownership.lost().or_else(|| app.ownership.needs_repair()),
         counts: counts.as_deref(),
         past,
         runs: catalog.runs(&filter, None, None, FEW).await?,

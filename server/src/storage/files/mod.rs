@@ -6,6 +6,7 @@
 //! answer; a small one is once [`FileBucket::sync`] returns, which a commit calls
 //! before anything counts: one flush for many narinfos instead of one for each.
 
+mod conditional;
 mod flush;
 mod list;
 mod multipart;
@@ -54,6 +55,8 @@ struct Inner {
     listing: list::Cache,
     unflushed: flush::Unflushed,
     presigners: presigner::Presigners,
+    /// Held by writes with a condition, from the look to the write.
+    conditional: std::sync::Mutex<()>,
     /// Reads NARs as they arrive.
     arrivals: OnceLock<Arc<Queue>>,
     /// Operations under way, each with a file or two.
@@ -116,6 +119,7 @@ impl FileBucket {
             listing: list::Cache::default(),
             unflushed: flush::Unflushed::default(),
             presigners: presigner::Presigners::default(),
+            conditional: std::sync::Mutex::new(()),
             arrivals: OnceLock::new(),
             operations: Semaphore::new(open_files::file_operations()),
             nameless: Arc::new(Semaphore::new(open_files::prepared_files())),

@@ -153,7 +153,8 @@ impl S3 for FileBucket {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         self.check_bucket(&input.bucket)?;
-        if input.if_none_match.is_some() && self.head(&input.key).await?.is_some() {
+        let only_new = input.if_none_match.is_some();
+        if only_new && self.head(&input.key).await?.is_some() {
             return Err(s3_error!(PreconditionFailed));
         }
         let expected = expected(
@@ -161,7 +162,13 @@ impl S3 for FileBucket {
             input.checksum_sha256.as_ref(),
             input.content_md5.as_ref(),
         )?;
-        let meta = self.put_stream(&input.key, body(input.body), expected).await?;
+        let body = body(input.body);
+        let meta = if only_new {
+            let written = self.put_new(&input.key, body, expected).await?;
+            written.ok_or_else(|| s3_error!(PreconditionFailed))?
+        } else {
+            self.put_stream(&input.key, body, expected).await?
+        };
         let output = PutObjectOutput {
             e_tag: Some(etag(&meta)),
             checksum_sha256: input.checksum_sha256,

@@ -1,6 +1,7 @@
 //! An S3 service elsewhere.
 
 mod clock;
+mod conditional;
 mod connect;
 mod delete;
 mod metered;
