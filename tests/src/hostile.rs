@@ -52,6 +52,23 @@ pub enum Outcome {
     Unclear,
 }
 
+impl Outcome {
+    /// Whether it was believed or refused, and not left open.
+    ///
+    /// # Panics
+    /// When it was believed and must not be, or the server failed on it.
+    #[must_use]
+    #[track_caller]
+    pub fn is_clear(&self, lie: Lie) -> bool {
+        match self {
+            Self::Accepted if LIES_ARE_REFUSED => panic!("{lie:?} was believed"),
+            Self::Refused(status, text) if !(400..500).contains(status) => panic!("{lie:?}: {status} {text}"),
+            Self::Accepted | Self::Refused(..) => true,
+            Self::Unclear => false,
+        }
+    }
+}
+
 /// Who lies, to which server.
 #[derive(Debug)]
 pub struct Liar<'a> {

@@ -17,7 +17,7 @@ use niks3_test_support::{
     Backend, Clock, Fault, Server, ServerOptions, Site, check_whole_bucket, garage_bucket, on_both,
 };
 use niks3_tests::dice::{Dice, setting};
-use niks3_tests::hostile::{self, LIES, LIES_ARE_REFUSED, Liar, Outcome};
+use niks3_tests::hostile::{self, LIES, LIES_ARE_REFUSED, Liar};
 use niks3_tests::nar;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -614,21 +614,8 @@ impl Model {
             store_dir: self.site.store.dir().display().to_string(),
         };
         let outcome = liar.lie(&mut self.dice, lie, &victim).await;
-        match &outcome {
-            Outcome::Accepted => assert!(!LIES_ARE_REFUSED, "{lie:?}\n{}", self.steps.join("\n")),
-            Outcome::Refused(status, text) => {
-                assert!(
-                    (400..500).contains(status),
-                    "{status} {text}\n{}",
-                    self.steps.join("\n")
-                );
-            }
-            Outcome::Unclear => {}
-        }
-        if outcome != Outcome::Unclear {
-            *self.done.entry("lies").or_default() += 1;
-        }
         self.say(format!("lie {lie:?} with {victim}: {outcome:?}"));
+        *self.done.entry("lies").or_default() += u64::from(outcome.is_clear(lie));
     }
 
     /// Nothing is wrong in the bucket.
@@ -720,7 +707,11 @@ async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Back
     let seed = setting("NIKS3_MODEL_SEED", 1);
     let mut model = Model::new(backend, seed).await;
     model.say(format!("seed {seed}"));
-    for _ in 0..setting("NIKS3_MODEL_STEPS", 200) {
+    let steps = setting("NIKS3_MODEL_STEPS", 200);
+    for step in 0..steps {
+        if step.is_multiple_of(20) {
+            eprintln!("step {step} of {steps}");
+        }
         model.step().await;
         model.holds().await;
     }

@@ -172,6 +172,24 @@ impl Server {
         &self.bucket
     }
 
+    /// Its embedded object store, as a service for other servers.
+    #[must_use]
+    pub fn as_service(&self) -> GarageBucket {
+        let secret = |name| {
+            let text = std::fs::read_to_string(self.directory.join(name)).unwrap();
+            // As long as the test, like those of Garage.
+            &*text.trim().to_owned().leak()
+        };
+        GarageBucket {
+            endpoint: self.url(),
+            name: "niks3".into(),
+            web: self.bucket_url.clone(),
+            region: "us-east-1",
+            access_key: secret("s3-access-key"),
+            secret_key: secret("s3-secret-key"),
+        }
+    }
+
     /// URL of its database.
     #[must_use]
     pub fn db(&self) -> &str {
