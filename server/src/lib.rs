@@ -18,6 +18,7 @@ mod pages;
 pub mod pin_name;
 pub mod pins;
 pub mod push;
+mod reload;
 pub mod runs;
 pub mod serve;
 pub mod signing;

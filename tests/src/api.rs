@@ -145,6 +145,13 @@ impl Api {
         Answer::of(request.send().await.unwrap()).await
     }
 
+    /// Makes a named token that may push.
+    pub async fn push_token(&self, name: &str) -> String {
+        let wish = json!({ "name": name, "scopes": ["push"] });
+        let made = self.post("/tokens", &wish).await.ok();
+        made["token"].as_str().unwrap().to_owned()
+    }
+
     /// POST of JSON to a path under `/api/v1`.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let path = format!("/api/v1{path}");

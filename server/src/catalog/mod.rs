@@ -54,7 +54,7 @@ pub use gc_closures::GcClosure;
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
-pub use objects::ObjectRow;
+pub use objects::{ArrivedObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};

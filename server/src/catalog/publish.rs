@@ -258,6 +258,19 @@ impl Catalog {
             .collect()
     }
 
+    /// Ids of the NARs that a push has uploaded for paths that others have committed with other ones. It decides
+    /// once, so that stays so.
+    pub async fn nars_in_vain(&self, push_id: i64) -> Result<Vec<i64>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT c.object_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.object_id <> 0 AND p.object_id <> c.object_id",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     /// Those of some derivations whose build log the cache has.
     pub async fn known_logs(&self, drvs: &[String]) -> Result<Vec<String>> {
         let mut known = Vec::new();
@@ -351,7 +364,7 @@ impl WriteTx {
              listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
              WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $4, publication = $5 \
              FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
-             AND paths.state = $3 AND c.object_id <> 0",
+             AND paths.state = $3 AND EXISTS (SELECT 1 FROM objects o WHERE o.id = c.object_id AND o.state = 1)",
         )
         .bind(PUBLISHING)
         .bind(push_id)

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::PART_SIZE;
 use crate::app::App;
-use crate::catalog::NewVerification;
+use crate::catalog::{ArrivedObject, NewVerification};
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
@@ -57,20 +57,20 @@ pub(super) async fn sizes(app: &App, push: &str, keys: Vec<ObjectKey>) -> Result
     }
 }
 
-/// Writes down that objects, by id, are in the bucket with so many bytes.
+/// Writes down that objects which a push claims are in the bucket.
 ///
 /// # Errors
 /// 503 when the object store or the database does not answer; nothing is written down then.
-pub async fn note_arrived(app: &App, arrived: &[(i64, i64)]) -> Result<(), Problem> {
+pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) -> Result<(), Problem> {
     if arrived.is_empty() {
         return Ok(());
     }
     // The database must not outlive, in a power cut, what it says is there.
     app.bucket.sync().await?;
     let mut tx = app.catalog.write().await?;
-    tx.objects_arrived(arrived).await?;
+    tx.objects_arrived(push_id, arrived).await?;
     tx.commit().await?;
-    metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    metrics().arrived(arrived.iter().map(|object| object.size));
     Ok(())
 }
 

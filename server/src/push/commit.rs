@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{self, Signed};
-use super::{check, cycle, logs, lost, publish};
+use super::{check, cycle, logs, lost, publish, remove_leftovers};
 use crate::app::App;
 use crate::catalog::{
-    ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push, PushState,
-    SeenReferences,
+    ArrivedObject, ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push,
+    PushState, SeenReferences,
 };
 use crate::gc;
 use crate::http::problem::Problem;
@@ -39,8 +39,8 @@ pub struct Outcome {
 /// decided; 409 naming what has not arrived, 422 when the
 /// closure is not closed or not a closure; nothing is visible then.
 pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
-    let outcome = match push.state {
-        PushState::Committed => serde_json::from_str(&push.result).map_err(Problem::internal)?,
+    let done = match push.state {
+        PushState::Committed => Done::before(&push.result)?,
         PushState::Aborted if !push.result.is_empty() => return Err(verification::refused(&push.result)),
         PushState::Aborted => return Err(Problem::push_gone("the push was given up: begin again")),
         PushState::Expired => return Err(lease_over()),
@@ -49,7 +49,27 @@ pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
     if let Some(name) = &push.pin {
         pins::settle(app, name).await?;
     }
-    Ok(outcome)
+    if let Some(nars) = done.leftovers {
+        remove_leftovers(app, push.token, nars);
+    }
+    Ok(done.outcome)
+}
+
+/// A commit that has ended.
+struct Done {
+    outcome: Outcome,
+    /// What the push has staged is not all published; ids of NARs that it has uploaded in vain.
+    leftovers: Option<Vec<i64>>,
+}
+
+impl Done {
+    /// What an earlier commit of the push has answered.
+    fn before(result: &str) -> Result<Self, Problem> {
+        Ok(Self {
+            outcome: serde_json::from_str(result).map_err(Problem::internal)?,
+            leftovers: None,
+        })
+    }
 }
 
 /// Renews the lease for as long as the work takes.
@@ -120,8 +140,8 @@ struct Decided {
     all: bool,
     /// The last publication before what is to be published is read.
     seen: i64,
-    /// Ids and bytes of the NARs of which the database did not know yet that they are there.
-    arrived: Vec<(i64, i64)>,
+    /// The NARs of which the database did not know yet that they are there.
+    arrived: Vec<ArrivedObject>,
     /// Ids of the NARs that the server has read, and whose listings it has made.
     verified: HashSet<i64>,
 }
@@ -130,12 +150,12 @@ struct Decided {
 enum Step {
     Publish(Decided),
     /// Another commit of the push was faster.
-    Finished(Outcome),
+    Finished(Done),
     /// The push is not what was looked at any more.
     Changed,
 }
 
-async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
+async fn run(app: &App, push: &Push) -> Result<Done, Problem> {
     for _ in 0..LOOKS {
         let seen = app
             .catalog
@@ -151,7 +171,7 @@ async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
         let (step, signed) = futures::try_join!(deciding, ahead::sign(app, &look.claims))?;
         match step {
             Step::Publish(decided) => return publish(app, &seen, &mut look, &decided, signed).await,
-            Step::Finished(outcome) => return Ok(outcome),
+            Step::Finished(done) => return Ok(done),
             Step::Changed => {}
         }
     }
@@ -226,7 +246,7 @@ async fn decide(
     app: &App,
     push: &Push,
     look: &Look,
-    arrived: Vec<(i64, i64)>,
+    arrived: Vec<ArrivedObject>,
     verified: HashSet<i64>,
 ) -> Result<Step, Problem> {
     let offers = look.claims.iter().filter(|claim| claim.offer.is_some()).count();
@@ -239,7 +259,7 @@ async fn decide(
         Ok::<_, Problem>(())
     };
     let deciding = async {
-        tx.objects_arrived(&arrived).await?;
+        tx.objects_arrived(push.id, &arrived).await?;
         let decision = match push.state {
             PushState::Open if !tx.references_unchanged(push.id, &look.references).await? => {
                 Decision::Changed
@@ -254,9 +274,7 @@ async fn decide(
         Decision::Before(added) => (added, false),
         Decision::Changed => return Ok(Step::Changed),
         Decision::Finished(result) => {
-            return Ok(Step::Finished(
-                serde_json::from_str(&result).map_err(Problem::internal)?,
-            ));
+            return Ok(Step::Finished(Done::before(&result)?));
         }
         Decision::Over => return Err(lease_over()),
     };
@@ -277,7 +295,7 @@ async fn decide(
         .with_missing(missing.collect()));
     }
     tx.commit().await?;
-    metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    metrics().arrived(arrived.iter().map(|object| object.size));
     Ok(Step::Publish(Decided {
         added,
         all: first && offers as u64 == added,
@@ -295,8 +313,14 @@ async fn publish(
     look: &mut Look,
     decided: &Decided,
     signed: Signed,
-) -> Result<Outcome, Problem> {
+) -> Result<Done, Problem> {
+    let logs_in_vain = logs::some_known(app, push.id).await?;
     logs::publish(app, push.id).await?;
+    let in_vain = |claim: &CommitClaim| claim.object_id != 0 && claim.offer.is_none();
+    let leftovers = match decided.all && !logs_in_vain && !look.claims.iter().any(in_vain) {
+        true => None,
+        false => Some(app.catalog.nars_in_vain(push.id).await?),
+    };
     let mut found = publishables(app, push, &mut look.claims, decided).await?;
     let outcome = outcome(look, decided.added);
     let claimed: HashSet<i64> = look
@@ -330,7 +354,7 @@ async fn publish(
                     verification::forget_listings(app, published);
                 }
                 app.bucket.tidy(&push.token).await?;
-                return Ok(outcome);
+                return Ok(Done { outcome, leftovers });
             }
             Some(last) => seen = last,
         }
@@ -402,7 +426,8 @@ async fn publishables(
         return Ok(app.catalog.publishables(push.id).await?);
     }
     // All that it offered was taken, so it is known what has been decided.
-    let arrived: HashMap<i64, i64> = decided.arrived.iter().copied().collect();
+    let arrived = decided.arrived.iter().map(|object| (object.id, object.size));
+    let arrived: HashMap<i64, i64> = arrived.collect();
     let taken = claims.iter_mut().filter_map(|claim| {
         let mut offer = claim.offer.take()?;
         if let Some(size) = arrived.get(&claim.object_id) {

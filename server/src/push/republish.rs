@@ -24,7 +24,7 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
             pin: None,
             verify: false,
             lease: i64::from(app.lease_seconds),
-            run_id: 0,
+            run_id: None,
             keys: KeyChoice::none(),
             exempt: true,
         })

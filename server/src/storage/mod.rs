@@ -112,6 +112,15 @@ impl Bucket {
         }
     }
 
+    /// Reads the credentials of a service again.
+    pub fn read_credentials_again(&self) {
+        match self {
+            Self::S3(bucket) => bucket.read_credentials_again(),
+            // Upload URLs that clients have are signed with its keys.
+            Self::Files(_) => {}
+        }
+    }
+
     /// Returns when all that was written before survives a power cut.
     pub async fn sync(&self) -> Result<()> {
         match self {

@@ -19,11 +19,13 @@ pub(super) async fn claim(
     body: Claims,
 ) -> Result<ClaimsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
-    let paths = wire::list("paths", &body.paths, MAX_BATCH)?;
-    let paths: Vec<PathMeta> = paths
-        .iter()
-        .map(|info| path_meta(&app.store_dir, info))
-        .collect::<Result<_, _>>()?;
+    wire::list("paths", &body.paths, MAX_BATCH)?;
+    // Each is let go of when it has been read.
+    let paths = body
+        .paths
+        .into_iter()
+        .map(|info| path_meta(&app.store_dir, &info));
+    let paths: Vec<PathMeta> = paths.collect::<Result<_, _>>()?;
     let mut seen = HashSet::with_capacity(paths.len());
     if let Some(twice) = paths.iter().find(|meta| !seen.insert(&meta.path)) {
         return Err(Problem::invalid(

@@ -54,14 +54,15 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         pin: pin.map(|pin| pin.to_string()),
         verify: body.verify_integrity,
         lease: i64::from(app.lease_seconds),
-        run_id: 0,
+        run_id: None,
         keys: who.grant().signing_keys.as_ref().into(),
         exempt: app.verify_uploads.exempts(who.grant().trusted),
     };
     let mut tx = app.catalog.write().await?;
     limits::admit(app, who, &mut tx).await?;
     if let Some(run) = &run {
-        (new.run_id, _) = tx.record_run(run, &runs::token()).await?;
+        let (run_id, _) = tx.record_run(run, &runs::token()).await?;
+        new.run_id = Some(run_id);
     }
     let id = tx.open_push(&new).await?;
     tx.add_roots(id, &roots).await?;

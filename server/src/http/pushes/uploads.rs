@@ -7,8 +7,8 @@ use niks3_nix::hash::FileHash;
 use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
-use super::{App, Identity, Problem, change, find_open};
-use crate::catalog::{Claim, ClaimKind, ObjectRow, Push, WriteTx};
+use super::{App, Identity, Problem, change, find_open, limits};
+use crate::catalog::{ArrivedObject, Claim, ClaimKind, ObjectRow, Push, UploadedNar, WriteTx};
 use crate::gc;
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
@@ -33,12 +33,12 @@ struct Item {
 
 enum Content {
     Nar {
-        path_id: i64,
+        claim: Claim,
         key: ObjectKey,
-        nar: NarClaim,
+        wanted: Option<Wanted>,
     },
     Listing {
-        path_id: i64,
+        claim: Claim,
     },
     Log {
         drv: StorePath,
@@ -74,7 +74,7 @@ pub(super) async fn uploads(
         ));
     }
     let items = parse(app, &push, &body.uploads).await?;
-    let mut objects = record(app, &push, &items).await?;
+    let mut objects = record(app, who, &push, &items).await?;
     if app.checksum == ChecksumKind::Md5 {
         take_over(app, &push, &items, &mut objects).await?;
     }
@@ -107,26 +107,11 @@ pub(super) fn checksum(
     }
 }
 
-/// What the push says of a NAR.
-struct NarClaim {
-    size: u64,
-    wanted: Option<Wanted>,
-}
-
-impl NarClaim {
-    fn of(path: &StorePath, claim: &Claim) -> Self {
-        Self {
-            size: claim.nar_size.unsigned_abs(),
-            wanted: verification::wanted_of(claim.ca.as_deref(), path, claim.refers_to_itself),
-        }
-    }
-}
-
 /// Has NARs read as soon as they have arrived.
 fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<String, ObjectRow>) {
     let mut jobs: HashMap<i64, Job> = HashMap::new();
     for item in items {
-        let Content::Nar { key, nar, .. } = &item.content else {
+        let Content::Nar { claim, key, wanted } = &item.content else {
             continue;
         };
         let Some(object) = objects.get(key.as_str()).filter(|object| !object.present) else {
@@ -140,7 +125,7 @@ fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<
             most: 0,
             wanted: Vec::new(),
         });
-        job.merge(nar.size, nar.wanted);
+        job.merge(claim.nar_size.unsigned_abs(), *wanted);
     }
     for job in jobs.into_values() {
         app.verifications.announce(job);
@@ -166,10 +151,11 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
         .map(|(upload, path)| {
             let sha256 = wire::file_hash("uploads.sha256", &upload.sha256)?;
             let checksum = checksum(app, "uploads.md5", sha256, upload.md5.as_ref())?;
-            let claim = || {
+            let claimed = || {
                 claims
                     .get(&path)
                     .filter(|claim| claim.kind == ClaimKind::Needed)
+                    .cloned()
                     .ok_or_else(|| {
                         Problem::invalid(
                             "uploads.path",
@@ -181,22 +167,17 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
             let staging =
                 || ObjectKey::staging(&push.token, &format!("{}.{}", path.hash_part(), sha256.base32()));
             let (key, most, content) = match upload.kind {
-                UploadKind::Nar => (
-                    push::upload_key(app, &push.token, sha256),
-                    PART_SIZE,
-                    Content::Nar {
-                        path_id: claim()?.path_id,
-                        key: ObjectKey::nar(sha256),
-                        nar: NarClaim::of(&path, claim()?),
-                    },
-                ),
-                UploadKind::Listing => (
-                    staging(),
-                    MAX_LISTING,
-                    Content::Listing {
-                        path_id: claim()?.path_id,
-                    },
-                ),
+                UploadKind::Nar => {
+                    let key = ObjectKey::nar(sha256);
+                    let claim = claimed()?;
+                    let content = Content::Nar {
+                        wanted: verification::wanted_of(claim.ca.as_deref(), &path, claim.refers_to_itself),
+                        claim,
+                        key,
+                    };
+                    (push::upload_key(app, &push.token, sha256), PART_SIZE, content)
+                }
+                UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { claim: claimed()? }),
                 UploadKind::Log if derivers.contains(path.as_str()) => {
                     (staging(), MAX_LOG, Content::Log { drv: path })
                 }
@@ -214,6 +195,11 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                 }
             };
             let size = wire::size("uploads.size", upload.size, most)?;
+            match &content {
+                Content::Nar { claim, .. } => limits::nar("uploads.size", size, claim.nar_size)?,
+                Content::Listing { claim } => limits::listing("uploads.size", size, claim.nar_size)?,
+                Content::Log { .. } => {}
+            }
             Ok(Item {
                 key,
                 size,
@@ -225,8 +211,28 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
         .collect()
 }
 
+/// Bytes of the objects that a request announces and that the push has not announced before, each once.
+#[derive(Default)]
+struct Announced<'i> {
+    keys: HashSet<&'i str>,
+    bytes: u64,
+}
+
+impl<'i> Announced<'i> {
+    fn add(&mut self, item: &'i Item, new: bool) {
+        if new && self.keys.insert(item.key.as_str()) {
+            self.bytes = self.bytes.saturating_add(item.size.unsigned_abs());
+        }
+    }
+}
+
 /// Records what is about to be uploaded, before any URL for it exists.
-async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String, ObjectRow>, Problem> {
+async fn record(
+    app: &App,
+    who: &Identity,
+    push: &Push,
+    items: &[Item],
+) -> Result<HashMap<String, ObjectRow>, Problem> {
     let mut wanted = HashMap::new();
     for item in items {
         let Content::Nar { key, .. } = &item.content else {
@@ -245,9 +251,10 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
     let (mut tx, objects) = announce(app, push, &wanted).await?;
     let mut nars = Vec::new();
     let mut listings = Vec::new();
+    let mut announced = Announced::default();
     for item in items {
         match &item.content {
-            Content::Nar { path_id, key, .. } => {
+            Content::Nar { claim, key, .. } => {
                 let object = &objects[key.as_str()];
                 if object.present && object.size != item.size {
                     let detail = format!(
@@ -256,20 +263,34 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
                     );
                     return Err(Problem::conflict(detail));
                 }
-                nars.push((*path_id, object.id));
+                announced.add(item, !object.present && claim.object_id != object.id);
+                nars.push(UploadedNar {
+                    path_id: claim.path_id,
+                    nar_hash: claim.nar_hash,
+                    nar_size: claim.nar_size,
+                    object_id: object.id,
+                });
             }
-            Content::Listing { path_id } if push.exempt => {
-                listings.push((*path_id, item.key.as_str().to_owned(), item.size))
+            // The server makes the listings of what it reads.
+            Content::Listing { .. } if !push.exempt => {}
+            Content::Listing { claim } => {
+                announced.add(item, claim.listing != item.key.as_str());
+                listings.push((claim.path_id, item.key.as_str().to_owned(), item.size));
             }
-            Content::Listing { .. } => {}
             Content::Log { drv } => {
-                tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size)
-                    .await?
+                let new = tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size);
+                announced.add(item, new.await?);
             }
         }
     }
-    tx.set_nars(push.id, &nars).await?;
+    if !tx.set_nars(push.id, &nars).await? {
+        return Err(Problem::conflict(
+            "the push has claimed other contents for one of these paths meanwhile",
+        ));
+    }
     tx.set_listings(push.id, &listings).await?;
+    tx.count_announced(push.id, announced.bytes).await?;
+    limits::check(app, who, push, &mut tx).await?;
     tx.commit().await?;
     Ok(objects)
 }
@@ -307,13 +328,13 @@ async fn take_over(
 ) -> Result<(), Problem> {
     let mut waiting = HashMap::new();
     for item in items {
-        if let Content::Nar { path_id, key, .. } = &item.content
+        if let Content::Nar { claim, key, .. } = &item.content
             && let Some(object) = objects.get(key.as_str())
             && !object.present
             && !object.new
         {
             let staged = (key.as_str().to_owned(), item.sha256, EARLIER);
-            waiting.insert((*path_id, object.id), staged);
+            waiting.insert((claim.path_id, object.id), staged);
         }
     }
     let path_ids: Vec<i64> = waiting.keys().map(|(path_id, _)| *path_id).collect();
@@ -339,10 +360,14 @@ async fn take_over(
             && !object.present
         {
             object.present = true;
-            arrived.push((object_id, size));
+            arrived.push(ArrivedObject {
+                id: object_id,
+                key,
+                size,
+            });
         }
     }
-    push::note_arrived(app, &arrived).await
+    push::note_arrived(app, push.id, &arrived).await
 }
 
 async fn target(
