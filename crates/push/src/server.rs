@@ -32,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) part_size: u64,
     pub(crate) max_batch: usize,
     pub(crate) max_log_size: u64,
+    /// The server makes the listings.
+    pub(crate) verifies_uploads: bool,
 }
 
 /// An open push.
@@ -89,6 +91,8 @@ pub(crate) struct PartInfo {
 #[derive(Debug)]
 pub(crate) enum Committed {
     Done,
+    /// The server has read so many of so many NARs; the commit goes on.
+    Verifying(u64, u64),
     Missing(Vec<String>),
 }
 
@@ -143,6 +147,7 @@ impl Server {
             part_size: created.part_size,
             max_batch: usize::try_from(created.max_batch).unwrap_or(1).max(1),
             max_log_size: created.max_log_size,
+            verifies_uploads: created.verifies_uploads,
         };
         Ok(Self {
             api: api.clone(),
@@ -203,10 +208,11 @@ impl Server {
         })
     }
 
-    /// Asks where objects go; `None` for those that are there.
+    /// Asks where objects go; `None` for those that are there. Tells which NARs have arrived.
     pub(crate) async fn uploads(
         &self,
         objects: &[(ObjectName, Checksums)],
+        arrived: &[FileHash],
     ) -> Result<Vec<Option<Target>>, ApiError> {
         let body = types::Uploads {
             uploads: objects
@@ -219,6 +225,7 @@ impl Server {
                     md5: checksums.md5.map(hex),
                 })
                 .collect(),
+            arrived: arrived.iter().map(ToString::to_string).collect(),
         };
         let (id, body) = (&*self.id, &body);
         let answer = self
@@ -341,6 +348,9 @@ impl Server {
             let left = max_work.saturating_sub(begun.elapsed());
             match self.commit_once(left).await {
                 Ok(commit) if commit.state == types::CommitState::Committed => return Ok(Committed::Done),
+                Ok(commit) if let Some(progress) = &commit.verifying => {
+                    return Ok(Committed::Verifying(progress.verified, progress.total));
+                }
                 Ok(_) if left.is_zero() => {
                     return Err(ApiError::Unfinished(format!(
                         "the server has been committing for {} s; run the same push again to wait for it",

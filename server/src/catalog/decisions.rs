@@ -57,18 +57,22 @@ impl WriteTx {
         for chunk in slice.chunks(ROWS) {
             let text = format!(
                 "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
-                 deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing, \
-                 listing_size = c.listing_size, signing_keys = $2, publication = $3 \
+                 deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, \
+                 listing = CASE WHEN EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = c.object_id AND v.flaw = '') \
+                 THEN $5 ELSE c.listing END, \
+                 listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
+                 WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $2, publication = $3 \
                  FROM push_paths c, objects o WHERE c.push_id = $4 AND c.path_id IN ({}) \
                  AND c.path_id = paths.id AND c.kind = 1 AND paths.state = {ABSENT} \
                  AND o.id = c.object_id AND o.state = {OBJECT_PRESENT} RETURNING paths.id",
-                bulk::placeholders(5, chunk.len())
+                bulk::placeholders(6, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
                 .bind(PUBLISHING)
                 .bind(keys.to_text())
                 .bind(publication)
-                .bind(attempt.push_id);
+                .bind(attempt.push_id)
+                .bind(paths::LISTING_OF_NAR);
             for claim in chunk {
                 query = query.bind(claim.path_id);
             }

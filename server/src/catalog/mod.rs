@@ -37,6 +37,7 @@ mod signatures;
 mod slices;
 mod tasks;
 mod tokens;
+mod verifications;
 
 use std::panic::Location;
 use std::str::FromStr as _;
@@ -71,6 +72,7 @@ pub use signatures::NewSignatures;
 pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
+pub use verifications::{NewVerification, UnreadNar};
 
 use crate::metrics::metrics;
 

@@ -68,6 +68,8 @@ pub struct Publishable {
     pub listing: String,
     /// It is not there any more.
     pub listing_lost: bool,
+    /// The server has made it when it read the NAR.
+    pub listing_of_nar: bool,
     /// Bytes of its listing.
     pub listing_size: i64,
     /// Which keys sign it.
@@ -127,7 +129,8 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
     let mut listing: String = row.try_get(10)?;
     let listing_lost = listing == paths::LISTING_LOST;
-    if listing_lost {
+    let listing_of_nar = listing == paths::LISTING_OF_NAR;
+    if listing_lost || listing_of_nar {
         listing.clear();
     }
     Ok(Publishable {
@@ -146,6 +149,7 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
         file_size: row.try_get(9)?,
         listing,
         listing_lost,
+        listing_of_nar,
         listing_size: row.try_get(11)?,
         keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
         publication: row.try_get("publication")?,

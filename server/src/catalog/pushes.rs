@@ -60,6 +60,8 @@ pub struct NewPush {
     pub run_id: Option<i64>,
     /// Which keys sign what it brings.
     pub keys: KeyChoice,
+    /// What it uploads becomes visible before the server has read it.
+    pub exempt: bool,
 }
 
 /// A push.
@@ -85,6 +87,8 @@ pub struct Push {
     pub result: String,
     /// Unix time at which it is given up.
     pub lease_until: i64,
+    /// What it uploads becomes visible before the server has read it.
+    pub exempt: bool,
 }
 
 impl Push {
@@ -101,6 +105,7 @@ impl Push {
             lease_until: row.try_get(7)?,
             revision: row.try_get(8)?,
             keys: KeyChoice::from_text(&row.try_get::<String, _>(9)?),
+            exempt: row.try_get::<i64, _>(10)? != 0,
         })
     }
 
@@ -111,10 +116,10 @@ impl Push {
     }
 }
 
-const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys FROM pushes WHERE token = $1";
-const WITHOUT_LEASE: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys FROM pushes \
+const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes WHERE token = $1";
+const WITHOUT_LEASE: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes \
      WHERE (state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2) ORDER BY id";
-const COMMITTING: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys FROM pushes WHERE state = 1";
+const COMMITTING: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes WHERE state = 1";
 
 impl Catalog {
     /// The push of that name.
@@ -264,8 +269,8 @@ impl WriteTx {
     pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
         let now = now();
         let row = sqlx::query(
-            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id, signing_keys) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id, signing_keys, exempt) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
         )
         .bind(new.token.clone())
         .bind(new.identity.clone())
@@ -275,6 +280,7 @@ impl WriteTx {
         .bind(now + new.lease)
         .bind(new.run_id)
         .bind(new.keys.to_text())
+        .bind(i64::from(new.exempt))
         .fetch_one(&mut *self.tx)
         .await?;
         Ok(row.try_get(0)?)

@@ -11,6 +11,7 @@ use crate::catalog::{CommitAttempt, CommitStatus, Push, PushState};
 use crate::http::problem::Problem;
 use crate::metrics::{PushEnd, metrics};
 use crate::pins;
+use crate::verification;
 
 /// Seconds for which an attempt holds its lease without renewing it: what a dead server keeps its
 /// clients waiting.
@@ -88,6 +89,7 @@ fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Done, Pro
                 leftovers: None,
             }))
         }
+        PushState::Aborted if !status.result.is_empty() => Some(Err(verification::refused(&status.result))),
         PushState::Aborted => Some(Err(Problem::push_gone("the push was given up: begin again"))),
         PushState::Expired => Some(Err(lease_over())),
         PushState::Open | PushState::Committing => {

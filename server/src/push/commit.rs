@@ -24,6 +24,7 @@ use crate::catalog::{
 use crate::gc;
 use crate::http::problem::Problem;
 use crate::metrics::{PushEnd, metrics};
+use crate::verification;
 
 /// What a commit did; kept with the push, so that a repeated commit answers the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,6 +81,8 @@ struct Decided {
     own: Vec<i64>,
     /// Ids and bytes of the NARs of which the database did not know yet that they are there.
     arrived: HashMap<i64, i64>,
+    /// Ids of the NARs that the server has read, and whose listings it has made.
+    verified: HashSet<i64>,
 }
 
 /// Commits a push as the attempt that holds its lease.
@@ -87,8 +90,8 @@ pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Resu
     for _ in 0..LOOKS {
         let mut look = look(app, push).await?;
         let deciding = async {
-            let arrived = arrived(app, &look).await?;
-            decide(app, &look, attempt, arrived).await
+            let decided = arrived(app, &look).await?;
+            decide(app, &look, attempt, decided).await
         };
         let (decided, signed) = futures::try_join!(deciding, ahead::sign(app, &look.claims))?;
         if let Some(decided) = decided {
@@ -124,10 +127,10 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
     })
 }
 
-/// Looks whether everything has arrived, and records what has.
-async fn arrived(app: &App, look: &Look) -> Result<HashMap<i64, i64>, Problem> {
+/// Looks whether everything has arrived, records what has, and waits until all of it is verified.
+async fn arrived(app: &App, look: &Look) -> Result<Decided, Problem> {
     if look.push.state != PushState::Open {
-        return Ok(HashMap::new());
+        return Ok(Decided::default());
     }
     let arrived = check::arrived(app, &look.push, &look.claims).await?;
     // The database must not outlive, in a power cut, what it says is there.
@@ -135,11 +138,16 @@ async fn arrived(app: &App, look: &Look) -> Result<HashMap<i64, i64>, Problem> {
         app.bucket.sync().await?;
     }
     arrival::note_arrived(app, look.push.id, &arrived).await?;
+    let verified = verification::settle(app, &look.push, &look.claims).await?;
     add_signatures(app, &look.push).await?;
-    Ok(arrived
-        .into_iter()
-        .map(|object| (object.id, object.size))
-        .collect())
+    Ok(Decided {
+        arrived: arrived
+            .into_iter()
+            .map(|object| (object.id, object.size))
+            .collect(),
+        verified,
+        ..Decided::default()
+    })
 }
 
 /// Adds the signatures that the push brings of paths that are in the cache. The decision comes after that, so that it has
@@ -161,7 +169,7 @@ async fn decide(
     app: &App,
     look: &Look,
     attempt: &CommitAttempt,
-    arrived: HashMap<i64, i64>,
+    mut decided: Decided,
 ) -> Result<Option<Decided>, Problem> {
     let mut tx = app.catalog.write().await?;
     match tx.begin_commit(attempt, look.push.revision).await? {
@@ -185,10 +193,6 @@ async fn decide(
         }
         tx.commit().await?;
     }
-    let mut decided = Decided {
-        arrived,
-        ..Decided::default()
-    };
     let offered: Vec<&CommitClaim> = look.order.iter().map(|place| &look.claims[*place]).collect();
     let references = |claim: &&CommitClaim| claim.offer.as_ref().map_or(0, |offer| offer.refs.len());
     for slice in slices(&offered, SLICE_ROWS, SLICE_REFERENCES, references) {
@@ -305,6 +309,9 @@ async fn publish(
             Finish::Committed => {
                 app.catalog.release_push(push_id).await?;
                 committed(look, &outcome);
+                if !decided.verified.is_empty() {
+                    verification::forget_listings(app, published.into_keys().collect());
+                }
                 app.bucket.tidy(&look.push.token).await?;
                 return Ok(Done { outcome, leftovers });
             }
@@ -365,6 +372,10 @@ async fn publishables(
         offer.publication = *decided.taken.get(&offer.path_id)?;
         if let Some(size) = decided.arrived.get(&claim.object_id) {
             offer.file_size = *size;
+        }
+        if decided.verified.contains(&claim.object_id) {
+            offer.listing_of_nar = true;
+            offer.listing.clear();
         }
         Some(offer)
     });

@@ -26,6 +26,7 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
             lease: i64::from(app.lease_seconds),
             run_id: None,
             keys: KeyChoice::none(),
+            exempt: true,
         })
         .await?;
     let claimed = tx.claim_committed(push_id, ids).await?;

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::types::{Closure, Commit, CommitState};
+use super::types::{Closure, Commit, CommitState, Verifying};
 use super::{App, Committed, Identity, Problem, find, wire_error};
 use crate::push::{CommitAnswer, commit as commit_push};
 use poem_openapi::payload::Json;
 
 /// How long a commit is waited for before its client is told that it is in progress: less than the
-/// 60 s after which reverse proxies give up.
-const WAIT: Duration = Duration::from_secs(45);
+/// 60 s after which reverse proxies give up, and short enough to show how far verification is.
+const WAIT: Duration = Duration::from_secs(20);
 /// Seconds after which the client asks again; it waits in the next request.
 const RETRY_AFTER: u32 = 1;
 
 /// Runs to its end even if the client goes away: what it began it finishes. Whoever asks again joins it.
 pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<Committed, Problem> {
     let push = find(app, &who, &id).await?;
+    let (push_id, verifications) = (push.id, Arc::clone(&app.verifications));
     let app = app.clone();
     let work = async move { commit_push(&app, push, Some(WAIT)).await };
     let work = crate::http::request_id::spawn(work);
@@ -30,18 +31,23 @@ pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<
             closures: outcome.roots.into_iter().map(|root| Closure { root }).collect(),
             paths_added: outcome.paths_added,
             paths_present: outcome.paths_present,
+            verifying: None,
         })),
-        CommitAnswer::InProgress => in_progress(),
+        CommitAnswer::InProgress => in_progress(verifications.progress(push_id).map(|progress| Verifying {
+            verified: progress.verified,
+            total: progress.total,
+        })),
     })
 }
 
 /// What the client of a commit is told that takes longer than it waits, whatever it waits for.
-fn in_progress() -> Committed {
+fn in_progress(verifying: Option<Verifying>) -> Committed {
     let commit = Commit {
         state: CommitState::Committing,
         closures: Vec::new(),
         paths_added: 0,
         paths_present: 0,
+        verifying,
     };
     Committed::InProgress(Json(commit), RETRY_AFTER)
 }

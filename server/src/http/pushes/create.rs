@@ -56,6 +56,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         lease: i64::from(app.lease_seconds),
         run_id: None,
         keys: who.grant().signing_keys.as_ref().into(),
+        exempt: app.verify_uploads.exempts(who.grant().trusted),
     };
     let found = app.catalog.intern_most(&roots.iter().collect()).await?;
     let mut tx = app.catalog.write().await?;
@@ -86,5 +87,6 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         max_batch: u32::try_from(MAX_BATCH).unwrap_or(u32::MAX),
         max_log_size: MAX_LOG,
         max_listing_size: MAX_LISTING,
+        verifies_uploads: !new.exempt,
     })
 }

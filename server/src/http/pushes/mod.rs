@@ -231,8 +231,9 @@ impl PushesApi {
     /// Commit a push
     ///
     /// Checks that all has arrived, signs, publishes. Committing again answers the
-    /// same, and joins a commit in progress, on whichever server that is. 202: it is still in progress, so
-    /// commit again after `Retry-After`. 409 with `missing`: upload those, then commit again.
+    /// same, and joins a commit in progress, on whichever server that is. 202: it is still in progress, or waits until
+    /// the uploads are verified, so commit again after `Retry-After`. 409 with `missing`: upload those, then commit
+    /// again. 422: an upload is not what the push says; the push is over.
     #[oai(path = "/:id/commit", method = "post", operation_id = "commit_push")]
     async fn commit(
         &self,
