@@ -278,6 +278,10 @@ async fn gather_urls(
                         let _ = reply.send(target);
                     }
                 }
+                // What the server was not told it reads when the push is committed, which may have begun meanwhile.
+                Err(error) if replies.is_empty() => {
+                    tracing::debug!(%error, "the server was not told what has arrived");
+                }
                 Err(error) => first.fail(error.into()),
             }
         });
