@@ -48,6 +48,18 @@ CREATE TABLE objects (
     created_at   BIGINT  NOT NULL
 );
 
+-- What the server found when it read a NAR. A NAR without a row has not been read.
+CREATE TABLE verifications (
+    object_id    BIGINT  PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
+    nar_hash     BYTEA   NOT NULL DEFAULT '', -- empty where it holds no NAR
+    nar_size     BIGINT  NOT NULL, -- where it holds more than was read: after how many bytes reading ended
+    flaw         TEXT COLLATE "C"  NOT NULL DEFAULT '', -- kind and words, with a tab between; '' for a NAR
+    content_hashes TEXT COLLATE "C"  NOT NULL DEFAULT '', -- hashes of content addresses, one a line
+    listing      BYTEA   NOT NULL DEFAULT '', -- JSON in zstd, until it is published
+    listing_size BIGINT  NOT NULL DEFAULT 0, -- bytes of the JSON
+    verified_at  BIGINT  NOT NULL
+);
+
 -- Runs of CI that have pushed: one job of one attempt each, as far as it can be told apart.
 -- Texts are empty and numbers 0 where nobody has said anything.
 CREATE TABLE runs (
@@ -93,8 +105,14 @@ CREATE TABLE pushes (
     result       TEXT COLLATE "C"  NOT NULL DEFAULT '',
     run_id       BIGINT  REFERENCES runs (id) ON DELETE SET NULL, -- the run that pushes
     signing_keys TEXT COLLATE "C"  NOT NULL DEFAULT '', -- names of the keys that sign, one a line; '' for all that the server has
+    exempt       BIGINT  NOT NULL DEFAULT 0, -- 1: its NARs become visible before the server has read them
     created_at   BIGINT  NOT NULL,
-    lease_until  BIGINT  NOT NULL
+    lease_until  BIGINT  NOT NULL,
+    claimed_references BIGINT  NOT NULL DEFAULT 0, -- of the paths that it claims
+    paths_added  BIGINT  NOT NULL DEFAULT 0, -- of the paths that it claims, those that its commit has decided so far
+    commit_owner TEXT COLLATE "C"  NOT NULL DEFAULT '', -- the attempt to commit it that is in progress, or was the last
+    commit_until BIGINT  NOT NULL DEFAULT 0, -- end of that attempt's lease; 0: it has ended
+    commit_problem TEXT COLLATE "C"  NOT NULL DEFAULT '' -- how that attempt failed, as JSON
 );
 CREATE INDEX pushes_lease ON pushes (state, lease_until);
 CREATE INDEX pushes_run ON pushes (run_id) WHERE run_id IS NOT NULL;
@@ -308,6 +326,7 @@ CREATE TABLE tokens (
     name         TEXT COLLATE "C"  PRIMARY KEY,
     hash         BYTEA   NOT NULL UNIQUE,
     scopes       TEXT COLLATE "C"  NOT NULL, -- words with commas
+    trusted      BIGINT  NOT NULL DEFAULT 0, -- 1: what it uploads need not be read first, with --verify-uploads=untrusted
     created_by   TEXT COLLATE "C"  NOT NULL,
     created_at   BIGINT  NOT NULL,
     expires_at   BIGINT  NOT NULL DEFAULT 0 -- 0: never

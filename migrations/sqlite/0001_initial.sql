@@ -44,6 +44,18 @@ CREATE TABLE objects (
     created_at   INTEGER NOT NULL
 );
 
+-- What the server found when it read a NAR. A NAR without a row has not been read.
+CREATE TABLE verifications (
+    object_id    INTEGER PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
+    nar_hash     BLOB    NOT NULL DEFAULT x'', -- empty where it holds no NAR
+    nar_size     INTEGER NOT NULL, -- where it holds more than was read: after how many bytes reading ended
+    flaw         TEXT    NOT NULL DEFAULT '', -- kind and words, with a tab between; '' for a NAR
+    content_hashes TEXT  NOT NULL DEFAULT '', -- hashes of content addresses, one a line
+    listing      BLOB    NOT NULL DEFAULT x'', -- JSON in zstd, until it is published
+    listing_size INTEGER NOT NULL DEFAULT 0, -- bytes of the JSON
+    verified_at  INTEGER NOT NULL
+);
+
 -- Runs of CI that have pushed: one job of one attempt each, as far as it can be told apart.
 -- Texts are empty and numbers 0 where nobody has said anything.
 CREATE TABLE runs (
@@ -89,8 +101,14 @@ CREATE TABLE pushes (
     result       TEXT    NOT NULL DEFAULT '',
     run_id       INTEGER REFERENCES runs (id) ON DELETE SET NULL, -- the run that pushes
     signing_keys TEXT    NOT NULL DEFAULT '', -- names of the keys that sign, one a line; '' for all that the server has
+    exempt       INTEGER NOT NULL DEFAULT 0, -- 1: its NARs become visible before the server has read them
     created_at   INTEGER NOT NULL,
-    lease_until  INTEGER NOT NULL
+    lease_until  INTEGER NOT NULL,
+    claimed_references INTEGER NOT NULL DEFAULT 0, -- of the paths that it claims
+    paths_added  INTEGER NOT NULL DEFAULT 0, -- of the paths that it claims, those that its commit has decided so far
+    commit_owner TEXT    NOT NULL DEFAULT '', -- the attempt to commit it that is in progress, or was the last
+    commit_until INTEGER NOT NULL DEFAULT 0, -- end of that attempt's lease; 0: it has ended
+    commit_problem TEXT  NOT NULL DEFAULT '' -- how that attempt failed, as JSON
 );
 CREATE INDEX pushes_lease ON pushes (state, lease_until);
 CREATE INDEX pushes_run ON pushes (run_id) WHERE run_id IS NOT NULL;
@@ -304,6 +322,7 @@ CREATE TABLE tokens (
     name         TEXT    PRIMARY KEY,
     hash         BLOB    NOT NULL UNIQUE,
     scopes       TEXT    NOT NULL, -- words with commas
+    trusted      INTEGER NOT NULL DEFAULT 0, -- 1: what it uploads need not be read first, with --verify-uploads=untrusted
     created_by   TEXT    NOT NULL,
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL DEFAULT 0 -- 0: never

@@ -26,4 +26,5 @@ pub mod start;
 pub mod storage;
 pub mod tasks;
 pub mod tls;
+pub mod verification;
 pub mod watchdog;

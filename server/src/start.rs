@@ -22,6 +22,7 @@ use crate::reload::Reload;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
 use crate::tls::Tls;
+use crate::verification::{Queue, verify_when_idle};
 use crate::{http, landing, ownership, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
@@ -198,6 +199,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         })?,
     };
     let bucket = bucket.checking(checksum);
+    let verifications = Arc::new(Queue::new(config.verify_concurrency));
+    bucket.verify_arrivals(&verifications);
     let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
         auth: Authenticator::new(
@@ -211,6 +214,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         bucket,
         ownership,
         checksum,
+        verify_uploads: config.verify_uploads,
+        verifications,
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,
         priority: config.priority,
@@ -227,6 +232,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,
     });
+    Queue::start(&app);
+    app.tasks.spawn(verify_when_idle(app.clone()));
     take_up(&app).await?;
     app.tasks.spawn(app.census.clone().keep_history(app.clone()));
     let unsettled = app.clone();
@@ -267,6 +274,7 @@ async fn take_up(app: &Arc<App>) -> Result<(), StartError> {
     if app.embedded_store {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;
+        app.catalog.end_commit_leases().await?;
         recover(app).await;
     }
     Ok(landing::write(app).await?)

@@ -1,6 +1,10 @@
 //! The calls of a push to the server, from typed values to the generated client and back.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use niks3_client::{Api, Error as ApiError, types};
 use niks3_nix::{
@@ -17,6 +21,8 @@ const LEAST_WORK: Duration = Duration::from_secs(600);
 const BYTES_PER_SECOND: u64 = 5_000_000;
 /// It writes so much for each path of a commit at most this long.
 const PATH_WORK: Duration = Duration::from_millis(20);
+/// Pause before a commit in progress is asked for again; the server holds each request until it is done, or for a while.
+const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the server said when the push was opened.
 #[derive(Debug, Clone)]
@@ -26,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) part_size: u64,
     pub(crate) max_batch: usize,
     pub(crate) max_log_size: u64,
+    /// The server makes the listings.
+    pub(crate) verifies_uploads: bool,
 }
 
 /// An open push.
@@ -83,6 +91,8 @@ pub(crate) struct PartInfo {
 #[derive(Debug)]
 pub(crate) enum Committed {
     Done,
+    /// The server has read so many of so many NARs; the commit goes on.
+    Verifying(u64, u64),
     Missing(Vec<String>),
 }
 
@@ -137,6 +147,7 @@ impl Server {
             part_size: created.part_size,
             max_batch: usize::try_from(created.max_batch).unwrap_or(1).max(1),
             max_log_size: created.max_log_size,
+            verifies_uploads: created.verifies_uploads,
         };
         Ok(Self {
             api: api.clone(),
@@ -197,10 +208,11 @@ impl Server {
         })
     }
 
-    /// Asks where objects go; `None` for those that are there.
+    /// Asks where objects go; `None` for those that are there. Tells which NARs have arrived.
     pub(crate) async fn uploads(
         &self,
         objects: &[(ObjectName, Checksums)],
+        arrived: &[FileHash],
     ) -> Result<Vec<Option<Target>>, ApiError> {
         let body = types::Uploads {
             uploads: objects
@@ -213,6 +225,7 @@ impl Server {
                     md5: checksums.md5.map(hex),
                 })
                 .collect(),
+            arrived: arrived.iter().map(ToString::to_string).collect(),
         };
         let (id, body) = (&*self.id, &body);
         let answer = self
@@ -329,23 +342,45 @@ impl Server {
 
     /// Makes everything visible, so many paths, or says what has not arrived.
     pub(crate) async fn commit(&self, paths: usize) -> Result<Committed, ApiError> {
-        let id = &*self.id;
+        let begun = Instant::now();
         let max_work = LEAST_WORK + PATH_WORK * u32::try_from(paths).unwrap_or(u32::MAX);
-        match self
-            .api
+        loop {
+            let left = max_work.saturating_sub(begun.elapsed());
+            match self.commit_once(left).await {
+                Ok(commit) if commit.state == types::CommitState::Committed => return Ok(Committed::Done),
+                Ok(commit) if let Some(progress) = &commit.verifying => {
+                    return Ok(Committed::Verifying(progress.verified, progress.total));
+                }
+                Ok(_) if left.is_zero() => {
+                    return Err(ApiError::Unfinished(format!(
+                        "the server has been committing for {} s; run the same push again to wait for it",
+                        begun.elapsed().as_secs()
+                    )));
+                }
+                Ok(_) => {
+                    tracing::info!("the server is still committing");
+                    tokio::time::sleep(COMMIT_PAUSE).await;
+                }
+                Err(error) => {
+                    let missing = error.problem().and_then(|problem| problem.missing.clone());
+                    return match missing.filter(|missing| !missing.is_empty()) {
+                        Some(missing) if error.status() == Some(StatusCode::CONFLICT) => {
+                            Ok(Committed::Missing(missing))
+                        }
+                        _ => Err(error),
+                    };
+                }
+            }
+        }
+    }
+
+    async fn commit_once(&self, max_work: Duration) -> Result<types::Commit, ApiError> {
+        let id = &*self.id;
+        self.api
             .call_long(max_work, "committing", |client| async move {
                 client.commit_push(id).await
             })
             .await
-        {
-            Ok(_) => Ok(Committed::Done),
-            Err(error) => match error.problem().and_then(|problem| problem.missing.clone()) {
-                Some(missing) if error.status() == Some(StatusCode::CONFLICT) && !missing.is_empty() => {
-                    Ok(Committed::Missing(missing))
-                }
-                _ => Err(error),
-            },
-        }
     }
 
     /// Lets go of everything.

@@ -17,13 +17,18 @@ pub struct Grant {
     pub signing_keys: Option<BTreeSet<String>>,
     /// How much they may have under way, where that is not what the server says of all.
     pub limits: Limits,
+    /// With `--verify-uploads=untrusted`, what they upload becomes visible before the server has read it.
+    pub trusted: bool,
 }
 
 impl Grant {
     /// Everything.
     #[must_use]
     pub fn everything() -> Self {
-        Self::of(Scopes::ADMIN)
+        Self {
+            trusted: true,
+            ..Self::of(Scopes::ADMIN)
+        }
     }
 
     /// Those scopes, with any pin and all keys.
@@ -62,6 +67,7 @@ impl Grant {
                     .zip(other.signing_keys.as_ref())
                     .map(|(some, more)| some.union(more).cloned().collect()),
                 limits: self.limits.union(other.limits),
+                trusted: self.trusted || other.trusted,
             },
         }
     }
@@ -95,6 +101,7 @@ mod tests {
             pins: pins.map(|pins| pins.iter().map(|pin| Glob::new(pin)).collect()),
             signing_keys: keys.map(|keys| keys.iter().map(ToString::to_string).collect()),
             limits: Limits::default(),
+            trusted: false,
         }
     }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{CommandFactory as _, Parser, ValueEnum};
 
+use crate::verification::VerifyUploads;
+
 /// Pushes of one identity at once: what some hundred jobs of CI with one token have.
 const MAX_PUSHES: u64 = 256;
 /// Unfinished uploads in parts of one identity: a few of each of those pushes.
@@ -166,6 +168,21 @@ pub struct Args {
     /// [default: DATA_DIR/signing-key]
     #[arg(long, env = "NIKS3_SIGN_KEY_PATH", value_name = "FILE", value_delimiter = ',')]
     pub sign_key_path: Vec<PathBuf>,
+
+    /// Whose uploads the server reads and verifies before they become visible. With an object store elsewhere,
+    /// each upload is then read back once
+    #[arg(
+        long,
+        env = "NIKS3_VERIFY_UPLOADS",
+        value_name = "WHOSE",
+        value_enum,
+        default_value = "all"
+    )]
+    pub verify_uploads: VerifyUploads,
+
+    /// Most NARs that are decompressed at once to verify them [default: number of CPU cores]
+    #[arg(long, env = "NIKS3_VERIFY_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub verify_concurrency: Option<u16>,
 
     /// Object store: host, host:port or URL
     #[arg(

@@ -16,6 +16,7 @@ use super::embedded::{self, DataDir};
 use super::{secrets, tls};
 use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
 use crate::ownership::Adopt;
+use crate::verification::VerifyUploads;
 
 /// A wrong or missing option: one line that names it and the mend.
 #[derive(Debug)]
@@ -117,6 +118,10 @@ pub struct Config {
     pub failures: FailureLimit,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
+    /// Whose uploads are read before they become visible.
+    pub verify_uploads: VerifyUploads,
+    /// Most NARs that are decompressed at once to verify them.
+    pub verify_concurrency: usize,
 }
 
 fn web_url(option: &str, text: &str) -> Result<Url, UsageError> {
@@ -204,7 +209,10 @@ impl Config {
         let lease_seconds = u32::try_from(args.push_lease.as_secs())
             .ok()
             .filter(|seconds| (1..=86_400).contains(seconds));
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
+            verify_uploads: args.verify_uploads,
+            verify_concurrency: args.verify_concurrency.map_or_else(cores, usize::from),
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
             limits: Limits {

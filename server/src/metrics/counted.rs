@@ -13,6 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::gc::{Counts, Phase};
+use crate::verification;
 
 /// Bounds of histograms, in seconds: from what an index answers to what moves a NAR.
 const SECONDS: [f64; 13] = [
@@ -66,6 +67,11 @@ struct S3Request {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Ended {
     result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kinded {
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -152,10 +158,14 @@ pub struct Metrics {
     uploaded: Counter,
     uploaded_objects: Counter,
     leases: Counter,
+    verified: Counter,
+    verified_bytes: Counter,
+    verification_failures: Family<Kinded, Counter>,
     auth_failures: Family<Reason, Counter>,
     s3_requests: Family<S3Request, Counter>,
     s3_durations: Timed<S3Operation>,
     write_waits: Histogram,
+    writes: Histogram,
     gc_runs: Family<Ended, Counter>,
     gc_phase_seconds: Family<PhaseLabel, Counter<f64, AtomicU64>>,
     gc_phase: Mutex<Option<(Phase, Instant)>>,
@@ -186,10 +196,14 @@ impl Metrics {
             uploaded: Counter::default(),
             uploaded_objects: Counter::default(),
             leases: Counter::default(),
+            verified: Counter::default(),
+            verified_bytes: Counter::default(),
+            verification_failures: Family::default(),
             auth_failures: Family::default(),
             s3_requests: Family::default(),
             s3_durations: Family::new_with_constructor(histogram),
             write_waits: histogram(),
+            writes: histogram(),
             gc_runs: Family::default(),
             gc_phase_seconds: Family::default(),
             gc_phase: Mutex::new(None),
@@ -234,6 +248,17 @@ impl Metrics {
         let leases = "Pushes given up because their client was no longer heard of";
         registry.register("push_leases_expired", leases, self.leases.clone());
 
+        let verified = "NARs that the server read to verify them";
+        registry.register("verified_nars", verified, self.verified.clone());
+        let bytes = "Bytes of NARs that the server read to verify them, as they are stored";
+        registry.register("verified_bytes", bytes, self.verified_bytes.clone());
+        let failures = "Uploads that were not what their push said, by what differed";
+        registry.register(
+            "verification_failures",
+            failures,
+            self.verification_failures.clone(),
+        );
+
         let failures = "Requests that were not let in";
         registry.register("auth_failures", failures, self.auth_failures.clone());
 
@@ -244,6 +269,8 @@ impl Metrics {
         registry.register(name, s3_durations, self.s3_durations.clone());
         let waits = "Time that writing transactions waited for their turn";
         registry.register("db_write_wait_seconds", waits, self.write_waits.clone());
+        let writes = "Time that writing transactions were held, in which no other could begin";
+        registry.register("db_write_seconds", writes, self.writes.clone());
 
         let runs = "Garbage collections that this process ran, by how they ended";
         registry.register("gc_runs", runs, self.gc_runs.clone());
@@ -265,6 +292,10 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for end in PushEnd::ALL {
             let _ = self.pushes.get_or_create(&Ended { result: end.as_str() });
+        }
+        for kind in verification::Kind::ALL {
+            let kind = kind.as_str();
+            let _ = self.verification_failures.get_or_create(&Kinded { kind });
         }
         for source in ["added", "cached"] {
             let _ = self.nar_bytes.get_or_create(&Source { source });
@@ -341,6 +372,18 @@ impl Metrics {
         }
     }
 
+    /// A NAR was read to verify it.
+    pub fn nar_read(&self, bytes: u64) {
+        self.verified.inc();
+        self.verified_bytes.inc_by(bytes);
+    }
+
+    /// An upload was not what its push said.
+    pub fn verification_failed(&self, kind: verification::Kind) {
+        let kind = kind.as_str();
+        self.verification_failures.get_or_create(&Kinded { kind }).inc();
+    }
+
     /// Pushes were given up because nobody renewed them.
     pub fn leases_expired(&self, pushes: u64) {
         self.leases.inc_by(pushes);
@@ -368,6 +411,11 @@ impl Metrics {
     /// A writing transaction had its turn.
     pub fn write_waited(&self, wait: Duration) {
         self.write_waits.observe(wait.as_secs_f64());
+    }
+
+    /// A writing transaction was held.
+    pub fn write_held(&self, held: Duration) {
+        self.writes.observe(held.as_secs_f64());
     }
 
     /// A garbage collection of this process enters a phase, or ends with `None`.

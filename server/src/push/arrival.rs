@@ -13,10 +13,11 @@ use tokio::sync::Semaphore;
 
 use super::PART_SIZE;
 use crate::app::App;
-use crate::catalog::ArrivedObject;
+use crate::catalog::{ArrivedObject, NewVerification, SLICE_MARKS};
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
+use crate::verification::NarReader;
 
 /// NARs held in memory at once, whoever's they are.
 static HELD: Semaphore = Semaphore::const_new(8);
@@ -66,9 +67,11 @@ pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) ->
     }
     // The database must not outlive, in a power cut, what it says is there.
     app.bucket.sync().await?;
-    let mut tx = app.catalog.write().await?;
-    tx.objects_arrived(push_id, arrived).await?;
-    tx.commit().await?;
+    for slice in arrived.chunks(SLICE_MARKS) {
+        let mut tx = app.catalog.write().await?;
+        tx.objects_arrived(push_id, slice).await?;
+        tx.commit().await?;
+    }
     metrics().arrived(arrived.iter().map(|object| object.size));
     Ok(())
 }
@@ -90,11 +93,31 @@ pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>,
             .and_then(|(found, size)| (found == hash).then_some(size)));
     };
     let size = bytes.len() as u64;
-    let hashed = tokio::task::spawn_blocking(move || (FileHash::of(&bytes), bytes));
-    let (found, bytes) = hashed.await.map_err(Problem::internal)?;
+    let job = app.verifications.announced(to.as_str());
+    let hashed = tokio::task::spawn_blocking(move || {
+        let read = job.map(|job| {
+            let mut reader = NarReader::new(job.most, &job.wanted);
+            reader.push(&bytes);
+            (job.object_id, reader.finish())
+        });
+        let found = read
+            .as_ref()
+            .map_or_else(|| FileHash::of(&bytes), |(_, read)| read.file_hash);
+        (found, read, bytes)
+    });
+    let (found, read, bytes) = hashed.await.map_err(Problem::internal)?;
     let right = found == hash;
     if right {
         app.bucket.put(&to, bytes.into()).await?;
+        if let Some((object_id, contents)) = read {
+            metrics().nar_read(contents.file_size);
+            let (verdict, listing) = contents.verdict(None);
+            app.verifications.read(NewVerification {
+                object_id,
+                verdict,
+                listing,
+            });
+        }
     } else {
         tracing::warn!(push, said = %hash, %found, "a NAR has not the hash that its push said");
     }

@@ -10,6 +10,7 @@ mod pace;
 mod s3;
 mod types;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ pub use types::{
 };
 
 use crate::config::S3Settings;
+use crate::verification::Queue;
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -76,6 +78,13 @@ impl Bucket {
             Self::S3(bucket) => Self::S3(bucket.checking(checksum)),
             // It keeps what each part is checked by with the part.
             files @ Self::Files(_) => files,
+        }
+    }
+
+    /// Has what arrives in this process read as it comes.
+    pub fn verify_arrivals(&self, queue: &Arc<Queue>) {
+        if let Self::Files(files) = self {
+            files.verify_arrivals(Arc::clone(queue));
         }
     }
 
@@ -182,6 +191,9 @@ impl Bucket {
                 for object in objects {
                     if let Some(staged) = &object.staged {
                         self.promote(&staged.from, &staged.to, staged.size).await?;
+                    }
+                    if let Some((key, body)) = object.first {
+                        self.put(&key, body).await?;
                     }
                     self.put(&object.key, object.body).await?;
                 }

@@ -90,6 +90,7 @@ async fn the_embedded_store_reads_no_body_that_nobody_has_signed() {
 async fn a_refused_signature_is_no_error_in_the_log() {
     let options = ServerOptions {
         log: Some("info"),
+        arguments: vec![niks3_tests::api::UNVERIFIED.into()],
         ..ServerOptions::default()
     };
     let api = Api::of(Server::with(Backend::Embedded, options));

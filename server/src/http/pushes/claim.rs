@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::signature::Signature;
-use niks3_nix::store_path::StorePath;
+use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
 use super::{App, Identity, Problem, change, find_open, limits};
-use crate::catalog::{ClaimKind, PathMeta};
+use crate::catalog::{ClaimKind, Claimed, PathMeta, Push, SLICE_ROWS, claim_slices, claimed_names};
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
 
@@ -21,7 +21,10 @@ pub(super) async fn claim(
     let push = find_open(app, who, id).await?;
     wire::list("paths", &body.paths, MAX_BATCH)?;
     // Each is let go of when it has been read.
-    let paths = body.paths.into_iter().map(|info| path_meta(&info));
+    let paths = body
+        .paths
+        .into_iter()
+        .map(|info| path_meta(&app.store_dir, &info));
     let paths: Vec<PathMeta> = paths.collect::<Result<_, _>>()?;
     let mut seen = HashSet::with_capacity(paths.len());
     if let Some(twice) = paths.iter().find(|meta| !seen.insert(&meta.path)) {
@@ -37,16 +40,10 @@ pub(super) async fn claim(
         .collect::<Result<_, _>>()?;
     let external: Vec<StorePath> = external.into_iter().collect();
 
-    let mut tx = change(app, &push).await?;
-    let mut claimed = tx.claim(push.id, &paths, &external).await?;
-    limits::check(app, who, &push, &mut tx).await?;
-    tx.commit().await?;
+    let mut claimed = claim_all(app, who, &push, &paths, &external).await?;
     let verify = push.verify || app.ownership.needs_repair().is_some();
     if verify && push::verify(app, &claimed).await? {
-        let mut tx = change(app, &push).await?;
-        claimed = tx.claim(push.id, &paths, &external).await?;
-        limits::check(app, who, &push, &mut tx).await?;
-        tx.commit().await?;
+        claimed = claim_all(app, who, &push, &paths, &external).await?;
     }
 
     let derivers: BTreeSet<String> = paths
@@ -73,7 +70,55 @@ pub(super) async fn claim(
     Ok(answer)
 }
 
-fn path_meta(info: &PathInfo) -> Result<PathMeta, Problem> {
+/// Claims everything, slice by slice: a claim that is cut off in between is made again. Names are looked at
+/// before, so that wrong ones leave nothing.
+async fn claim_all(
+    app: &App,
+    who: &Identity,
+    push: &Push,
+    paths: &[PathMeta],
+    external: &[StorePath],
+) -> Result<Vec<Claimed>, Problem> {
+    let mut names = claimed_names(paths);
+    names.extend(external);
+    let found = app.catalog.intern_most(&names).await?;
+    let mut claimed = Vec::with_capacity(paths.len());
+    for slice in claim_slices(paths) {
+        let mut tx = change(app, push).await?;
+        claimed.extend(tx.claim(push.id, slice, &found).await?);
+        limits::check(app, who, push, &mut tx).await?;
+        tx.commit().await?;
+    }
+    for slice in external.chunks(SLICE_ROWS) {
+        let mut tx = change(app, push).await?;
+        tx.claim_external(push.id, slice, &found).await?;
+        tx.commit().await?;
+    }
+    Ok(claimed)
+}
+
+/// A content address that makes the path it is claimed of.
+fn content_address(
+    store_dir: &StoreDir,
+    path: &StorePath,
+    references: &BTreeSet<StorePath>,
+    text: &str,
+) -> Result<String, Problem> {
+    let wrong = |why: String| Problem::invalid("paths.ca", format!("of {path}: {why}"));
+    let ca: ContentAddress = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    let others = references.iter().filter(|reference| *reference != path);
+    let made = ca
+        .store_path(store_dir, path.name(), others, references.contains(path))
+        .map_err(|error| wrong(error.to_string()))?;
+    if made != *path {
+        return Err(wrong(format!(
+            "with the content address {ca} and these references, its path would be {made}"
+        )));
+    }
+    Ok(ca.to_string())
+}
+
+fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Problem> {
     let path = wire::store_path("paths.path", &info.path)?;
     let references = wire::list("paths.references", &info.references, MAX_REFERENCES)?;
     let references: BTreeSet<StorePath> = references
@@ -91,10 +136,10 @@ fn path_meta(info: &PathInfo) -> Result<PathMeta, Problem> {
             )),
         })
         .collect::<Result<_, _>>()?;
-    let ca = info.ca.as_deref().map(|ca| match ca.parse::<ContentAddress>() {
-        Ok(ca) => Ok(ca.to_string()),
-        Err(error) => Err(Problem::invalid("paths.ca", format!("of {path}: {error}"))),
-    });
+    let ca = info
+        .ca
+        .as_deref()
+        .map(|ca| content_address(store_dir, &path, &references, ca));
     let deriver = info
         .deriver
         .as_deref()

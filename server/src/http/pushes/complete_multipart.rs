@@ -10,12 +10,13 @@ use tokio::time::Instant;
 use super::types::{CompleteMultipart, Empty};
 use super::{App, Identity, Problem, change, find_open, limits, multipart, parts, uploads, wire_error};
 use crate::catalog::{
-    ArrivedObject, Multipart, MultipartState, ObjectRow, PartRow, Push, UploadedNar, WriteTx,
+    ArrivedObject, Multipart, MultipartState, NewVerification, ObjectRow, PartRow, Push, UploadedNar, WriteTx,
 };
 use crate::http::wire;
 use crate::metrics::metrics;
 use crate::push::{self, MAX_NAR, MAX_PARTS, PART_SIZE};
 use crate::storage::{CompletedPart, ObjectKey, StorageError};
+use crate::verification::{self, Contents, Wanted};
 
 /// How long a turn lasts that is not renewed: what a dead process keeps others waiting.
 const TURN_SECONDS: i64 = 15;
@@ -66,11 +67,17 @@ async fn run(
         return Err(multipart::other_contents());
     }
     limits::nar("file_size", file_size, multipart.nar_size)?;
+    let wanted = paths.iter().filter_map(|(path, claim)| {
+        verification::wanted_of(claim.ca.as_deref(), path, claim.refers_to_itself)
+    });
     let whole = Whole {
         file_hash,
         file_size,
         parts: announced,
-        paths,
+        wanted: wanted.collect(),
+        nar_size: multipart.nar_size.unsigned_abs(),
+        verify: !push.exempt,
+        paths: paths.values().map(|claim| claim.path_id).collect(),
     };
     let mut pause = FIRST_PAUSE;
     loop {
@@ -102,6 +109,10 @@ struct Whole {
     file_size: i64,
     parts: Vec<PartRow>,
     paths: Vec<i64>,
+    /// The server reads it as a NAR of this size, and takes these hashes.
+    verify: bool,
+    nar_size: u64,
+    wanted: Vec<Wanted>,
 }
 
 impl Whole {
@@ -185,7 +196,7 @@ async fn take_turn(
     let making = async {
         let made = if object.present {
             app.bucket.abort_multipart(staging, &multipart.upload_id).await?;
-            Made::Whole
+            Made::Whole(None)
         } else {
             make(app, multipart, staging, &key, whole).await?
         };
@@ -194,7 +205,7 @@ async fn take_turn(
     };
     match while_ours(app, multipart.id, &turn, making).await {
         None => Ok(false),
-        Some(Ok(Made::Whole)) => {
+        Some(Ok(Made::Whole(read))) => {
             // What the push has claimed may be collected once it is over. Another one that has the parts does this, too.
             let mut tx = match change(app, push).await {
                 Ok(tx) => tx,
@@ -209,6 +220,16 @@ async fn take_turn(
                 size: whole.file_size,
             };
             tx.objects_arrived(push.id, &[arrived]).await?;
+            if let Some(contents) = read {
+                let (verdict, listing) = contents.verdict(None);
+                let object_id = object.id;
+                tx.add_verdicts(&[NewVerification {
+                    object_id,
+                    verdict,
+                    listing,
+                }])
+                .await?;
+            }
             if !tx.end_turn(multipart.id, &turn, Some(object.id)).await? {
                 return Ok(false);
             }
@@ -269,8 +290,8 @@ async fn while_ours<T>(
 
 /// What the parts made.
 enum Made {
-    /// What was said, and it is where it belongs.
-    Whole,
+    /// What was said, and it is where it belongs; what was read of it.
+    Whole(Option<Box<Contents>>),
     /// Something else.
     Other(FileHash),
 }
@@ -285,11 +306,13 @@ async fn make(
 ) -> Result<Made, Problem> {
     let moved =
         app.bucket.head(staging).await?.is_none() && uploads::arrived(app, key, whole.file_size).await?;
+    let mut read = None;
     if !moved {
         assemble(app, multipart, staging, &whole.parts, whole.file_size).await?;
         // S3 checked every part, but the hash in the name of the whole is the client's word: it is
         // read once, so that nobody can put other bytes under that name.
-        let (found, _) = push::hash_of(app, staging).await?.ok_or_else(vanished)?;
+        let found;
+        (found, read) = inspect(app, staging, whole).await?;
         if found != whole.file_hash {
             return Ok(Made::Other(found));
         }
@@ -300,7 +323,24 @@ async fn make(
         }
     }
     app.bucket.tidy(multipart::STAGING).await?;
-    Ok(Made::Whole)
+    Ok(Made::Whole(read))
+}
+
+/// The hash of what the parts made, and what it holds when the server verifies it: in one pass.
+async fn inspect(
+    app: &App,
+    staging: &ObjectKey,
+    whole: &Whole,
+) -> Result<(FileHash, Option<Box<Contents>>), Problem> {
+    if !whole.verify {
+        let (found, _) = push::hash_of(app, staging).await?.ok_or_else(vanished)?;
+        return Ok((found, None));
+    }
+    let _turn = app.verifications.turn().await.map_err(Problem::internal)?;
+    let read = verification::read_object(app, staging, whole.nar_size, &whole.wanted, true).await?;
+    let (_, contents) = read.ok_or_else(vanished)?;
+    metrics().nar_read(contents.file_size);
+    Ok((contents.file_hash, Some(Box::new(contents))))
 }
 
 /// Parts 1, 2, 3, … of one size but for the last, which add up.

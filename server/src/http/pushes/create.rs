@@ -56,7 +56,9 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         lease: i64::from(app.lease_seconds),
         run_id: None,
         keys: who.grant().signing_keys.as_ref().into(),
+        exempt: app.verify_uploads.exempts(who.grant().trusted),
     };
+    let found = app.catalog.intern_most(&roots.iter().collect()).await?;
     let mut tx = app.catalog.write().await?;
     limits::admit(app, who, &mut tx).await?;
     if let Some(run) = &run {
@@ -64,7 +66,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         new.run_id = Some(run_id);
     }
     let id = tx.open_push(&new).await?;
-    tx.add_roots(id, &roots).await?;
+    tx.add_roots(id, &roots, &found).await?;
     tx.commit().await?;
     metrics().push_opened();
     request_id::note_push(&new.token);
@@ -85,5 +87,6 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         max_batch: u32::try_from(MAX_BATCH).unwrap_or(u32::MAX),
         max_log_size: MAX_LOG,
         max_listing_size: MAX_LISTING,
+        verifies_uploads: !new.exempt,
     })
 }

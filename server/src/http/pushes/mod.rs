@@ -15,6 +15,7 @@ mod show;
 mod types;
 mod uploads;
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use poem::web::Data;
@@ -43,6 +44,16 @@ enum Created<T: poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON
     /// Made.
     #[oai(status = 201)]
     Created(Json<T>),
+}
+
+#[derive(ApiResponse)]
+enum Committed {
+    /// Done.
+    #[oai(status = 200)]
+    Done(Json<Commit>),
+    /// In progress.
+    #[oai(status = 202)]
+    InProgress(Json<Commit>, #[oai(header = "Retry-After")] u32),
 }
 
 #[derive(ApiResponse)]
@@ -220,15 +231,17 @@ impl PushesApi {
     /// Commit a push
     ///
     /// Checks that all has arrived, signs, publishes. Committing again answers the
-    /// same. 409 with `missing`: upload those, then commit again.
+    /// same, and joins a commit in progress, on whichever server that is. 202: it is still in progress, or waits until
+    /// the uploads are verified, so commit again after `Retry-After`. 409 with `missing`: upload those, then commit
+    /// again. 422: an upload is not what the push says; the push is over.
     #[oai(path = "/:id/commit", method = "post", operation_id = "commit_push")]
     async fn commit(
         &self,
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-    ) -> Answer<Commit> {
-        answer(commit::commit(app, who, id).await)
+    ) -> Result<Committed, ApiProblem> {
+        Ok(commit::commit(app, who, id).await?)
     }
 }
 
@@ -291,8 +304,13 @@ async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem>
 }
 
 /// Begins a transaction that changes what a push claims or announces.
-async fn change(app: &App, push: &Push) -> Result<WriteTx, Problem> {
-    let mut tx = app.catalog.write().await?;
+#[track_caller]
+fn change(app: &App, push: &Push) -> impl Future<Output = Result<WriteTx, Problem>> {
+    change_for(app, push, Location::caller())
+}
+
+async fn change_for(app: &App, push: &Push, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
+    let mut tx = app.catalog.write_for(by).await?;
     if tx.change_push(push.id).await? {
         return Ok(tx);
     }

@@ -1,6 +1,6 @@
 //! `POST /pushes/{id}/uploads`
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_nix::hash::FileHash;
@@ -13,6 +13,7 @@ use crate::gc;
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
+use crate::verification::{self, Job, Wanted};
 
 /// Questions to the bucket under way at once, for one request.
 const CONCURRENCY: usize = 32;
@@ -31,9 +32,17 @@ struct Item {
 }
 
 enum Content {
-    Nar { claim: Claim, key: ObjectKey },
-    Listing { claim: Claim },
-    Log { drv: StorePath },
+    Nar {
+        claim: Claim,
+        key: ObjectKey,
+        wanted: Option<Wanted>,
+    },
+    Listing {
+        claim: Claim,
+    },
+    Log {
+        drv: StorePath,
+    },
 }
 
 pub(super) async fn uploads(
@@ -45,6 +54,14 @@ pub(super) async fn uploads(
 ) -> Result<UploadsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
     wire::list("uploads", &body.uploads, MAX_BATCH)?;
+    for hash in wire::list("arrived", &body.arrived, MAX_BATCH)? {
+        let hash = wire::file_hash("arrived", hash)?;
+        let key = ObjectKey::nar(hash);
+        app.verifications.arrived_from(key.as_str(), &push.identity);
+    }
+    if body.uploads.is_empty() {
+        return Ok(UploadsAnswer { uploads: Vec::new() });
+    }
     let mut seen = HashSet::with_capacity(body.uploads.len());
     if let Some(twice) = body
         .uploads
@@ -61,9 +78,12 @@ pub(super) async fn uploads(
     if app.checksum == ChecksumKind::Md5 {
         take_over(app, &push, &items, &mut objects).await?;
     }
-    let objects = &objects;
+    if !push.exempt {
+        announce_to_verify(app, &push, &items, &objects);
+    }
+    let (objects, push) = (&objects, &push);
     let targets: Vec<UploadTarget> = futures::stream::iter(items)
-        .map(|item| async move { target(app, &item, objects, base).await })
+        .map(|item| async move { target(app, push, &item, objects, base).await })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
@@ -84,6 +104,31 @@ pub(super) fn checksum(
             field,
             "the object store behind this server checks MD5, so it is needed",
         )),
+    }
+}
+
+/// Has NARs read as soon as they have arrived.
+fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<String, ObjectRow>) {
+    let mut jobs: HashMap<i64, Job> = HashMap::new();
+    for item in items {
+        let Content::Nar { claim, key, wanted } = &item.content else {
+            continue;
+        };
+        let Some(object) = objects.get(key.as_str()).filter(|object| !object.present) else {
+            continue;
+        };
+        let job = jobs.entry(object.id).or_insert_with(|| Job {
+            object_id: object.id,
+            key: key.clone(),
+            size: item.size.unsigned_abs(),
+            identity: push.identity.clone(),
+            most: 0,
+            wanted: Vec::new(),
+        });
+        job.merge(claim.nar_size.unsigned_abs(), *wanted);
+    }
+    for job in jobs.into_values() {
+        app.verifications.announce(job);
     }
 }
 
@@ -124,8 +169,10 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
             let (key, most, content) = match upload.kind {
                 UploadKind::Nar => {
                     let key = ObjectKey::nar(sha256);
+                    let claim = claimed()?;
                     let content = Content::Nar {
-                        claim: claimed()?,
+                        wanted: verification::wanted_of(claim.ca.as_deref(), &path, claim.refers_to_itself),
+                        claim,
                         key,
                     };
                     (push::upload_key(app, &push.token, sha256), PART_SIZE, content)
@@ -204,10 +251,11 @@ async fn record(
     let (mut tx, objects) = announce(app, push, &wanted).await?;
     let mut nars = Vec::new();
     let mut listings = Vec::new();
+    let mut logs = BTreeMap::new();
     let mut announced = Announced::default();
     for item in items {
         match &item.content {
-            Content::Nar { claim, key } => {
+            Content::Nar { claim, key, .. } => {
                 let object = &objects[key.as_str()];
                 if object.present && object.size != item.size {
                     let detail = format!(
@@ -224,13 +272,14 @@ async fn record(
                     object_id: object.id,
                 });
             }
+            // The server makes the listings of what it reads.
+            Content::Listing { .. } if !push.exempt => {}
             Content::Listing { claim } => {
                 announced.add(item, claim.listing != item.key.as_str());
                 listings.push((claim.path_id, item.key.as_str().to_owned(), item.size));
             }
             Content::Log { drv } => {
-                let new = tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size);
-                announced.add(item, new.await?);
+                logs.insert(drv.to_string(), (item.key.as_str().to_owned(), item.size));
             }
         }
     }
@@ -240,6 +289,12 @@ async fn record(
         ));
     }
     tx.set_listings(push.id, &listings).await?;
+    let new_logs = tx.set_logs(push.id, &logs).await?;
+    for item in items {
+        if let Content::Log { drv } = &item.content {
+            announced.add(item, new_logs.contains(drv.as_str()));
+        }
+    }
     tx.count_announced(push.id, announced.bytes).await?;
     limits::check(app, who, push, &mut tx).await?;
     tx.commit().await?;
@@ -279,7 +334,7 @@ async fn take_over(
 ) -> Result<(), Problem> {
     let mut waiting = HashMap::new();
     for item in items {
-        if let Content::Nar { claim, key } = &item.content
+        if let Content::Nar { claim, key, .. } = &item.content
             && let Some(object) = objects.get(key.as_str())
             && !object.present
             && !object.new
@@ -323,10 +378,15 @@ async fn take_over(
 
 async fn target(
     app: &App,
+    push: &Push,
     item: &Item,
     objects: &HashMap<String, ObjectRow>,
     base: Option<&str>,
 ) -> Result<UploadTarget, Problem> {
+    if !push.exempt && matches!(item.content, Content::Listing { .. }) {
+        // The server makes it when it reads the NAR.
+        return Ok(UploadTarget::default());
+    }
     if let Content::Nar { key, .. } = &item.content
         && let Some(object) = objects.get(key.as_str())
     {
@@ -336,6 +396,7 @@ async fn target(
         // An earlier push may have sent it without anybody hearing of it.
         let sent = !object.new && arrived(app, &item.key, item.size).await?;
         if sent {
+            app.verifications.arrived(key.as_str());
             return Ok(UploadTarget::default());
         }
     }
