@@ -142,6 +142,8 @@ pub mod types {
         ///Paths that were there, or came by another push meanwhile.
         pub paths_present: u64,
         pub state: CommitState,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub verifying: ::std::option::Option<Verifying>,
     }
     ///Whether a commit is done.
     #[derive(
@@ -367,6 +369,9 @@ pub mod types {
         pub name: ::std::string::String,
         ///What it is good for: `read`, `push`, `gc`, `admin`.
         pub scopes: ::std::vec::Vec<::std::string::String>,
+        ///What is uploaded with it need not be read before it becomes visible, with `--verify-uploads=untrusted`.
+        #[serde(default)]
+        pub trusted: bool,
     }
     ///An open push.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -384,6 +389,8 @@ pub mod types {
         pub max_log_size: u64,
         ///Fewest bytes of a part, but for the last; also the most that goes up in one piece.
         pub part_size: u64,
+        ///The server reads the NARs and makes their listings itself: none need to be uploaded.
+        pub verifies_uploads: bool,
     }
     ///A new token.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1430,6 +1437,8 @@ something has to be needed by nothing before it is deleted.*/
         pub name: ::std::string::String,
         ///What it is good for.
         pub scopes: ::std::vec::Vec<::std::string::String>,
+        ///What is uploaded with it need not be read before it becomes visible, with `--verify-uploads=untrusted`.
+        pub trusted: bool,
     }
     ///A page of tokens.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1532,6 +1541,9 @@ something has to be needed by nothing before it is deleted.*/
     ///Objects to upload.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Uploads {
+        ///SHA-256 of NARs of this push that have arrived: the server begins to read them.
+        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
+        pub arrived: ::std::vec::Vec<::std::string::String>,
         ///The objects.
         pub uploads: ::std::vec::Vec<Upload>,
     }
@@ -1540,6 +1552,14 @@ something has to be needed by nothing before it is deleted.*/
     pub struct UploadsAnswer {
         ///One for each object.
         pub uploads: ::std::vec::Vec<UploadTarget>,
+    }
+    ///How far the verification of a push is.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Verifying {
+        ///NARs in all.
+        pub total: u64,
+        ///NARs that have been read.
+        pub verified: u64,
     }
     ///Somebody the server knows.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -3108,8 +3128,9 @@ Sends a `DELETE` request to `/api/v1/pushes/{id}`
     /**Commit a push
 
 Checks that all has arrived, signs, publishes. Committing again answers the
-same, and joins a commit in progress, on whichever server that is. 202: it is still in progress, so
-commit again after `Retry-After`. 409 with `missing`: upload those, then commit again.
+same, and joins a commit in progress, on whichever server that is. 202: it is still in progress, or waits until
+the uploads are verified, so commit again after `Retry-After`. 409 with `missing`: upload those, then commit
+again. 422: an upload is not what the push says; the push is over.
 
 Needs the scope `push`.
 

@@ -348,9 +348,10 @@ impl Server {
             let left = max_work.saturating_sub(begun.elapsed());
             match self.commit_once(left).await {
                 Ok(commit) if commit.state == types::CommitState::Committed => return Ok(Committed::Done),
-                Ok(commit) if let Some(progress) = &commit.verifying => {
-                    return Ok(Committed::Verifying(progress.verified, progress.total));
-                }
+                Ok(types::Commit {
+                    verifying: Some(progress),
+                    ..
+                }) => return Ok(Committed::Verifying(progress.verified, progress.total)),
                 Ok(_) if left.is_zero() => {
                     return Err(ApiError::Unfinished(format!(
                         "the server has been committing for {} s; run the same push again to wait for it",
