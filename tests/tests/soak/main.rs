@@ -6,7 +6,6 @@
 //!
 //! - `NIKS3_SOAK_ROUNDS`: the number of rounds.
 //! - `NIKS3_SOAK_SEED`: what happens, in which order. When it happens in whatever else goes on is left to the machine.
-//! - `NIKS3_SOAK_LOST_SECONDS=1`: PostgreSQL sometimes comes back as it was a second ago.
 //! - `NIKS3_SOAK_STORE=embedded`: the object store beside PostgreSQL is that of a third server, not Garage.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -60,6 +59,7 @@ struct Soak {
     key: String,
     seed: u64,
     rounds: usize,
+    /// PostgreSQL sometimes comes back as it was a second ago.
     loses_seconds: bool,
     pins: Pins,
     /// Number of the next closure to build.
@@ -78,6 +78,7 @@ struct Done {
 
 impl Soak {
     fn new(backend: Backend, servers: usize, loses_seconds: bool) -> (Self, tempfile::TempDir) {
+        let rounds = if loses_seconds { 6 } else { 12 };
         let (store, data) = (Store::default(), tempfile::tempdir().unwrap());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let embedded = std::env::var("NIKS3_SOAK_STORE").is_ok_and(|store| store == "embedded");
@@ -127,8 +128,8 @@ impl Soak {
             _store: third,
             runtime,
             seed: setting("NIKS3_SOAK_SEED", 1),
-            rounds: usize::try_from(setting("NIKS3_SOAK_ROUNDS", 12)).unwrap(),
-            loses_seconds: loses_seconds || setting("NIKS3_SOAK_LOST_SECONDS", 0) > 0,
+            rounds: usize::try_from(setting("NIKS3_SOAK_ROUNDS", rounds)).unwrap(),
+            loses_seconds,
             pins: Pins::default(),
             next: AtomicUsize::new(0),
             over: AtomicBool::new(false),
@@ -369,7 +370,7 @@ impl Soak {
                 return;
             }
             std::thread::sleep(Duration::from_millis(200 + dice.roll(1500) as u64));
-            let trouble = self.trouble(&mut dice);
+            let trouble = self.trouble(round, &mut dice);
             eprintln!("round {round} of {}: {trouble:?}", self.rounds);
             self.cause(trouble, &mut dice);
             let flaws = self.check();
@@ -472,5 +473,11 @@ fn nothing_is_lost_or_wrong_with_the_embedded_store() {
 #[test]
 fn nothing_is_lost_or_wrong_with_two_servers_on_services() {
     let (soak, _data) = Soak::new(Backend::Services, 2, false);
+    soak.soak();
+}
+
+#[test]
+fn nothing_is_lost_or_wrong_where_postgresql_loses_seconds() {
+    let (soak, _data) = Soak::new(Backend::Services, 2, true);
     soak.soak();
 }
