@@ -412,7 +412,9 @@ impl Soak {
             self.rounds,
             pinned.len()
         );
-        assert!(done.pushes > 0 && done.collections > 0 && done.checks > 0 && done.lies > 0);
+        assert!(done.pushes > 0 && done.collections > 0 && done.checks > 0);
+        // Where a database is repaired most of the time, nobody may come to lie.
+        assert!(done.lies > 0 || self.loses_seconds);
         assert!(!pinned.is_empty());
         self.over.store(false, Ordering::Relaxed);
         self.end(&pinned);
