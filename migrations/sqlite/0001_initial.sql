@@ -1,6 +1,11 @@
 -- Ids are never used again (AUTOINCREMENT): other tables, and requests in progress, refer to them.
 -- Times are Unix seconds. Hashes are raw bytes. `refs` is a packed list of
 -- path ids, eight little-endian bytes each, in the order of the names.
+-- A reference ends before, or with, what it names. Most are foreign keys. Those of a commit's hot rows
+-- (paths.object_id, push_paths.path_id, push_paths.object_id, gc_dirty.path_id) are none: in PostgreSQL, each of them
+-- would take another second for 100,000 rows, twice as long as without, since it looks up and locks what each row names.
+-- Instead, the statements that delete rows of `paths` and `objects` leave those that one of these columns names.
+-- 0 names nothing there. `refs` names paths as well; a garbage collection deletes no path that is named there.
 
 -- Every store path anybody named: what the cache holds, what a push is about to
 -- add, and what others only refer to.
@@ -39,6 +44,51 @@ CREATE TABLE objects (
     created_at   INTEGER NOT NULL
 );
 
+-- What the server found when it read a NAR. A NAR without a row has not been read.
+CREATE TABLE verifications (
+    object_id    INTEGER PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
+    nar_hash     BLOB    NOT NULL DEFAULT x'', -- empty where it holds no NAR
+    nar_size     INTEGER NOT NULL, -- where it holds more than was read: after how many bytes reading ended
+    flaw         TEXT    NOT NULL DEFAULT '', -- kind and words, with a tab between; '' for a NAR
+    content_hashes TEXT  NOT NULL DEFAULT '', -- hashes of content addresses, one a line
+    listing      BLOB    NOT NULL DEFAULT x'', -- JSON in zstd, until it is published
+    listing_size INTEGER NOT NULL DEFAULT 0, -- bytes of the JSON
+    verified_at  INTEGER NOT NULL
+);
+
+-- Runs of CI that have pushed: one job of one attempt each, as far as it can be told apart.
+-- Texts are empty and numbers 0 where nobody has said anything.
+CREATE TABLE runs (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    token        TEXT    NOT NULL UNIQUE,
+    run_key      TEXT    NOT NULL UNIQUE, -- hash of what makes it the same run
+    identity     TEXT    NOT NULL, -- who recorded it
+    verified     INTEGER NOT NULL, -- 1: out of the claims of a verified token
+    claimed      INTEGER NOT NULL, -- what of it the claims say: 1 pull_request, 2 url
+    provider     TEXT    NOT NULL,
+    repository   TEXT    NOT NULL,
+    repository_id TEXT   NOT NULL,
+    owner        TEXT    NOT NULL,
+    owner_id     TEXT    NOT NULL,
+    git_ref      TEXT    NOT NULL,
+    sha          TEXT    NOT NULL,
+    event        TEXT    NOT NULL,
+    workflow     TEXT    NOT NULL,
+    job          TEXT    NOT NULL,
+    job_id       TEXT    NOT NULL,
+    run_id       TEXT    NOT NULL,
+    attempt      TEXT    NOT NULL,
+    actor        TEXT    NOT NULL,
+    url          TEXT    NOT NULL,
+    pull_request INTEGER NOT NULL,
+    conclusion   TEXT    NOT NULL DEFAULT '',
+    job_url      TEXT    NOT NULL DEFAULT '',
+    created_at   INTEGER NOT NULL,
+    used_at      INTEGER NOT NULL -- when it last opened a push, pushed, or was completed
+);
+CREATE INDEX runs_repository ON runs (repository, id);
+CREATE INDEX runs_used ON runs (used_at);
+
 CREATE TABLE pushes (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     token        TEXT    NOT NULL UNIQUE,
@@ -47,19 +97,23 @@ CREATE TABLE pushes (
     pin          TEXT    NOT NULL DEFAULT '',
     verify       INTEGER NOT NULL DEFAULT 0,
     revision     INTEGER NOT NULL DEFAULT 0, -- counts what is claimed and announced
+    announced    INTEGER NOT NULL DEFAULT 0, -- bytes of everything that it has got upload URLs for
     result       TEXT    NOT NULL DEFAULT '',
-    run_id       INTEGER NOT NULL DEFAULT 0, -- the run that pushes, or 0
+    run_id       INTEGER REFERENCES runs (id) ON DELETE SET NULL, -- the run that pushes
     signing_keys TEXT    NOT NULL DEFAULT '', -- names of the keys that sign, one a line; '' for all that the server has
+    exempt       INTEGER NOT NULL DEFAULT 0, -- 1: its NARs become visible before the server has read them
     created_at   INTEGER NOT NULL,
     lease_until  INTEGER NOT NULL
 );
 CREATE INDEX pushes_lease ON pushes (state, lease_until);
+CREATE INDEX pushes_run ON pushes (run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE push_roots (
     push_id      INTEGER NOT NULL REFERENCES pushes (id) ON DELETE CASCADE,
-    path_id      INTEGER NOT NULL,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
     PRIMARY KEY (push_id, path_id)
 ) WITHOUT ROWID;
+CREATE INDEX push_roots_path ON push_roots (path_id);
 
 -- What a push relies on: each row keeps its path from being collected, and
 -- carries what the push would make of the path if it is the first to commit it.
@@ -110,7 +164,7 @@ CREATE TABLE push_logs (
 -- Realisations of content-addressed derivations, by the key of their object.
 CREATE TABLE realisations (
     key          TEXT    PRIMARY KEY,
-    path_id      INTEGER NOT NULL,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
     body         TEXT    NOT NULL,
     signing_keys TEXT    NOT NULL DEFAULT '', -- as in pushes
     state        INTEGER NOT NULL DEFAULT 0, -- 0 present, 1 deleting, with its path
@@ -122,7 +176,7 @@ CREATE INDEX realisations_path ON realisations (path_id);
 -- one in force.
 CREATE TABLE realisation_candidates (
     key          TEXT    NOT NULL,
-    path_id      INTEGER NOT NULL,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
     body         TEXT    NOT NULL,
     signing_keys TEXT    NOT NULL DEFAULT '', -- as in pushes
     created_at   INTEGER NOT NULL,
@@ -133,10 +187,11 @@ CREATE INDEX realisation_candidates_path ON realisation_candidates (path_id);
 CREATE TABLE push_realisations (
     push_id      INTEGER NOT NULL REFERENCES pushes (id) ON DELETE CASCADE,
     key          TEXT    NOT NULL,
-    path_id      INTEGER NOT NULL,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
     body         TEXT    NOT NULL,
     PRIMARY KEY (push_id, key)
 ) WITHOUT ROWID;
+CREATE INDEX push_realisations_path ON push_realisations (path_id);
 
 -- Uploads in parts belong to contents, not to a push: whoever pushes the same
 -- contents with the same compressor goes on where the last one stopped.
@@ -150,13 +205,15 @@ CREATE TABLE multiparts (
     staging      TEXT    NOT NULL,
     upload_id    TEXT    NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
-    object_id    INTEGER NOT NULL DEFAULT 0,
+    object_id    INTEGER REFERENCES objects (id) ON DELETE SET NULL, -- what it became
     turn         TEXT    NOT NULL DEFAULT '', -- of the request that makes one object of the parts
     turn_until   INTEGER NOT NULL DEFAULT 0,
     created_at   INTEGER NOT NULL,
     used_at      INTEGER NOT NULL
 );
 CREATE INDEX multiparts_contents ON multiparts (nar_hash, state);
+CREATE INDEX multiparts_object ON multiparts (object_id) WHERE object_id IS NOT NULL;
+CREATE INDEX multiparts_identity ON multiparts (identity, state);
 
 CREATE TABLE multipart_parts (
     multipart_id INTEGER NOT NULL REFERENCES multiparts (id) ON DELETE CASCADE,
@@ -169,7 +226,7 @@ CREATE TABLE multipart_parts (
 -- A closure is a root that somebody pushed.
 CREATE TABLE closures (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
-    path_id      INTEGER NOT NULL UNIQUE,
+    path_id      INTEGER NOT NULL UNIQUE REFERENCES paths (id),
     created_at   INTEGER NOT NULL,
     pushed_at    INTEGER NOT NULL
 );
@@ -177,10 +234,11 @@ CREATE INDEX closures_pushed ON closures (pushed_at);
 
 CREATE TABLE pins (
     name         TEXT    PRIMARY KEY,
-    path_id      INTEGER NOT NULL,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX pins_path ON pins (path_id);
 
 -- Pins whose object in the bucket may not be as `pins` has it: written down with each
 -- change, forgotten once the bucket has confirmed.
@@ -194,7 +252,7 @@ CREATE TABLE pin_writes (
 -- bucket has confirmed the last change, which deletes the row in pin_writes.
 CREATE TABLE pin_targets (
     name         TEXT    NOT NULL REFERENCES pin_writes (name) ON DELETE CASCADE,
-    path_id      INTEGER NOT NULL,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
     PRIMARY KEY (name, path_id)
 ) WITHOUT ROWID;
 CREATE INDEX pin_targets_path ON pin_targets (path_id);
@@ -259,43 +317,11 @@ CREATE TABLE tokens (
     name         TEXT    PRIMARY KEY,
     hash         BLOB    NOT NULL UNIQUE,
     scopes       TEXT    NOT NULL, -- words with commas
+    trusted      INTEGER NOT NULL DEFAULT 0, -- 1: what it uploads need not be read first, with --verify-uploads=untrusted
     created_by   TEXT    NOT NULL,
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL DEFAULT 0 -- 0: never
 ) WITHOUT ROWID;
-
--- Runs of CI that have pushed: one job of one attempt each, as far as it can be told apart.
--- Texts are empty and numbers 0 where nobody has said anything.
-CREATE TABLE runs (
-    id           INTEGER PRIMARY KEY AUTOINCREMENT,
-    token        TEXT    NOT NULL UNIQUE,
-    run_key      TEXT    NOT NULL UNIQUE, -- hash of what makes it the same run
-    identity     TEXT    NOT NULL, -- who recorded it
-    verified     INTEGER NOT NULL, -- 1: out of the claims of a verified token
-    claimed      INTEGER NOT NULL, -- what of it the claims say: 1 pull_request, 2 url
-    provider     TEXT    NOT NULL,
-    repository   TEXT    NOT NULL,
-    repository_id TEXT   NOT NULL,
-    owner        TEXT    NOT NULL,
-    owner_id     TEXT    NOT NULL,
-    git_ref      TEXT    NOT NULL,
-    sha          TEXT    NOT NULL,
-    event        TEXT    NOT NULL,
-    workflow     TEXT    NOT NULL,
-    job          TEXT    NOT NULL,
-    job_id       TEXT    NOT NULL,
-    run_id       TEXT    NOT NULL,
-    attempt      TEXT    NOT NULL,
-    actor        TEXT    NOT NULL,
-    url          TEXT    NOT NULL,
-    pull_request INTEGER NOT NULL,
-    conclusion   TEXT    NOT NULL DEFAULT '',
-    job_url      TEXT    NOT NULL DEFAULT '',
-    created_at   INTEGER NOT NULL,
-    used_at      INTEGER NOT NULL -- when it last opened a push, pushed, or was completed
-);
-CREATE INDEX runs_repository ON runs (repository, id);
-CREATE INDEX runs_used ON runs (used_at);
 
 -- Which runs have pushed a closure.
 CREATE TABLE closure_runs (

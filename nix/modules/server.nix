@@ -145,7 +145,8 @@ in
       requires = optional local "postgresql.target" ++ optional cfg.socketActivation "niks3.socket";
       after = [ "network-online.target" ] ++ optional local "postgresql.target";
       serviceConfig = unit.hardened // {
-        Type = "notify";
+        # SIGHUP is sent by systemd itself, which waits until the files have been read again.
+        Type = "notify-reload";
         ExecStart = lib.concatStringsSep " " ([ (lib.getExe cfg.package) ] ++ flags);
         User = "niks3";
         Group = "niks3";

@@ -14,6 +14,7 @@ use crate::metrics::Census;
 use crate::ownership::Ownership;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind};
+use crate::verification::{Queue, VerifyUploads};
 
 /// The running server.
 pub struct App {
@@ -25,6 +26,10 @@ pub struct App {
     pub ownership: Ownership,
     /// Which checksum the object store enforces on uploads.
     pub checksum: ChecksumKind,
+    /// Whose uploads are read before they become visible.
+    pub verify_uploads: VerifyUploads,
+    /// Uploads that wait to be read.
+    pub verifications: Arc<Queue>,
     /// The keys that sign.
     pub signer: Arc<Signer>,
     /// Who may do everything.

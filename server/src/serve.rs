@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use poem::endpoint::BoxEndpoint;
 use poem::http::uri::Scheme;
+use poem::http::{StatusCode, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint as _, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -68,6 +69,14 @@ impl Stop {
         })
     }
 
+    /// Listens to SIGHUP, which ends nothing from now on.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub fn hangup() -> std::io::Result<Signal> {
+        signal(SignalKind::hangup())
+    }
+
     /// Waits for either.
     pub async fn wait(&mut self) {
         tokio::select! {
@@ -86,17 +95,8 @@ pub async fn run(
     endpoint: BoxEndpoint<'static, Response>,
     mut stop: Stop,
     stopping: &CancellationToken,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
 ) -> std::io::Result<()> {
-    let tls = tls.map(Arc::new);
-    if let Some(tls) = tls.clone() {
-        let mut hangup = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                tls.reload();
-            }
-        });
-    }
     let endpoint = Arc::new(endpoint);
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(tokio::sync::Semaphore::new(open_files::connections(
@@ -172,6 +172,18 @@ fn peer(stream: &TlsStream<TcpStream>) -> Option<Peer> {
     tls::subject(certificate).map(|subject| Peer { subject })
 }
 
+/// Bytes of the head of a request. hyper's own bound is a buffer, which may be larger than asked for.
+fn head_size<B>(request: &http::Request<B>) -> usize {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    let headers = request.headers().iter();
+    path + headers
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum::<usize>()
+}
+
 /// Answers the requests of one connection.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
@@ -182,6 +194,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (endpoint, origin) = (endpoint.clone(), origin.clone());
         async move {
+            if head_size(&request) > MAX_HEADER {
+                let refused = Response::builder()
+                    .status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                    .header(header::CONNECTION, "close");
+                return Ok(refused.finish().into());
+            }
             let mut request = poem::Request::from((
                 request,
                 LocalAddr(poem::Addr::SocketAddr(origin.local)),
@@ -195,16 +213,13 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             Ok::<_, Infallible>(response)
         }
     });
-    // HTTP/1 alone: to tell the versions apart, the other would wait for a first byte without end.
-    let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
+    // HTTP/1.1 only, and not `hyper_util::server::conn::auto`: its `http1_only` does not apply to
+    // `serve_connection_with_upgrades`, and no timeout below applies to an HTTP/2 connection.
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER);
-    let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(Impatient::new(stream)), service)
-        .into_owned();
+        .max_buf_size(MAX_HEADER)
+        .serve_connection(TokioIo::new(Impatient::new(stream)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }

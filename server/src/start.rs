@@ -16,11 +16,13 @@ use crate::auth::Authenticator;
 use crate::auth::oidc::Oidc;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::config::{Args, ChecksumChoice, Config, LogFormat, Store};
+use crate::config::{Args, ChecksumChoice, Config, CredentialFiles, LogFormat, Store};
 use crate::metrics::Census;
+use crate::reload::Reload;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
 use crate::tls::Tls;
+use crate::verification::{Queue, verify_when_idle};
 use crate::{http, landing, ownership, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
@@ -105,12 +107,15 @@ const LAST_RECORD: Duration = Duration::from_millis(500);
 /// # Errors
 /// When a part it stands on is unusable.
 pub async fn run(config: Config) -> Result<(), StartError> {
-    let mut stop = serve::Stop::listen().map_err(|error| StartError::Failed(error.to_string()))?;
+    let signals = |error: std::io::Error| StartError::Failed(error.to_string());
+    let mut stop = serve::Stop::listen().map_err(signals)?;
+    let hangup = serve::Stop::hangup().map_err(signals)?;
     let Started {
         app,
         endpoint,
         listener,
         tls,
+        credential_files,
     } = tokio::select! {
         started = start(config) => started?,
         () = stop.wait() => {
@@ -118,6 +123,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             return Ok(());
         }
     };
+    let reload = Reload::new(app.clone(), tls.clone(), credential_files);
+    tokio::spawn(reload.at(hangup));
     let stopped = serve::run(listener, endpoint, stop, &app.stop, tls).await;
     // What goes on without a request has been told at once, so it has had the same time.
     app.tasks.close();
@@ -134,7 +141,8 @@ struct Started {
     app: Arc<App>,
     endpoint: BoxEndpoint<'static, Response>,
     listener: TcpListener,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
+    credential_files: CredentialFiles,
 }
 
 /// Makes the parts ready, and begins to listen.
@@ -191,6 +199,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         })?,
     };
     let bucket = bucket.checking(checksum);
+    let verifications = Arc::new(Queue::new(config.verify_concurrency));
+    bucket.verify_arrivals(&verifications);
     let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
         auth: Authenticator::new(
@@ -204,6 +214,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         bucket,
         ownership,
         checksum,
+        verify_uploads: config.verify_uploads,
+        verifications,
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,
         priority: config.priority,
@@ -220,6 +232,8 @@ async fn start(config: Config) -> Result<Started, StartError> {
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,
     });
+    Queue::start(&app);
+    app.tasks.spawn(verify_when_idle(app.clone()));
     take_up(&app).await?;
     app.tasks.spawn(app.census.clone().keep_history(app.clone()));
     let unsettled = app.clone();
@@ -237,14 +251,19 @@ async fn start(config: Config) -> Result<Started, StartError> {
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    introduce(&app, &format!("{scheme}://{address}"), &config.api_token_path);
+    introduce(
+        &app,
+        &format!("{scheme}://{address}"),
+        &config.credential_files.api_token,
+    );
     watchdog::start(&app);
     ownership::watch(&app);
     Ok(Started {
         endpoint: http::endpoint(&app, s3),
         app,
         listener,
-        tls: config.tls,
+        tls: config.tls.map(Arc::new),
+        credential_files: config.credential_files,
     })
 }
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use niks3_server::catalog::{
-    Catalog, ClaimKind, Decision, Finish, Finishing, NewPush, PathMeta, Publishable,
+    ArrivedObject, Catalog, ClaimKind, Decision, Finish, Finishing, NewPush, ObjectRow, PathMeta,
+    Publishable, UploadedNar,
 };
 use niks3_server::signing::KeyChoice;
 
@@ -77,7 +78,7 @@ impl World {
                 pin: None,
                 verify: false,
                 lease: 600,
-                run_id: 0,
+                run_id: None,
                 keys: keys(key),
             })
             .await
@@ -113,14 +114,24 @@ impl World {
         for number in numbers {
             let claim = &claims[&path(*number)];
             if claim.kind == ClaimKind::Needed {
-                nars.push((claim.path_id, objects[&nar(*number)].id));
+                nars.push(UploadedNar {
+                    path_id: claim.path_id,
+                    nar_hash: claim.nar_hash,
+                    nar_size: claim.nar_size,
+                    object_id: objects[&nar(*number)].id,
+                });
                 listings.push((claim.path_id, format!("staging/{token}/{number:032}.x"), 10));
             }
         }
-        tx.set_nars(id, &nars).await.unwrap();
+        assert!(tx.set_nars(id, &nars).await.unwrap());
         tx.set_listings(id, &listings).await.unwrap();
-        let arrived: Vec<(i64, i64)> = objects.values().map(|object| (object.id, 50)).collect();
-        tx.objects_arrived(&arrived).await.unwrap();
+        let arrived = |(key, object): (&String, &ObjectRow)| ArrivedObject {
+            id: object.id,
+            key: key.clone(),
+            size: 50,
+        };
+        let arrived: Vec<ArrivedObject> = objects.iter().map(arrived).collect();
+        tx.objects_arrived(id, &arrived).await.unwrap();
         tx.commit().await.unwrap();
         Push {
             id,
@@ -337,9 +348,14 @@ async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) 
     let shared = tx.objects(&wanted).await.unwrap()[&nar(1)].id;
     let claims = world.catalog.claims_of(push.id, &[path(2)]).await.unwrap();
     assert!(tx.change_push(push.id).await.unwrap());
-    tx.set_nars(push.id, &[(claims[&path(2)].path_id, shared)])
-        .await
-        .unwrap();
+    let claim = &claims[&path(2)];
+    let uploaded = UploadedNar {
+        path_id: claim.path_id,
+        nar_hash: claim.nar_hash,
+        nar_size: claim.nar_size,
+        object_id: shared,
+    };
+    assert!(tx.set_nars(push.id, &[uploaded]).await.unwrap());
     tx.commit().await.unwrap();
     let looked = world.revision(&push).await;
     let mut tx = world.catalog.write().await.unwrap();

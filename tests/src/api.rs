@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub const A: &str = "00000000000000000000000000000000-a";
 /// Another path.
 pub const B: &str = "11111111111111111111111111111111-b";
+/// For a server whose uploads need not be NARs.
+pub const UNVERIFIED: &str = "--verify-uploads=none";
 /// A NAR hash.
 pub const HASH: &str = "sha256:1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0";
 
@@ -92,11 +94,19 @@ impl Answer {
 }
 
 impl Api {
-    /// Starts a server with more arguments.
+    /// Starts a server with more arguments. It believes what is said of NARs, as [`UNVERIFIED`] has it, unless the
+    /// arguments say otherwise: most tests of the API make their contents up.
     #[must_use]
     pub fn new(backend: Backend, arguments: &[&str]) -> Self {
+        let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        if !arguments
+            .iter()
+            .any(|argument| argument.starts_with("--verify-uploads"))
+        {
+            arguments.push(UNVERIFIED.into());
+        }
         let options = ServerOptions {
-            arguments: arguments.iter().map(ToString::to_string).collect(),
+            arguments,
             ..ServerOptions::default()
         };
         Self::of(Server::with(backend, options))
@@ -133,6 +143,13 @@ impl Api {
             request = request.header("content-type", kind);
         }
         Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// Makes a named token that may push.
+    pub async fn push_token(&self, name: &str) -> String {
+        let wish = json!({ "name": name, "scopes": ["push"] });
+        let made = self.post("/tokens", &wish).await.ok();
+        made["token"].as_str().unwrap().to_owned()
     }
 
     /// POST of JSON to a path under `/api/v1`.
@@ -245,4 +262,22 @@ impl Api {
 #[must_use]
 pub fn info(path: &str, references: &[&str]) -> Value {
     json!({ "path": path, "nar_hash": HASH, "nar_size": 120, "references": references })
+}
+
+/// The NAR of a file that is not executable.
+#[must_use]
+pub fn nar_of(contents: &[u8]) -> Vec<u8> {
+    nar(&[b"(", b"type", b"regular", b"contents", contents, b")"])
+}
+
+/// A NAR out of the strings that follow its first.
+#[must_use]
+pub fn nar(strings: &[&[u8]]) -> Vec<u8> {
+    let mut nar = Vec::new();
+    for text in [b"nix-archive-1".as_slice()].iter().chain(strings) {
+        nar.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        nar.extend_from_slice(text);
+        nar.resize(nar.len().next_multiple_of(8), 0);
+    }
+    nar
 }

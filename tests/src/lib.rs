@@ -6,4 +6,5 @@ pub mod api;
 pub mod dice;
 pub mod hostile;
 pub mod nar;
+pub mod references;
 pub mod requests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{Backend, Fault, FaultProxy, Server, ServerOptions, garage_bucket, on_both};
-use niks3_tests::api::{A, Answer, Api, B, HASH, info};
+use niks3_tests::api::{A, Answer, Api, B, HASH, UNVERIFIED, info};
 use serde_json::{Value, json};
 
 on_both!(
@@ -27,7 +27,11 @@ async fn behind_proxy(arguments: &[&str]) -> (Api, FaultProxy) {
     let options = ServerOptions {
         s3_endpoint: Some(s3.url()),
         bucket: Some(bucket),
-        arguments: arguments.iter().map(ToString::to_string).collect(),
+        arguments: arguments
+            .iter()
+            .chain(&[UNVERIFIED])
+            .map(ToString::to_string)
+            .collect(),
         ..ServerOptions::default()
     };
     (Api::of(Server::with(Backend::Services, options)), s3)

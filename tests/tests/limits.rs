@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 on_both!(
     an_address_that_brings_many_wrong_tokens_is_told_to_wait,
     an_identity_has_as_many_pushes_under_way_as_it_may,
+    an_identity_has_a_bound_on_its_pushes_unless_the_operator_sets_another,
+    an_identity_has_as_many_unfinished_uploads_in_parts_as_it_may,
     an_identity_claims_as_many_bytes_as_it_may,
+    an_upload_is_no_larger_than_its_claim_allows,
+    everything_that_is_uploaded_counts_against_the_bytes_of_an_identity,
     every_operation_that_changes_something_has_one_line_in_the_log,
 );
 
@@ -90,7 +94,7 @@ async fn an_identity_has_as_many_pushes_under_way_as_it_may(backend: Backend) {
     let problem = refused.problem(429);
     let detail = problem["detail"].as_str().unwrap();
     assert!(
-        detail.contains("token:ci has 2 pushes under way and may have 2"),
+        detail.contains("token:ci has 2 pushes in progress and may have 2"),
         "{detail}"
     );
     for _ in 0..3 {
@@ -123,9 +127,173 @@ async fn an_identity_claims_as_many_bytes_as_it_may(backend: Backend) {
     let _ = api.claim(&first, path(A, 1000)).await.ok();
 }
 
+/// 429 with a time to wait and a sentence.
+fn told_to_wait(refused: Answer, sentence: &str) {
+    assert!(
+        refused.headers.contains_key("retry-after"),
+        "{:?}",
+        refused.headers
+    );
+    let problem = refused.problem(429);
+    assert!(
+        problem["detail"].as_str().unwrap().contains(sentence),
+        "{problem}"
+    );
+}
+
+async fn an_identity_has_a_bound_on_its_pushes_unless_the_operator_sets_another(backend: Backend) {
+    let api = pusher(backend, &[]).await;
+    for _ in 0..16 {
+        let opened = (0..16).map(|_| open(&api, &api.token));
+        for answer in futures::future::join_all(opened).await {
+            let _ = answer.ok();
+        }
+    }
+    told_to_wait(
+        open(&api, &api.token).await,
+        "token:ci has 256 pushes in progress and may have 256",
+    );
+}
+
+const LARGE: u64 = 9 << 20;
+const PART: u64 = 8 << 20;
+
+/// An open push that has to upload a NAR of so many bytes.
+async fn claimed(api: &Api, path: &str, size: u64) -> String {
+    let push = api.open(path).await;
+    let claim =
+        json!([{ "path": path, "nar_hash": HASH, "nar_size": size, "references": [], "deriver": DRV }]);
+    let _ = api.claim(&push, claim).await.ok();
+    push
+}
+
+const DRV: &str = "22222222222222222222222222222222-a.drv";
+
+async fn begin(api: &Api, push: &str, path: &str) -> Answer {
+    let begin = json!({ "path": path, "part_size": PART, "compressor": "test", "fresh": true });
+    api.post(&format!("/pushes/{push}/multipart-uploads"), &begin)
+        .await
+}
+
+async fn announce(api: &Api, push: &str, kind: &str, path: &str, hash: &str, size: u64) -> Answer {
+    let upload = json!({ "kind": kind, "path": path, "sha256": hash, "size": size });
+    api.post(
+        &format!("/pushes/{push}/uploads"),
+        &json!({ "uploads": [upload] }),
+    )
+    .await
+}
+
+async fn an_identity_has_as_many_unfinished_uploads_in_parts_as_it_may(backend: Backend) {
+    let api = pusher(backend, &["--max-multipart-uploads", "2"]).await;
+    let push = claimed(&api, A, LARGE).await;
+    for _ in 0..2 {
+        let _ = begin(&api, &push, A).await.ok();
+    }
+    told_to_wait(
+        begin(&api, &push, A).await,
+        "token:ci has 2 unfinished uploads in parts and may have 2",
+    );
+    assert_eq!(
+        api.server.bucket().uploads().len(),
+        2,
+        "what is refused leaves nothing"
+    );
+    // Those of the same contents that nobody goes on with make room.
+    let _ = api
+        .server
+        .sql("UPDATE multiparts SET used_at = 1 WHERE id = (SELECT min(id) FROM multiparts)");
+    let _ = begin(&api, &push, A).await.ok();
+    // A byte limit holds for them, too.
+    let api = pusher(backend, &["--max-claimed-bytes", "10MB"]).await;
+    let push = claimed(&api, A, LARGE).await;
+    let _ = begin(&api, &push, A).await.ok();
+    told_to_wait(begin(&api, &push, A).await, "would have 18874368 bytes");
+}
+
+async fn an_upload_is_no_larger_than_its_claim_allows(backend: Backend) {
+    let api = pusher(backend, &[]).await;
+    let push = claimed(&api, A, 216).await;
+    for (kind, size) in [("nar", 1 << 20), ("listing", 1 << 20)] {
+        let problem = announce(&api, &push, kind, A, HASH, size).await.problem(422);
+        assert_eq!(problem["field"], "uploads.size");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("a NAR of 216 bytes"), "{kind}: {detail}");
+    }
+    let push = claimed(&api, B, LARGE).await;
+    let upload = begin(&api, &push, B).await.ok()["id"].clone();
+    let verbs = format!("/pushes/{push}/multipart-uploads/{upload}");
+    let parts = |numbers: &[u64]| {
+        json!(
+            numbers
+                .iter()
+                .map(|number| json!({ "number": number, "size": PART, "sha256": HASH }))
+                .collect::<Vec<_>>()
+        )
+    };
+    let asked = |numbers: &[u64]| json!({ "parts": parts(numbers) });
+    let problem = api
+        .post(&format!("{verbs}/parts"), &asked(&[1, 2]))
+        .await
+        .problem(422);
+    assert_eq!(problem["field"], "parts.size");
+    // One after the other they are as many bytes.
+    let _ = api.post(&format!("{verbs}/parts"), &asked(&[1])).await.ok();
+    let _ = api
+        .post(&format!("{verbs}/parts"), &asked(&[2]))
+        .await
+        .problem(422);
+    let whole = json!({ "file_hash": HASH, "file_size": 2 * PART, "parts": parts(&[1, 2]) });
+    let problem = api.post(&format!("{verbs}/complete"), &whole).await.problem(422);
+    assert_eq!(problem["field"], "file_size");
+    // The uploads of other contents are not the push's.
+    let other = claimed(&api, A, 216).await;
+    let verbs = format!("/pushes/{other}/multipart-uploads/{upload}");
+    let _ = api
+        .post(&format!("{verbs}/parts"), &asked(&[1]))
+        .await
+        .problem(409);
+}
+
+async fn everything_that_is_uploaded_counts_against_the_bytes_of_an_identity(backend: Backend) {
+    let api = pusher(backend, &["--max-claimed-bytes", "1MB"]).await;
+    let hash = |text: &str| niks3_nix::hash::FileHash::of(text.as_bytes()).to_string();
+    let push = claimed(&api, A, 100_000).await;
+    let log = announce(&api, &push, "log", DRV, &hash("log"), 600_000).await;
+    let _ = log.ok();
+    // Asked again it is the same.
+    for _ in 0..3 {
+        let _ = announce(&api, &push, "log", DRV, &hash("log"), 600_000)
+            .await
+            .ok();
+    }
+    let _ = announce(&api, &push, "listing", A, &hash("listing"), 300_000)
+        .await
+        .ok();
+    // One NAR after the other for one claim, each of which the bucket would keep.
+    let _ = announce(&api, &push, "nar", A, &hash("one"), 90_000).await.ok();
+    let problem = announce(&api, &push, "nar", A, &hash("other"), 90_000).await;
+    let problem = problem.problem(413);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("would bring 1080000 bytes"), "{detail}");
+    let other = claimed(&api, B, 5000).await;
+    told_to_wait(
+        announce(&api, &other, "log", DRV, &hash("log"), 20_000).await,
+        "together would bring 1010000 bytes",
+    );
+    // What was refused is not counted.
+    let _ = announce(&api, &other, "log", DRV, &hash("log"), 9_000).await.ok();
+    give_up(&api, &push).await;
+    let _ = announce(&api, &other, "log", DRV, &hash("more"), 800_000)
+        .await
+        .ok();
+}
+
 async fn every_operation_that_changes_something_has_one_line_in_the_log(backend: Backend) {
     let options = ServerOptions {
-        arguments: ["--log-format", "json"].map(str::to_owned).to_vec(),
+        arguments: ["--log-format", "json", "--verify-uploads=none"]
+            .map(str::to_owned)
+            .to_vec(),
         ..ServerOptions::default()
     };
     let api = Api::of(Server::with(backend, options));

@@ -9,7 +9,7 @@ use niks3_nix::hash::FileHash;
 use niks3_test_support::{
     Backend, Fault, Server, ServerOptions, Site, database, finish, garage_bucket, on_both,
 };
-use niks3_tests::api::{A, Answer, Api, HASH};
+use niks3_tests::api::{A, Answer, Api, HASH, UNVERIFIED};
 use serde_json::{Value, json};
 
 on_both!(
@@ -106,7 +106,11 @@ fn callers(backend: Backend, folder: &Path) -> Vec<Api> {
             ServerOptions {
                 db: Some(db.clone()),
                 bucket: Some(bucket.clone()),
-                arguments: vec!["--api-token-path".into(), token.display().to_string()],
+                arguments: vec![
+                    "--api-token-path".into(),
+                    token.display().to_string(),
+                    UNVERIFIED.into(),
+                ],
                 ..ServerOptions::default()
             },
         );

@@ -274,6 +274,7 @@ async fn whoever_wins_a_race_for_a_name_bucket_and_database_agree(backend: Backe
             ServerOptions {
                 db,
                 bucket,
+                arguments: vec![niks3_tests::api::UNVERIFIED.into()],
                 ..ServerOptions::default()
             },
         ))

@@ -5,14 +5,17 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use niks3_nix::hash::FileHash;
-use niks3_test_support::{Backend, Fault, Server, ServerOptions, Site, on_both, run};
+use niks3_nix::hash::{FileHash, NarHash};
+use niks3_test_support::{Backend, Fault, Server, ServerOptions, Site, comes_about, on_both, run};
 use niks3_tests::api::{A, Api, B, HASH};
+use niks3_tests::references::dangling_references;
 use serde_json::json;
 
 on_both!(
     every_url_is_short_lived_and_signed_for_host_size_and_checksum,
     a_log_is_taken_of_derivers_of_claimed_paths_alone,
+    a_push_that_ends_leaves_nothing_that_it_staged_and_no_nar_in_vain,
+    a_nar_that_another_push_has_found_in_the_bucket_stays_when_its_uploader_has_no_use_for_it,
 );
 
 /// What the contract calls as briefly as an upload needs: 15 minutes.
@@ -154,4 +157,112 @@ async fn a_narinfo_with_a_bit_flipped_on_its_way_is_written_again() {
     let _ = site.push(&path).ok();
     assert_eq!(site.s3.pending(), 0, "it happened");
     site.whole(&path);
+}
+
+/// The NAR of a file.
+fn nar(contents: &[u8]) -> Vec<u8> {
+    let mut nar = Vec::new();
+    for text in [
+        &b"nix-archive-1"[..],
+        b"(",
+        b"type",
+        b"regular",
+        b"contents",
+        contents,
+        b")",
+    ] {
+        nar.extend((text.len() as u64).to_le_bytes());
+        nar.extend(text);
+        nar.resize(nar.len().next_multiple_of(8), 0);
+    }
+    nar
+}
+
+/// An open push that has uploaded all of a path that it has to, with a NAR of its own.
+async fn uploaded(api: &Api, path: &str, nar: &[u8], packed: &[u8]) -> String {
+    let push = api.open(path).await;
+    let hash = NarHash::of(nar).to_string();
+    let info =
+        json!({ "path": path, "nar_hash": hash, "nar_size": nar.len(), "references": [], "deriver": DRV });
+    let needed = api.claim(&push, json!([info])).await.ok();
+    assert_eq!(needed["needed"], json!([path]));
+    api.upload(&push, "nar", path, packed).await;
+    let listing = niks3_nix::nar::listing_of(nar).unwrap().listing.to_json();
+    api.upload(&push, "listing", path, &listing).await;
+    api.upload(&push, "log", DRV, b"built").await;
+    push
+}
+
+/// The same NAR, compressed in several ways.
+fn packings(nar: &[u8]) -> Vec<Vec<u8>> {
+    let in_two_frames = |at: usize| {
+        let (head, tail) = nar.split_at(at);
+        let frames = [head, tail].map(|part| zstd::encode_all(part, 3).unwrap());
+        frames.concat()
+    };
+    (1..=10).map(in_two_frames).collect()
+}
+
+async fn commit(api: &Api, push: &str) {
+    api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
+}
+
+async fn a_push_that_ends_leaves_nothing_that_it_staged_and_no_nar_in_vain(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    let nar = nar(b"contents");
+    let packings = packings(&nar);
+    let mut pushes = Vec::new();
+    for packed in &packings {
+        pushes.push(uploaded(&api, A, &nar, packed).await);
+    }
+    let (given_up, committed) = pushes.split_last().unwrap();
+    futures::future::join_all(committed.iter().map(|push| commit(&api, push))).await;
+    let path = format!("/api/v1/pushes/{given_up}");
+    let gone = api.send(reqwest::Method::DELETE, &path, &api.token, "", "").await;
+    assert_eq!(gone.status, 204);
+    let key = |packed: &[u8]| format!("nar/{}.nar.zst", FileHash::of(packed).base32());
+    // Two objects of the server's own; a narinfo, a listing, a log, a NAR; that of the push that was given up is there for the next one.
+    let (mut last, bucket) = (Vec::new(), api.server.bucket());
+    comes_about("the bucket has what readers see, and one NAR", || {
+        last = bucket.keys();
+        last.len() == 7
+    })
+    .await;
+    assert!(last.contains(&key(packings.last().unwrap())), "{last:?}");
+    assert!(!last.iter().any(|key| key.starts_with("staging/")), "{last:?}");
+    let narinfo = api.server.get(&format!("{}.narinfo", &A[..32])).unwrap();
+    let narinfo = String::from_utf8(narinfo).unwrap();
+    let url = narinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("URL: "))
+        .unwrap();
+    assert!(last.iter().any(|key| key == url), "{url}: {last:?}");
+    assert_eq!(dangling_references(&api.server), [""; 0]);
+}
+
+async fn a_nar_that_another_push_has_found_in_the_bucket_stays_when_its_uploader_has_no_use_for_it(
+    backend: Backend,
+) {
+    let api = Api::new(backend, &[]);
+    let nar = nar(b"contents");
+    let packings = packings(&nar);
+    let winner = uploaded(&api, A, &nar, &packings[0]).await;
+    let loser = uploaded(&api, A, &nar, &packings[1]).await;
+    commit(&api, &winner).await;
+    // Another path with the same contents, by somebody with the loser's compressor.
+    let other = uploaded(&api, B, &nar, &packings[1]).await;
+    commit(&api, &loser).await;
+    comes_about("what the loser staged is gone", || {
+        let staged = format!("staging/{loser}/");
+        !api.server
+            .bucket()
+            .keys()
+            .iter()
+            .any(|key| key.starts_with(&staged))
+    })
+    .await;
+    commit(&api, &other).await;
+    let key = format!("nar/{}.nar.zst", FileHash::of(&packings[1]).base32());
+    assert!(api.server.get(&key).unwrap() == packings[1]);
+    assert_eq!(dangling_references(&api.server), [""; 0]);
 }

@@ -40,6 +40,10 @@ pub(crate) struct CreateToken {
     /// How long it is good, as 90d or 12h [default: until it is revoked].
     #[arg(long, value_name = "DURATION", value_parser = life)]
     pub(crate) expires: Option<Age>,
+    /// What is pushed with it need not be verified before it becomes visible, where the server has
+    /// --verify-uploads=untrusted.
+    #[arg(long)]
+    pub(crate) trusted: bool,
     /// Print one JSON object, with the token in it.
     #[arg(long)]
     pub(crate) json: bool,

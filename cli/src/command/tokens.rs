@@ -25,6 +25,7 @@ async fn create(args: CreateToken, output: &Output) -> Result<(), Failure> {
         name: args.name,
         scopes: words.map(|word| word.get_name().to_owned()).collect(),
         expires_in_seconds: args.expires.map(|age| age.seconds),
+        trusted: args.trusted,
     };
     let api = super::connect(args.server)?;
     let request = &request;

@@ -141,6 +141,8 @@ pub mod types {
         pub paths_added: u64,
         ///Paths that were there, or came by another push meanwhile.
         pub paths_present: u64,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub verifying: ::std::option::Option<Verifying>,
     }
     ///All parts of an upload, and what they make.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -311,6 +313,9 @@ pub mod types {
         pub name: ::std::string::String,
         ///What it is good for: `read`, `push`, `gc`, `admin`.
         pub scopes: ::std::vec::Vec<::std::string::String>,
+        ///What is uploaded with it need not be read before it becomes visible, with `--verify-uploads=untrusted`.
+        #[serde(default)]
+        pub trusted: bool,
     }
     ///An open push.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -328,6 +333,8 @@ pub mod types {
         pub max_log_size: u64,
         ///Fewest bytes of a part, but for the last; also the most that goes up in one piece.
         pub part_size: u64,
+        ///The server reads the NARs and makes their listings itself: none need to be uploaded.
+        pub verifies_uploads: bool,
     }
     ///A new token.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1374,6 +1381,8 @@ something has to be needed by nothing before it is deleted.*/
         pub name: ::std::string::String,
         ///What it is good for.
         pub scopes: ::std::vec::Vec<::std::string::String>,
+        ///What is uploaded with it need not be read before it becomes visible, with `--verify-uploads=untrusted`.
+        pub trusted: bool,
     }
     ///A page of tokens.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1476,6 +1485,9 @@ something has to be needed by nothing before it is deleted.*/
     ///Objects to upload.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Uploads {
+        ///SHA-256 of NARs of this push that have arrived: the server begins to read them.
+        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
+        pub arrived: ::std::vec::Vec<::std::string::String>,
         ///The objects.
         pub uploads: ::std::vec::Vec<Upload>,
     }
@@ -1484,6 +1496,14 @@ something has to be needed by nothing before it is deleted.*/
     pub struct UploadsAnswer {
         ///One for each object.
         pub uploads: ::std::vec::Vec<UploadTarget>,
+    }
+    ///How far the verification of a push is.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Verifying {
+        ///NARs in all.
+        pub total: u64,
+        ///NARs that have been read.
+        pub verified: u64,
     }
     ///Somebody the server knows.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -3052,7 +3072,8 @@ Sends a `DELETE` request to `/api/v1/pushes/{id}`
     /**Commit a push
 
 Checks that all has arrived, signs, publishes. Committing again answers the
-same. 409 with `missing`: upload those, then commit again.
+same. 202: it waits until the uploads are verified; ask again. 409 with `missing`: upload those, then commit
+again. 422: an upload is not what the push says; the push is over.
 
 Needs the scope `push`.
 
@@ -3091,6 +3112,7 @@ Sends a `POST` request to `/api/v1/pushes/{id}/commit`
         let response = result?;
         match response.status().as_u16() {
             200u16 => ResponseValue::from_response(response).await,
+            202u16 => ResponseValue::from_response(response).await,
             400u16 => {
                 Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
             }

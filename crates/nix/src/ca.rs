@@ -3,10 +3,13 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
+    base32,
     echo::echo,
     hash::{Hash, HashAlgorithm, HashError},
+    store_path::{StoreDir, StorePath, StorePathError},
 };
 
 /// How the hash of a content address was taken.
@@ -80,6 +83,68 @@ impl ContentAddress {
     pub const fn hash(&self) -> &Hash {
         &self.hash
     }
+
+    /// The store path of this name and these references, other than itself, that the address makes.
+    pub fn store_path<'r>(
+        &self,
+        store_dir: &StoreDir,
+        name: &str,
+        references: impl IntoIterator<Item = &'r StorePath>,
+        refers_to_itself: bool,
+    ) -> Result<StorePath, ContentAddressPathError> {
+        let mut references: Vec<&StorePath> = references.into_iter().collect();
+        references.sort_unstable();
+        let with_references = |kind: &str| {
+            let mut kind = kind.to_owned();
+            for reference in &references {
+                kind.push(':');
+                kind.push_str(&store_dir.display(reference));
+            }
+            if refers_to_itself {
+                kind.push_str(":self");
+            }
+            kind
+        };
+        let hex = |hash: &Hash| format!("{}:{}", hash.algorithm(), hash.hex());
+        let (kind, hash) = match (self.method, self.hash.algorithm()) {
+            (ContentAddressMethod::Text, _) if refers_to_itself => {
+                return Err(ContentAddressPathError::References(*self));
+            }
+            (ContentAddressMethod::Text, _) => (with_references("text"), hex(&self.hash)),
+            (ContentAddressMethod::NixArchive, HashAlgorithm::Sha256) => {
+                (with_references("source"), hex(&self.hash))
+            }
+            _ if refers_to_itself || !references.is_empty() => {
+                return Err(ContentAddressPathError::References(*self));
+            }
+            (method, _) => {
+                let prefix = method.prefix().trim_start_matches("fixed:");
+                let inner = format!("fixed:out:{prefix}{}:", hex(&self.hash));
+                let inner = Sha256::digest(inner.as_bytes());
+                let inner = Hash::new(HashAlgorithm::Sha256, &inner);
+                let inner = inner.map_err(|_| ContentAddressPathError::References(*self))?;
+                ("output:out".to_owned(), hex(&inner))
+            }
+        };
+        let digest = Sha256::digest(format!("{kind}:{hash}:{store_dir}:{name}").as_bytes());
+        let mut folded = [0; 20];
+        for (place, byte) in digest.iter().enumerate() {
+            folded[place % 20] ^= byte;
+        }
+        let base_name = format!("{}-{name}", base32::encode(&folded));
+        Ok(base_name.parse()?)
+    }
+}
+
+/// Why there is no store path of a content address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentAddressPathError {
+    /// What has such an address cannot have these references.
+    #[error("a path with the content address {0} cannot have such references")]
+    References(ContentAddress),
+    /// The name is not one.
+    #[error(transparent)]
+    Name(#[from] StorePathError),
 }
 
 impl fmt::Display for ContentAddress {

@@ -186,6 +186,46 @@ proptest! {
     }
 
     #[test]
+    fn a_nar_in_pieces_is_read_as_a_whole_one(
+        tree in tree(),
+        pieces in collection::vec(1..40usize, 1..8),
+        changes in collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cut in 0..20usize,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        make(&tree, &dir.path().join("tree"));
+        let mut nar = Vec::new();
+        nar::dump(&dir.path().join("tree"), &mut nar, DumpOptions::default()).unwrap();
+        for (place, byte) in &changes {
+            let place = place.index(nar.len());
+            nar[place] = *byte;
+        }
+        if changes.len() == 2 {
+            nar.truncate(nar.len() - cut);
+        }
+        let mut scanner = nar::Scanner::default();
+        let (mut rest, mut root, mut sizes) = (nar.as_slice(), Vec::new(), pieces.iter().cycle());
+        let mut outcome = Ok(());
+        while !rest.is_empty() && outcome.is_ok() {
+            let (now, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+            outcome = scanner.push(now, &mut |bytes| root.extend_from_slice(bytes));
+            rest = later;
+        }
+        let scanned = outcome.and_then(|()| scanner.finish());
+        match (nar::listing_of(nar.as_slice()), scanned) {
+            (Ok(packed), Ok(size)) => {
+                prop_assert_eq!(packed.nar_size, size);
+                prop_assert_eq!(packed.listing.to_json(), scanner.listing().text().to_vec());
+                if let Some(file) = scanner.root_file() {
+                    prop_assert_eq!(file.size, root.len() as u64);
+                }
+            }
+            (Err(whole), Err(pieces)) => prop_assert_eq!(whole.to_string(), pieces.to_string()),
+            (whole, pieces) => prop_assert!(false, "{whole:?} {pieces:?}"),
+        }
+    }
+
+    #[test]
     fn every_tree_packs_restores_and_packs_the_same(tree in tree()) {
         let dir = tempfile::tempdir().unwrap();
         let (before, after) = (dir.path().join("before"), dir.path().join("after"));

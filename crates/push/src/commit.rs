@@ -30,15 +30,21 @@ pub(crate) async fn commit(
     let (server, progress) = (&work.uploader.server, &work.uploader.progress);
     let mut lease = Some(lease);
     let mut planned: HashSet<StorePath> = needed.iter().cloned().collect();
-    for round in 1.. {
-        progress.committing();
+    let mut round = 0;
+    progress.committing();
+    loop {
         // During a commit the server renews the lease itself, and one that is through has none to renew.
         drop(lease.take());
         let missing = match server.commit(paths).await? {
             Committed::Done => return Ok(()),
             Committed::Missing(missing) => missing,
+            Committed::Verifying(verified, total) => {
+                progress.verifying(verified, total);
+                continue;
+            }
         };
         lease = Some(lease::keep(server, &work.first));
+        round += 1;
         if round > ROUNDS {
             let first = missing.first().cloned().unwrap_or_default();
             return Err(PushError::StillMissing {
@@ -84,8 +90,8 @@ pub(crate) async fn commit(
             upload(work, jobs),
             logs::send(&work.uploader, work.store.log_dir(), &logs)
         )?;
+        progress.committing();
     }
-    Ok(())
 }
 
 /// Uploads `jobs`; those whose upload in parts does not fit what an earlier push left begin again.

@@ -33,6 +33,10 @@ pub trait Progress: Send + Sync {
     fn path_done(&self) {}
     /// All is there; the server makes it visible.
     fn committing(&self) {}
+    /// The server has read so many of so many NARs, to see that they are what they should be.
+    fn verifying(&self, verified: u64, total: u64) {
+        let _ = (verified, total);
+    }
     /// Something that the user should know, though the push goes on.
     fn warning(&self, text: &str) {
         let _ = text;

@@ -26,6 +26,8 @@ pub(crate) struct Opened {
     pub(crate) part_size: u64,
     pub(crate) max_batch: usize,
     pub(crate) max_log_size: u64,
+    /// The server makes the listings.
+    pub(crate) verifies_uploads: bool,
 }
 
 /// An open push.
@@ -83,6 +85,8 @@ pub(crate) struct PartInfo {
 #[derive(Debug)]
 pub(crate) enum Committed {
     Done,
+    /// The server has read so many of so many NARs; the commit goes on.
+    Verifying(u64, u64),
     Missing(Vec<String>),
 }
 
@@ -137,6 +141,7 @@ impl Server {
             part_size: created.part_size,
             max_batch: usize::try_from(created.max_batch).unwrap_or(1).max(1),
             max_log_size: created.max_log_size,
+            verifies_uploads: created.verifies_uploads,
         };
         Ok(Self {
             api: api.clone(),
@@ -197,10 +202,11 @@ impl Server {
         })
     }
 
-    /// Asks where objects go; `None` for those that are there.
+    /// Asks where objects go; `None` for those that are there. Tells which NARs have arrived.
     pub(crate) async fn uploads(
         &self,
         objects: &[(ObjectName, Checksums)],
+        arrived: &[FileHash],
     ) -> Result<Vec<Option<Target>>, ApiError> {
         let body = types::Uploads {
             uploads: objects
@@ -213,6 +219,7 @@ impl Server {
                     md5: checksums.md5.map(hex),
                 })
                 .collect(),
+            arrived: arrived.iter().map(ToString::to_string).collect(),
         };
         let (id, body) = (&*self.id, &body);
         let answer = self
@@ -338,7 +345,10 @@ impl Server {
             })
             .await
         {
-            Ok(_) => Ok(Committed::Done),
+            Ok(commit) => Ok(match &commit.verifying {
+                None => Committed::Done,
+                Some(progress) => Committed::Verifying(progress.verified, progress.total),
+            }),
             Err(error) => match error.problem().and_then(|problem| problem.missing.clone()) {
                 Some(missing) if error.status() == Some(StatusCode::CONFLICT) && !missing.is_empty() => {
                     Ok(Committed::Missing(missing))

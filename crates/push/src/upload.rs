@@ -10,18 +10,21 @@ use std::{
 };
 
 use niks3_client::{Hint, Retryable, retry};
+use niks3_nix::hash::FileHash;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     error::PushError,
     progress::Progress,
     put::{PutError, Remedy, Source, Target, put},
-    server::{Checksums, ObjectName, Server},
+    server::{Checksums, ObjectName, Server, UploadKind},
     stop::{First, Stop},
 };
 
 /// Objects that finish within this time ask for their URLs together.
 const GATHER: Duration = Duration::from_millis(4);
+/// What has arrived is told with the next request for URLs, and on its own after this time.
+const NEWS: Duration = Duration::from_millis(100);
 /// Requests for URLs that are under way at the same time.
 const URL_REQUESTS: usize = 4;
 /// A URL older than this is asked for again before the next try: it lives a few minutes.
@@ -42,6 +45,8 @@ pub(crate) struct Uploader {
     reached: AtomicBool,
     bytes_sent: AtomicU64,
     urls: mpsc::UnboundedSender<UrlRequest>,
+    /// NARs that the server is to be told of.
+    arrived: mpsc::UnboundedSender<FileHash>,
 }
 
 /// One try: what the bucket said, or why there was not even a URL.
@@ -91,7 +96,8 @@ impl Uploader {
         stop: Stop,
     ) -> Arc<Self> {
         let (urls, requests) = mpsc::unbounded_channel();
-        tokio::spawn(gather_urls(server.clone(), requests, first, stop.clone()));
+        let (arrived, news) = mpsc::unbounded_channel();
+        tokio::spawn(gather_urls(server.clone(), requests, news, first, stop.clone()));
         Arc::new(Self {
             server,
             progress,
@@ -100,6 +106,7 @@ impl Uploader {
             reached: AtomicBool::new(false),
             bytes_sent: AtomicU64::new(0),
             urls,
+            arrived,
         })
     }
 
@@ -120,8 +127,14 @@ impl Uploader {
         let Some(target) = new_url().await? else {
             return Ok(());
         };
+        let nar =
+            (name.kind == UploadKind::Nar && self.server.opened.verifies_uploads).then_some(checksums.sha256);
         match self.transfer(&what, target, source, new_url).await? {
-            Sent::Done => Ok(()),
+            Sent::Done => {
+                // Whoever would take it may be gone by then.
+                let _ = nar.map(|hash| self.arrived.send(hash));
+                Ok(())
+            }
             Sent::MultipartGone => Err(PushError::Upload {
                 what,
                 message: "the object store answers NoSuchUpload".to_owned(),
@@ -204,21 +217,43 @@ impl Uploader {
 async fn gather_urls(
     server: Server,
     mut requests: mpsc::UnboundedReceiver<UrlRequest>,
+    mut news: mpsc::UnboundedReceiver<FileHash>,
     first: First<PushError>,
     stop: Stop,
 ) {
     let in_flight = Arc::new(Semaphore::new(URL_REQUESTS));
+    let mut arrived: Vec<FileHash> = Vec::new();
     loop {
         let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else {
             return;
         };
         let request = tokio::select! {
-            request = requests.recv() => request,
+            request = requests.recv() => match request {
+                Some(request) => Some(request),
+                None => return,
+            },
+            Some(hash) = news.recv() => {
+                arrived.push(hash);
+                tokio::select! {
+                    request = requests.recv() => request,
+                    () = tokio::time::sleep(NEWS) => None,
+                    () = stop.stopped() => return,
+                }
+            }
             () = stop.stopped() => return,
         };
-        let Some(request) = request else { return };
         tokio::time::sleep(GATHER).await;
-        let mut batch = vec![request];
+        let mut batch: Vec<UrlRequest> = request.into_iter().collect();
+        while arrived.len() < server.opened.max_batch
+            && let Ok(hash) = news.try_recv()
+        {
+            arrived.push(hash);
+        }
+        if batch.is_empty() && requests.is_closed() {
+            // What the server was not told of it reads when the push is committed.
+            return;
+        }
+        let arrived = std::mem::take(&mut arrived);
         while batch.len() < server.opened.max_batch {
             match requests.try_recv() {
                 Ok(request) => batch.push(request),
@@ -233,7 +268,7 @@ async fn gather_urls(
                 .map(|request| (request.object, request.reply))
                 .unzip();
             let answer = tokio::select! {
-                answer = server.uploads(&objects) => answer,
+                answer = server.uploads(&objects, &arrived) => answer,
                 () = stop.stopped() => return,
             };
             match answer {

@@ -184,7 +184,7 @@ impl Work {
         self.finish(job.clone(), nar, Arc::clone(again))
     }
 
-    /// Sends the listing, then waits for both.
+    /// Sends the listing unless the server makes it, then waits for both.
     fn finish(
         self: &Arc<Self>,
         job: Job,
@@ -192,6 +192,10 @@ impl Work {
         again: Arc<Mutex<Vec<Job>>>,
     ) -> Result<(), PushError> {
         let runtime = &self.settings.runtime;
+        let listing = match self.uploader.server.opened.verifies_uploads {
+            true => Vec::new(),
+            false => listing,
+        };
         // The NAR is on its way already: nothing that others wait for is held here.
         let reservation = runtime.block_on(self.settings.budget.reserve(listing.len() as u64));
         let reservation = reservation.map_err(|_| PushError::Stopped)?;
@@ -210,6 +214,9 @@ impl Work {
                 };
                 let send_listing = async {
                     let _reservation = reservation;
+                    if listing.is_empty() {
+                        return Ok(());
+                    }
                     work.until_stopped(work.uploader.send(name, checksums, &listing))
                         .await
                 };

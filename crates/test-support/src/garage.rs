@@ -27,6 +27,37 @@ pub struct GarageBucket {
     pub secret_key: &'static str,
 }
 
+impl GarageBucket {
+    /// Makes another key that may do everything with the bucket, and writes it as `access-key` and `secret-key`
+    /// into a folder; the access key.
+    #[must_use]
+    pub fn new_key(&self, folder: &Path) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let access = format!("GK{:024x}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let secret = format!("{:0>64}", &access[2..]);
+        self.garage(&["key", "import", "--yes", &access, &secret]);
+        let name = self.name.as_str();
+        self.garage(&[
+            "bucket", "allow", "--read", "--write", "--owner", name, "--key", &access,
+        ]);
+        std::fs::write(folder.join("access-key"), &access).unwrap();
+        std::fs::write(folder.join("secret-key"), secret).unwrap();
+        access
+    }
+
+    /// Deletes a key that [`GarageBucket::new_key`] has made.
+    pub fn delete_key(&self, access: &str) {
+        self.garage(&["key", "delete", "--yes", access]);
+    }
+
+    fn garage(&self, arguments: &[&str]) {
+        let running = GARAGE.get().expect("Garage runs");
+        garage(&running.directory, arguments).unwrap_or_else(|| panic!("garage {arguments:?}"));
+    }
+}
+
+static GARAGE: OnceLock<Garage> = OnceLock::new();
+
 struct Garage {
     directory: PathBuf,
     port: u16,
@@ -86,7 +117,6 @@ fn start() -> Garage {
 /// Makes a bucket.
 #[must_use]
 pub fn garage_bucket() -> GarageBucket {
-    static GARAGE: OnceLock<Garage> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let running = GARAGE.get_or_init(start);
     let name = format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));

@@ -34,6 +34,9 @@ pub struct ServerOptions {
     pub s3_endpoint: Option<String>,
     /// Bucket, where it is not to be a new one.
     pub bucket: Option<GarageBucket>,
+    /// Folder with the keys of the object store, in `access-key` and `secret-key`, where they are not those of
+    /// the bucket.
+    pub s3_key_files: Option<PathBuf>,
     /// Address that clients use, where a proxy stands before it.
     pub server_url: Option<String>,
     /// Port, where it has to be known before.
@@ -136,14 +139,26 @@ impl Server {
                 ("--s3-endpoint", endpoint.as_str()),
                 ("--s3-bucket", &bucket.name),
                 ("--s3-region", bucket.region),
-                ("--s3-access-key", bucket.access_key),
-                ("--s3-secret-key", bucket.secret_key),
                 // Readers of the tests come by HTTP, whatever the store.
                 ("--enable-read-proxy=true", ""),
             ] {
                 command.push(option.into());
                 command.extend((!value.is_empty()).then(|| value.to_owned()));
             }
+            command.extend(match options.s3_key_files {
+                Some(folder) => [
+                    "--s3-access-key-path".into(),
+                    folder.join("access-key").display().to_string(),
+                    "--s3-secret-key-path".into(),
+                    folder.join("secret-key").display().to_string(),
+                ],
+                None => [
+                    "--s3-access-key".into(),
+                    bucket.access_key.to_owned(),
+                    "--s3-secret-key".into(),
+                    bucket.secret_key.to_owned(),
+                ],
+            });
         }
         command.extend(options.arguments);
         Self {

@@ -1,5 +1,7 @@
 //! From what a request brings to who sends it.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use poem::Request;
 
 use super::certificates::CertificateSettings;
@@ -21,8 +23,8 @@ pub enum Door {
 /// Everything that identities are known by.
 #[derive(Debug)]
 pub struct Authenticator {
-    admin_token: AdminToken,
-    oidc: Oidc,
+    admin_token: RwLock<AdminToken>,
+    oidc: RwLock<Arc<Oidc>>,
     catalog: Catalog,
     certificates: CertificateSettings,
     failures: FailureLimit,
@@ -32,7 +34,7 @@ impl Authenticator {
     /// Knows the bearers of the admin token and of named tokens, whom OpenID Connect providers
     /// vouch for, and who shows a client certificate.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         admin_token: AdminToken,
         oidc: Oidc,
         catalog: Catalog,
@@ -40,8 +42,8 @@ impl Authenticator {
         failures: FailureLimit,
     ) -> Self {
         Self {
-            admin_token,
-            oidc,
+            admin_token: RwLock::new(admin_token),
+            oidc: RwLock::new(Arc::new(oidc)),
             catalog,
             certificates,
             failures,
@@ -50,8 +52,18 @@ impl Authenticator {
 
     /// The providers whose tokens are accepted.
     #[must_use]
-    pub const fn oidc(&self) -> &Oidc {
-        &self.oidc
+    pub fn oidc(&self) -> Arc<Oidc> {
+        self.oidc.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Accepts another admin token from now on, and not the one before.
+    pub fn replace_admin_token(&self, token: AdminToken) {
+        *self.admin_token.write().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// Accepts tokens of these providers from now on.
+    pub fn replace_oidc(&self, oidc: Oidc) {
+        *self.oidc.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(oidc);
     }
 
     /// Who sends a request.
@@ -87,14 +99,20 @@ impl Authenticator {
         let Some(credentials) = Credentials::from_headers(request.headers(), door)? else {
             return self.certificates.identify(request)?.ok_or(Refusal::Nothing);
         };
-        if self.admin_token.is(&credentials.token) {
+        let is_admin = self
+            .admin_token
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is(&credentials.token);
+        if is_admin {
             return Ok(Identity::new(Who::Admin, Grant::everything(), None));
         }
         if named_token::looks_like_one(&credentials.token) {
             return named_token::identify(&self.catalog, &credentials.token).await;
         }
-        if self.oidc.expects(&credentials.token) {
-            return self.oidc.identify(&credentials.token).await;
+        let oidc = self.oidc();
+        if oidc.expects(&credentials.token) {
+            return oidc.identify(&credentials.token).await;
         }
         Err(Refusal::invalid("the token is not one that this server knows"))
     }

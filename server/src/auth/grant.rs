@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::oidc::Glob;
 use super::{Limits, Scope, Scopes};
+use crate::signing::KeyChoice;
 
 /// What somebody may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,13 +17,18 @@ pub struct Grant {
     pub signing_keys: Option<BTreeSet<String>>,
     /// How much they may have under way, where that is not what the server says of all.
     pub limits: Limits,
+    /// With `--verify-uploads=untrusted`, what they upload becomes visible before the server has read it.
+    pub trusted: bool,
 }
 
 impl Grant {
     /// Everything.
     #[must_use]
     pub fn everything() -> Self {
-        Self::of(Scopes::ADMIN)
+        Self {
+            trusted: true,
+            ..Self::of(Scopes::ADMIN)
+        }
     }
 
     /// Those scopes, with any pin and all keys.
@@ -61,6 +67,7 @@ impl Grant {
                     .zip(other.signing_keys.as_ref())
                     .map(|(some, more)| some.union(more).cloned().collect()),
                 limits: self.limits.union(other.limits),
+                trusted: self.trusted || other.trusted,
             },
         }
     }
@@ -73,13 +80,13 @@ impl Grant {
             .is_none_or(|pins| pins.iter().any(|glob| glob.matches(name)))
     }
 
-    /// Whether pushes may be signed by those keys; `None` for all.
+    /// Whether pushes may be signed by those keys.
     #[must_use]
-    pub fn allows_keys(&self, keys: Option<&BTreeSet<String>>) -> bool {
+    pub fn allows_keys(&self, keys: &KeyChoice) -> bool {
         match (&self.signing_keys, keys) {
             (None, _) => true,
-            (Some(_), None) => false,
-            (Some(own), Some(keys)) => keys.is_subset(own),
+            (Some(_), KeyChoice::All) => false,
+            (Some(own), KeyChoice::Only(keys)) => keys.is_subset(own),
         }
     }
 }
@@ -94,6 +101,7 @@ mod tests {
             pins: pins.map(|pins| pins.iter().map(|pin| Glob::new(pin)).collect()),
             signing_keys: keys.map(|keys| keys.iter().map(ToString::to_string).collect()),
             limits: Limits::default(),
+            trusted: false,
         }
     }
 
@@ -108,10 +116,10 @@ mod tests {
         // A rule that only collects has no limits, and lifts none.
         let with_gc = pull_request.union(&grant(Scope::Gc, None, None));
         assert!(with_gc.scopes.allow(Scope::Gc) && with_gc.scopes.allow(Scope::Push));
-        assert!(!with_gc.allows_pin("x") && !with_gc.allows_keys(None));
+        assert!(!with_gc.allows_pin("x") && !with_gc.allows_keys(&KeyChoice::All));
         assert_eq!(with_gc, grant(Scope::Gc, None, None).union(&pull_request));
 
         let free = pull_request.union(&grant(Scope::Push, None, None));
-        assert!(free.allows_pin("x") && free.allows_keys(None));
+        assert!(free.allows_pin("x") && free.allows_keys(&KeyChoice::All));
     }
 }

@@ -5,7 +5,9 @@
 pub struct Limits {
     /// Pushes.
     pub pushes: Option<u64>,
-    /// Bytes of the NARs that its pushes have still to bring.
+    /// Uploads in parts that are not finished.
+    pub multiparts: Option<u64>,
+    /// Bytes that its pushes have still to bring.
     pub claimed_bytes: Option<u64>,
 }
 
@@ -16,6 +18,7 @@ impl Limits {
         let wider = |one: Option<u64>, two: Option<u64>| one.zip(two).map(|(one, two)| one.max(two));
         Self {
             pushes: wider(self.pushes, other.pushes),
+            multiparts: wider(self.multiparts, other.multiparts),
             claimed_bytes: wider(self.claimed_bytes, other.claimed_bytes),
         }
     }
@@ -25,6 +28,7 @@ impl Limits {
     pub fn or(self, other: Self) -> Self {
         Self {
             pushes: self.pushes.or(other.pushes),
+            multiparts: self.multiparts.or(other.multiparts),
             claimed_bytes: self.claimed_bytes.or(other.claimed_bytes),
         }
     }

@@ -77,5 +77,9 @@ pub(super) async fn identify(catalog: &Catalog, token: &SecretString) -> Result<
         .filter_map(|word| word.parse::<Scope>().ok())
         .collect();
     let who = Who::Token { name: row.name };
-    Ok(Identity::new(who, Grant::of(scopes), row.expires_at))
+    let grant = Grant {
+        trusted: row.trusted,
+        ..Grant::of(scopes)
+    };
+    Ok(Identity::new(who, grant, row.expires_at))
 }

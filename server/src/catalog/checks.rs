@@ -486,7 +486,8 @@ impl WriteTx {
         let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
         let text = format!(
             "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
-             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8 WHERE id = $9 AND state = {ABSENT}"
+             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8 WHERE id = $9 AND state = {ABSENT} \
+             AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT})"
         );
         let done = bulk::query(self.backend, text, true)
             .bind(found.nar_hash.as_bytes().to_vec())

@@ -167,7 +167,7 @@ impl WriteTx {
             .bind(id)
             .execute(&mut *self.tx)
             .await?;
-        Ok(())
+        self.forget_verdict(id).await
     }
 
     /// Begins to delete a NAR that is not what its name says; [`crate::gc::settle::objects`]
@@ -180,6 +180,6 @@ impl WriteTx {
             .bind(id)
             .execute(&mut *self.tx)
             .await?;
-        Ok(())
+        self.forget_verdict(id).await
     }
 }

@@ -34,6 +34,7 @@ mod runs;
 mod signatures;
 mod tasks;
 mod tokens;
+mod verifications;
 
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ pub use gc_closures::GcClosure;
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
-pub use objects::ObjectRow;
+pub use objects::{ArrivedObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
@@ -64,6 +65,7 @@ pub use runs::{RunCompletion, RunFilter, RunRow};
 pub use signatures::NewSignatures;
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
+pub use verifications::{NewVerification, UnreadNar};
 
 use crate::metrics::metrics;
 

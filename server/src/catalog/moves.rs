@@ -88,6 +88,11 @@ impl WriteTx {
             .bind(committed_before)
             .execute(&mut *self.tx)
             .await?;
+        sqlx::query(
+            "UPDATE logs SET push_id = 0 WHERE push_id <> 0 AND push_id NOT IN (SELECT id FROM pushes)",
+        )
+        .execute(&mut *self.tx)
+        .await?;
         Ok(failed.rows_affected())
     }
 
@@ -293,8 +298,8 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Forgets absent paths that no push under way names. Whether another path refers to
-    /// them is for the caller to know.
+    /// Forgets absent paths that nothing in the database names, besides references of other paths, which are for the
+    /// caller to know.
     pub async fn forget_paths(&mut self, ids: &[i64]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -303,7 +308,11 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM push_roots r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
-                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id)",
+                 AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM realisations r WHERE r.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM realisation_candidates r WHERE r.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM push_realisations r WHERE r.path_id = paths.id) \
+                 AND id NOT IN (SELECT path_id FROM gc_dirty)",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
@@ -339,8 +348,8 @@ impl WriteTx {
             let text = format!(
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = $1 WHERE id IN ({}) \
                  AND (state <> {OBJECT_DELETING} OR fence <= $2) \
-                 AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.state <> {ABSENT}) \
-                 RETURNING id, key, size",
+                 AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.object_id <> 0 \
+                 AND p.state <> {ABSENT}) RETURNING id, key, size",
                 bulk::placeholders(3, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
@@ -360,6 +369,26 @@ impl WriteTx {
             }
         }
         Ok(doomed)
+    }
+
+    /// Begins to delete NARs that neither a path nor a push names. Those that are being deleted are left to whoever does.
+    pub async fn doom_unused_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
+        let mut unused = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT id FROM objects WHERE state <> {OBJECT_DELETING} AND id IN ({}) \
+                 AND id NOT IN (SELECT object_id FROM push_paths)",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                unused.push(row.try_get(0)?);
+            }
+        }
+        self.doom_objects(&unused, fence).await
     }
 
     /// Takes over the deletion of the NAR of that key, if nobody works on it any more.
@@ -398,11 +427,24 @@ impl WriteTx {
     }
 
     /// Ends the deletion of NARs. While a URL that writes one may live, its row stays, so
-    /// that a later collection looks again.
+    /// that a later collection looks again. Nobody goes on with uploads in parts that became one of them.
     pub async fn bury_objects(&mut self, ids: &[i64], urls_dead_before: i64) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE multiparts SET state = 2, object_id = NULL WHERE object_id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        // Nothing should name one of them by now. No foreign key says so, since one would cost a commit too much.
         self.objects_where_deleting(
             "DELETE FROM objects",
-            "announced_at <= $1",
+            "announced_at <= $1 AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.object_id <> 0) \
+             AND id NOT IN (SELECT object_id FROM push_paths)",
             ids,
             Some(urls_dead_before),
         )

@@ -27,6 +27,8 @@ pub struct Multipart {
     pub id: i64,
     /// Contents it holds: SHA-256 of the NAR.
     pub nar_hash: NarHash,
+    /// Bytes of the NAR.
+    pub nar_size: i64,
     /// What compressed them; equal names make equal bytes.
     pub compressor: String,
     /// Who may continue it.
@@ -40,7 +42,7 @@ pub struct Multipart {
     /// Where it stands.
     pub state: MultipartState,
     /// What it became.
-    pub object_id: i64,
+    pub object_id: Option<i64>,
     /// Until when a request has its turn to make one object of the parts, in Unix seconds.
     pub turn_until: i64,
 }
@@ -69,6 +71,7 @@ impl Multipart {
             },
             object_id: row.try_get(8)?,
             turn_until: row.try_get(9)?,
+            nar_size: row.try_get(10)?,
         })
     }
 }
@@ -76,8 +79,10 @@ impl Multipart {
 /// What became of parts that were announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announced {
-    /// They belong to the upload.
-    Taken,
+    /// They belong to the upload; so many bytes did not before.
+    Taken(u64),
+    /// Together the parts have more bytes than the upload may have.
+    TooLarge,
     /// The part of that number was announced before with other bytes.
     Other(i64),
     /// The upload takes no more parts.
@@ -99,7 +104,7 @@ impl Catalog {
     /// The upload in parts of that id.
     pub async fn multipart(&self, id: i64) -> Result<Option<Multipart>> {
         let row = sqlx::query(
-            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until \
+            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE id = $1",
         )
         .bind(id)
@@ -113,20 +118,22 @@ impl Catalog {
     pub async fn resumable_multipart(
         &self,
         nar_hash: NarHash,
+        nar_size: i64,
         compressor: &str,
         identity: &str,
         part_size: i64,
     ) -> Result<Option<Multipart>> {
         let row = sqlx::query(
             "SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.staging, m.upload_id, m.state, \
-             m.object_id, m.turn_until FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
+             m.object_id, m.turn_until, m.nar_size FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
              WHERE m.nar_hash = $1 AND (m.state = 0 OR (m.state = 1 AND o.state = 1)) AND m.compressor = $2 \
-             AND m.identity = $3 AND m.part_size = $4 ORDER BY m.state DESC, m.id DESC LIMIT 1",
+             AND m.identity = $3 AND m.part_size = $4 AND m.nar_size = $5 ORDER BY m.state DESC, m.id DESC LIMIT 1",
         )
         .bind(nar_hash.as_bytes().to_vec())
         .bind(compressor.to_owned())
         .bind(identity.to_owned())
         .bind(part_size)
+        .bind(nar_size)
         .fetch_optional(&self.reader)
         .await?;
         row.as_ref().map(Multipart::from_row).transpose()
@@ -179,13 +186,13 @@ fn part(row: &AnyRow) -> Result<PartRow> {
 
 impl WriteTx {
     /// Records an upload in parts that the service has begun, and returns its id.
-    pub async fn add_multipart(&mut self, new: &Multipart, nar_size: i64) -> Result<i64> {
+    pub async fn add_multipart(&mut self, new: &Multipart) -> Result<i64> {
         let row = sqlx::query(
             "INSERT INTO multiparts (nar_hash, nar_size, compressor, identity, part_size, staging, upload_id, \
              created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING id",
         )
         .bind(new.nar_hash.as_bytes().to_vec())
-        .bind(nar_size)
+        .bind(new.nar_size)
         .bind(new.compressor.clone())
         .bind(new.identity.clone())
         .bind(new.part_size)
@@ -197,8 +204,44 @@ impl WriteTx {
         Ok(row.try_get(0)?)
     }
 
-    /// Announces parts. While a request makes one object of the parts, no others join them.
-    pub async fn announce_parts(&mut self, multipart_id: i64, parts: &[PartRow]) -> Result<Announced> {
+    /// Gives up the uploads in parts of the contents of another one, by the same identity and compressor, that nobody
+    /// went on with since a time.
+    pub async fn give_up_idle_multiparts(&mut self, like: &Multipart, idle_since: i64) -> Result<()> {
+        sqlx::query(
+            "UPDATE multiparts SET state = 2 WHERE nar_hash = $1 AND state = 0 AND compressor = $2 AND identity = $3 \
+             AND used_at <= $4 AND turn_until <= $5",
+        )
+        .bind(like.nar_hash.as_bytes().to_vec())
+        .bind(like.compressor.clone())
+        .bind(like.identity.clone())
+        .bind(idle_since)
+        .bind(now())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// How many uploads in parts an identity has begun and not ended, and the bytes of the NARs that they hold.
+    pub async fn unfinished_multiparts(&mut self, identity: &str) -> Result<(u64, u64)> {
+        let row = sqlx::query(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(nar_size), 0) AS BIGINT) FROM multiparts \
+             WHERE identity = $1 AND state = 0",
+        )
+        .bind(identity.to_owned())
+        .fetch_one(&mut *self.tx)
+        .await?;
+        let number = |column| Ok::<_, CatalogError>(row.try_get::<i64, _>(column)?.unsigned_abs());
+        Ok((number(0)?, number(1)?))
+    }
+
+    /// Announces parts, which have at most `most` bytes with those announced before. While a request makes one object
+    /// of the parts, no others join them.
+    pub async fn announce_parts(
+        &mut self,
+        multipart_id: i64,
+        parts: &[PartRow],
+        most: u64,
+    ) -> Result<Announced> {
         let upload = sqlx::query("SELECT state, turn_until FROM multiparts WHERE id = $1")
             .bind(multipart_id)
             .fetch_optional(&mut *self.tx)
@@ -226,6 +269,13 @@ impl WriteTx {
         if state != 0 || (turn_until > now() && !new.is_empty()) {
             return Ok(Announced::Closed);
         }
+        let bytes = |parts: &mut dyn Iterator<Item = &PartRow>| -> u64 {
+            parts.map(|part| part.size.unsigned_abs()).sum()
+        };
+        let added = bytes(&mut new.iter().copied());
+        if added > 0 && added.saturating_add(bytes(&mut known.values())) > most {
+            return Ok(Announced::TooLarge);
+        }
         for chunk in new.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO multipart_parts (multipart_id, number, size, sha256) VALUES {}",
@@ -246,7 +296,7 @@ impl WriteTx {
             .bind(multipart_id)
             .execute(&mut *self.tx)
             .await?;
-        Ok(Announced::Taken)
+        Ok(Announced::Taken(added))
     }
 
     /// Takes the turn to make one object of the parts, for so many seconds; false when
@@ -274,7 +324,7 @@ impl WriteTx {
              WHERE id = $4 AND state = 0 AND turn = $5",
         )
         .bind(if object_id.is_some() { 1_i64 } else { 2 })
-        .bind(object_id.unwrap_or_default())
+        .bind(object_id)
         .bind(now())
         .bind(multipart_id)
         .bind(turn.to_owned())
@@ -287,7 +337,7 @@ impl WriteTx {
     /// after one.
     pub async fn stale_multiparts(&mut self, before: i64, after: i64, limit: i64) -> Result<Vec<Multipart>> {
         let rows = sqlx::query(
-            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until \
+            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE used_at <= $1 AND id > $2 ORDER BY id LIMIT $3",
         )
         .bind(before)
@@ -344,7 +394,7 @@ impl WriteTx {
 
     /// Gives up an upload in parts: nobody may go on with it.
     pub async fn give_up_multipart(&mut self, multipart_id: i64) -> Result<()> {
-        sqlx::query("UPDATE multiparts SET state = 2, object_id = 0, used_at = $1 WHERE id = $2")
+        sqlx::query("UPDATE multiparts SET state = 2, object_id = NULL, used_at = $1 WHERE id = $2")
             .bind(now())
             .bind(multipart_id)
             .execute(&mut *self.tx)

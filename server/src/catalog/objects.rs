@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use niks3_nix::hash::NarHash;
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
@@ -28,6 +29,30 @@ pub struct ObjectRow {
     pub new: bool,
     /// It is being deleted from the bucket; nothing may be written there before that is over.
     pub deleting: bool,
+}
+
+/// An object that is in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrivedObject {
+    /// Id in the database.
+    pub id: i64,
+    /// Key in the bucket.
+    pub key: String,
+    /// Bytes that the object store says it has.
+    pub size: i64,
+}
+
+/// The NAR that a push has uploaded for a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadedNar {
+    /// Id of the path.
+    pub path_id: i64,
+    /// SHA-256 of the NAR, as the push has claimed it.
+    pub nar_hash: NarHash,
+    /// Bytes of the NAR, as the push has claimed it.
+    pub nar_size: i64,
+    /// Id of the object, which was looked up by its key in the same transaction.
+    pub object_id: i64,
 }
 
 impl WriteTx {
@@ -103,47 +128,56 @@ impl WriteTx {
         Ok(rows)
     }
 
-    /// Records that objects are in the bucket: pairs of id and the bytes that S3 said.
-    pub async fn objects_arrived(&mut self, objects: &[(i64, i64)]) -> Result<()> {
+    /// Records that objects that a push claims are in the bucket. When the push is over, nothing has kept them
+    /// from being collected since somebody saw them, and nothing is recorded.
+    pub async fn objects_arrived(&mut self, push_id: i64, objects: &[ArrivedObject]) -> Result<()> {
+        if objects.is_empty() || !self.keeps_claims(push_id).await? {
+            return Ok(());
+        }
         for chunk in objects.chunks(ROWS) {
             let text = format!(
-                "UPDATE objects SET state = 1, size = arrived.column2 FROM (VALUES {}) AS arrived \
-                 WHERE objects.id = arrived.column1 AND objects.state = 0",
-                bulk::values(chunk.len(), 2)
+                "UPDATE objects SET state = 1, size = arrived.column3 FROM (VALUES {}) AS arrived \
+                 WHERE objects.id = arrived.column1 AND objects.key = arrived.column2 AND objects.state = 0",
+                bulk::values(chunk.len(), 3)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for (id, size) in chunk {
-                query = query.bind(*id).bind(*size);
+            for object in chunk {
+                query = query.bind(object.id).bind(object.key.clone()).bind(object.size);
             }
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
     }
 
-    /// Says which NAR object each claimed path of the push has: pairs of path and object id.
+    /// Says which NAR object each claimed path of the push has. False when the push claims other contents for one of
+    /// them by now; the transaction must not be committed then.
     ///
     /// The rows are there; an upsert is what both databases do row by row through the
     /// index, whatever they know of the table's size.
-    pub async fn set_nars(&mut self, push_id: i64, nars: &[(i64, i64)]) -> Result<()> {
+    pub async fn set_nars(&mut self, push_id: i64, nars: &[UploadedNar]) -> Result<bool> {
+        let mut set = 0;
         for chunk in nars.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO push_paths (push_id, path_id, kind, object_id, revision) VALUES {} \
+                "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, object_id, revision) VALUES {} \
                  ON CONFLICT (push_id, path_id) DO UPDATE SET object_id = excluded.object_id, \
-                 revision = excluded.revision",
-                bulk::values(chunk.len(), 5)
+                 revision = excluded.revision WHERE push_paths.nar_hash = excluded.nar_hash \
+                 AND push_paths.nar_size = excluded.nar_size",
+                bulk::values(chunk.len(), 7)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for (path_id, object_id) in chunk {
+            for nar in chunk {
                 query = query
                     .bind(push_id)
-                    .bind(*path_id)
+                    .bind(nar.path_id)
                     .bind(ClaimKind::Needed.code())
-                    .bind(*object_id)
+                    .bind(nar.nar_hash.as_bytes().to_vec())
+                    .bind(nar.nar_size)
+                    .bind(nar.object_id)
                     .bind(self.revision);
             }
-            query.execute(&mut *self.tx).await?;
+            set += query.execute(&mut *self.tx).await?.rows_affected();
         }
-        Ok(())
+        Ok(set == nars.len() as u64)
     }
 
     /// Says where the listing of each claimed path of the push is staged, and its bytes.
@@ -169,11 +203,12 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Says where the build log of a derivation is staged, and its bytes.
-    pub async fn set_log(&mut self, push_id: i64, drv: &str, staging: &str, size: i64) -> Result<()> {
-        sqlx::query(
+    /// Says where the build log of a derivation is staged, and its bytes; false when that was known.
+    pub async fn set_log(&mut self, push_id: i64, drv: &str, staging: &str, size: i64) -> Result<bool> {
+        let done = sqlx::query(
             "INSERT INTO push_logs (push_id, drv, staging, size) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size",
+             ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size \
+             WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size",
         )
         .bind(push_id)
         .bind(drv.to_owned())
@@ -181,7 +216,7 @@ impl WriteTx {
         .bind(size)
         .execute(&mut *self.tx)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// Keeps the realisation of a derivation's output until the push is committed.

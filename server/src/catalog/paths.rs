@@ -18,8 +18,13 @@ pub(super) const PRESENT: i64 = 2;
 /// Its narinfo is being deleted: a push has to provide it again, once that is over.
 pub(super) const DELETING: i64 = 3;
 
+/// Whether a claim that is repeated is about the same contents, so that what was uploaded for it stays uploaded.
+const SAME: &str = "push_paths.nar_hash = excluded.nar_hash AND push_paths.nar_size = excluded.nar_size";
+
 /// In place of the staging key of a listing: it has been in its place, and is gone.
 pub(super) const LISTING_LOST: &str = "lost";
+/// In place of the staging key of a listing: the server has made it when it read the NAR.
+pub(super) const LISTING_OF_NAR: &str = "nar";
 
 /// What a client says of a path it wants to push.
 #[derive(Debug, Clone)]
@@ -92,6 +97,14 @@ pub struct Claim {
     pub nar_size: i64,
     /// NAR hash as the push declared it.
     pub nar_hash: NarHash,
+    /// Content address as the push declared it.
+    pub ca: Option<String>,
+    /// It is among its own references.
+    pub refers_to_itself: bool,
+    /// Id of the NAR that the push has announced for it; 0 for none.
+    pub object_id: i64,
+    /// Staging key of the listing that the push has announced for it, or nothing.
+    pub listing: String,
 }
 
 /// What [`Catalog::lookup`] knows of a name.
@@ -152,7 +165,9 @@ impl WriteTx {
                 "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca, revision) VALUES {} \
                  ON CONFLICT (push_id, path_id) DO UPDATE SET kind = excluded.kind, nar_hash = excluded.nar_hash, \
                  nar_size = excluded.nar_size, refs = excluded.refs, deriver = excluded.deriver, \
-                 sigs = excluded.sigs, ca = excluded.ca, revision = excluded.revision",
+                 sigs = excluded.sigs, ca = excluded.ca, revision = excluded.revision, \
+                 object_id = CASE WHEN {SAME} THEN push_paths.object_id ELSE 0 END, \
+                 listing = CASE WHEN {SAME} THEN push_paths.listing ELSE '' END",
                 bulk::values(chunk.len(), 10)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
@@ -372,7 +387,7 @@ impl Catalog {
             // SQLite keeps the order of a CROSS JOIN; of its own it would read all that the push claims
             // for every chunk.
             let text = format!(
-                "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash FROM paths p CROSS JOIN push_paths c \
+                "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash, c.object_id, c.listing, c.ca, c.refs FROM paths p CROSS JOIN push_paths c \
                  WHERE c.push_id = $1 AND c.path_id = p.id AND p.hash IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
@@ -385,11 +400,20 @@ impl Catalog {
                 if kind == ClaimKind::External {
                     continue;
                 }
+                let path_id = row.try_get(1)?;
+                let ca: String = row.try_get(7)?;
+                // Of interest with a content address only.
+                let refers_to_itself =
+                    !ca.is_empty() && unpack_refs(&row.try_get::<Vec<u8>, _>(8)?)?.contains(&path_id);
                 let claim = Claim {
-                    path_id: row.try_get(1)?,
+                    path_id,
+                    ca: (!ca.is_empty()).then_some(ca),
+                    refers_to_itself,
                     kind,
                     nar_size: row.try_get(3)?,
                     nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(4)?)?,
+                    object_id: row.try_get(5)?,
+                    listing: row.try_get(6)?,
                 };
                 claims.insert(store_path(&row.try_get::<String, _>(0)?)?, claim);
             }
@@ -397,15 +421,27 @@ impl Catalog {
         Ok(claims)
     }
 
-    /// Ids of the paths with those contents that a push has to upload.
-    pub async fn claims_by_contents(&self, push_id: i64, nar_hash: NarHash) -> Result<Vec<i64>> {
-        let rows =
-            sqlx::query("SELECT path_id FROM push_paths WHERE push_id = $1 AND kind = 1 AND nar_hash = $2")
-                .bind(push_id)
-                .bind(nar_hash.as_bytes().to_vec())
-                .fetch_all(&self.reader)
-                .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    /// The paths with those contents that a push has to upload.
+    pub async fn claims_by_contents(
+        &self,
+        push_id: i64,
+        nar_hash: NarHash,
+        nar_size: i64,
+    ) -> Result<HashMap<StorePath, Claim>> {
+        let rows = sqlx::query(
+            "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind = 1 AND c.nar_hash = $2 AND c.nar_size = $3",
+        )
+        .bind(push_id)
+        .bind(nar_hash.as_bytes().to_vec())
+        .bind(nar_size)
+        .fetch_all(&self.reader)
+        .await?;
+        let paths: Vec<StorePath> = rows
+            .iter()
+            .map(|row| store_path(&row.try_get::<String, _>(0)?))
+            .collect::<Result<_>>()?;
+        self.claims_of(push_id, &paths).await
     }
 
     /// Key and bytes of the NAR of each of some paths that the cache has.

@@ -68,6 +68,8 @@ pub struct Publishable {
     pub listing: String,
     /// It is not there any more.
     pub listing_lost: bool,
+    /// The server has made it when it read the NAR.
+    pub listing_of_nar: bool,
     /// Bytes of its listing.
     pub listing_size: i64,
     /// Which keys sign it.
@@ -140,7 +142,8 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
     let mut listing: String = row.try_get(10)?;
     let listing_lost = listing == paths::LISTING_LOST;
-    if listing_lost {
+    let listing_of_nar = listing == paths::LISTING_OF_NAR;
+    if listing_lost || listing_of_nar {
         listing.clear();
     }
     Ok(Publishable {
@@ -159,6 +162,7 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
         file_size: row.try_get(9)?,
         listing,
         listing_lost,
+        listing_of_nar,
         listing_size: row.try_get(11)?,
         keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
     })
@@ -254,6 +258,19 @@ impl Catalog {
             .collect()
     }
 
+    /// Ids of the NARs that a push has uploaded for paths that others have committed with other ones. It decides
+    /// once, so that stays so.
+    pub async fn nars_in_vain(&self, push_id: i64) -> Result<Vec<i64>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT c.object_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.object_id <> 0 AND p.object_id <> c.object_id",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     /// Those of some derivations whose build log the cache has.
     pub async fn known_logs(&self, drvs: &[String]) -> Result<Vec<String>> {
         let mut known = Vec::new();
@@ -341,16 +358,20 @@ impl WriteTx {
         let publication = self.next_publication().await?;
         let decided = sqlx::query(
             "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
-             deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = c.listing, \
-             listing_size = c.listing_size, signing_keys = $4, publication = $5 \
+             deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, \
+             listing = CASE WHEN EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = c.object_id AND v.flaw = '') \
+             THEN $6 ELSE c.listing END, \
+             listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
+             WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $4, publication = $5 \
              FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
-             AND paths.state = $3 AND c.object_id <> 0",
+             AND paths.state = $3 AND EXISTS (SELECT 1 FROM objects o WHERE o.id = c.object_id AND o.state = 1)",
         )
         .bind(PUBLISHING)
         .bind(push_id)
         .bind(ABSENT)
         .bind(keys.to_text())
         .bind(publication)
+        .bind(paths::LISTING_OF_NAR)
         .execute(&mut *self.tx)
         .await?;
         let added = decided.rows_affected();

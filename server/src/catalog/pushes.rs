@@ -50,10 +50,12 @@ pub struct NewPush {
     pub verify: bool,
     /// Seconds until it is given up unless renewed.
     pub lease: i64,
-    /// Id of the run that pushes, or 0.
-    pub run_id: i64,
+    /// Id of the run that pushes.
+    pub run_id: Option<i64>,
     /// Which keys sign what it brings.
     pub keys: KeyChoice,
+    /// What it uploads becomes visible before the server has read it.
+    pub exempt: bool,
 }
 
 /// A push.
@@ -73,10 +75,14 @@ pub struct Push {
     pub verify: bool,
     /// Counts what was claimed and announced.
     pub revision: i64,
+    /// Which keys sign what it brings.
+    pub keys: KeyChoice,
     /// What its commit answered, as JSON.
     pub result: String,
     /// Unix time at which it is given up.
     pub lease_until: i64,
+    /// What it uploads becomes visible before the server has read it.
+    pub exempt: bool,
 }
 
 impl Push {
@@ -92,6 +98,8 @@ impl Push {
             result: row.try_get(6)?,
             lease_until: row.try_get(7)?,
             revision: row.try_get(8)?,
+            keys: KeyChoice::from_text(&row.try_get::<String, _>(9)?),
+            exempt: row.try_get::<i64, _>(10)? != 0,
         })
     }
 
@@ -102,10 +110,10 @@ impl Push {
     }
 }
 
-const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision FROM pushes WHERE token = $1";
-const WITHOUT_LEASE: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision FROM pushes \
+const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes WHERE token = $1";
+const WITHOUT_LEASE: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes \
      WHERE (state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2) ORDER BY id";
-const COMMITTING: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision FROM pushes WHERE state = 1";
+const COMMITTING: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes WHERE state = 1";
 
 impl Catalog {
     /// The push of that name.
@@ -217,8 +225,8 @@ impl WriteTx {
     pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
         let now = now();
         let row = sqlx::query(
-            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id, signing_keys) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+            "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id, signing_keys, exempt) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
         )
         .bind(new.token.clone())
         .bind(new.identity.clone())
@@ -228,6 +236,7 @@ impl WriteTx {
         .bind(now + new.lease)
         .bind(new.run_id)
         .bind(new.keys.to_text())
+        .bind(i64::from(new.exempt))
         .fetch_one(&mut *self.tx)
         .await?;
         Ok(row.try_get(0)?)
@@ -245,12 +254,15 @@ impl WriteTx {
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
-    /// Bytes of the NARs that a push has still to bring, and that all pushes of its identity have.
+    /// Bytes that a push may bring, and that all pushes of its identity may: of the NARs that it claims, or of
+    /// everything that it has got upload URLs for, whichever is more.
     pub async fn claimed_bytes(&mut self, push: &Push) -> Result<(u64, u64)> {
         let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(CASE WHEN c.push_id = $1 THEN c.nar_size ELSE 0 END), 0) AS BIGINT), \
-             CAST(COALESCE(SUM(c.nar_size), 0) AS BIGINT) FROM pushes p JOIN push_paths c ON c.push_id = p.id \
-             WHERE p.state IN (0, 1) AND p.lease_until > $2 AND p.identity = $3 AND c.kind = 1",
+            "SELECT CAST(COALESCE(SUM(CASE WHEN u.id = $1 THEN u.bytes ELSE 0 END), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(u.bytes), 0) AS BIGINT) FROM (SELECT p.id, \
+             CASE WHEN p.announced > COALESCE(SUM(c.nar_size), 0) THEN p.announced ELSE COALESCE(SUM(c.nar_size), 0) END AS bytes \
+             FROM pushes p LEFT JOIN push_paths c ON c.push_id = p.id AND c.kind = 1 \
+             WHERE p.state IN (0, 1) AND p.lease_until > $2 AND p.identity = $3 GROUP BY p.id, p.announced) u",
         )
         .bind(push.id)
         .bind(now())
@@ -259,6 +271,28 @@ impl WriteTx {
         .await?;
         let bytes = |column| Ok::<_, CatalogError>(row.try_get::<i64, _>(column)?.unsigned_abs());
         Ok((bytes(0)?, bytes(1)?))
+    }
+
+    /// Counts bytes that a push has got upload URLs for.
+    pub async fn count_announced(&mut self, push_id: i64, bytes: u64) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        sqlx::query("UPDATE pushes SET announced = announced + $1 WHERE id = $2")
+            .bind(i64::try_from(bytes)?)
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether what a push claims is kept from being collected: it is open, or being committed.
+    pub(super) async fn keeps_claims(&mut self, push_id: i64) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM pushes WHERE id = $1 AND state IN (0, 1)")
+            .bind(push_id)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// The push of that name, as it stands inside the transaction.

@@ -267,7 +267,7 @@ impl WriteTx {
     pub async fn drop_runs(&mut self, before: i64) -> Result<u64> {
         let done = sqlx::query(
             "DELETE FROM runs WHERE used_at <= $1 AND NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.run_id = runs.id) \
-             AND id NOT IN (SELECT run_id FROM pushes WHERE state IN (0, 1))",
+             AND NOT EXISTS (SELECT 1 FROM pushes q WHERE q.run_id = runs.id AND q.state IN (0, 1))",
         )
         .bind(before)
         .execute(&mut *self.tx)

@@ -18,6 +18,8 @@ pub struct TokenRow {
     pub created_at: i64,
     /// Unix time at which it ends, if it does.
     pub expires_at: Option<i64>,
+    /// What is uploaded with it need not be read first, with `--verify-uploads=untrusted`.
+    pub trusted: bool,
 }
 
 /// A token to be made.
@@ -29,7 +31,7 @@ pub struct NewToken {
     pub hash: [u8; 32],
 }
 
-const COLUMNS: &str = "name, scopes, created_by, created_at, expires_at";
+const COLUMNS: &str = "name, scopes, created_by, created_at, expires_at, trusted";
 
 fn token(row: &AnyRow) -> Result<TokenRow> {
     Ok(TokenRow {
@@ -38,6 +40,7 @@ fn token(row: &AnyRow) -> Result<TokenRow> {
         created_by: row.try_get(2)?,
         created_at: row.try_get(3)?,
         expires_at: Some(row.try_get(4)?).filter(|end| *end != 0),
+        trusted: row.try_get::<i64, _>(5)? != 0,
     })
 }
 
@@ -69,11 +72,12 @@ impl WriteTx {
     pub async fn create_token(&mut self, new: &NewToken) -> Result<bool> {
         let row = &new.row;
         let made = sqlx::query(
-            "INSERT INTO tokens (name, hash, scopes, created_by, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) \
+            "INSERT INTO tokens (name, hash, scopes, created_by, created_at, expires_at, trusted) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, scopes = excluded.scopes, \
-             created_by = excluded.created_by, created_at = excluded.created_at, expires_at = excluded.expires_at \
-             WHERE tokens.expires_at > 0 AND tokens.expires_at <= $7",
+             created_by = excluded.created_by, created_at = excluded.created_at, expires_at = excluded.expires_at, \
+             trusted = excluded.trusted \
+             WHERE tokens.expires_at > 0 AND tokens.expires_at <= $8",
         )
         .bind(row.name.clone())
         .bind(new.hash.to_vec())
@@ -81,6 +85,7 @@ impl WriteTx {
         .bind(row.created_by.clone())
         .bind(row.created_at)
         .bind(row.expires_at.unwrap_or(0))
+        .bind(i64::from(row.trusted))
         .bind(now())
         .execute(&mut *self.tx)
         .await?;

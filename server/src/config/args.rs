@@ -6,6 +6,13 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{CommandFactory as _, Parser, ValueEnum};
 
+use crate::verification::VerifyUploads;
+
+/// Pushes of one identity at once: what some hundred jobs of CI with one token have.
+const MAX_PUSHES: u64 = 256;
+/// Unfinished uploads in parts of one identity: a few of each of those pushes.
+const MAX_MULTIPART_UPLOADS: u64 = 1024;
+
 /// How a bucket is addressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BucketLookup {
@@ -162,6 +169,21 @@ pub struct Args {
     #[arg(long, env = "NIKS3_SIGN_KEY_PATH", value_name = "FILE", value_delimiter = ',')]
     pub sign_key_path: Vec<PathBuf>,
 
+    /// Whose uploads the server reads and verifies before they become visible. With an object store elsewhere,
+    /// each upload is then read back once
+    #[arg(
+        long,
+        env = "NIKS3_VERIFY_UPLOADS",
+        value_name = "WHOSE",
+        value_enum,
+        default_value = "all"
+    )]
+    pub verify_uploads: VerifyUploads,
+
+    /// Most NARs that are decompressed at once to verify them [default: number of CPU cores]
+    #[arg(long, env = "NIKS3_VERIFY_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub verify_concurrency: Option<u16>,
+
     /// Object store: host, host:port or URL
     #[arg(
         long,
@@ -217,7 +239,7 @@ pub struct Args {
     )]
     pub s3_access_key: Option<String>,
 
-    /// File with the access key
+    /// File with the access key, read again at SIGHUP and when the object store answers 403
     #[arg(
         long,
         env = "NIKS3_S3_ACCESS_KEY_PATH",
@@ -236,7 +258,7 @@ pub struct Args {
     )]
     pub s3_secret_key: Option<String>,
 
-    /// File with the secret key
+    /// File with the secret key, read again like that of the access key
     #[arg(
         long,
         env = "NIKS3_S3_SECRET_KEY_PATH",
@@ -296,7 +318,7 @@ pub struct Args {
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub protect_metrics: bool,
 
-    /// Certificate chain of this server in PEM form; with it, connections are TLS. Read again at SIGHUP
+    /// Certificate chain of this server in PEM form; with it, connections are TLS. All files of TLS are read again at SIGHUP
     #[arg(long, env = "NIKS3_TLS_CERT", value_name = "FILE", help_heading = "TLS")]
     pub tls_cert: Option<PathBuf>,
 
@@ -361,14 +383,21 @@ pub struct Args {
     #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]
     pub push_lease: humantime::Duration,
 
-    /// Most pushes that one identity has under way at once; those with the scope `admin` are not limited, and a
-    /// rule can say otherwise [default: any number]
+    /// Most pushes that one identity has in progress at once; those with the scope `admin` are not limited, and a
+    /// rule can say otherwise
     #[arg(long, env = "NIKS3_MAX_PUSHES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
-          help_heading = "Limits")]
-    pub max_pushes: Option<u64>,
+          default_value_t = MAX_PUSHES, help_heading = "Limits")]
+    pub max_pushes: u64,
 
-    /// Most bytes, as 50GiB, of the NARs that the pushes of one identity have still to bring; those with the scope
-    /// `admin` are not limited, and a rule can say otherwise [default: any number]
+    /// Most unfinished uploads in parts that one identity has at once; those with the scope `admin` are not limited,
+    /// and a rule can say otherwise
+    #[arg(long, env = "NIKS3_MAX_MULTIPART_UPLOADS", value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+          default_value_t = MAX_MULTIPART_UPLOADS, help_heading = "Limits")]
+    pub max_multipart_uploads: u64,
+
+    /// Most bytes, as 50GiB, that the pushes of one identity have still to bring: NARs as they are claimed, or what was
+    /// uploaded of NARs, listings and build logs where that is more; those with the scope `admin` are not limited, and a
+    /// rule can say otherwise [default: any number]
     #[arg(
         long,
         env = "NIKS3_MAX_CLAIMED_BYTES",

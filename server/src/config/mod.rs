@@ -1,10 +1,12 @@
 //! Configuration: arguments as they are written, then as they are meant.
 
 mod args;
+mod credential_files;
 mod embedded;
 mod resolve;
 mod secrets;
 mod tls;
 
 pub use args::{Args, BucketLookup, ChecksumChoice, LogFormat};
+pub use credential_files::{CredentialFiles, S3Keys};
 pub use resolve::{Config, S3Settings, Store, UsageError};

@@ -1,9 +1,9 @@
 //! Options as they are meant: defaults filled in, files read, contradictions refused.
 
 use std::fmt;
-use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use niks3_nix::signature::SecretKey;
 use niks3_nix::store_path::StoreDir;
@@ -11,10 +11,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::args::{Args, BucketLookup, ChecksumChoice};
+use super::credential_files::{CredentialFiles, S3Keys, SecretSource};
 use super::embedded::{self, DataDir};
 use super::{secrets, tls};
 use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
 use crate::ownership::Adopt;
+use crate::verification::VerifyUploads;
 
 /// A wrong or missing option: one line that names it and the mend.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub struct S3Settings {
     /// The bucket is in the path, not in the host name.
     pub path_style: bool,
     /// Access key and secret key; `None` to take them from the environment.
-    pub credentials: Option<(String, SecretString)>,
+    pub credentials: Option<Arc<S3Keys>>,
     /// Most requests under way at once.
     pub concurrency: usize,
     /// Most requests in a second.
@@ -88,8 +90,8 @@ pub struct Config {
     pub admin_token: AdminToken,
     /// The providers whose tokens are accepted.
     pub oidc: oidc::Settings,
-    /// File that the admin token came from.
-    pub api_token_path: PathBuf,
+    /// The files that say who is admitted.
+    pub credential_files: CredentialFiles,
     /// The keys that sign.
     pub sign_keys: Vec<SecretKey>,
     /// Store directory of the cache.
@@ -116,6 +118,10 @@ pub struct Config {
     pub failures: FailureLimit,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
+    /// Whose uploads are read before they become visible.
+    pub verify_uploads: VerifyUploads,
+    /// Most NARs that are decompressed at once to verify them.
+    pub verify_concurrency: usize,
 }
 
 fn web_url(option: &str, text: &str) -> Result<Url, UsageError> {
@@ -159,14 +165,15 @@ impl Config {
             (None, Some(data_dir)) => data_dir.database(),
             (None, None) => return Err(missing("the database", "--db URL")),
         };
-        let api_token_path = match (&args.api_token_path, &data_dir) {
-            (Some(path), _) => path.clone(),
-            (None, Some(data_dir)) => data_dir.api_token()?,
-            (None, None) => return Err(missing("the admin token", "--api-token-path FILE")),
+        let credential_files = CredentialFiles {
+            api_token: match (&args.api_token_path, &data_dir) {
+                (Some(path), _) => path.clone(),
+                (None, Some(data_dir)) => data_dir.api_token()?,
+                (None, None) => return Err(missing("the admin token", "--api-token-path FILE")),
+            },
+            oidc_config: args.oidc_config.clone(),
         };
-        let token = secrets::read("--api-token-path", &api_token_path)?;
-        let admin_token =
-            AdminToken::new(&token).map_err(|why| UsageError::new(format!("--api-token-path: {why}")))?;
+        let admin_token = credential_files.admin_token()?;
         let key_paths = match (&data_dir, args.sign_key_path.is_empty()) {
             (_, false) => args.sign_key_path.clone(),
             (Some(data_dir), true) => vec![data_dir.signing_key()?],
@@ -192,13 +199,8 @@ impl Config {
             }
             sign_keys.push(key);
         }
-        let oidc = match &args.oidc_config {
-            Some(path) => {
-                let names: Vec<&str> = sign_keys.iter().map(SecretKey::name).collect();
-                oidc_settings(path, &names)?
-            }
-            None => oidc::Settings::default(),
-        };
+        let names: Vec<&str> = sign_keys.iter().map(SecretKey::name).collect();
+        let oidc = credential_files.oidc(&names)?;
         let store = store(&args, data_dir.as_ref())?;
         if !(1..=100_000).contains(&args.priority) {
             return Err(UsageError::new("--priority: a number from 1 to 100000"));
@@ -207,11 +209,15 @@ impl Config {
         let lease_seconds = u32::try_from(args.push_lease.as_secs())
             .ok()
             .filter(|seconds| (1..=86_400).contains(seconds));
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
+            verify_uploads: args.verify_uploads,
+            verify_concurrency: args.verify_concurrency.map_or_else(cores, usize::from),
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
             limits: Limits {
-                pushes: args.max_pushes,
+                pushes: Some(args.max_pushes),
+                multiparts: Some(args.max_multipart_uploads),
                 claimed_bytes: claimed_bytes(&args)?,
             },
             failures: FailureLimit::new(
@@ -227,7 +233,7 @@ impl Config {
             http_addr: args.http_addr,
             admin_token,
             oidc,
-            api_token_path,
+            credential_files,
             sign_keys,
             store_dir: args
                 .store_dir
@@ -264,38 +270,6 @@ fn claimed_bytes(args: &Args) -> Result<Option<u64>, UsageError> {
             "--max-claimed-bytes: nothing could be pushed: leave it out, or allow some",
         )),
         most => Ok(most),
-    }
-}
-
-/// Bytes that the file of `--oidc-config` may have.
-const MAX_OIDC_CONFIG: u64 = 1 << 20;
-
-fn oidc_settings(path: &Path, keys: &[&str]) -> Result<oidc::Settings, UsageError> {
-    let wrong = |why: String| UsageError::new(format!("--oidc-config: {}: {why}", path.display()));
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
-    file.take(MAX_OIDC_CONFIG + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| wrong(format!("cannot be read as text: {error}")))?;
-    if text.len() as u64 > MAX_OIDC_CONFIG {
-        return Err(wrong(format!("has more than {MAX_OIDC_CONFIG} bytes")));
-    }
-    oidc::Settings::parse(&text, keys).map_err(|error| wrong(error.to_string()))
-}
-
-fn secret(
-    option: &str,
-    value: Option<&String>,
-    path: Option<&PathBuf>,
-) -> Result<Option<SecretString>, UsageError> {
-    match (value, path) {
-        (Some(_), Some(_)) => Err(UsageError::new(format!(
-            "{option} and {option}-path: give one of them"
-        ))),
-        (Some(value), None) if value.trim().is_empty() => Err(UsageError::new(format!("{option} is empty"))),
-        (Some(value), None) => Ok(Some(value.trim().to_owned().into())),
-        (None, Some(path)) => secrets::read(&format!("{option}-path"), path).map(Some),
-        (None, None) => Ok(None),
     }
 }
 
@@ -342,12 +316,12 @@ fn store(args: &Args, data_dir: Option<&DataDir>) -> Result<Store, UsageError> {
     let amazon = endpoint
         .as_ref()
         .is_none_or(|url| url.host_str().is_some_and(|host| host.ends_with("amazonaws.com")));
-    let access = secret(
+    let access = SecretSource::of(
         "--s3-access-key",
         args.s3_access_key.as_ref(),
         args.s3_access_key_path.as_ref(),
     )?;
-    let secret = secret(
+    let secret = SecretSource::of(
         "--s3-secret-key",
         args.s3_secret_key.as_ref(),
         args.s3_secret_key_path.as_ref(),
@@ -358,7 +332,7 @@ fn store(args: &Args, data_dir: Option<&DataDir>) -> Result<Store, UsageError> {
                 "--s3-use-iam takes the keys from the environment: leave --s3-access-key and --s3-secret-key out",
             ));
         }
-        (Some(access), Some(secret), false) => Some((access.expose_secret().to_owned(), secret)),
+        (Some(access), Some(secret), false) => Some(Arc::new(S3Keys::load(access, secret)?)),
         (None, None, true) => None,
         (None, _, false) => {
             return Err(UsageError::new(

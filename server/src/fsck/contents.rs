@@ -8,8 +8,8 @@ use niks3_nix::hash::{FileHash, NarHash, Sha256Writer};
 
 use crate::app::App;
 use crate::http::problem::Problem;
-use crate::push::listing::WINDOW_LOG_MAX;
 use crate::storage::{GetOptions, GetResult, Meta, ObjectKey};
+use crate::verification::WINDOW_LOG_MAX;
 
 /// Pieces of an object that wait to be hashed.
 const AHEAD: usize = 8;

@@ -12,6 +12,7 @@ use niks3_nix::store_path::StorePath;
 use crate::app::App;
 use crate::catalog::{Collected, DoomedPath, now};
 use crate::http::problem::Problem;
+use crate::push::URL_LIFETIME;
 use crate::storage::{Deletion, ObjectKey, REQUEST_LIFETIME};
 
 /// How often a request without a clear answer is repeated.
@@ -20,6 +21,11 @@ const ATTEMPTS: u32 = 3;
 /// A fence for requests that begin within the next seconds.
 pub(super) fn fence() -> i64 {
     now() + lifetime() + 10
+}
+
+/// Unix time before which the last URL for an object was given out, if none can write it any more.
+pub(super) fn urls_dead_before() -> i64 {
+    now() - i64::try_from(URL_LIFETIME.as_secs()).unwrap_or(i64::MAX) - 60
 }
 
 fn lifetime() -> i64 {

@@ -11,6 +11,8 @@ use crate::storage::ObjectKey;
 
 /// How long a request waits before its client is told to come back.
 const PATIENCE: Duration = Duration::from_secs(75);
+/// NARs that one transaction gives up.
+const BATCH: usize = 500;
 /// How often it looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -120,6 +122,40 @@ async fn end_object(app: &App, key: &str) -> Result<(), Problem> {
         _ => {}
     }
     tx.commit().await?;
+    Ok(())
+}
+
+/// Deletes NARs that nothing refers to: no path, no push, and no collection is at it.
+///
+/// # Errors
+/// When the database or the object store do not let it.
+pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Problem> {
+    for ids in ids.chunks(BATCH) {
+        let until = delete::fence();
+        let mut tx = app.catalog.write().await?;
+        let doomed = tx.doom_unused_objects(ids, until).await?;
+        tx.commit().await?;
+        if doomed.is_empty() {
+            continue;
+        }
+        let names: Vec<String> = doomed.iter().map(|object| object.name.clone()).collect();
+        let keys = names.iter().map(|name| ObjectKey::parse(name));
+        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+        let mut fence = Fence::new(app, Collected::Objects, names, until);
+        let ends = delete::objects(app, &mut fence, keys.clone()).await?;
+        let of = |end: End| -> Vec<i64> {
+            let ended = doomed
+                .iter()
+                .zip(&keys)
+                .filter(|(_, key)| ends.get(*key) == Some(&end));
+            ended.map(|(object, _)| object.id).collect()
+        };
+        let mut tx = app.catalog.write().await?;
+        tx.bury_objects(&of(End::Gone), delete::urls_dead_before())
+            .await?;
+        tx.restore_objects(&of(End::Refused)).await?;
+        tx.commit().await?;
+    }
     Ok(())
 }
 

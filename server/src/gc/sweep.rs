@@ -9,9 +9,8 @@ use super::delete::{self, End, Fence};
 use super::graph::{Order, Ripe};
 use super::marker::Marker;
 use super::run::Run;
-use crate::catalog::{Collected, DoomedObject, DoomedPath, now};
+use crate::catalog::{Collected, DoomedObject, DoomedPath};
 use crate::http::problem::Problem;
-use crate::push::URL_LIFETIME;
 use crate::storage::ObjectKey;
 
 /// What one request deletes.
@@ -154,9 +153,8 @@ pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> 
                 .collect()
         };
         let (gone, refused) = (of(End::Gone), of(End::Refused));
-        let urls_dead_before = now() - i64::try_from(URL_LIFETIME.as_secs()).unwrap_or(i64::MAX) - 60;
         let mut tx = run.write().await?;
-        tx.bury_objects(&gone, urls_dead_before).await?;
+        tx.bury_objects(&gone, delete::urls_dead_before()).await?;
         tx.restore_objects(&refused).await?;
         tx.commit().await?;
         for id in &gone {

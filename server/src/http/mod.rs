@@ -11,6 +11,7 @@ mod door;
 pub mod fsck;
 mod gc;
 mod health;
+mod json_body;
 mod limits;
 mod metrics;
 mod operation;
@@ -19,6 +20,7 @@ pub mod problem;
 mod protocol;
 pub mod pushes;
 pub mod request_id;
+mod request_schema;
 pub mod runs;
 mod task_state;
 pub mod tokens;
@@ -43,6 +45,7 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
     let api = api::service();
     let document = api::document(&api);
     let described = Arc::new(described::Described::new(&document));
+    let schemas = Arc::new(request_schema::RequestSchemas::new(&document));
     let limits = Arc::new(limits::BodyLimits::new(described.clone()));
     let bucket = s3.as_ref().map(|(bucket, _)| bucket.as_str());
     let operations = Arc::new(operation::Operations::new(&document, bucket));
@@ -63,6 +66,7 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
         .nest("/docs", docs)
         .at("/*key", bucket::endpoint)
         .at("/", bucket::endpoint)
+        .data(schemas)
         .map_to_response()
         .around(move |next, request| {
             let described = described.clone();

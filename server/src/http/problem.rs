@@ -239,7 +239,7 @@ impl Problem {
         Self { basic: true, ..self }
     }
 
-    fn with_cause(mut self, cause: impl fmt::Display) -> Self {
+    pub(super) fn with_cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }

@@ -13,6 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::gc::{Counts, Phase};
+use crate::verification;
 
 /// Bounds of histograms, in seconds: from what an index answers to what moves a NAR.
 const SECONDS: [f64; 13] = [
@@ -66,6 +67,11 @@ struct S3Request {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Ended {
     result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kinded {
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -152,6 +158,9 @@ pub struct Metrics {
     uploaded: Counter,
     uploaded_objects: Counter,
     leases: Counter,
+    verified: Counter,
+    verified_bytes: Counter,
+    verification_failures: Family<Kinded, Counter>,
     auth_failures: Family<Reason, Counter>,
     s3_requests: Family<S3Request, Counter>,
     s3_durations: Timed<S3Operation>,
@@ -186,6 +195,9 @@ impl Metrics {
             uploaded: Counter::default(),
             uploaded_objects: Counter::default(),
             leases: Counter::default(),
+            verified: Counter::default(),
+            verified_bytes: Counter::default(),
+            verification_failures: Family::default(),
             auth_failures: Family::default(),
             s3_requests: Family::default(),
             s3_durations: Family::new_with_constructor(histogram),
@@ -234,6 +246,17 @@ impl Metrics {
         let leases = "Pushes given up because their client was no longer heard of";
         registry.register("push_leases_expired", leases, self.leases.clone());
 
+        let verified = "NARs that the server read to verify them";
+        registry.register("verified_nars", verified, self.verified.clone());
+        let bytes = "Bytes of NARs that the server read to verify them, as they are stored";
+        registry.register("verified_bytes", bytes, self.verified_bytes.clone());
+        let failures = "Uploads that were not what their push said, by what differed";
+        registry.register(
+            "verification_failures",
+            failures,
+            self.verification_failures.clone(),
+        );
+
         let failures = "Requests that were not let in";
         registry.register("auth_failures", failures, self.auth_failures.clone());
 
@@ -265,6 +288,10 @@ impl Metrics {
     fn begin_at_zero(&self) {
         for end in PushEnd::ALL {
             let _ = self.pushes.get_or_create(&Ended { result: end.as_str() });
+        }
+        for kind in verification::Kind::ALL {
+            let kind = kind.as_str();
+            let _ = self.verification_failures.get_or_create(&Kinded { kind });
         }
         for source in ["added", "cached"] {
             let _ = self.nar_bytes.get_or_create(&Source { source });
@@ -339,6 +366,18 @@ impl Metrics {
             self.uploaded_objects.inc();
             self.uploaded.inc_by(size.unsigned_abs());
         }
+    }
+
+    /// A NAR was read to verify it.
+    pub fn nar_read(&self, bytes: u64) {
+        self.verified.inc();
+        self.verified_bytes.inc_by(bytes);
+    }
+
+    /// An upload was not what its push said.
+    pub fn verification_failed(&self, kind: verification::Kind) {
+        let kind = kind.as_str();
+        self.verification_failures.get_or_create(&Kinded { kind }).inc();
     }
 
     /// Pushes were given up because nobody renewed them.

@@ -13,9 +13,11 @@ use tokio::sync::Semaphore;
 
 use super::PART_SIZE;
 use crate::app::App;
+use crate::catalog::{ArrivedObject, NewVerification};
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
+use crate::verification::NarReader;
 
 /// NARs held in memory at once, whoever's they are.
 static HELD: Semaphore = Semaphore::const_new(8);
@@ -55,20 +57,20 @@ pub(super) async fn sizes(app: &App, push: &str, keys: Vec<ObjectKey>) -> Result
     }
 }
 
-/// Writes down that objects, by id, are in the bucket with so many bytes.
+/// Writes down that objects which a push claims are in the bucket.
 ///
 /// # Errors
 /// 503 when the object store or the database does not answer; nothing is written down then.
-pub async fn note_arrived(app: &App, arrived: &[(i64, i64)]) -> Result<(), Problem> {
+pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) -> Result<(), Problem> {
     if arrived.is_empty() {
         return Ok(());
     }
     // The database must not outlive, in a power cut, what it says is there.
     app.bucket.sync().await?;
     let mut tx = app.catalog.write().await?;
-    tx.objects_arrived(arrived).await?;
+    tx.objects_arrived(push_id, arrived).await?;
     tx.commit().await?;
-    metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    metrics().arrived(arrived.iter().map(|object| object.size));
     Ok(())
 }
 
@@ -89,11 +91,31 @@ pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>,
             .and_then(|(found, size)| (found == hash).then_some(size)));
     };
     let size = bytes.len() as u64;
-    let hashed = tokio::task::spawn_blocking(move || (FileHash::of(&bytes), bytes));
-    let (found, bytes) = hashed.await.map_err(Problem::internal)?;
+    let job = app.verifications.announced(to.as_str());
+    let hashed = tokio::task::spawn_blocking(move || {
+        let read = job.map(|job| {
+            let mut reader = NarReader::new(job.most, &job.wanted);
+            reader.push(&bytes);
+            (job.object_id, reader.finish())
+        });
+        let found = read
+            .as_ref()
+            .map_or_else(|| FileHash::of(&bytes), |(_, read)| read.file_hash);
+        (found, read, bytes)
+    });
+    let (found, read, bytes) = hashed.await.map_err(Problem::internal)?;
     let right = found == hash;
     if right {
         app.bucket.put(&to, bytes.into()).await?;
+        if let Some((object_id, contents)) = read {
+            metrics().nar_read(contents.file_size);
+            let (verdict, listing) = contents.verdict(None);
+            app.verifications.read(NewVerification {
+                object_id,
+                verdict,
+                listing,
+            });
+        }
     } else {
         tracing::warn!(push, said = %hash, %found, "a NAR has not the hash that its push said");
     }

@@ -7,7 +7,7 @@ use niks3_nix::store_path::StorePath;
 use super::order::Order;
 use super::{arrival, cycle};
 use crate::app::App;
-use crate::catalog::{ClaimKind, CommitClaim, Publishable, Push, StagedLog};
+use crate::catalog::{ArrivedObject, ClaimKind, CommitClaim, Publishable, Push, StagedLog};
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
@@ -54,13 +54,12 @@ pub(super) async fn closed<'r>(
     Ok(())
 }
 
-/// Everything the push has to provide is in the bucket with the right size; ids and sizes of the
-/// objects of which the database does not know yet that they are there.
+/// Everything the push has to provide is in the bucket with the right size; the objects of which the database does not know yet that they are there.
 pub(super) async fn arrived(
     app: &App,
     push: &Push,
     claims: &[CommitClaim],
-) -> Result<Vec<(i64, i64)>, Problem> {
+) -> Result<Vec<ArrivedObject>, Problem> {
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
     for claim in claims {
@@ -74,7 +73,9 @@ pub(super) async fn arrived(
                 .2
                 .push(format!("nar {}", claim.path));
         }
-        if offer.listing.is_empty() {
+        if !push.exempt {
+            // The server makes it when it reads the NAR.
+        } else if offer.listing.is_empty() {
             missing.insert(format!("listing {}", claim.path));
         } else {
             unseen
@@ -93,18 +94,23 @@ pub(super) async fn arrived(
     }
     let keys = unseen
         .keys()
-        .map(|key| ObjectKey::parse(key))
+        .copied()
+        .map(ObjectKey::parse)
         .collect::<Result<Vec<_>, _>>()
         .map_err(Problem::internal)?;
     let sizes = arrival::sizes(app, &push.token, keys).await?;
     let published = published(app, claims, &logs, &unseen, &sizes).await?;
     let mut arrived = Vec::new();
-    for ((staged, (id, size, names)), found) in unseen.into_iter().zip(sizes) {
+    for ((key, (id, size, names)), found) in unseen.into_iter().zip(sizes) {
         match found {
-            None if published.contains(staged) => {}
+            None if published.contains(key) => {}
             // Under the name of its hash is what has that hash, whatever anybody said of its size.
             Some(found) if id != 0 => {
-                arrived.push((id, i64::try_from(found).map_err(Problem::internal)?));
+                arrived.push(ArrivedObject {
+                    id,
+                    key: key.to_owned(),
+                    size: i64::try_from(found).map_err(Problem::internal)?,
+                });
             }
             Some(found) if found == size.unsigned_abs() => {}
             _ => missing.extend(names),
@@ -113,7 +119,7 @@ pub(super) async fn arrived(
     if missing.is_empty() {
         return Ok(arrived);
     }
-    arrival::note_arrived(app, &arrived).await?;
+    arrival::note_arrived(app, push.id, &arrived).await?;
     let detail = format!("{} objects have not arrived", missing.len());
     Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))
 }

@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::{self, Signed};
-use super::{check, cycle, logs, lost, publish};
+use super::{check, cycle, logs, lost, publish, remove_leftovers};
 use crate::app::App;
 use crate::catalog::{
-    ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push, PushState,
-    SeenReferences,
+    ArrivedObject, ClaimKind, ClosureSummary, CommitClaim, Decision, Finish, Finishing, Publishable, Push,
+    PushState, SeenReferences,
 };
 use crate::gc;
 use crate::http::problem::Problem;
 use crate::metrics::{PushEnd, metrics};
 use crate::pins;
+use crate::verification;
 
 /// What a commit did; kept with the push, so that a repeated commit answers the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,8 +39,9 @@ pub struct Outcome {
 /// decided; 409 naming what has not arrived, 422 when the
 /// closure is not closed or not a closure; nothing is visible then.
 pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
-    let outcome = match push.state {
-        PushState::Committed => serde_json::from_str(&push.result).map_err(Problem::internal)?,
+    let done = match push.state {
+        PushState::Committed => Done::before(&push.result)?,
+        PushState::Aborted if !push.result.is_empty() => return Err(verification::refused(&push.result)),
         PushState::Aborted => return Err(Problem::push_gone("the push was given up: begin again")),
         PushState::Expired => return Err(lease_over()),
         PushState::Open | PushState::Committing => keep_alive(app, &push, run(app, &push)).await?,
@@ -47,7 +49,27 @@ pub async fn commit(app: &Arc<App>, push: Push) -> Result<Outcome, Problem> {
     if let Some(name) = &push.pin {
         pins::settle(app, name).await?;
     }
-    Ok(outcome)
+    if let Some(nars) = done.leftovers {
+        remove_leftovers(app, push.token, nars);
+    }
+    Ok(done.outcome)
+}
+
+/// A commit that has ended.
+struct Done {
+    outcome: Outcome,
+    /// What the push has staged is not all published; ids of NARs that it has uploaded in vain.
+    leftovers: Option<Vec<i64>>,
+}
+
+impl Done {
+    /// What an earlier commit of the push has answered.
+    fn before(result: &str) -> Result<Self, Problem> {
+        Ok(Self {
+            outcome: serde_json::from_str(result).map_err(Problem::internal)?,
+            leftovers: None,
+        })
+    }
 }
 
 /// Renews the lease for as long as the work takes.
@@ -118,32 +140,38 @@ struct Decided {
     all: bool,
     /// The last publication before what is to be published is read.
     seen: i64,
-    /// Ids and bytes of the NARs of which the database did not know yet that they are there.
-    arrived: Vec<(i64, i64)>,
+    /// The NARs of which the database did not know yet that they are there.
+    arrived: Vec<ArrivedObject>,
+    /// Ids of the NARs that the server has read, and whose listings it has made.
+    verified: HashSet<i64>,
 }
 
 /// What a decision led to.
 enum Step {
     Publish(Decided),
     /// Another commit of the push was faster.
-    Finished(Outcome),
+    Finished(Done),
     /// The push is not what was looked at any more.
     Changed,
 }
 
-async fn run(app: &App, push: &Push) -> Result<Outcome, Problem> {
+async fn run(app: &App, push: &Push) -> Result<Done, Problem> {
     for _ in 0..LOOKS {
         let seen = app
             .catalog
             .push(&push.token)
             .await?
             .ok_or_else(|| Problem::internal("a push is gone"))?;
+        // Another commit of it has found that.
+        if seen.state == PushState::Aborted && !seen.result.is_empty() {
+            return Err(verification::refused(&seen.result));
+        }
         let mut look = look(app, &seen).await?;
         let deciding = arrived_and_decided(app, &seen, &look);
         let (step, signed) = futures::try_join!(deciding, ahead::sign(app, &look.claims))?;
         match step {
             Step::Publish(decided) => return publish(app, &seen, &mut look, &decided, signed).await,
-            Step::Finished(outcome) => return Ok(outcome),
+            Step::Finished(done) => return Ok(done),
             Step::Changed => {}
         }
     }
@@ -177,22 +205,26 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
 /// Decides, once everything has arrived.
 async fn arrived_and_decided(app: &App, push: &Push, look: &Look) -> Result<Step, Problem> {
     if push.state != PushState::Open {
-        return decide(app, push, look, Vec::new()).await;
+        return decide(app, push, look, Vec::new(), HashSet::new()).await;
     }
     match check::arrived(app, push, &look.claims).await {
         Ok(arrived) => {
+            let verified = match verification::settle(app, push, &look.claims).await {
+                Ok(verified) => verified,
+                Err(problem) => return unless_changed(app, push, problem).await,
+            };
             add_signatures(app, push).await?;
-            decide(app, push, look, arrived).await
+            decide(app, push, look, arrived, verified).await
         }
-        Err(problem) => {
-            // Another commit of this push may have moved on what was looked for.
-            let state = app.catalog.push(&push.token).await?.map(|push| push.state);
-            if state == Some(PushState::Open) {
-                Err(problem)
-            } else {
-                Ok(Step::Changed)
-            }
-        }
+        Err(problem) => unless_changed(app, push, problem).await,
+    }
+}
+
+/// Another commit of the push may have moved on, or moved, what a problem is about.
+async fn unless_changed(app: &App, push: &Push, problem: Problem) -> Result<Step, Problem> {
+    match app.catalog.push(&push.token).await?.map(|push| push.state) {
+        Some(PushState::Open) => Err(problem),
+        _ => Ok(Step::Changed),
     }
 }
 
@@ -210,7 +242,13 @@ async fn add_signatures(app: &App, push: &Push) -> Result<(), Problem> {
 }
 
 /// One transaction makes what is still absent the push's.
-async fn decide(app: &App, push: &Push, look: &Look, arrived: Vec<(i64, i64)>) -> Result<Step, Problem> {
+async fn decide(
+    app: &App,
+    push: &Push,
+    look: &Look,
+    arrived: Vec<ArrivedObject>,
+    verified: HashSet<i64>,
+) -> Result<Step, Problem> {
     let offers = look.claims.iter().filter(|claim| claim.offer.is_some()).count();
     let mut tx = app.catalog.write().await?;
     // The database must not outlive, in a power cut, what it says is there; so it says it last.
@@ -221,7 +259,7 @@ async fn decide(app: &App, push: &Push, look: &Look, arrived: Vec<(i64, i64)>) -
         Ok::<_, Problem>(())
     };
     let deciding = async {
-        tx.objects_arrived(&arrived).await?;
+        tx.objects_arrived(push.id, &arrived).await?;
         let decision = match push.state {
             PushState::Open if !tx.references_unchanged(push.id, &look.references).await? => {
                 Decision::Changed
@@ -236,9 +274,7 @@ async fn decide(app: &App, push: &Push, look: &Look, arrived: Vec<(i64, i64)>) -
         Decision::Before(added) => (added, false),
         Decision::Changed => return Ok(Step::Changed),
         Decision::Finished(result) => {
-            return Ok(Step::Finished(
-                serde_json::from_str(&result).map_err(Problem::internal)?,
-            ));
+            return Ok(Step::Finished(Done::before(&result)?));
         }
         Decision::Over => return Err(lease_over()),
     };
@@ -259,12 +295,13 @@ async fn decide(app: &App, push: &Push, look: &Look, arrived: Vec<(i64, i64)>) -
         .with_missing(missing.collect()));
     }
     tx.commit().await?;
-    metrics().arrived(arrived.iter().map(|(_, size)| *size));
+    metrics().arrived(arrived.iter().map(|object| object.size));
     Ok(Step::Publish(Decided {
         added,
         all: first && offers as u64 == added,
         seen,
         arrived,
+        verified,
     }))
 }
 
@@ -276,8 +313,14 @@ async fn publish(
     look: &mut Look,
     decided: &Decided,
     signed: Signed,
-) -> Result<Outcome, Problem> {
+) -> Result<Done, Problem> {
+    let logs_in_vain = logs::some_known(app, push.id).await?;
     logs::publish(app, push.id).await?;
+    let in_vain = |claim: &CommitClaim| claim.object_id != 0 && claim.offer.is_none();
+    let leftovers = match decided.all && !logs_in_vain && !look.claims.iter().any(in_vain) {
+        true => None,
+        false => Some(app.catalog.nars_in_vain(push.id).await?),
+    };
     let mut found = publishables(app, push, &mut look.claims, decided).await?;
     let outcome = outcome(look, decided.added);
     let claimed: HashSet<i64> = look
@@ -307,8 +350,11 @@ async fn publish(
         match finish(app, &commit).await? {
             None => {
                 committed(push, look, &outcome);
+                if !decided.verified.is_empty() {
+                    verification::forget_listings(app, published);
+                }
                 app.bucket.tidy(&push.token).await?;
-                return Ok(outcome);
+                return Ok(Done { outcome, leftovers });
             }
             Some(last) => seen = last,
         }
@@ -380,11 +426,16 @@ async fn publishables(
         return Ok(app.catalog.publishables(push.id).await?);
     }
     // All that it offered was taken, so it is known what has been decided.
-    let arrived: HashMap<i64, i64> = decided.arrived.iter().copied().collect();
+    let arrived = decided.arrived.iter().map(|object| (object.id, object.size));
+    let arrived: HashMap<i64, i64> = arrived.collect();
     let taken = claims.iter_mut().filter_map(|claim| {
         let mut offer = claim.offer.take()?;
         if let Some(size) = arrived.get(&claim.object_id) {
             offer.file_size = *size;
+        }
+        if decided.verified.contains(&claim.object_id) {
+            offer.listing_of_nar = true;
+            offer.listing.clear();
         }
         Some(offer)
     });

@@ -14,9 +14,7 @@ use crate::catalog::Publishable;
 use crate::gate::{self, GATE};
 use crate::http::problem::Problem;
 use crate::storage::{GetOptions, GetResult, ObjectKey, StorageError};
-
-/// Memory of a decompressor, as a power of two: what `zstd` itself takes without being asked.
-pub const WINDOW_LOG_MAX: u32 = 27;
+use crate::verification::WINDOW_LOG_MAX;
 
 /// What became of the attempt to list a NAR.
 #[derive(Debug)]
@@ -73,6 +71,17 @@ pub async fn of_nar(app: &App, key: &ObjectKey, most: u64) -> Result<Listed, Pro
 /// # Errors
 /// 404 when its NAR is lost or cannot be listed, which is written down: whoever begins again brings it.
 pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
+    if let Some(other) = app
+        .catalog
+        .path_with_same_nar(path.path_id, &path.nar_key)
+        .await?
+    {
+        let most = usize::try_from(MAX_LISTING).map_err(Problem::internal)?;
+        if let Some(json) = app.bucket.read(&ObjectKey::listing(&other.hash()), most).await? {
+            let to = ObjectKey::listing(&path.path.hash());
+            return Ok(app.bucket.put(&to, Bytes::from(json)).await?);
+        }
+    }
     let key = ObjectKey::parse(&path.nar_key).map_err(Problem::internal)?;
     match of_nar(app, &key, path.nar_size.unsigned_abs()).await? {
         Listed::Listing(json) => {

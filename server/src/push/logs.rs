@@ -58,6 +58,13 @@ pub(super) async fn publish(app: &App, push_id: i64) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether the cache has some of the build logs that a push has staged.
+pub(super) async fn some_known(app: &App, push_id: i64) -> Result<bool, Problem> {
+    let staged = app.catalog.staged_logs(push_id).await?;
+    let drvs: Vec<String> = staged.into_iter().map(|log| log.drv).collect();
+    Ok(!app.catalog.known_logs(&drvs).await?.is_empty())
+}
+
 /// Moves those logs into place that no other push is publishing; false when there is none.
 async fn publish_batch(app: &App, push_id: i64, batch: &[StagedLog]) -> Result<bool, Problem> {
     let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);

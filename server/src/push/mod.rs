@@ -6,6 +6,7 @@ mod arrival;
 mod check;
 mod commit;
 mod cycle;
+mod leftovers;
 pub mod listing;
 mod logs;
 mod order;
@@ -21,6 +22,7 @@ use niks3_nix::store_path::StorePath;
 
 pub use arrival::{hash_of, note_arrived, place, upload_key};
 pub use commit::{Outcome, commit};
+pub use leftovers::remove_leftovers;
 pub use publish::{narinfo, write_realisations};
 pub use recover::recover;
 pub use republish::republish;

@@ -138,26 +138,59 @@ fn warn_of_cycle() {
 struct Batch {
     places: Vec<u32>,
     prepared: Prepared,
+    listings: Arc<Listings>,
+}
+
+/// Listings that the server has made, by the key of the NAR.
+type Listings = HashMap<String, Bytes>;
+
+/// The listings that the server has made of the NARs of some paths and that have not been published.
+async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, Problem> {
+    let keys = places
+        .iter()
+        .map(|place| &paper.paths[*place as usize])
+        .filter(|path| path.listing_of_nar)
+        .map(|path| path.nar_key.clone());
+    let keys: Vec<String> = keys.collect();
+    if keys.is_empty() {
+        return Ok(Listings::new());
+    }
+    let packed = app.catalog.waiting_listings(&keys).await?;
+    tokio::task::spawn_blocking(move || {
+        let unpack =
+            |(key, packed): (String, Vec<u8>)| Ok((key, zstd::decode_all(packed.as_slice())?.into()));
+        packed.into_iter().map(unpack).collect::<std::io::Result<_>>()
+    })
+    .await
+    .map_err(Problem::internal)?
+    .map_err(Problem::internal)
 }
 
 async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batch, Problem> {
     let paper = Arc::clone(paper);
+    let listings = Arc::new(listings(app, &paper, &places).await?);
+    let made = Arc::clone(&listings);
     // Signing takes as long as writing, so it is not left to one thread.
     let (places, objects) = tokio::task::spawn_blocking(move || {
-        let published = |place: &u32| paper.published(&paper.paths[*place as usize]);
+        let published = |place: &u32| paper.published(&paper.paths[*place as usize], &made);
         let objects = places.iter().map(published).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Problem>((places, objects))
     })
     .await
     .map_err(Problem::internal)??;
     let prepared = app.bucket.prepare(objects).await?;
-    Ok(Batch { places, prepared })
+    Ok(Batch {
+        places,
+        prepared,
+        listings,
+    })
 }
 
 async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
     app.ownership.current(app).await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
-    for path in paths().filter(|path| path.listing_lost) {
+    let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
+    for path in paths().filter(|path| path.listing_lost || unmade(path)) {
         listing::mend(app, path).await?;
     }
     match app.bucket.publish(batch.prepared).await {
@@ -166,12 +199,20 @@ async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
     }
     // A listing is neither where it was staged nor where it belongs.
     for path in paths() {
-        let Published { staged, key, body } = paper.published(path)?;
+        let Published {
+            staged,
+            first,
+            key,
+            body,
+        } = paper.published(path, &batch.listings)?;
         if let Some(Staged { from, to, size }) = staged {
             match app.bucket.promote(&from, &to, size).await {
                 Err(StorageError::NotFound) => listing::mend(app, path).await?,
                 result => result?,
             }
+        }
+        if let Some((key, body)) = first {
+            app.bucket.put(&key, body).await?;
         }
         app.bucket.put(&key, body).await?;
     }
@@ -190,7 +231,7 @@ struct Paper {
 
 impl Paper {
     /// The narinfo of a path, and the listing that has to be there before it.
-    fn published(&self, path: &Publishable) -> Result<Published, Problem> {
+    fn published(&self, path: &Publishable, listings: &Listings) -> Result<Published, Problem> {
         let staged = if path.listing.is_empty() {
             None
         } else {
@@ -206,8 +247,10 @@ impl Paper {
             Some(made) => self.signer.add_signatures(&mut info, made.iter().cloned()),
             None => self.signer.sign_narinfo(&path.keys, &self.store_dir, &mut info),
         }
+        let listing = listings.get(&path.nar_key).filter(|_| path.listing_of_nar);
         Ok(Published {
             staged,
+            first: listing.map(|json| (ObjectKey::listing(&path.path.hash()), json.clone())),
             key: ObjectKey::narinfo(&path.path.hash()),
             body: Bytes::from(info.to_string(&self.store_dir)),
         })

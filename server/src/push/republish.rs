@@ -24,8 +24,9 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
             pin: None,
             verify: false,
             lease: i64::from(app.lease_seconds),
-            run_id: 0,
+            run_id: None,
             keys: KeyChoice::none(),
+            exempt: true,
         })
         .await?;
     let claimed = tx.claim_committed(push_id, ids).await?;

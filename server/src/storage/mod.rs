@@ -10,6 +10,7 @@ mod pace;
 mod s3;
 mod types;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ pub use types::{
 };
 
 use crate::config::S3Settings;
+use crate::verification::Queue;
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -79,6 +81,13 @@ impl Bucket {
         }
     }
 
+    /// Has what arrives in this process read as it comes.
+    pub fn verify_arrivals(&self, queue: &Arc<Queue>) {
+        if let Self::Files(files) = self {
+            files.verify_arrivals(Arc::clone(queue));
+        }
+    }
+
     /// Whether the bucket answers.
     pub async fn ready(&self) -> Result<()> {
         match self {
@@ -100,6 +109,15 @@ impl Bucket {
         match self {
             Self::S3(bucket) => bucket.diagnose().await,
             Self::Files(_) => None,
+        }
+    }
+
+    /// Reads the credentials of a service again.
+    pub fn read_credentials_again(&self) {
+        match self {
+            Self::S3(bucket) => bucket.read_credentials_again(),
+            // Upload URLs that clients have are signed with its keys.
+            Self::Files(_) => {}
         }
     }
 
@@ -173,6 +191,9 @@ impl Bucket {
                 for object in objects {
                     if let Some(staged) = &object.staged {
                         self.promote(&staged.from, &staged.to, staged.size).await?;
+                    }
+                    if let Some((key, body)) = object.first {
+                        self.put(&key, body).await?;
                     }
                     self.put(&object.key, object.body).await?;
                 }

@@ -64,6 +64,8 @@ pub struct Staged {
 pub struct Published {
     /// What has to be there first.
     pub staged: Option<Staged>,
+    /// Another object of the server's own that has to be there first.
+    pub first: Option<(ObjectKey, Bytes)>,
     /// Its key.
     pub key: ObjectKey,
     /// Its bytes.

@@ -1,8 +1,9 @@
 //! Where the tests keep their objects.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use niks3_server::config::S3Settings;
+use niks3_server::config::{S3Keys, S3Settings};
 use niks3_server::storage::{Bucket, FileBucket, S3Endpoint};
 use poem::EndpointExt as _;
 use poem::endpoint::BoxEndpoint;
@@ -29,7 +30,7 @@ pub(crate) fn settings(endpoint: &str, bucket: &str, region: &str) -> S3Settings
         bucket: bucket.to_owned(),
         region: region.to_owned(),
         path_style: true,
-        credentials: Some((ACCESS.to_owned(), SECRET.to_owned().into())),
+        credentials: Some(Arc::new(S3Keys::given(ACCESS, &SECRET.to_owned().into()))),
         concurrency: 16,
         rate_limit: None,
         public_url: None,

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use niks3_test_support::{Backend, ServerOptions, eventually};
+use niks3_test_support::{Backend, Server, ServerOptions, Store, eventually, run};
 use niks3_tests::api::{A, Answer, Api};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 
@@ -90,9 +90,10 @@ async fn the_embedded_store_reads_no_body_that_nobody_has_signed() {
 async fn a_refused_signature_is_no_error_in_the_log() {
     let options = ServerOptions {
         log: Some("info"),
+        arguments: vec![niks3_tests::api::UNVERIFIED.into()],
         ..ServerOptions::default()
     };
-    let api = Api::of(niks3_test_support::Server::with(Backend::Embedded, options));
+    let api = Api::of(Server::with(Backend::Embedded, options));
     for query in [
         "X-Amz-Signature=x",
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=x%2F20260101%2Fus-east-1%2Fs3%2Faws4_request\
@@ -177,26 +178,68 @@ async fn a_body_without_a_length_has_the_same_limit() {
     }
 }
 
+/// The head of a request that has a body as large as there may be, and waits to be told to send it.
+fn large(token: &str) -> String {
+    format!(
+        "POST /api/v1/pushes HTTP/1.1\ncontent-type: application/json\nauthorization: Bearer {token}\n\
+         expect: 100-continue\ncontent-length: {}\n",
+        32 << 20
+    )
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn all_large_bodies_together_have_a_limit_and_small_ones_go_on() {
     let api = Api::new(Backend::Embedded, &[]);
-    let head = format!(
-        "POST /api/v1/pushes HTTP/1.1\ncontent-type: application/json\nauthorization: Bearer {}\n\
-         expect: 100-continue\ncontent-length: {}\n",
-        api.token,
-        32 << 20
-    );
-    let mut held: Vec<_> = (0..4).map(|_| begin(&api, &head)).collect();
-    for stream in &mut held {
-        assert_eq!(status(stream), 100, "it is being read");
+    let mut held = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let mut stream = begin(&api, &large(&api.push_token(name).await));
+        assert_eq!(status(&mut stream), 100, "it is being read");
+        held.push(stream);
     }
-    let mut refused = begin(&api, &head);
+    let mut refused = begin(&api, &large(&api.token));
     let _ = api.open(A).await;
     let refused = answer(&mut refused);
     assert!(refused.headers.contains_key("retry-after"));
     refused.problem(503);
     drop(held);
-    assert_eq!(status(&mut begin(&api, &head)), 100, "there is room again");
+    assert_eq!(
+        status(&mut begin(&api, &large(&api.token))),
+        100,
+        "there is room again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_bodies_of_one_token_leave_others_their_room() {
+    let store = Store::default();
+    let options = ServerOptions {
+        store_dir: Some(store.dir()),
+        ..ServerOptions::default()
+    };
+    let api = Api::of(Server::with(Backend::Embedded, options));
+    // Its claim is more than what anybody may send.
+    let path = store
+        .build(
+            "let leaf = number: build \"leaf-${toString number}\" \"echo ${toString number} > $out\"; in \
+             build \"root\" \"echo ${toString (map leaf (builtins.genList (number: number) 40))} > $out\"",
+        )
+        .remove(0);
+    let slow = api.push_token("slow").await;
+    let mut first = begin(&api, &large(&slow));
+    assert_eq!(status(&mut first), 100, "the first is being read");
+    let waiting: Vec<_> = (0..4).map(|_| begin(&api, &large(&slow))).collect();
+    let mut command = api.server.niks3();
+    store.prepare(command.args(["push", &path]));
+    let _ = run(&mut command).ok();
+    for mut stream in waiting {
+        let refused = answer(&mut stream);
+        assert!(refused.headers.contains_key("retry-after"));
+        let problem = refused.problem(429);
+        assert!(
+            problem["detail"].as_str().unwrap().contains("token:slow"),
+            "{problem}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

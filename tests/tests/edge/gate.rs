@@ -13,6 +13,7 @@ async fn however_many_transactions_wait_for_a_slow_one_reads_are_answered() {
     let postgres = Postgres::start();
     let options = ServerOptions {
         db: Some(postgres.url()),
+        arguments: vec![niks3_tests::api::UNVERIFIED.into()],
         ..ServerOptions::default()
     };
     let mut api = Api::of(Server::with(Backend::Embedded, options));

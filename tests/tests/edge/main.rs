@@ -4,6 +4,8 @@
 
 mod bodies;
 mod gate;
+mod memory_of_bodies;
 mod options;
+mod protocols;
 mod reads;
 mod stop;

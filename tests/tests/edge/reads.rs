@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{Backend, FaultProxy, Server, ServerOptions, eventually};
-use niks3_tests::api::{A, Answer, Api};
+use niks3_tests::api::{A, Answer, Api, UNVERIFIED};
 use reqwest::Method;
 use serde_json::json;
 
@@ -25,6 +25,7 @@ pub async fn behind_another(arguments: &[&str]) -> (Api, Server, FaultProxy) {
     ];
     all.extend(["--s3-access-key".into(), secret("s3-access-key")]);
     all.extend(["--s3-secret-key".into(), secret("s3-secret-key")]);
+    all.push(UNVERIFIED.into());
     all.extend(arguments.iter().map(ToString::to_string));
     let options = ServerOptions {
         arguments: all,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use niks3_test_support::{Backend, Issuer, Server, ServerOptions, Store};
-use niks3_tests::api::Api;
+use niks3_tests::api::{Api, UNVERIFIED};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -42,6 +42,8 @@ impl World {
         // Tables of wrong tokens come from one address.
         let mut all = vec!["--auth-failure-limit=0".to_owned(), "--oidc-config".to_owned()];
         all.push(path.display().to_string());
+        // Without a store, contents are made up.
+        all.extend(store.is_none().then(|| UNVERIFIED.to_owned()));
         all.extend_from_slice(arguments);
         let server = Server::with(
             backend,

@@ -5,8 +5,10 @@
 
 mod json;
 mod parse;
+mod writer;
 
 pub use parse::{ListingError, MAX_LEN};
+pub use writer::ListingWriter;
 
 /// What a NAR holds, each folder's entries sorted by the bytes of their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,58 +104,28 @@ impl Listing {
     /// Writes the listing as Nix 2.8 does. Not UTF-8 where a name or target is not.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(32 + self.entries.len() * 96);
-        out.extend_from_slice(br#"{"version":1,"root":"#);
+        let mut writer = ListingWriter::default();
         let mut open = 0;
-        let mut first = true;
         for entry in &self.entries {
             for _ in entry.depth..open {
-                out.extend_from_slice(b"}}");
-                first = false;
+                writer.leave();
             }
-            if entry.depth > 0 {
-                if !first {
-                    out.push(b',');
-                }
-                json::write_string(&mut out, &entry.name);
-                out.push(b':');
+            match &entry.node {
+                Node::Directory => writer.directory(&entry.name),
+                Node::Regular {
+                    size,
+                    executable,
+                    nar_offset,
+                } => writer.regular(&entry.name, *executable, *size, *nar_offset),
+                Node::Symlink { target } => writer.symlink(&entry.name, target),
             }
-            write_node(&mut out, &entry.node);
-            first = entry.node == Node::Directory;
-            open = entry.depth + u32::from(first);
+            open = entry.depth + u32::from(entry.node == Node::Directory);
         }
         for _ in 0..open {
-            out.extend_from_slice(b"}}");
+            writer.leave();
         }
-        out.push(b'}');
-        out
-    }
-}
-
-fn write_node(out: &mut Vec<u8>, node: &Node) {
-    match node {
-        Node::Directory => out.extend_from_slice(br#"{"type":"directory","entries":{"#),
-        Node::Regular {
-            size,
-            executable,
-            nar_offset,
-        } => {
-            out.extend_from_slice(br#"{"type":"regular","size":"#);
-            out.extend_from_slice(size.to_string().as_bytes());
-            if *executable {
-                out.extend_from_slice(br#","executable":true"#);
-            }
-            if let Some(offset) = nar_offset {
-                out.extend_from_slice(br#","narOffset":"#);
-                out.extend_from_slice(offset.to_string().as_bytes());
-            }
-            out.push(b'}');
-        }
-        Node::Symlink { target } => {
-            out.extend_from_slice(br#"{"type":"symlink","target":"#);
-            json::write_string(out, target);
-            out.push(b'}');
-        }
+        writer.finish();
+        writer.into_text()
     }
 }
 

@@ -15,6 +15,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::json_body::JsonBody;
 use super::problem::{ApiProblem, Problem};
 use super::wire::page;
 use crate::app::App;
@@ -44,7 +45,7 @@ impl FsckApi {
         &self,
         Data(app): Data<&Arc<App>>,
         Collector(who): Collector,
-        Json(body): Json<StartFsck>,
+        JsonBody(body): JsonBody<StartFsck>,
     ) -> Result<Accepted, ApiProblem> {
         Ok(Accepted::Accepted(Json(start::start(app, &who, &body).await?)))
     }

@@ -14,6 +14,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::json_body::JsonBody;
 use super::problem::{ApiProblem, Problem};
 use super::wire::page;
 use crate::app::App;
@@ -42,7 +43,7 @@ impl GcApi {
         &self,
         Data(app): Data<&Arc<App>>,
         Collector(who): Collector,
-        Json(body): Json<StartGc>,
+        JsonBody(body): JsonBody<StartGc>,
     ) -> Result<Accepted, ApiProblem> {
         Ok(Accepted::Accepted(Json(start::start(app, &who, &body).await?)))
     }

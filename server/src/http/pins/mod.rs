@@ -14,6 +14,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::json_body::JsonBody;
 use super::problem::{ApiProblem, Problem};
 use crate::app::App;
 use crate::auth::{Pusher, Reader};
@@ -69,7 +70,7 @@ impl PinsApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(name): Path<String>,
-        Json(body): Json<CreatePin>,
+        JsonBody(body): JsonBody<CreatePin>,
     ) -> Result<Json<Pin>, ApiProblem> {
         let name = parse(&name)?;
         who.require_pin(&name.to_string())?;

@@ -1,10 +1,13 @@
 //! `DELETE /pushes/{id}`
 
+use std::sync::Arc;
+
 use super::{App, Identity, Problem, PushState, find};
 use crate::gc;
 use crate::metrics::{PushEnd, metrics};
+use crate::push;
 
-pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Problem> {
+pub(super) async fn abort(app: &Arc<App>, who: &Identity, id: &str) -> Result<(), Problem> {
     let push = find(app, who, id).await?;
     if matches!(push.state, PushState::Aborted | PushState::Expired) {
         return Ok(());
@@ -26,5 +29,7 @@ pub(super) async fn abort(app: &App, who: &Identity, id: &str) -> Result<(), Pro
     tx.commit().await?;
     metrics().push_ended(PushEnd::Aborted);
     tracing::info!(push = push.token, "push given up by its client");
+    // Its NARs stay until a garbage collection: the same push, begun again, finds them.
+    push::remove_leftovers(app, push.token, Vec::new());
     Ok(())
 }

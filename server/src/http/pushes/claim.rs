@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::signature::Signature;
-use niks3_nix::store_path::StorePath;
+use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
 use super::{App, Identity, Problem, change, find_open, limits};
@@ -19,8 +19,13 @@ pub(super) async fn claim(
     body: Claims,
 ) -> Result<ClaimsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
-    let paths = wire::list("paths", &body.paths, MAX_BATCH)?;
-    let paths: Vec<PathMeta> = paths.iter().map(path_meta).collect::<Result<_, _>>()?;
+    wire::list("paths", &body.paths, MAX_BATCH)?;
+    // Each is let go of when it has been read.
+    let paths = body
+        .paths
+        .into_iter()
+        .map(|info| path_meta(&app.store_dir, &info));
+    let paths: Vec<PathMeta> = paths.collect::<Result<_, _>>()?;
     let mut seen = HashSet::with_capacity(paths.len());
     if let Some(twice) = paths.iter().find(|meta| !seen.insert(&meta.path)) {
         return Err(Problem::invalid(
@@ -71,7 +76,28 @@ pub(super) async fn claim(
     Ok(answer)
 }
 
-fn path_meta(info: &PathInfo) -> Result<PathMeta, Problem> {
+/// A content address that makes the path it is claimed of.
+fn content_address(
+    store_dir: &StoreDir,
+    path: &StorePath,
+    references: &BTreeSet<StorePath>,
+    text: &str,
+) -> Result<String, Problem> {
+    let wrong = |why: String| Problem::invalid("paths.ca", format!("of {path}: {why}"));
+    let ca: ContentAddress = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    let others = references.iter().filter(|reference| *reference != path);
+    let made = ca
+        .store_path(store_dir, path.name(), others, references.contains(path))
+        .map_err(|error| wrong(error.to_string()))?;
+    if made != *path {
+        return Err(wrong(format!(
+            "with the content address {ca} and these references, its path would be {made}"
+        )));
+    }
+    Ok(ca.to_string())
+}
+
+fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Problem> {
     let path = wire::store_path("paths.path", &info.path)?;
     let references = wire::list("paths.references", &info.references, MAX_REFERENCES)?;
     let references: BTreeSet<StorePath> = references
@@ -89,10 +115,10 @@ fn path_meta(info: &PathInfo) -> Result<PathMeta, Problem> {
             )),
         })
         .collect::<Result<_, _>>()?;
-    let ca = info.ca.as_deref().map(|ca| match ca.parse::<ContentAddress>() {
-        Ok(ca) => Ok(ca.to_string()),
-        Err(error) => Err(Problem::invalid("paths.ca", format!("of {path}: {error}"))),
-    });
+    let ca = info
+        .ca
+        .as_deref()
+        .map(|ca| content_address(store_dir, &path, &references, ca));
     let deriver = info
         .deriver
         .as_deref()

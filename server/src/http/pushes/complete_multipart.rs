@@ -8,12 +8,15 @@ use niks3_nix::hash::FileHash;
 use tokio::time::Instant;
 
 use super::types::{CompleteMultipart, Empty};
-use super::{App, Identity, Problem, change, find_open, multipart, parts, uploads, wire_error};
-use crate::catalog::{Multipart, MultipartState, PartRow, Push};
+use super::{App, Identity, Problem, change, find_open, limits, multipart, parts, uploads, wire_error};
+use crate::catalog::{
+    ArrivedObject, Multipart, MultipartState, NewVerification, ObjectRow, PartRow, Push, UploadedNar, WriteTx,
+};
 use crate::http::wire;
 use crate::metrics::metrics;
 use crate::push::{self, MAX_NAR, MAX_PARTS, PART_SIZE};
 use crate::storage::{CompletedPart, ObjectKey, StorageError};
+use crate::verification::{self, Contents, Wanted};
 
 /// How long a turn lasts that is not renewed: what a dead process keeps others waiting.
 const TURN_SECONDS: i64 = 15;
@@ -58,18 +61,23 @@ async fn run(
     }
     let paths = app
         .catalog
-        .claims_by_contents(push.id, multipart.nar_hash)
+        .claims_by_contents(push.id, multipart.nar_hash, multipart.nar_size)
         .await?;
     if paths.is_empty() {
-        return Err(Problem::conflict(
-            "the push claims no path with the contents of this upload",
-        ));
+        return Err(multipart::other_contents());
     }
+    limits::nar("file_size", file_size, multipart.nar_size)?;
+    let wanted = paths.iter().filter_map(|(path, claim)| {
+        verification::wanted_of(claim.ca.as_deref(), path, claim.refers_to_itself)
+    });
     let whole = Whole {
         file_hash,
         file_size,
         parts: announced,
-        paths,
+        wanted: wanted.collect(),
+        nar_size: multipart.nar_size.unsigned_abs(),
+        verify: !push.exempt,
+        paths: paths.values().map(|claim| claim.path_id).collect(),
     };
     let mut pause = FIRST_PAUSE;
     loop {
@@ -101,15 +109,30 @@ struct Whole {
     file_size: i64,
     parts: Vec<PartRow>,
     paths: Vec<i64>,
+    /// The server reads it as a NAR of this size, and takes these hashes.
+    verify: bool,
+    nar_size: u64,
+    wanted: Vec<Wanted>,
 }
 
 impl Whole {
-    fn nars(&self, object_id: i64) -> Vec<(i64, i64)> {
-        self.paths.iter().map(|path_id| (*path_id, object_id)).collect()
+    fn key(&self) -> ObjectKey {
+        ObjectKey::nar(self.file_hash)
+    }
+
+    fn nars(&self, multipart: &Multipart, object_id: i64) -> Vec<UploadedNar> {
+        let nar = |path_id: &i64| UploadedNar {
+            path_id: *path_id,
+            nar_hash: multipart.nar_hash,
+            nar_size: multipart.nar_size,
+            object_id,
+        };
+        self.paths.iter().map(nar).collect()
     }
 }
 
-/// Another request has made an object of the same parts.
+/// Another request has made an object of the same parts: it is taken if it is the one that they are said to make, and
+/// still there.
 async fn take_over(app: &App, push: &Push, multipart: &Multipart, whole: &Whole) -> Result<(), Problem> {
     let known = app.catalog.parts(multipart.id).await?;
     let same = |part: &PartRow| known.get(&part.number) == Some(part);
@@ -118,9 +141,34 @@ async fn take_over(app: &App, push: &Push, multipart: &Multipart, whole: &Whole)
             "this upload in parts had other parts: begin again, fresh",
         ));
     }
-    let mut tx = change(app, push).await?;
-    tx.set_nars(push.id, &whole.nars(multipart.object_id)).await?;
+    let key = whole.key();
+    let (mut tx, object) = announce(app, push, &key, whole.file_size).await?;
+    if multipart.object_id != Some(object.id) || !object.present {
+        return Err(vanished());
+    }
+    if !tx.set_nars(push.id, &whole.nars(multipart, object.id)).await? {
+        return Err(multipart::other_contents());
+    }
     Ok(tx.commit().await?)
+}
+
+/// The row of the object that the parts are said to make, inside a transaction that changes the push.
+async fn announce(
+    app: &App,
+    push: &Push,
+    key: &ObjectKey,
+    size: i64,
+) -> Result<(WriteTx, ObjectRow), Problem> {
+    let wanted = HashMap::from([(key.as_str().to_owned(), size)]);
+    let (tx, mut objects) = uploads::announce(app, push, &wanted).await?;
+    let object = objects
+        .remove(key.as_str())
+        .ok_or_else(|| Problem::internal("no row"))?;
+    if object.present && object.size != size {
+        let detail = format!("{} is known with {} bytes, not {size}", key.as_str(), object.size);
+        return Err(Problem::conflict(detail));
+    }
+    Ok((tx, object))
 }
 
 /// Makes one object of the parts, if it is this request's turn; false when it is not, or is
@@ -133,31 +181,22 @@ async fn take_turn(
     staging: &ObjectKey,
     whole: &Whole,
 ) -> Result<bool, Problem> {
-    let key = ObjectKey::nar(whole.file_hash);
-    let wanted = HashMap::from([(key.as_str().to_owned(), whole.file_size)]);
-    let (mut tx, mut objects) = uploads::announce(app, push, &wanted).await?;
-    let object = objects
-        .remove(key.as_str())
-        .ok_or_else(|| Problem::internal("no row"))?;
-    if object.present && object.size != whole.file_size {
-        let detail = format!(
-            "{} is known with {} bytes, not {}",
-            whole.file_hash, object.size, whole.file_size
-        );
-        return Err(Problem::conflict(detail));
-    }
+    let key = whole.key();
+    let (mut tx, object) = announce(app, push, &key, whole.file_size).await?;
     let turn = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
     if !tx.take_turn(multipart.id, &turn, TURN_SECONDS).await? {
         return Ok(false);
     }
     // Before there is an object: from here on nothing collects it.
-    tx.set_nars(push.id, &whole.nars(object.id)).await?;
+    if !tx.set_nars(push.id, &whole.nars(multipart, object.id)).await? {
+        return Err(multipart::other_contents());
+    }
     tx.commit().await?;
 
     let making = async {
         let made = if object.present {
             app.bucket.abort_multipart(staging, &multipart.upload_id).await?;
-            Made::Whole
+            Made::Whole(None)
         } else {
             make(app, multipart, staging, &key, whole).await?
         };
@@ -166,9 +205,31 @@ async fn take_turn(
     };
     match while_ours(app, multipart.id, &turn, making).await {
         None => Ok(false),
-        Some(Ok(Made::Whole)) => {
-            let mut tx = app.catalog.write().await?;
-            tx.objects_arrived(&[(object.id, whole.file_size)]).await?;
+        Some(Ok(Made::Whole(read))) => {
+            // What the push has claimed may be collected once it is over. Another one that has the parts does this, too.
+            let mut tx = match change(app, push).await {
+                Ok(tx) => tx,
+                Err(over) => {
+                    app.catalog.give_back_turn(multipart.id, &turn).await?;
+                    return Err(over);
+                }
+            };
+            let arrived = ArrivedObject {
+                id: object.id,
+                key: key.as_str().to_owned(),
+                size: whole.file_size,
+            };
+            tx.objects_arrived(push.id, &[arrived]).await?;
+            if let Some(contents) = read {
+                let (verdict, listing) = contents.verdict(None);
+                let object_id = object.id;
+                tx.add_verdicts(&[NewVerification {
+                    object_id,
+                    verdict,
+                    listing,
+                }])
+                .await?;
+            }
             if !tx.end_turn(multipart.id, &turn, Some(object.id)).await? {
                 return Ok(false);
             }
@@ -229,8 +290,8 @@ async fn while_ours<T>(
 
 /// What the parts made.
 enum Made {
-    /// What was said, and it is where it belongs.
-    Whole,
+    /// What was said, and it is where it belongs; what was read of it.
+    Whole(Option<Box<Contents>>),
     /// Something else.
     Other(FileHash),
 }
@@ -245,11 +306,13 @@ async fn make(
 ) -> Result<Made, Problem> {
     let moved =
         app.bucket.head(staging).await?.is_none() && uploads::arrived(app, key, whole.file_size).await?;
+    let mut read = None;
     if !moved {
         assemble(app, multipart, staging, &whole.parts, whole.file_size).await?;
         // S3 checked every part, but the hash in the name of the whole is the client's word: it is
         // read once, so that nobody can put other bytes under that name.
-        let (found, _) = push::hash_of(app, staging).await?.ok_or_else(vanished)?;
+        let found;
+        (found, read) = inspect(app, staging, whole).await?;
         if found != whole.file_hash {
             return Ok(Made::Other(found));
         }
@@ -260,7 +323,24 @@ async fn make(
         }
     }
     app.bucket.tidy(multipart::STAGING).await?;
-    Ok(Made::Whole)
+    Ok(Made::Whole(read))
+}
+
+/// The hash of what the parts made, and what it holds when the server verifies it: in one pass.
+async fn inspect(
+    app: &App,
+    staging: &ObjectKey,
+    whole: &Whole,
+) -> Result<(FileHash, Option<Box<Contents>>), Problem> {
+    if !whole.verify {
+        let (found, _) = push::hash_of(app, staging).await?.ok_or_else(vanished)?;
+        return Ok((found, None));
+    }
+    let _turn = app.verifications.turn().await.map_err(Problem::internal)?;
+    let read = verification::read_object(app, staging, whole.nar_size, &whole.wanted, true).await?;
+    let (_, contents) = read.ok_or_else(vanished)?;
+    metrics().nar_read(contents.file_size);
+    Ok((contents.file_hash, Some(Box::new(contents))))
 }
 
 /// Parts 1, 2, 3, … of one size but for the last, which add up.

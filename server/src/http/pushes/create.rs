@@ -54,13 +54,15 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         pin: pin.map(|pin| pin.to_string()),
         verify: body.verify_integrity,
         lease: i64::from(app.lease_seconds),
-        run_id: 0,
+        run_id: None,
         keys: who.grant().signing_keys.as_ref().into(),
+        exempt: app.verify_uploads.exempts(who.grant().trusted),
     };
     let mut tx = app.catalog.write().await?;
     limits::admit(app, who, &mut tx).await?;
     if let Some(run) = &run {
-        (new.run_id, _) = tx.record_run(run, &runs::token()).await?;
+        let (run_id, _) = tx.record_run(run, &runs::token()).await?;
+        new.run_id = Some(run_id);
     }
     let id = tx.open_push(&new).await?;
     tx.add_roots(id, &roots).await?;
@@ -84,5 +86,6 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         max_batch: u32::try_from(MAX_BATCH).unwrap_or(u32::MAX),
         max_log_size: MAX_LOG,
         max_listing_size: MAX_LISTING,
+        verifies_uploads: !new.exempt,
     })
 }

@@ -23,11 +23,13 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::json_body::JsonBody;
 use super::problem::{ApiProblem, Problem};
 use super::upload_base::UploadBase;
 use crate::app::App;
 use crate::auth::{Identity, Pusher};
 use crate::catalog::{Push, PushState, WriteTx};
+use crate::signing::KeyChoice;
 use types::{
     Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart,
     NewMultipart, Parts, PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
@@ -41,6 +43,16 @@ enum Created<T: poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON
     /// Made.
     #[oai(status = 201)]
     Created(Json<T>),
+}
+
+#[derive(ApiResponse)]
+enum CommitAnswer {
+    /// All of it is visible.
+    #[oai(status = 200)]
+    Done(Json<Commit>),
+    /// The uploads are being verified.
+    #[oai(status = 202)]
+    Verifying(Json<Commit>),
 }
 
 #[derive(ApiResponse)]
@@ -71,7 +83,7 @@ impl PushesApi {
         &self,
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
-        Json(body): Json<CreatePush>,
+        JsonBody(body): JsonBody<CreatePush>,
     ) -> Result<Created<CreatedPush>, ApiProblem> {
         Ok(Created::Created(Json(create::create(app, &who, body).await?)))
     }
@@ -111,7 +123,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<Claims>,
+        JsonBody(body): JsonBody<Claims>,
     ) -> Answer<ClaimsAnswer> {
         answer(claim::claim(app, &who, &id, body).await)
     }
@@ -126,7 +138,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<Uploads>,
+        JsonBody(body): JsonBody<Uploads>,
         base: UploadBase,
     ) -> Answer<UploadsAnswer> {
         answer(uploads::uploads(app, &who, &id, body, base.as_deref()).await)
@@ -143,7 +155,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<NewMultipart>,
+        JsonBody(body): JsonBody<NewMultipart>,
     ) -> Result<Created<Multipart>, ApiProblem> {
         Ok(Created::Created(Json(
             multipart::begin(app, &who, &id, body).await?,
@@ -165,7 +177,7 @@ impl PushesApi {
         Pusher(who): Pusher,
         Path(id): Path<String>,
         Path(multipart): Path<i64>,
-        Json(body): Json<Parts>,
+        JsonBody(body): JsonBody<Parts>,
         base: UploadBase,
     ) -> Answer<PartsAnswer> {
         answer(parts::parts(app, &who, &id, multipart, body, base.as_deref()).await)
@@ -183,7 +195,7 @@ impl PushesApi {
         Pusher(who): Pusher,
         Path(id): Path<String>,
         Path(multipart): Path<i64>,
-        Json(body): Json<CompleteMultipart>,
+        JsonBody(body): JsonBody<CompleteMultipart>,
     ) -> Answer<Empty> {
         answer(complete_multipart::complete(app, who, id, multipart, body).await)
     }
@@ -197,7 +209,7 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<Realisations>,
+        JsonBody(body): JsonBody<Realisations>,
     ) -> Answer<Empty> {
         answer(realisations::put(app, &who, &id, body).await)
     }
@@ -218,15 +230,20 @@ impl PushesApi {
     /// Commit a push
     ///
     /// Checks that all has arrived, signs, publishes. Committing again answers the
-    /// same. 409 with `missing`: upload those, then commit again.
+    /// same. 202: it waits until the uploads are verified; ask again. 409 with `missing`: upload those, then commit
+    /// again. 422: an upload is not what the push says; the push is over.
     #[oai(path = "/:id/commit", method = "post", operation_id = "commit_push")]
     async fn commit(
         &self,
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-    ) -> Answer<Commit> {
-        answer(commit::commit(app, who, id).await)
+    ) -> Result<CommitAnswer, ApiProblem> {
+        let commit = commit::commit(app, who, id).await?;
+        Ok(match commit.verifying {
+            None => CommitAnswer::Done(Json(commit)),
+            Some(_) => CommitAnswer::Verifying(Json(commit)),
+        })
     }
 }
 
@@ -251,7 +268,24 @@ async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
         // and 403 would confirm a guess.
         return Err(unknown());
     }
+    may_go_on(who, &push)?;
     Ok(push)
+}
+
+/// Tokens of one identity may differ in what they may do: those of a CI job have claims of their own, and rules that fit
+/// them. Whoever goes on with a push needs what it was opened with, since its commit signs and pins.
+fn may_go_on(who: &Identity, push: &Push) -> Result<(), Problem> {
+    if !who.grant().allows_keys(&push.keys) {
+        let keys = match &push.keys {
+            KeyChoice::All => "all keys of the server".to_owned(),
+            KeyChoice::Only(names) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        };
+        return Err(Problem::forbidden(format!(
+            "this push was opened to be signed by {keys}, and the rule that admits {} here allows others",
+            who.name()
+        )));
+    }
+    push.pin.as_deref().map_or(Ok(()), |pin| who.require_pin(pin))
 }
 
 /// That push, when it still takes claims and uploads.

@@ -1,14 +1,17 @@
 //! `POST /pushes/{id}/multipart-uploads`
 
 use super::types::{Multipart as Answer, NewMultipart};
-use super::{App, Identity, Problem, find_open};
-use crate::catalog::{ClaimKind, Multipart, MultipartState};
+use super::{App, Identity, Problem, find_open, limits};
+use crate::catalog::{ClaimKind, Multipart, MultipartState, now};
 use crate::http::wire;
 use crate::push::{MAX_PART, MAX_PARTS, PART_SIZE};
 use crate::storage::ObjectKey;
 
 /// Group of the keys that parts are assembled under.
 pub(super) const STAGING: &str = "parts";
+/// Seconds without new parts after which another push of the same contents may give up an upload: far more than a
+/// client takes between two parts.
+const IDLE: i64 = 15 * 60;
 
 pub(super) async fn begin(
     app: &App,
@@ -49,7 +52,13 @@ pub(super) async fn begin(
     if !body.fresh {
         let resumable = app
             .catalog
-            .resumable_multipart(claim.nar_hash, &body.compressor, &who.name(), part_size)
+            .resumable_multipart(
+                claim.nar_hash,
+                claim.nar_size,
+                &body.compressor,
+                &who.name(),
+                part_size,
+            )
             .await?;
         if let Some(found) = resumable {
             return Ok(Answer {
@@ -59,26 +68,48 @@ pub(super) async fn begin(
         }
     }
     let staging = ObjectKey::staging(STAGING, &niks3_nix::base32::encode(&rand::random::<[u8; 20]>()));
-    let upload_id = app.bucket.create_multipart(&staging).await?;
-    let new = Multipart {
+    let mut new = Multipart {
         id: 0,
         nar_hash: claim.nar_hash,
+        nar_size: claim.nar_size,
         compressor: body.compressor,
         identity: who.name(),
         part_size,
         staging: staging.as_str().to_owned(),
-        upload_id,
+        upload_id: String::new(),
         state: MultipartState::Open,
-        object_id: 0,
+        object_id: None,
         turn_until: 0,
     };
     let mut tx = app.catalog.write().await?;
-    let id = tx.add_multipart(&new, claim.nar_size).await?;
+    if body.fresh {
+        tx.give_up_idle_multiparts(&new, now() - IDLE).await?;
+    }
+    limits::admit_multipart(app, who, claim.nar_size, tx)
+        .await?
+        .commit()
+        .await?;
+    new.upload_id = app.bucket.create_multipart(&staging).await?;
+    // Other requests may have begun as many meanwhile.
+    let tx = app.catalog.write().await?;
+    let mut tx = match limits::admit_multipart(app, who, claim.nar_size, tx).await {
+        Ok(tx) => tx,
+        Err(refused) => {
+            app.bucket.abort_multipart(&staging, &new.upload_id).await?;
+            return Err(refused);
+        }
+    };
+    let id = tx.add_multipart(&new).await?;
     tx.commit().await?;
     Ok(Answer {
         id,
         part_size: body.part_size,
     })
+}
+
+/// 409: a push goes on only with uploads of what it claims.
+pub(super) fn other_contents() -> Problem {
+    Problem::conflict("the push claims no path with the contents of this upload")
 }
 
 /// The upload in parts of that id, which belongs to the caller.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::types::{Part, Parts, PartsAnswer, UploadTarget};
-use super::{App, Identity, Problem, find_open, multipart, uploads};
+use super::{App, Identity, Problem, change, find_open, limits, multipart, uploads};
 use crate::catalog::{Announced, MultipartState, PartRow};
 use crate::http::wire;
 use crate::push::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
@@ -49,6 +49,12 @@ pub(super) async fn parts(
     let push = find_open(app, who, id).await?;
     let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
     let announced = parse(wire::list("parts", &body.parts, MAX_BATCH)?, multipart.part_size)?;
+    let claims = app
+        .catalog
+        .claims_by_contents(push.id, multipart.nar_hash, multipart.nar_size);
+    if claims.await?.is_empty() {
+        return Err(multipart::other_contents());
+    }
     let before = app.catalog.parts(multipart.id).await?;
     let all_known = announced
         .iter()
@@ -75,9 +81,15 @@ pub(super) async fn parts(
     } else {
         HashMap::new()
     };
-    let mut tx = app.catalog.write().await?;
-    match tx.announce_parts(multipart.id, &announced).await? {
-        Announced::Taken => tx.commit().await?,
+    let mut tx = change(app, &push).await?;
+    let most = limits::largest_nar(multipart.nar_size);
+    match tx.announce_parts(multipart.id, &announced, most).await? {
+        Announced::Taken(bytes) => {
+            tx.count_announced(push.id, bytes).await?;
+            limits::check(app, who, &push, &mut tx).await?;
+            tx.commit().await?;
+        }
+        Announced::TooLarge => return Err(limits::too_large_nar("parts.size", multipart.nar_size)),
         Announced::Closed if all_known => return Ok(all_there()),
         Announced::Closed => return Err(ended()),
         Announced::Other(number) => {

@@ -53,6 +53,8 @@ pub(super) struct CreatedPush {
     pub max_log_size: u64,
     /// Most bytes of a listing.
     pub max_listing_size: u64,
+    /// The server reads the NARs and makes their listings itself: none need to be uploaded.
+    pub verifies_uploads: bool,
 }
 
 /// A path as Nix knows it.
@@ -140,6 +142,9 @@ pub(super) struct Upload {
 pub(super) struct Uploads {
     /// The objects.
     pub uploads: Vec<Upload>,
+    /// SHA-256 of NARs of this push that have arrived: the server begins to read them.
+    #[oai(default)]
+    pub arrived: Vec<String>,
 }
 
 /// Where one object goes.
@@ -277,6 +282,18 @@ pub(super) struct Commit {
     pub paths_added: u64,
     /// Paths that were there, or came by another push meanwhile.
     pub paths_present: u64,
+    /// With 202: the commit goes on while the server reads the uploads. Ask for it again.
+    #[oai(skip_serializing_if_is_none)]
+    pub verifying: Option<Verifying>,
+}
+
+/// How far the verification of a push is.
+#[derive(Debug, Object)]
+pub(super) struct Verifying {
+    /// NARs that have been read.
+    pub verified: u64,
+    /// NARs in all.
+    pub total: u64,
 }
 
 /// States of a push.

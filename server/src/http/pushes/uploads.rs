@@ -7,12 +7,13 @@ use niks3_nix::hash::FileHash;
 use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
-use super::{App, Identity, Problem, change, find_open};
-use crate::catalog::{ClaimKind, ObjectRow, Push, WriteTx};
+use super::{App, Identity, Problem, change, find_open, limits};
+use crate::catalog::{ArrivedObject, Claim, ClaimKind, ObjectRow, Push, UploadedNar, WriteTx};
 use crate::gc;
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
+use crate::verification::{self, Job, Wanted};
 
 /// Questions to the bucket under way at once, for one request.
 const CONCURRENCY: usize = 32;
@@ -31,9 +32,17 @@ struct Item {
 }
 
 enum Content {
-    Nar { path_id: i64, key: ObjectKey },
-    Listing { path_id: i64 },
-    Log { drv: StorePath },
+    Nar {
+        claim: Claim,
+        key: ObjectKey,
+        wanted: Option<Wanted>,
+    },
+    Listing {
+        claim: Claim,
+    },
+    Log {
+        drv: StorePath,
+    },
 }
 
 pub(super) async fn uploads(
@@ -45,6 +54,14 @@ pub(super) async fn uploads(
 ) -> Result<UploadsAnswer, Problem> {
     let push = find_open(app, who, id).await?;
     wire::list("uploads", &body.uploads, MAX_BATCH)?;
+    for hash in wire::list("arrived", &body.arrived, MAX_BATCH)? {
+        let hash = wire::file_hash("arrived", hash)?;
+        let key = ObjectKey::nar(hash);
+        app.verifications.arrived_from(key.as_str(), &push.identity);
+    }
+    if body.uploads.is_empty() {
+        return Ok(UploadsAnswer { uploads: Vec::new() });
+    }
     let mut seen = HashSet::with_capacity(body.uploads.len());
     if let Some(twice) = body
         .uploads
@@ -57,13 +74,16 @@ pub(super) async fn uploads(
         ));
     }
     let items = parse(app, &push, &body.uploads).await?;
-    let mut objects = record(app, &push, &items).await?;
+    let mut objects = record(app, who, &push, &items).await?;
     if app.checksum == ChecksumKind::Md5 {
         take_over(app, &push, &items, &mut objects).await?;
     }
-    let objects = &objects;
+    if !push.exempt {
+        announce_to_verify(app, &push, &items, &objects);
+    }
+    let (objects, push) = (&objects, &push);
     let targets: Vec<UploadTarget> = futures::stream::iter(items)
-        .map(|item| async move { target(app, &item, objects, base).await })
+        .map(|item| async move { target(app, push, &item, objects, base).await })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
@@ -84,6 +104,31 @@ pub(super) fn checksum(
             field,
             "the object store behind this server checks MD5, so it is needed",
         )),
+    }
+}
+
+/// Has NARs read as soon as they have arrived.
+fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<String, ObjectRow>) {
+    let mut jobs: HashMap<i64, Job> = HashMap::new();
+    for item in items {
+        let Content::Nar { claim, key, wanted } = &item.content else {
+            continue;
+        };
+        let Some(object) = objects.get(key.as_str()).filter(|object| !object.present) else {
+            continue;
+        };
+        let job = jobs.entry(object.id).or_insert_with(|| Job {
+            object_id: object.id,
+            key: key.clone(),
+            size: item.size.unsigned_abs(),
+            identity: push.identity.clone(),
+            most: 0,
+            wanted: Vec::new(),
+        });
+        job.merge(claim.nar_size.unsigned_abs(), *wanted);
+    }
+    for job in jobs.into_values() {
+        app.verifications.announce(job);
     }
 }
 
@@ -110,7 +155,7 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                 claims
                     .get(&path)
                     .filter(|claim| claim.kind == ClaimKind::Needed)
-                    .map(|claim| claim.path_id)
+                    .cloned()
                     .ok_or_else(|| {
                         Problem::invalid(
                             "uploads.path",
@@ -122,15 +167,17 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
             let staging =
                 || ObjectKey::staging(&push.token, &format!("{}.{}", path.hash_part(), sha256.base32()));
             let (key, most, content) = match upload.kind {
-                UploadKind::Nar => (
-                    push::upload_key(app, &push.token, sha256),
-                    PART_SIZE,
-                    Content::Nar {
-                        path_id: claimed()?,
-                        key: ObjectKey::nar(sha256),
-                    },
-                ),
-                UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { path_id: claimed()? }),
+                UploadKind::Nar => {
+                    let key = ObjectKey::nar(sha256);
+                    let claim = claimed()?;
+                    let content = Content::Nar {
+                        wanted: verification::wanted_of(claim.ca.as_deref(), &path, claim.refers_to_itself),
+                        claim,
+                        key,
+                    };
+                    (push::upload_key(app, &push.token, sha256), PART_SIZE, content)
+                }
+                UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { claim: claimed()? }),
                 UploadKind::Log if derivers.contains(path.as_str()) => {
                     (staging(), MAX_LOG, Content::Log { drv: path })
                 }
@@ -148,6 +195,11 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                 }
             };
             let size = wire::size("uploads.size", upload.size, most)?;
+            match &content {
+                Content::Nar { claim, .. } => limits::nar("uploads.size", size, claim.nar_size)?,
+                Content::Listing { claim } => limits::listing("uploads.size", size, claim.nar_size)?,
+                Content::Log { .. } => {}
+            }
             Ok(Item {
                 key,
                 size,
@@ -159,8 +211,28 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
         .collect()
 }
 
+/// Bytes of the objects that a request announces and that the push has not announced before, each once.
+#[derive(Default)]
+struct Announced<'i> {
+    keys: HashSet<&'i str>,
+    bytes: u64,
+}
+
+impl<'i> Announced<'i> {
+    fn add(&mut self, item: &'i Item, new: bool) {
+        if new && self.keys.insert(item.key.as_str()) {
+            self.bytes = self.bytes.saturating_add(item.size.unsigned_abs());
+        }
+    }
+}
+
 /// Records what is about to be uploaded, before any URL for it exists.
-async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String, ObjectRow>, Problem> {
+async fn record(
+    app: &App,
+    who: &Identity,
+    push: &Push,
+    items: &[Item],
+) -> Result<HashMap<String, ObjectRow>, Problem> {
     let mut wanted = HashMap::new();
     for item in items {
         let Content::Nar { key, .. } = &item.content else {
@@ -179,9 +251,10 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
     let (mut tx, objects) = announce(app, push, &wanted).await?;
     let mut nars = Vec::new();
     let mut listings = Vec::new();
+    let mut announced = Announced::default();
     for item in items {
         match &item.content {
-            Content::Nar { path_id, key } => {
+            Content::Nar { claim, key, .. } => {
                 let object = &objects[key.as_str()];
                 if object.present && object.size != item.size {
                     let detail = format!(
@@ -190,19 +263,34 @@ async fn record(app: &App, push: &Push, items: &[Item]) -> Result<HashMap<String
                     );
                     return Err(Problem::conflict(detail));
                 }
-                nars.push((*path_id, object.id));
+                announced.add(item, !object.present && claim.object_id != object.id);
+                nars.push(UploadedNar {
+                    path_id: claim.path_id,
+                    nar_hash: claim.nar_hash,
+                    nar_size: claim.nar_size,
+                    object_id: object.id,
+                });
             }
-            Content::Listing { path_id } => {
-                listings.push((*path_id, item.key.as_str().to_owned(), item.size))
+            // The server makes the listings of what it reads.
+            Content::Listing { .. } if !push.exempt => {}
+            Content::Listing { claim } => {
+                announced.add(item, claim.listing != item.key.as_str());
+                listings.push((claim.path_id, item.key.as_str().to_owned(), item.size));
             }
             Content::Log { drv } => {
-                tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size)
-                    .await?
+                let new = tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size);
+                announced.add(item, new.await?);
             }
         }
     }
-    tx.set_nars(push.id, &nars).await?;
+    if !tx.set_nars(push.id, &nars).await? {
+        return Err(Problem::conflict(
+            "the push has claimed other contents for one of these paths meanwhile",
+        ));
+    }
     tx.set_listings(push.id, &listings).await?;
+    tx.count_announced(push.id, announced.bytes).await?;
+    limits::check(app, who, push, &mut tx).await?;
     tx.commit().await?;
     Ok(objects)
 }
@@ -240,13 +328,13 @@ async fn take_over(
 ) -> Result<(), Problem> {
     let mut waiting = HashMap::new();
     for item in items {
-        if let Content::Nar { path_id, key } = &item.content
+        if let Content::Nar { claim, key, .. } = &item.content
             && let Some(object) = objects.get(key.as_str())
             && !object.present
             && !object.new
         {
             let staged = (key.as_str().to_owned(), item.sha256, EARLIER);
-            waiting.insert((*path_id, object.id), staged);
+            waiting.insert((claim.path_id, object.id), staged);
         }
     }
     let path_ids: Vec<i64> = waiting.keys().map(|(path_id, _)| *path_id).collect();
@@ -272,18 +360,27 @@ async fn take_over(
             && !object.present
         {
             object.present = true;
-            arrived.push((object_id, size));
+            arrived.push(ArrivedObject {
+                id: object_id,
+                key,
+                size,
+            });
         }
     }
-    push::note_arrived(app, &arrived).await
+    push::note_arrived(app, push.id, &arrived).await
 }
 
 async fn target(
     app: &App,
+    push: &Push,
     item: &Item,
     objects: &HashMap<String, ObjectRow>,
     base: Option<&str>,
 ) -> Result<UploadTarget, Problem> {
+    if !push.exempt && matches!(item.content, Content::Listing { .. }) {
+        // The server makes it when it reads the NAR.
+        return Ok(UploadTarget::default());
+    }
     if let Content::Nar { key, .. } = &item.content
         && let Some(object) = objects.get(key.as_str())
     {
@@ -293,6 +390,7 @@ async fn target(
         // An earlier push may have sent it without anybody hearing of it.
         let sent = !object.new && arrived(app, &item.key, item.size).await?;
         if sent {
+            app.verifications.arrived(key.as_str());
             return Ok(UploadTarget::default());
         }
     }

@@ -14,6 +14,7 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
 use super::api::ApiTags;
+use super::json_body::JsonBody;
 use super::problem::{ApiProblem, Problem};
 use crate::app::App;
 use crate::auth::{Pusher, Reader};
@@ -73,7 +74,7 @@ impl RunsApi {
         &self,
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
-        Json(body): Json<Statement>,
+        JsonBody(body): JsonBody<Statement>,
     ) -> Result<Json<Run>, ApiProblem> {
         Ok(Json(record::record(app, &who, body).await?))
     }
@@ -100,7 +101,7 @@ impl RunsApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-        Json(body): Json<CompleteRun>,
+        JsonBody(body): JsonBody<CompleteRun>,
     ) -> Result<Json<Run>, ApiProblem> {
         Ok(Json(complete::complete(app, &who, &id, body).await?))
     }

@@ -20,6 +20,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: &CreateToken) -> Res
         created_by: who.name(),
         created_at: now,
         expires_at: life(body.expires_in_seconds)?.map(|seconds| now + seconds),
+        trusted: body.trusted,
     };
     let token = named_token::generate();
     let new = NewToken {

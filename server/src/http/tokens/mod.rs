@@ -13,6 +13,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::json_body::JsonBody;
 use super::problem::{ApiProblem, Problem};
 use crate::app::App;
 use crate::auth::{Administrator, TokenName};
@@ -61,7 +62,7 @@ impl TokensApi {
         &self,
         Data(app): Data<&Arc<App>>,
         Administrator(who): Administrator,
-        Json(body): Json<CreateToken>,
+        JsonBody(body): JsonBody<CreateToken>,
     ) -> Result<Created, ApiProblem> {
         Ok(Created::Created(Json(create::create(app, &who, &body).await?)))
     }

@@ -14,6 +14,9 @@ pub(super) struct CreateToken {
     /// Seconds until it ends; without it, it does not.
     #[oai(skip_serializing_if_is_none)]
     pub expires_in_seconds: Option<u64>,
+    /// What is uploaded with it need not be read before it becomes visible, with `--verify-uploads=untrusted`.
+    #[oai(default)]
+    pub trusted: bool,
 }
 
 /// A named token, without what proves it.
@@ -30,6 +33,8 @@ pub(super) struct Token {
     /// Unix time at which it ends, if it does.
     #[oai(skip_serializing_if_is_none)]
     pub expires_at: Option<i64>,
+    /// What is uploaded with it need not be read before it becomes visible, with `--verify-uploads=untrusted`.
+    pub trusted: bool,
 }
 
 impl From<TokenRow> for Token {
@@ -40,6 +45,7 @@ impl From<TokenRow> for Token {
             created_by: row.created_by,
             created_at: row.created_at,
             expires_at: row.expires_at,
+            trusted: row.trusted,
         }
     }
 }

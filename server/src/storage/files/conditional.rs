@@ -46,7 +46,7 @@ impl FileBucket {
         mut body: ByteStream,
         expected: Expected,
     ) -> Result<Option<Meta>> {
-        let file = self.receive(&mut body, expected).await?;
+        let (file, _) = self.receive(&mut body, expected, None).await?;
         let key = key.to_owned();
         let written = self.blocking(move |inner| inner.persist_new(file, &key)).await?;
         let small = written.as_ref().is_some_and(|meta| meta.size < LARGE);

@@ -17,7 +17,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -29,6 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ByteStream, Extent, Meta, Published, Staged, StorageError};
 use crate::open_files;
+use crate::verification::{Arriving, Queue};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -56,6 +57,8 @@ struct Inner {
     presigners: presigner::Presigners,
     /// Held by writes with a condition, from the look to the write.
     conditional: std::sync::Mutex<()>,
+    /// Reads NARs as they arrive.
+    arrivals: OnceLock<Arc<Queue>>,
     /// Operations under way, each with a file or two.
     operations: Semaphore,
     /// Files that wait without a name.
@@ -117,6 +120,7 @@ impl FileBucket {
             unflushed: flush::Unflushed::default(),
             presigners: presigner::Presigners::default(),
             conditional: std::sync::Mutex::new(()),
+            arrivals: OnceLock::new(),
             operations: Semaphore::new(open_files::file_operations()),
             nameless: Arc::new(Semaphore::new(open_files::prepared_files())),
             _lock: lock,
@@ -132,6 +136,11 @@ impl FileBucket {
 
     pub(super) fn credentials(&self) -> (&str, &SecretString) {
         (&self.inner.access_key, &self.inner.secret_key)
+    }
+
+    pub(super) fn verify_arrivals(&self, queue: Arc<Queue>) {
+        // Set once, at the start.
+        let _ = self.inner.arrivals.set(queue);
     }
 
     async fn blocking<T: Send + 'static>(
@@ -165,14 +174,18 @@ impl FileBucket {
 
     pub(super) async fn prepare(&self, objects: Vec<Published>) -> Result<Vec<PreparedFile>> {
         self.blocking(move |inner| {
-            let prepare = |object: Published| {
-                Ok(PreparedFile {
-                    staged: object.staged,
-                    path: inner.path(object.key.as_str())?,
-                    file: inner.whole(&object.body)?,
-                })
-            };
-            objects.into_iter().map(prepare).collect()
+            let mut prepared = Vec::with_capacity(objects.len());
+            for object in objects {
+                let mut staged = object.staged;
+                for (key, body) in object.first.into_iter().chain([(object.key, object.body)]) {
+                    prepared.push(PreparedFile {
+                        staged: staged.take(),
+                        path: inner.path(key.as_str())?,
+                        file: inner.whole(&body)?,
+                    });
+                }
+            }
+            Ok(prepared)
         })
         .await
     }
@@ -210,7 +223,12 @@ impl FileBucket {
     }
 
     /// Writes a body as it comes, and keeps it only if it is what was expected.
-    async fn receive(&self, body: &mut ByteStream, expected: Expected) -> Result<NamedTempFile> {
+    async fn receive(
+        &self,
+        body: &mut ByteStream,
+        expected: Expected,
+        mut arriving: Option<Arriving>,
+    ) -> Result<(NamedTempFile, Option<Arriving>)> {
         let mut file = self.blocking(Inner::temporary).await?;
         let mut received = Received::new(expected);
         let mut pending = BytesMut::new();
@@ -220,11 +238,14 @@ impl FileBucket {
             pending.extend_from_slice(&chunk.unwrap_or_default());
             if pending.len() >= CHUNK || (ended && !pending.is_empty()) {
                 let bytes = pending.split().freeze();
-                (file, received) = self
+                (file, received, arriving) = self
                     .blocking(move |_| {
                         received.take(&bytes)?;
                         file.write_all(&bytes)?;
-                        Ok((file, received))
+                        if let Some(arriving) = &mut arriving {
+                            arriving.push(&bytes);
+                        }
+                        Ok((file, received, arriving))
                     })
                     .await?;
             }
@@ -241,7 +262,7 @@ impl FileBucket {
                 })
                 .await?;
         }
-        Ok(file)
+        Ok((file, arriving))
     }
 
     pub(super) async fn put_stream(
@@ -251,7 +272,8 @@ impl FileBucket {
         expected: Expected,
     ) -> Result<Meta> {
         let path = self.inner.path(key)?;
-        let file = self.receive(&mut body, expected).await?;
+        let arriving = self.inner.arrivals.get().and_then(|queue| queue.arriving(key));
+        let (file, arriving) = self.receive(&mut body, expected, arriving).await?;
         let written = self
             .blocking(move |_| {
                 persist(file.into_temp_path(), &path)?;
@@ -259,6 +281,13 @@ impl FileBucket {
             })
             .await?;
         self.wrote(usize::from(written.size < LARGE));
+        match (arriving, self.inner.arrivals.get()) {
+            (Some(arriving), Some(queue)) => {
+                self.blocking(move |_| Ok(arriving.finish())).await?.report(queue)
+            }
+            (None, Some(queue)) => queue.arrived(key),
+            (_, None) => {}
+        }
         Ok(written)
     }
 

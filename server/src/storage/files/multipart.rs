@@ -64,7 +64,7 @@ impl FileBucket {
             return Err(StorageError::Invalid("parts are numbered 1 to 10000".into()));
         }
         self.inner.upload(key, upload_id)?;
-        let file = self.receive(&mut body, expected).await?;
+        let (file, _) = self.receive(&mut body, expected, None).await?;
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
         self.blocking(move |inner| {
             let path = inner.upload(&key, &upload_id)?.join(number.to_string());

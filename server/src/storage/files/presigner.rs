@@ -39,7 +39,7 @@ impl FileBucket {
             Some(&url),
             "us-east-1",
             true,
-            SharedCredentialsProvider::new(credentials),
+            &s3::CredentialSource::provider(SharedCredentialsProvider::new(credentials)),
             s3::BRIEF,
         );
         if known.len() >= MAX_ADDRESSES {

@@ -6,13 +6,14 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    SharedCredentialsProvider, StalledStreamProtectionConfig,
+    StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::{Client, Config};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use url::Url;
 
+use super::credentials::CredentialSource;
 use super::metered::Metered;
 use crate::storage::StorageError;
 
@@ -41,13 +42,12 @@ pub(in crate::storage) fn client(
     endpoint: Option<&Url>,
     region: &str,
     path_style: bool,
-    credentials: SharedCredentialsProvider,
+    credentials: &CredentialSource,
     patience: Patience,
 ) -> Client {
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(credentials)
         .force_path_style(path_style)
         .interceptor(Metered)
         // Services other than AWS refuse, or ignore, what the SDK would add by itself.
@@ -71,6 +71,7 @@ pub(in crate::storage) fn client(
                 .grace_period(Duration::from_secs(20))
                 .build(),
         );
+    config = credentials.configure(config);
     if let Some(endpoint) = endpoint {
         config = config.endpoint_url(endpoint.as_str().trim_end_matches('/'));
     }

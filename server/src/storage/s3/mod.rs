@@ -3,6 +3,7 @@
 mod clock;
 mod conditional;
 mod connect;
+mod credentials;
 mod delete;
 mod metered;
 mod multipart;
@@ -11,8 +12,8 @@ mod presign;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::BehaviorVersion;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::{ByteStream as Body, DateTime};
 use base64::Engine as _;
@@ -20,7 +21,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use md5::{Digest as _, Md5};
-use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::fence::{self, Expiring};
@@ -29,6 +29,7 @@ use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Objec
 use crate::config::S3Settings;
 pub(super) use connect::{BRIEF, client};
 use connect::{LONG, failed};
+pub(in crate::storage) use credentials::CredentialSource;
 use multipart::Copies;
 pub(super) use presign::{presign_part, presign_put};
 
@@ -50,6 +51,7 @@ pub struct S3Bucket {
     /// What uploads in parts are checked by.
     checksum: ChecksumKind,
     copies: Copies,
+    credentials: CredentialSource,
 }
 
 impl S3Bucket {
@@ -59,25 +61,21 @@ impl S3Bucket {
     /// When no credentials are found.
     pub async fn open(settings: &S3Settings) -> Result<Self> {
         let credentials = match &settings.credentials {
-            Some((access, secret)) => SharedCredentialsProvider::new(Credentials::new(
-                access,
-                secret.expose_secret(),
-                None,
-                None,
-                "niks3",
-            )),
-            None => aws_config::defaults(BehaviorVersion::latest())
-                .load()
-                .await
-                .credentials_provider()
-                .ok_or_else(|| StorageError::Denied("the environment has no credentials".into()))?,
+            Some(keys) => CredentialSource::keys(keys.clone()),
+            None => CredentialSource::provider(
+                aws_config::defaults(BehaviorVersion::latest())
+                    .load()
+                    .await
+                    .credentials_provider()
+                    .ok_or_else(|| StorageError::Denied("the environment has no credentials".into()))?,
+            ),
         };
         let make = |endpoint: Option<&Url>, patience| {
             client(
                 endpoint,
                 &settings.region,
                 settings.path_style,
-                credentials.clone(),
+                &credentials,
                 patience,
             )
         };
@@ -90,7 +88,13 @@ impl S3Bucket {
             pace: Pace::new(settings.concurrency, settings.rate_limit),
             checksum: ChecksumKind::Sha256,
             copies: Copies::default(),
+            credentials,
         })
+    }
+
+    /// Reads the credentials again.
+    pub(super) fn read_credentials_again(&self) {
+        self.credentials.read_again();
     }
 
     pub(super) fn checking(self, checksum: ChecksumKind) -> Self {

@@ -206,11 +206,12 @@ fn rule(name: String, value: &Cursor<'_>, keys: &[&str]) -> Result<Rule, ConfigE
             "scopes" => grant.scopes = scopes(&field)?,
             "pins" => grant.pins = Some(pins(&field)?),
             "signing_keys" => grant.signing_keys = Some(signing_keys(&field, keys)?),
+            "trusted" => grant.trusted = field.truth()?,
             "max_pushes" => grant.limits.pushes = Some(limit(&field, field.number())?),
+            "max_multipart_uploads" => grant.limits.multiparts = Some(limit(&field, field.number())?),
             "max_claimed_bytes" => grant.limits.claimed_bytes = Some(limit(&field, size(&field))?),
             _ => {
-                let known =
-                    "bound_claims, bound_subject, scopes, pins, signing_keys, max_pushes, max_claimed_bytes";
+                let known = "bound_claims, bound_subject, scopes, pins, signing_keys, trusted, max_pushes, max_multipart_uploads, max_claimed_bytes";
                 return Err(unknown(&field, known));
             }
         }

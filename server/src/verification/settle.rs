@@ -1,0 +1,172 @@
+//! A commit waits until its uploads are verified, and ends its push when they are not what it said.
+
+use std::collections::{HashMap, HashSet};
+
+use niks3_nix::ca::ContentAddress;
+use niks3_nix::store_path::StorePath;
+
+use super::check::{Difference, compare};
+use super::content_hash::Wanted;
+use super::queue::Job;
+use crate::app::App;
+use crate::catalog::{CommitClaim, Push};
+use crate::gc;
+use crate::http::problem::Problem;
+use crate::metrics::metrics;
+use crate::storage::ObjectKey;
+
+/// How often a commit reads again what an earlier reading did not show.
+const ROUNDS: usize = 4;
+/// Listings that one transaction lets go of.
+const FORGET: usize = 2_000;
+/// Differences that are logged and whose objects are deleted at once; others go with garbage collection.
+const MAX_DIFFERENCES: usize = 100;
+
+/// The hash to take for a content address, unless it is taken anyway.
+#[must_use]
+pub fn wanted_of(ca: Option<&str>, path: &StorePath, refers_to_itself: bool) -> Option<Wanted> {
+    let ca: ContentAddress = ca?.parse().ok()?;
+    Wanted::of(&ca, path, refers_to_itself).filter(|wanted| !wanted.is_always_taken())
+}
+
+/// Waits until everything that a push offers has been read and is what it says; ids of the objects that are. What an
+/// exempt push offers is compared as far as it is known.
+///
+/// # Errors
+/// 422 naming the first difference: the push is over then. 503 when an upload cannot be read.
+pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<HashSet<i64>, Problem> {
+    let offers = || {
+        claims.iter().filter_map(|claim| {
+            let offer = claim.offer.as_ref()?;
+            (claim.object_id != 0).then_some((claim.object_id, offer))
+        })
+    };
+    let ids: HashSet<i64> = offers().map(|(id, _)| id).collect();
+    let ids: Vec<i64> = ids.into_iter().collect();
+    for _ in 0..ROUNDS {
+        let verdicts = app.catalog.verdicts(&ids).await?;
+        let mut jobs: HashMap<i64, Job> = HashMap::new();
+        let mut differences = Vec::new();
+        for (id, offer) in offers() {
+            let verdict = verdicts.get(&id);
+            match verdict.and_then(|verdict| compare(id, offer, verdict)) {
+                Some(Ok(())) => continue,
+                Some(Err(difference)) => {
+                    differences.push(difference);
+                    continue;
+                }
+                None => {}
+            }
+            if push.exempt {
+                continue;
+            }
+            let refers_to_itself = offer.refs.contains(&offer.path_id);
+            let wanted = wanted_of(offer.ca.as_deref(), &offer.path, refers_to_itself);
+            let known = verdict.and_then(|verdict| verdict.as_ref().ok());
+            let known = known.into_iter().flat_map(|nar| &nar.content_hashes);
+            let known = known.map(|taken| Wanted {
+                subject: taken.subject,
+                algorithm: taken.hash.algorithm(),
+            });
+            let job = match jobs.entry(id) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Job {
+                    object_id: id,
+                    key: ObjectKey::parse(&offer.nar_key).map_err(Problem::internal)?,
+                    size: offer.file_size.unsigned_abs(),
+                    identity: push.identity.clone(),
+                    most: 0,
+                    wanted: Vec::new(),
+                }),
+            };
+            job.merge(offer.nar_size.unsigned_abs(), wanted.into_iter().chain(known));
+        }
+        if !differences.is_empty() {
+            return Err(refuse(app, push, differences).await?);
+        }
+        if jobs.is_empty() {
+            return Ok(verdicts.into_keys().collect());
+        }
+        let waiting: Vec<i64> = jobs.keys().copied().collect();
+        app.verifications.add(jobs.into_values());
+        let waited = app.verifications.wait(push.id, &waiting, ids.len() as u64);
+        if let Err(why) = waited.await {
+            return Err(Problem::unavailable(
+                format!("an upload cannot be read to verify it: {why}"),
+                5,
+            ));
+        }
+    }
+    Err(Problem::unavailable(
+        "other pushes of the same NARs want them read again and again",
+        5,
+    ))
+}
+
+/// Ends a push whose uploads are not what it said; what it is told.
+///
+/// # Errors
+/// When the database does not answer: nothing has changed then.
+pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) -> Result<Problem, Problem> {
+    let count = differences.len();
+    differences.truncate(MAX_DIFFERENCES);
+    for difference in &differences {
+        metrics().verification_failed(difference.kind);
+        tracing::warn!(
+            push = push.token,
+            identity = push.identity,
+            path = difference.path.as_str(),
+            key = difference.key,
+            kind = difference.kind.as_str(),
+            claimed = difference.claimed,
+            found = difference.found,
+            "audit: an upload is not what its push says"
+        );
+    }
+    let objects: HashSet<i64> = differences
+        .iter()
+        .map(|difference| difference.object_id)
+        .collect();
+    let objects: Vec<i64> = objects.into_iter().collect();
+    let first = differences.first();
+    let kind = first.map_or("", |difference| difference.kind.as_str());
+    let text = first.map(ToString::to_string).unwrap_or_default();
+    let more = match count {
+        0 | 1 => String::new(),
+        2 => "; 1 other path differs, too".to_owned(),
+        count => format!("; {} other paths differ, too", count - 1),
+    };
+    let detail = format!("verification failed ({kind}): {text}{more}");
+    let mut tx = app.catalog.write().await?;
+    let deleting = tx.reject_uploads(push.id, &detail, &objects).await?;
+    tx.commit().await?;
+    if let Err(problem) = gc::settle::objects(app, &deleting).await {
+        tracing::warn!(why = problem.text(), "rejected uploads wait for their deletion");
+    }
+    Ok(refused(&detail))
+}
+
+/// Lets go of the listings of paths that have been published; beside everything else, since nobody waits for that.
+pub fn forget_listings(app: &App, published: HashSet<i64>) {
+    let catalog = app.catalog.clone();
+    app.tasks.spawn(async move {
+        let ids: Vec<i64> = published.into_iter().collect();
+        for ids in ids.chunks(FORGET) {
+            let forgotten = async {
+                let mut tx = catalog.write().await?;
+                tx.listings_published(ids).await?;
+                tx.commit().await
+            };
+            if let Err(error) = forgotten.await {
+                tracing::warn!(%error, "published listings are kept in the database, too");
+                return;
+            }
+        }
+    });
+}
+
+/// 422: what the commit of a push answers whose uploads are not what it said.
+#[must_use]
+pub fn refused(detail: &str) -> Problem {
+    Problem::invalid("paths", detail)
+}
