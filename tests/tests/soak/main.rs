@@ -25,7 +25,7 @@ use niks3_test_support::{
     garage_bucket, run,
 };
 use niks3_tests::dice::{Dice, setting};
-use niks3_tests::hostile::{self, LIES, LIES_ARE_REFUSED, Liar};
+use niks3_tests::hostile::{LIES, Liar};
 use pins::Pins;
 use serde_json::Value;
 
@@ -274,8 +274,7 @@ impl Soak {
             }
             let done: Value = serde_json::from_str(&output.stdout).unwrap();
             for finding in done["findings"].as_array().unwrap() {
-                let tolerated = self.loses_seconds || (!LIES_ARE_REFUSED && is_a_lie(&finding.to_string()));
-                assert!(tolerated || finding["left_to_gc"] == true, "{finding}");
+                assert!(self.loses_seconds || finding["left_to_gc"] == true, "{finding}");
             }
             checks += 1;
         }
@@ -313,12 +312,7 @@ impl Soak {
     /// What is wrong in the bucket, while no server does anything.
     fn flaws(&self, server: &Server) -> Vec<String> {
         let report = check_whole_bucket(server, &self.store.dir());
-        let mut flaws: Vec<String> = report
-            .flaws
-            .iter()
-            .filter(|flaw| LIES_ARE_REFUSED || !is_a_lie(&flaw.key))
-            .map(Finding::to_string)
-            .collect();
+        let mut flaws: Vec<String> = report.flaws.iter().map(Finding::to_string).collect();
         for (pin, root) in self.pins.certain() {
             let base = root.rsplit('/').next().unwrap();
             let found = report.pins.get(&pin);
@@ -431,11 +425,7 @@ impl Soak {
         let mut check = self.niks3(&mut dice);
         let found = run(check.args(["fsck", "--json"]));
         let found: Value = serde_json::from_str(&found.stdout).unwrap();
-        let findings = found["findings"].as_array().unwrap().iter();
-        let findings: Vec<&Value> = findings
-            .filter(|finding| LIES_ARE_REFUSED || !is_a_lie(&finding.to_string()))
-            .collect();
-        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(found["findings"], serde_json::json!([]));
         assert_eq!(self.check(), [""; 0]);
         for root in pinned.values() {
             self.store.substitutes(&self.bucket, &self.key, root);
@@ -450,11 +440,6 @@ impl Soak {
         let server = self.server(number);
         std::fs::read_to_string(server.directory().join("log")).unwrap_or_default()
     }
-}
-
-/// Whether something is about a path of a liar.
-fn is_a_lie(text: &str) -> bool {
-    text.contains(hostile::PREFIX)
 }
 
 /// Tells everybody that the rounds are over, however they end.
