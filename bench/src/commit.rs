@@ -21,6 +21,8 @@ const PARALLEL_REQUESTS: usize = 4;
 /// Uploads under way at once.
 const PARALLEL_UPLOADS: usize = 32;
 const WANTED: f64 = 10.0;
+/// Seconds for which a writing transaction may keep the others waiting.
+const WANTED_WRITE: f64 = 1.0;
 
 /// A step's wall time, and CPU time of the server and its database.
 struct Step {
@@ -39,8 +41,13 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
         report::title(&format!(
             "commit: metadata of {count} paths, about 10 references each; {name}, embedded bucket"
         ));
-        let steps = on(bench, &dir.join(format!("server-{name}")), postgres)?;
+        let (steps, (writes, longest)) = on(bench, &dir.join(format!("server-{name}")), postgres)?;
         print(name, &steps, &mut targets);
+        report::note(&format!(
+            "commit: {writes} writing transactions, the longest below {longest} s"
+        ));
+        let what = format!("longest writing transaction on {name}, at most");
+        targets.below(&what, " s", longest, WANTED_WRITE, None);
         Ok(())
     };
     measured("SQLite", None)?;
@@ -51,7 +58,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     Ok(targets)
 }
 
-fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result<Vec<Step>> {
+fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result<(Vec<Step>, (f64, f64))> {
     let mut options = Vec::new();
     if let Some(postgres) = postgres {
         options.push(format!("--db={}", postgres.url()?));
@@ -94,7 +101,8 @@ fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result
             error = push.keep(&opened) => Err(error),
         }
     })?;
-    Ok(steps)
+    let longest = bench.runtime.block_on(push.longest_write())?;
+    Ok((steps, longest))
 }
 
 /// A push of synthetic paths.
@@ -180,6 +188,32 @@ impl Push {
             );
         }
         serde_json::from_str(&text).context("an answer of the server")
+    }
+
+    /// How many writing transactions there were so far, and the bound of the histogram below which the
+    /// longest was, in seconds.
+    async fn longest_write(&self) -> anyhow::Result<(f64, f64)> {
+        let url = format!("{}/metrics", self.base);
+        let text = self
+            .http
+            .get(url)
+            .bearer_auth(&self.token)
+            .send()
+            .await?
+            .text()
+            .await?;
+        let mut buckets = Vec::new();
+        for line in text.lines() {
+            let bucket = line.strip_prefix("niks3_db_write_seconds_bucket{le=\"");
+            let Some((bound, count)) = bucket.and_then(|rest| rest.split_once("\"} ")) else {
+                continue;
+            };
+            let bound = bound.parse().unwrap_or(f64::INFINITY);
+            buckets.push((count.trim().parse::<f64>()?, bound));
+        }
+        let all = buckets.last().context("no niks3_db_write_seconds")?.0;
+        let longest = buckets.iter().find(|(count, _)| *count >= all);
+        longest.copied().context("no bucket of niks3_db_write_seconds")
     }
 
     async fn open(&self) -> anyhow::Result<Opened> {
@@ -294,7 +328,12 @@ impl Push {
     }
 
     async fn commit(&self, id: &str) -> anyhow::Result<()> {
-        let answer = self.post(&format!("/{id}/commit"), &json!({})).await?;
+        let answer = loop {
+            let answer = self.post(&format!("/{id}/commit"), &json!({})).await?;
+            if answer["state"] != "committing" {
+                break answer;
+            }
+        };
         ensure!(
             answer["paths_added"].as_u64() == Some(self.count),
             "not all paths were added: {answer}"

@@ -107,7 +107,12 @@ CREATE TABLE pushes (
     signing_keys TEXT COLLATE "C"  NOT NULL DEFAULT '', -- names of the keys that sign, one a line; '' for all that the server has
     exempt       BIGINT  NOT NULL DEFAULT 0, -- 1: its NARs become visible before the server has read them
     created_at   BIGINT  NOT NULL,
-    lease_until  BIGINT  NOT NULL
+    lease_until  BIGINT  NOT NULL,
+    claimed_references BIGINT  NOT NULL DEFAULT 0, -- of the paths that it claims
+    paths_added  BIGINT  NOT NULL DEFAULT 0, -- of the paths that it claims, those that its commit has decided so far
+    commit_owner TEXT COLLATE "C"  NOT NULL DEFAULT '', -- the attempt to commit it that is in progress, or was the last
+    commit_until BIGINT  NOT NULL DEFAULT 0, -- end of that attempt's lease; 0: it has ended
+    commit_problem TEXT COLLATE "C"  NOT NULL DEFAULT '' -- how that attempt failed, as JSON
 );
 CREATE INDEX pushes_lease ON pushes (state, lease_until);
 CREATE INDEX pushes_run ON pushes (run_id) WHERE run_id IS NOT NULL;

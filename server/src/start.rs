@@ -274,6 +274,7 @@ async fn take_up(app: &Arc<App>) -> Result<(), StartError> {
     if app.embedded_store {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;
+        app.catalog.end_commit_leases().await?;
         recover(app).await;
     }
     Ok(landing::write(app).await?)

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use niks3_server::catalog::{
-    ArrivedObject, Catalog, ClaimKind, Decision, Finish, Finishing, NewPush, ObjectRow, PathMeta,
-    Publishable, UploadedNar,
+    ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewPush,
+    ObjectRow, Owned, PathMeta, Publishable, UploadedNar, claimed_names,
 };
 use niks3_server::signing::KeyChoice;
 
@@ -45,8 +45,10 @@ struct World {
 struct Push {
     id: i64,
     token: String,
+    attempt: CommitAttempt,
     seen: i64,
-    published: HashSet<i64>,
+    own: Vec<i64>,
+    published: HashMap<i64, i64>,
 }
 
 fn path(number: usize) -> StorePath {
@@ -101,8 +103,11 @@ impl World {
                 ca: None,
             })
             .collect();
+        tx.commit().await.unwrap();
+        let found = self.catalog.intern_most(&claimed_names(&paths)).await.unwrap();
+        let mut tx = self.catalog.write().await.unwrap();
         assert!(tx.change_push(id).await.unwrap());
-        tx.claim(id, &paths, &[]).await.unwrap();
+        tx.claim(id, &paths, &found).await.unwrap();
         let wanted: HashMap<String, i64> = numbers.iter().map(|number| (nar(*number), 50)).collect();
         let objects = tx.objects(&wanted).await.unwrap();
         tx.commit().await.unwrap();
@@ -136,8 +141,13 @@ impl World {
         Push {
             id,
             token: token.into(),
+            attempt: CommitAttempt {
+                push_id: id,
+                owner: format!("the attempt of {token}"),
+            },
             seen: 0,
-            published: HashSet::new(),
+            own: Vec::new(),
+            published: HashMap::new(),
         }
     }
 
@@ -145,38 +155,62 @@ impl World {
         self.catalog.push(&push.token).await.unwrap().unwrap().revision
     }
 
+    async fn begin(&self, push: &Push, revision: i64) -> CommitBegin {
+        assert!(self.catalog.lease_commit(&push.attempt, 60).await.unwrap());
+        let mut tx = self.catalog.write().await.unwrap();
+        let begin = tx.begin_commit(&push.attempt, revision).await.unwrap();
+        tx.commit().await.unwrap();
+        begin
+    }
+
     async fn decide(&self, push: &mut Push) {
         let revision = self.revision(push).await;
+        push.seen = self.catalog.publications().await.unwrap();
+        let references = self.catalog.seen_references(push.id).await.unwrap();
+        let claims = self.catalog.commit_claims(push.id).await.unwrap();
+        assert_eq!(self.begin(push, revision).await, CommitBegin::Begun);
         let mut tx = self.catalog.write().await.unwrap();
-        let decision = tx.decide(push.id, revision).await.unwrap();
-        assert!(matches!(decision, Decision::Added(_)), "{decision:?}");
-        push.seen = tx.publications().await.unwrap();
+        let ids: Vec<i64> = claims.iter().map(|claim| claim.path_id).collect();
+        assert!(tx.add_signing_keys(&push.attempt, &ids).await.unwrap());
         tx.commit().await.unwrap();
+        let offered: Vec<&CommitClaim> = claims.iter().filter(|claim| claim.offer.is_some()).collect();
+        for claim in offered {
+            let mut tx = self.catalog.write().await.unwrap();
+            let known = (push.own.last().copied().unwrap_or(push.seen), push.own.len());
+            let owned = tx
+                .claim_ownership(&push.attempt, &[claim], &references, known)
+                .await
+                .unwrap();
+            let Owned::Paths { publication, .. } = owned else {
+                panic!("{owned:?}");
+            };
+            push.own.push(publication);
+            tx.commit().await.unwrap();
+        }
     }
 
     /// Reads what a push has to publish, as narinfos are written from it.
     async fn publish(&self, push: &mut Push) -> Vec<Publishable> {
         let found = self.catalog.publishables(push.id).await.unwrap();
-        push.published.extend(found.iter().map(|path| path.path_id));
+        let written = found.iter().map(|path| (path.path_id, path.publication));
+        push.published.extend(written);
         found
     }
 
     async fn finish(&self, push: &mut Push) -> Finish {
-        let mut tx = self.catalog.write().await.unwrap();
-        let finish = tx
-            .finish(&Finishing {
-                realisations: &[],
-                push_id: push.id,
-                pin: None,
-                result: "{}",
-                seen: push.seen,
-                published: &push.published,
-                strangers: &[],
-            })
-            .await
-            .unwrap();
-        push.seen = tx.publications().await.unwrap();
-        tx.commit().await.unwrap();
+        let commit = Finishing {
+            attempt: &push.attempt,
+            pin: None,
+            result: "{}",
+            seen: push.seen,
+            own: &push.own,
+            published: &push.published,
+            strangers: &[],
+            realisations: &[],
+        };
+        let finish = self.catalog.finish_commit(&commit).await.unwrap();
+        push.seen = self.catalog.publications().await.unwrap();
+        push.own.clear();
         finish
     }
 
@@ -361,7 +395,5 @@ async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) 
     let mut tx = world.catalog.write().await.unwrap();
     tx.nar_lost(&path(1), &nar(1)).await.unwrap();
     tx.commit().await.unwrap();
-    let mut tx = world.catalog.write().await.unwrap();
-    let decision = tx.decide(push.id, looked).await.unwrap();
-    assert!(matches!(decision, Decision::Changed), "{decision:?}");
+    assert_eq!(world.begin(&push, looked).await, CommitBegin::Changed);
 }

@@ -45,14 +45,14 @@ async fn the_admin_token_and_the_providers_are_read_again(backend: Backend) {
     let next = issuer.token("cache", &json!({ "ref": "next" }));
     assert_eq!(asks(&api, &first).await, 200);
     assert_eq!(asks(&api, &main).await, 200);
-    assert_eq!(asks(&api, &next).await, 401);
+    assert_eq!(asks(&api, &next).await, 403);
 
     std::fs::write(&token_path, &second).unwrap();
     std::fs::write(path("oidc.json"), provider("next")).unwrap();
     reload(&api.server, "read the OpenID Connect providers again");
     assert_eq!(asks(&api, &first).await, 401);
     assert_eq!(asks(&api, &second).await, 200);
-    assert_eq!(asks(&api, &main).await, 401);
+    assert_eq!(asks(&api, &main).await, 403);
     assert_eq!(asks(&api, &next).await, 200);
 
     // What is wrong is said, and changes nothing; what is right beside it is taken.

@@ -63,6 +63,9 @@ pub enum Error {
         "cannot understand the server's answer ({0}); client and server are probably of different versions"
     )]
     Unintelligible(String),
+    /// The server is still at work, and nobody waits for it any longer.
+    #[error("{0}")]
+    Unfinished(String),
     /// No answer at all.
     #[error("cannot reach the server{}: {message}", at(server.as_deref()))]
     Transport {
@@ -110,7 +113,7 @@ impl Error {
         match self {
             Self::Problem { status, .. } | Self::Status { status, .. } => status.is_server_error(),
             Self::Transport { sent, .. } => *sent,
-            Self::Unintelligible(_) => true,
+            Self::Unintelligible(_) | Self::Unfinished(_) => true,
             Self::NotNiks3(_) | Self::Token(_) => false,
         }
     }

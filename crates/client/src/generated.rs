@@ -141,8 +141,64 @@ pub mod types {
         pub paths_added: u64,
         ///Paths that were there, or came by another push meanwhile.
         pub paths_present: u64,
+        pub state: CommitState,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub verifying: ::std::option::Option<Verifying>,
+    }
+    ///Whether a commit is done.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum CommitState {
+        #[serde(rename = "committed")]
+        Committed,
+        #[serde(rename = "committing")]
+        Committing,
+    }
+    impl ::std::fmt::Display for CommitState {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Committed => f.write_str("committed"),
+                Self::Committing => f.write_str("committing"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for CommitState {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "committed" => Ok(Self::Committed),
+                "committing" => Ok(Self::Committing),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for CommitState {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for CommitState {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
     }
     ///All parts of an upload, and what they make.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -3072,7 +3128,8 @@ Sends a `DELETE` request to `/api/v1/pushes/{id}`
     /**Commit a push
 
 Checks that all has arrived, signs, publishes. Committing again answers the
-same. 202: it waits until the uploads are verified; ask again. 409 with `missing`: upload those, then commit
+same, and joins a commit in progress, on whichever server that is. 202: it is still in progress, or waits until
+the uploads are verified, so commit again after `Retry-After`. 409 with `missing`: upload those, then commit
 again. 422: an upload is not what the push says; the push is over.
 
 Needs the scope `push`.

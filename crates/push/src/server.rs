@@ -1,6 +1,10 @@
 //! The calls of a push to the server, from typed values to the generated client and back.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use niks3_client::{Api, Error as ApiError, types};
 use niks3_nix::{
@@ -17,6 +21,8 @@ const LEAST_WORK: Duration = Duration::from_secs(600);
 const BYTES_PER_SECOND: u64 = 5_000_000;
 /// It writes so much for each path of a commit at most this long.
 const PATH_WORK: Duration = Duration::from_millis(20);
+/// Pause before a commit in progress is asked for again; the server holds each request until it is done, or for a while.
+const COMMIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the server said when the push was opened.
 #[derive(Debug, Clone)]
@@ -336,26 +342,46 @@ impl Server {
 
     /// Makes everything visible, so many paths, or says what has not arrived.
     pub(crate) async fn commit(&self, paths: usize) -> Result<Committed, ApiError> {
-        let id = &*self.id;
+        let begun = Instant::now();
         let max_work = LEAST_WORK + PATH_WORK * u32::try_from(paths).unwrap_or(u32::MAX);
-        match self
-            .api
+        loop {
+            let left = max_work.saturating_sub(begun.elapsed());
+            match self.commit_once(left).await {
+                Ok(commit) if commit.state == types::CommitState::Committed => return Ok(Committed::Done),
+                Ok(types::Commit {
+                    verifying: Some(progress),
+                    ..
+                }) => return Ok(Committed::Verifying(progress.verified, progress.total)),
+                Ok(_) if left.is_zero() => {
+                    return Err(ApiError::Unfinished(format!(
+                        "the server has been committing for {} s; run the same push again to wait for it",
+                        begun.elapsed().as_secs()
+                    )));
+                }
+                Ok(_) => {
+                    tracing::info!("the server is still committing");
+                    tokio::time::sleep(COMMIT_PAUSE).await;
+                }
+                Err(error) => {
+                    let missing = error.problem().and_then(|problem| problem.missing.clone());
+                    return match missing.filter(|missing| !missing.is_empty()) {
+                        Some(missing) if error.status() == Some(StatusCode::CONFLICT) => {
+                            Ok(Committed::Missing(missing))
+                        }
+                        _ => Err(error),
+                    };
+                }
+            }
+        }
+    }
+
+    async fn commit_once(&self, max_work: Duration) -> Result<types::Commit, ApiError> {
+        let id = &*self.id;
+        self.api
             .call_long(max_work, "committing", |client| async move {
                 client.commit_push(id).await
             })
             .await
-        {
-            Ok(commit) => Ok(match &commit.verifying {
-                None => Committed::Done,
-                Some(progress) => Committed::Verifying(progress.verified, progress.total),
-            }),
-            Err(error) => match error.problem().and_then(|problem| problem.missing.clone()) {
-                Some(missing) if error.status() == Some(StatusCode::CONFLICT) && !missing.is_empty() => {
-                    Ok(Committed::Missing(missing))
-                }
-                _ => Err(error),
-            },
-        }
     }
 
     /// Lets go of everything.

@@ -110,15 +110,16 @@ pub struct Adopted {
 }
 
 const CHECKED: &str = "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, \
-     COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, p.signing_keys, \
-     CASE WHEN EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = p.id) THEN 1 ELSE 0 END \
+     COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, p.signing_keys, p.publication, \
+     CASE WHEN EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+     WHERE c.path_id = p.id AND q.state IN (0, 1)) THEN 1 ELSE 0 END \
      FROM paths p LEFT JOIN objects o ON o.id = p.object_id";
 
 fn checked_path(row: &AnyRow) -> Result<CheckedPath> {
     Ok(CheckedPath {
         row: publishable(row)?,
         published: row.try_get::<i64, _>(12)? == PRESENT,
-        claimed: row.try_get::<i64, _>(14)? != 0,
+        claimed: row.try_get::<i64, _>(15)? != 0,
     })
 }
 

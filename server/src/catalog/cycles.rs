@@ -85,9 +85,15 @@ impl Catalog {
 }
 
 impl WriteTx {
-    /// Whether no cycle can have come about through a push since its references were looked at: asked before anything is
-    /// decided, in the transaction that decides. False says that it has to be looked at again.
-    pub async fn references_unchanged(&mut self, push_id: i64, seen: &SeenReferences) -> Result<bool> {
+    /// Whether no cycle can have come about through a push since its references were looked at, and nothing that it refers
+    /// to been lost: asked in each transaction that decides some of it, of which `taken` paths are decided by then. False
+    /// says that it has to be looked at again.
+    pub(super) async fn references_unchanged(
+        &mut self,
+        push_id: i64,
+        seen: &SeenReferences,
+        taken: i64,
+    ) -> Result<bool> {
         let (publications, losses) = counters(&sqlx::query(COUNTERS).fetch_all(&mut *self.tx).await?)?;
         if publications == seen.publications {
             return Ok(true);
@@ -104,7 +110,7 @@ impl WriteTx {
             return Ok(true);
         }
         // What others have made of a path that the push provided refers to something else than what was walked.
-        if !seen.referred || provided != seen.provided {
+        if !seen.referred || provided != seen.provided - taken {
             return Ok(false);
         }
         for chunk in seen.absent.chunks(ROWS) {

@@ -12,8 +12,10 @@ mod census;
 mod checks;
 mod closure_sizes;
 mod closures;
+mod commits;
 mod conditions;
 mod cycles;
+mod decisions;
 mod error;
 mod findings;
 mod gc_closures;
@@ -32,10 +34,12 @@ mod pushes;
 mod realisations;
 mod runs;
 mod signatures;
+mod slices;
 mod tasks;
 mod tokens;
 mod verifications;
 
+use std::panic::Location;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -47,7 +51,9 @@ pub use census::{CacheCounts, PastCounts, Pool, Stored};
 pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
+pub use commits::{CommitAttempt, CommitBegin, CommitStatus};
 pub use cycles::SeenReferences;
+pub use decisions::Owned;
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
@@ -56,13 +62,14 @@ pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::{ArrivedObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;
-pub use paths::{Claim, ClaimKind, Claimed, PathMeta};
+pub use paths::{Claim, ClaimKind, Claimed, PathMeta, claimed_names};
 pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
-pub use publish::{CommitClaim, Decision, Publishable, Realised, StagedLog};
+pub use publish::{CommitClaim, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState, UncommittedClaim};
 pub use runs::{RunCompletion, RunFilter, RunRow};
 pub use signatures::NewSignatures;
+pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
 pub use verifications::{NewVerification, UnreadNar};
@@ -77,6 +84,9 @@ const WRITE_GATE: i64 = 0x6e69_6b73_3300_0001;
 
 /// How long a transaction waits for its turn before the caller is told to come back.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
+
+/// A writing transaction that is longer than this is in the log: no other can begin meanwhile.
+const LONG_WRITE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backend {
@@ -110,6 +120,8 @@ pub struct Catalog {
 /// A transaction that may write; dropped without [`WriteTx::commit`] it leaves nothing.
 pub struct WriteTx {
     tx: Transaction<'static, Any>,
+    /// None for one that only reads.
+    held: Option<Held>,
     /// Of the push that the transaction changes, what its rows are marked with.
     revision: i64,
     backend: Backend,
@@ -119,7 +131,29 @@ pub struct WriteTx {
 impl WriteTx {
     /// Makes everything done in the transaction durable and visible at once.
     pub async fn commit(self) -> Result<()> {
-        self.observed.commit(self.tx).await
+        let Self {
+            tx, held, observed, ..
+        } = self;
+        let done = observed.commit(tx).await;
+        drop(held);
+        done
+    }
+}
+
+/// Measures for how long a writing transaction keeps all others waiting.
+struct Held {
+    since: Instant,
+    by: &'static Location<'static>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let held = self.since.elapsed();
+        metrics().write_held(held);
+        if held > LONG_WRITE {
+            let by = format!("{}:{}", self.by.file(), self.by.line());
+            tracing::warn!(seconds = held.as_secs_f64(), by, "a writing transaction was long");
+        }
     }
 }
 
@@ -236,8 +270,15 @@ impl Catalog {
         }
     }
 
-    /// Begins a transaction that may write, when its turn comes.
-    pub async fn write(&self) -> Result<WriteTx> {
+    /// Begins a transaction that may write, when its turn comes. Those that are long appear in the log
+    /// with the place of this call.
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = Result<WriteTx>> + Send + '_ {
+        self.write_for(Location::caller())
+    }
+
+    /// The same for a caller that begins it for somebody else.
+    pub async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx> {
         let asked = Instant::now();
         let tx = match self.backend {
             Backend::Sqlite => self.gate.begin_with("BEGIN IMMEDIATE").await?,
@@ -254,8 +295,25 @@ impl Catalog {
             }
         };
         metrics().write_waited(asked.elapsed());
+        let held = Some(Held {
+            since: Instant::now(),
+            by,
+        });
         Ok(WriteTx {
             tx,
+            held,
+            revision: 0,
+            backend: self.backend,
+            observed: self.observed.clone(),
+        })
+    }
+
+    /// A transaction for the same questions as inside one that writes, for which nobody waits: what it
+    /// sees may change at once.
+    pub async fn look(&self) -> Result<WriteTx> {
+        Ok(WriteTx {
+            tx: self.reader.begin().await?,
+            held: None,
             revision: 0,
             backend: self.backend,
             observed: self.observed.clone(),

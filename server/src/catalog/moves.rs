@@ -54,46 +54,58 @@ pub struct DoomedObject {
 }
 
 impl WriteTx {
-    /// Ends those of some pushes whose lease has run out, and lets go of what they claimed: open
-    /// ones by now, those being committed by `committing_before`, when nothing they wrote can
-    /// still be on its way.
+    /// Ends those of some pushes whose lease has run out: open ones by now, those being committed by
+    /// `committing_before`, when nothing they wrote can still be on its way. What they claim is let
+    /// go by [`Catalog::release_push`].
     pub async fn expire_pushes(&mut self, ids: &[i64], committing_before: i64) -> Result<u64> {
         let mut expired = 0;
-        for id in ids {
-            let done = sqlx::query(
-                "UPDATE pushes SET state = 4 WHERE id = $1 \
-                 AND ((state = 0 AND lease_until <= $2) OR (state = 1 AND lease_until <= $3))",
-            )
-            .bind(*id)
-            .bind(now())
-            .bind(committing_before)
-            .execute(&mut *self.tx)
-            .await?;
-            if done.rows_affected() == 1 {
-                self.release_claims(*id).await?;
-                expired += 1;
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE pushes SET state = 4 WHERE id IN ({}) \
+                 AND ((state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2))",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(now())
+                .bind(committing_before);
+            for id in chunk {
+                query = query.bind(*id);
             }
+            expired += query.execute(&mut *self.tx).await?.rows_affected();
         }
         Ok(expired)
     }
 
-    /// Forgets pushes that failed before a time, and returns how many; and those that
-    /// were committed before another.
-    pub async fn forget_pushes(&mut self, failed_before: i64, committed_before: i64) -> Result<u64> {
-        let failed = sqlx::query("DELETE FROM pushes WHERE state IN (3, 4) AND lease_until <= $1")
-            .bind(failed_before)
-            .execute(&mut *self.tx)
-            .await?;
-        sqlx::query("DELETE FROM pushes WHERE state = 2 AND lease_until <= $1")
-            .bind(committed_before)
-            .execute(&mut *self.tx)
-            .await?;
+    /// Forgets at most `limit` pushes that failed before a time, and as many that were committed before
+    /// another, of those that name nothing any more; returns how many of each.
+    pub async fn forget_pushes(
+        &mut self,
+        failed_before: i64,
+        committed_before: i64,
+        limit: i64,
+    ) -> Result<(u64, u64)> {
+        let mut forgotten = [0, 0];
+        for (count, (states, before)) in forgotten
+            .iter_mut()
+            .zip([("3, 4", failed_before), ("2", committed_before)])
+        {
+            let text = format!(
+                "DELETE FROM pushes WHERE id IN (SELECT q.id FROM pushes q WHERE q.state IN ({states}) AND q.lease_until <= $1 \
+                 AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.push_id = q.id) ORDER BY q.id LIMIT $2)"
+            );
+            let done = bulk::query(self.backend, text, true)
+                .bind(before)
+                .bind(limit)
+                .execute(&mut *self.tx)
+                .await?;
+            *count = done.rows_affected();
+        }
         sqlx::query(
             "UPDATE logs SET push_id = 0 WHERE push_id <> 0 AND push_id NOT IN (SELECT id FROM pushes)",
         )
         .execute(&mut *self.tx)
         .await?;
-        Ok(failed.rows_affected())
+        Ok(forgotten.into())
     }
 
     /// Lets go of closures that are still as old, and not pinned; returns which.
@@ -161,8 +173,8 @@ impl WriteTx {
             let text = format!(
                 "UPDATE paths SET state = {DELETING}, fence = $1 WHERE id IN ({}) \
                  AND (state IN ({PUBLISHING}, {PRESENT}) OR (state = {DELETING} AND fence <= $2)) \
-                 AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = paths.id \
-                 AND c.kind <> 2 AND paths.state <> {DELETING}) \
+                 AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+                 WHERE c.path_id = paths.id AND c.kind <> 2 AND q.state IN (0, 1) AND paths.state <> {DELETING}) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \

@@ -1,7 +1,7 @@
 //! Objects that store paths share, and what a push has uploaded for each path.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use niks3_nix::hash::NarHash;
 use sqlx::Row as _;
@@ -203,34 +203,60 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Says where the build log of a derivation is staged, and its bytes; false when that was known.
-    pub async fn set_log(&mut self, push_id: i64, drv: &str, staging: &str, size: i64) -> Result<bool> {
-        let done = sqlx::query(
-            "INSERT INTO push_logs (push_id, drv, staging, size) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size \
-             WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size",
-        )
-        .bind(push_id)
-        .bind(drv.to_owned())
-        .bind(staging.to_owned())
-        .bind(size)
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(done.rows_affected() == 1)
+    /// Says where the build logs of derivations are staged, and their bytes; returns those of which that was not known.
+    pub async fn set_logs(
+        &mut self,
+        push_id: i64,
+        logs: &BTreeMap<String, (String, i64)>,
+    ) -> Result<HashSet<String>> {
+        let rows: Vec<_> = logs.iter().collect();
+        let mut new = HashSet::new();
+        for chunk in rows.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO push_logs (push_id, drv, staging, size) VALUES {} \
+                 ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size \
+                 WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size RETURNING drv",
+                bulk::values(chunk.len(), 4)
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for (drv, (staging, size)) in chunk {
+                query = query
+                    .bind(push_id)
+                    .bind((*drv).clone())
+                    .bind(staging.clone())
+                    .bind(*size);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                new.insert(row.try_get(0)?);
+            }
+        }
+        Ok(new)
     }
 
-    /// Keeps the realisation of a derivation's output until the push is committed.
-    pub async fn set_realisation(&mut self, push_id: i64, key: &str, path_id: i64, body: &str) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO push_realisations (push_id, key, path_id, body) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (push_id, key) DO UPDATE SET path_id = excluded.path_id, body = excluded.body",
-        )
-        .bind(push_id)
-        .bind(key.to_owned())
-        .bind(path_id)
-        .bind(body.to_owned())
-        .execute(&mut *self.tx)
-        .await?;
+    /// Keeps realisations of derivations' outputs until the push is committed: each its key, the id of its
+    /// path, and its JSON.
+    pub async fn set_realisations(
+        &mut self,
+        push_id: i64,
+        realisations: &BTreeMap<String, (i64, String)>,
+    ) -> Result<()> {
+        let rows: Vec<_> = realisations.iter().collect();
+        for chunk in rows.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO push_realisations (push_id, key, path_id, body) VALUES {} \
+                 ON CONFLICT (push_id, key) DO UPDATE SET path_id = excluded.path_id, body = excluded.body",
+                bulk::values(chunk.len(), 4)
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for (key, (path_id, body)) in chunk {
+                query = query
+                    .bind(push_id)
+                    .bind((*key).clone())
+                    .bind(*path_id)
+                    .bind(body.clone());
+            }
+            query.execute(&mut *self.tx).await?;
+        }
         Ok(())
     }
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
 use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::{Backend, Catalog, CatalogError, Result, WriteTx, now};
 
 /// No content is known for the path.
 pub(super) const ABSENT: i64 = 0;
@@ -107,7 +107,12 @@ pub struct Claim {
     pub listing: String,
 }
 
-/// What [`Catalog::lookup`] knows of a name.
+/// New names that one transaction makes rows of.
+const NEW_NAMES: usize = 4_000;
+/// Bytes of one reference in a packed list.
+const REFERENCE_BYTES: i64 = 8;
+
+/// What the database has of a name.
 #[derive(Debug, Clone)]
 struct Known {
     id: i64,
@@ -143,7 +148,7 @@ pub(super) fn store_path(name: &str) -> Result<StorePath> {
 
 impl WriteTx {
     /// Claims paths and what they refer to for a push, and says which the cache
-    /// lacks. Claiming again is claiming once.
+    /// lacks. Claiming again is claiming once. `found` is what [`Catalog::intern_most`] returned.
     ///
     /// # Errors
     /// [`CatalogError::NameMismatch`] when the cache knows a hash part under another name.
@@ -151,14 +156,10 @@ impl WriteTx {
         &mut self,
         push_id: i64,
         paths: &[PathMeta],
-        external: &[StorePath],
+        found: &HashMap<&StorePath, i64>,
     ) -> Result<Vec<Claimed>> {
-        let mut names: HashSet<&StorePath> = external.iter().collect();
-        for meta in paths {
-            names.insert(&meta.path);
-            names.extend(&meta.references);
-        }
-        let known = self.intern(&names).await?;
+        let known = self.intern(&claimed_names(paths), Some(found)).await?;
+        self.count_references(push_id, paths, &known).await?;
         let mut claimed = Vec::with_capacity(paths.len());
         for chunk in paths.chunks(ROWS) {
             let text = format!(
@@ -205,6 +206,47 @@ impl WriteTx {
             }
             query.execute(&mut *self.tx).await?;
         }
+        Ok(claimed)
+    }
+
+    /// Counts the references of what is about to be claimed in the row of the push, in place of those
+    /// that earlier claims of the same paths had.
+    async fn count_references(
+        &mut self,
+        push_id: i64,
+        paths: &[PathMeta],
+        known: &HashMap<&StorePath, Known>,
+    ) -> Result<()> {
+        let references: usize = paths.iter().map(|meta| meta.references.len()).sum();
+        let mut change = i64::try_from(references)?;
+        for chunk in paths.chunks(ROWS) {
+            let text = format!(
+                "SELECT CAST(COALESCE(SUM(LENGTH(refs)), 0) AS BIGINT) FROM push_paths WHERE push_id = $1 AND path_id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
+            for meta in chunk {
+                query = query.bind(known[&meta.path].id);
+            }
+            let row = query.fetch_one(&mut *self.tx).await?;
+            change -= row.try_get::<i64, _>(0)? / REFERENCE_BYTES;
+        }
+        sqlx::query("UPDATE pushes SET claimed_references = claimed_references + $1 WHERE id = $2")
+            .bind(change)
+            .bind(push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Claims paths that a push refers to without bringing them.
+    pub async fn claim_external(
+        &mut self,
+        push_id: i64,
+        external: &[StorePath],
+        found: &HashMap<&StorePath, i64>,
+    ) -> Result<()> {
+        let known = self.intern(&external.iter().collect(), Some(found)).await?;
         for chunk in external.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, revision) VALUES {} ON CONFLICT (push_id, path_id) DO NOTHING",
@@ -220,7 +262,7 @@ impl WriteTx {
             }
             query.execute(&mut *self.tx).await?;
         }
-        Ok(claimed)
+        Ok(())
     }
 
     /// Claims committed paths as they are, for a push that only writes their narinfos
@@ -244,9 +286,15 @@ impl WriteTx {
         Ok(claimed)
     }
 
-    /// Names the roots of a push. All must be store paths the push will claim.
-    pub async fn add_roots(&mut self, push_id: i64, roots: &[StorePath]) -> Result<()> {
-        let known = self.intern(&roots.iter().collect()).await?;
+    /// Names the roots of a push. All must be store paths the push will claim. `found` is what
+    /// [`Catalog::intern_most`] returned.
+    pub async fn add_roots(
+        &mut self,
+        push_id: i64,
+        roots: &[StorePath],
+        found: &HashMap<&StorePath, i64>,
+    ) -> Result<()> {
+        let known = self.intern(&roots.iter().collect(), Some(found)).await?;
         for chunk in roots.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_roots (push_id, path_id) VALUES {} ON CONFLICT DO NOTHING",
@@ -266,26 +314,80 @@ impl WriteTx {
         &mut self,
         names: &HashSet<&'p StorePath>,
     ) -> Result<HashMap<&'p StorePath, i64>> {
-        let known = self.intern(names).await?;
+        let known = self.intern(names, None).await?;
         Ok(known.into_iter().map(|(name, known)| (name, known.id)).collect())
     }
 
-    /// Gives every name an id, new ones included.
-    async fn intern<'p>(&mut self, names: &HashSet<&'p StorePath>) -> Result<HashMap<&'p StorePath, Known>> {
-        let hashes: HashSet<&str> = names.iter().map(|name| name.hash_part()).collect();
-        if hashes.len() != names.len() {
-            return Err(two_names(names.iter().copied()));
-        }
-        let names: Vec<&StorePath> = names.iter().copied().collect();
-        let mut known = self.lookup(&names).await?;
+    /// Gives every name an id, new ones included. `found` has ids that were found before the
+    /// transaction: their rows may have gone since, but never to another name.
+    async fn intern<'p>(
+        &mut self,
+        names: &HashSet<&'p StorePath>,
+        found: Option<&HashMap<&'p StorePath, i64>>,
+    ) -> Result<HashMap<&'p StorePath, Known>> {
+        let mut known = match found {
+            None => {
+                let names = distinct(names)?;
+                lookup(self.backend, &mut self.tx, &names).await?
+            }
+            Some(found) => self.by_ids(names, found).await?,
+        };
         let unknown: Vec<&StorePath> = names
+            .iter()
+            .copied()
+            .filter(|name| !known.contains_key(*name))
+            .collect();
+        known.extend(self.insert_names(&unknown).await?);
+        // What others have named meanwhile was not inserted.
+        let missed: Vec<&StorePath> = unknown
             .into_iter()
             .filter(|name| !known.contains_key(*name))
             .collect();
-        let created_at = now();
-        for chunk in unknown.chunks(ROWS) {
+        known.extend(lookup(self.backend, &mut self.tx, &missed).await?);
+        Ok(known)
+    }
+
+    /// Those of some names whose rows are there under the ids that were found.
+    async fn by_ids<'p>(
+        &mut self,
+        names: &HashSet<&'p StorePath>,
+        found: &HashMap<&'p StorePath, i64>,
+    ) -> Result<HashMap<&'p StorePath, Known>> {
+        let by_id: HashMap<i64, &StorePath> = names
+            .iter()
+            .filter_map(|name| Some((*found.get(name)?, *name)))
+            .collect();
+        let ids: Vec<i64> = by_id.keys().copied().collect();
+        let mut known = HashMap::with_capacity(names.len());
+        for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO paths (hash, name, created_at) VALUES {} RETURNING id, hash",
+                "SELECT id, state, nar_hash FROM paths WHERE id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                let id = row.try_get(0)?;
+                let row = Known {
+                    id,
+                    state: row.try_get(1)?,
+                    nar_hash: row.try_get(2)?,
+                };
+                known.insert(by_id[&id], row);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Makes rows of names that have none.
+    async fn insert_names<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, Known>> {
+        let mut known = HashMap::with_capacity(names.len());
+        let created_at = now();
+        for chunk in names.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO paths (hash, name, created_at) VALUES {} ON CONFLICT (hash) DO NOTHING RETURNING id, hash",
                 bulk::values(chunk.len(), 3)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
@@ -302,57 +404,108 @@ impl WriteTx {
                 let path = by_hash
                     .get(hash.as_str())
                     .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
-                known.insert(
-                    path,
-                    Known {
-                        id: row.try_get(0)?,
-                        state: ABSENT,
-                        nar_hash: Vec::new(),
-                    },
-                );
+                let row = Known {
+                    id: row.try_get(0)?,
+                    state: ABSENT,
+                    nar_hash: Vec::new(),
+                };
+                known.insert(*path, row);
             }
         }
         Ok(known)
     }
+}
 
-    async fn lookup<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, Known>> {
-        let mut known = HashMap::with_capacity(names.len());
-        for chunk in names.chunks(ROWS) {
-            let by_hash: HashMap<&str, &StorePath> =
-                chunk.iter().map(|path| (path.hash_part(), *path)).collect();
-            if by_hash.len() != chunk.len() {
-                return Err(two_names(chunk.iter().copied()));
-            }
-            let text = format!(
-                "SELECT id, hash, name, state, nar_hash FROM paths WHERE hash IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for path in chunk {
-                query = query.bind(path.hash_part().to_owned());
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let (hash, name): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-                let path = by_hash
-                    .get(hash.as_str())
-                    .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
-                if path.to_string() != name {
-                    return Err(CatalogError::NameMismatch(format!(
-                        "the cache knows {path} as {name}: a hash part belongs to one name"
-                    )));
-                }
-                known.insert(
-                    *path,
-                    Known {
-                        id: row.try_get(0)?,
-                        state: row.try_get(3)?,
-                        nar_hash: row.try_get(4)?,
-                    },
-                );
-            }
+impl Catalog {
+    /// The ids of names, before the transaction that claims them: what takes long for many names is done
+    /// without keeping other writers waiting. New names get rows here until at most [`NEW_NAMES`] are left
+    /// for that transaction. A row that nothing refers to yet may go again; the transaction looks.
+    ///
+    /// # Errors
+    /// [`CatalogError::NameMismatch`] when the cache knows a hash part under another name, or two of the
+    /// names have one.
+    pub async fn intern_most<'p>(
+        &self,
+        names: &HashSet<&'p StorePath>,
+    ) -> Result<HashMap<&'p StorePath, i64>> {
+        let names = distinct(names)?;
+        let mut reader = self.reader.acquire().await?;
+        let known = lookup(self.backend, &mut reader, &names).await?;
+        drop(reader);
+        let mut found: HashMap<&StorePath, i64> =
+            known.into_iter().map(|(name, known)| (name, known.id)).collect();
+        let unknown: Vec<&StorePath> = names
+            .into_iter()
+            .filter(|name| !found.contains_key(*name))
+            .collect();
+        let surplus = unknown.len().saturating_sub(NEW_NAMES);
+        for chunk in unknown[..surplus].chunks(NEW_NAMES) {
+            let mut tx = self.write().await?;
+            let inserted = tx.insert_names(chunk).await?;
+            tx.commit().await?;
+            found.extend(inserted.into_iter().map(|(name, known)| (name, known.id)));
         }
-        Ok(known)
+        Ok(found)
     }
+}
+
+/// The names that a claim needs the ids of.
+pub fn claimed_names(paths: &[PathMeta]) -> HashSet<&StorePath> {
+    let mut names = HashSet::with_capacity(paths.len());
+    for meta in paths {
+        names.insert(&meta.path);
+        names.extend(&meta.references);
+    }
+    names
+}
+
+/// The names as a list, if no two of them have one hash part.
+fn distinct<'p>(names: &HashSet<&'p StorePath>) -> Result<Vec<&'p StorePath>> {
+    let hashes: HashSet<&str> = names.iter().map(|name| name.hash_part()).collect();
+    if hashes.len() != names.len() {
+        return Err(two_names(names.iter().copied()));
+    }
+    Ok(names.iter().copied().collect())
+}
+
+/// The rows of those names that have one.
+async fn lookup<'p>(
+    backend: Backend,
+    connection: &mut AnyConnection,
+    names: &[&'p StorePath],
+) -> Result<HashMap<&'p StorePath, Known>> {
+    let mut known = HashMap::with_capacity(names.len());
+    for chunk in names.chunks(ROWS) {
+        let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
+        let text = format!(
+            "SELECT id, hash, name, state, nar_hash FROM paths WHERE hash IN ({})",
+            bulk::placeholders(1, chunk.len())
+        );
+        let mut query = bulk::query(backend, text, chunk.len() == ROWS);
+        for path in chunk {
+            query = query.bind(path.hash_part().to_owned());
+        }
+        for row in query.fetch_all(&mut *connection).await? {
+            let (hash, name): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+            let path = by_hash
+                .get(hash.as_str())
+                .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
+            if path.to_string() != name {
+                return Err(CatalogError::NameMismatch(format!(
+                    "the cache knows {path} as {name}: a hash part belongs to one name"
+                )));
+            }
+            known.insert(
+                *path,
+                Known {
+                    id: row.try_get(0)?,
+                    state: row.try_get(3)?,
+                    nar_hash: row.try_get(4)?,
+                },
+            );
+        }
+    }
+    Ok(known)
 }
 
 /// Says which two of some names have one hash part.

@@ -1,38 +1,43 @@
 //! The end of a commit, and how it knows that what it published is what there is to publish.
 //!
 //! Each move of a path after which its narinfo has to be written again, or may not be any more,
-//! has a number, and the path keeps that of its last one. A commit remembers the last number
-//! before it read what it has to publish: what has a later one it has not seen.
+//! has a number, and the path keeps that of its last one. A commit remembers which number each
+//! narinfo that it has written is of, and the last number before it read anything: what has a later
+//! one, and is not of its own doing, it has not seen.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
 use super::bulk::{self, ROWS};
+use super::commits::CommitAttempt;
 use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, store_path};
-use super::{Catalog, Realised, Result, WriteTx, now};
+use super::slices::{SLICE_MARKS, SLICE_ROWS};
+use super::{Backend, Catalog, Realised, Result, WriteTx, now};
 
-/// What a commit has done when it asks to be finished.
+/// What a commit relies on when it asks to be finished.
 #[derive(Debug)]
 pub struct Finishing<'a> {
-    /// Id of the push.
-    pub push_id: i64,
+    /// The attempt that asks.
+    pub attempt: &'a CommitAttempt,
     /// The pin to make of its root.
     pub pin: Option<&'a str>,
     /// What its commit answers.
     pub result: &'a str,
     /// The last publication before it read what it has published.
     pub seen: i64,
-    /// Ids of the paths whose narinfos it has written.
-    pub published: &'a HashSet<i64>,
+    /// Numbers after that, of the moves that are its own.
+    pub own: &'a [i64],
+    /// Ids of the paths whose narinfos it has written, and the publications that these are of.
+    pub published: &'a HashMap<i64, i64>,
     /// Those of them that the push does not claim.
     pub strangers: &'a [i64],
     /// The realisations that it has written.
     pub realisations: &'a [Realised],
 }
 
-/// What [`WriteTx::finish`] found.
+/// What [`Catalog::finish_commit`] did.
 #[derive(Debug)]
 pub enum Finish {
     /// The push is committed.
@@ -42,24 +47,27 @@ pub enum Finish {
     Overtaken,
     /// These paths have lost their NARs: the push is given up.
     Lost(Vec<StorePath>),
-    /// Its lease has run out, or it was given up.
+    /// A lease has run out, or the push was given up.
     Over,
 }
 
-/// A path that was moved while a commit published.
-struct Moved {
-    id: i64,
-    name: String,
-    state: i64,
+/// What others have done, while a commit published, to paths that it relies on or has written.
+#[derive(Debug, Default)]
+struct Moves {
+    /// These have lost their NARs.
+    lost: Vec<StorePath>,
+    /// Ids of those that were published by others after this commit had read them, and whose narinfos
+    /// it may have overwritten.
+    overwritten: Vec<i64>,
+    /// Ids of those that have to be published again.
+    unpublished: Vec<i64>,
 }
 
-/// Ids of those that are in some states, and whose narinfos the commit has written.
-fn overwritten(moved: &[Moved], published: &HashSet<i64>, states: &[i64]) -> Vec<i64> {
-    moved
-        .iter()
-        .filter(|path| states.contains(&path.state) && published.contains(&path.id))
-        .map(|path| path.id)
-        .collect()
+impl Moves {
+    /// Nothing stands in the way of the commit.
+    fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.overwritten.is_empty() && self.unpublished.is_empty()
+    }
 }
 
 impl Catalog {
@@ -74,14 +82,135 @@ impl Catalog {
             .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
+
+    /// The number of the last publication.
+    pub async fn publications(&self) -> Result<i64> {
+        let row = sqlx::query(PUBLICATIONS).fetch_one(&self.reader).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Makes a push count whose narinfos are in the bucket, and on its disk: its claimed paths become
+    /// present in slices, then one small transaction makes closure, pin and run.
+    pub async fn finish_commit(&self, commit: &Finishing<'_>) -> Result<Finish> {
+        let checked = self.publications().await?;
+        let moves = self.moves_since(commit, checked).await?;
+        self.publish_again(&moves.overwritten).await?;
+        if !moves.lost.is_empty() {
+            // Also those that others are about to publish: this commit writes nothing more.
+            let written = moves.unpublished.iter();
+            let written: Vec<i64> = written
+                .filter(|id| commit.published.contains_key(id))
+                .copied()
+                .collect();
+            self.publish_again(&written).await?;
+            let mut tx = self.write().await?;
+            tx.give_up(commit.attempt.push_id).await?;
+            tx.commit().await?;
+            return Ok(Finish::Lost(moves.lost));
+        }
+        let strangers: HashSet<i64> = commit.strangers.iter().copied().collect();
+        let mut published: Vec<(i64, i64)> = commit
+            .published
+            .iter()
+            .filter(|(id, _)| !strangers.contains(id))
+            .map(|(id, publication)| (*id, *publication))
+            .collect();
+        // Rows that lie beside each other change together.
+        published.sort_unstable();
+        for slice in published.chunks(SLICE_MARKS) {
+            let mut tx = self.write().await?;
+            tx.mark_published(slice).await?;
+            tx.commit().await?;
+        }
+        if !moves.is_empty() {
+            return Ok(Finish::Overtaken);
+        }
+        let mut tx = self.write().await?;
+        let finish = tx.finish(commit, checked).await?;
+        if matches!(finish, Finish::Committed) {
+            tx.commit().await?;
+        }
+        Ok(finish)
+    }
+
+    /// What others have moved since a commit read what it has published; `last` is the number of the last
+    /// publication.
+    async fn moves_since(&self, commit: &Finishing<'_>, last: i64) -> Result<Moves> {
+        if last - commit.seen == i64::try_from(commit.own.len())? {
+            // All of them were its own.
+            return Ok(Moves::default());
+        }
+        let mut reader = self.reader.acquire().await?;
+        moves(self.backend, &mut reader, commit).await
+    }
+
+    /// Has the narinfos of committed paths written again, in slices.
+    async fn publish_again(&self, ids: &[i64]) -> Result<()> {
+        for slice in ids.chunks(SLICE_ROWS) {
+            let mut tx = self.write().await?;
+            tx.publish_again(slice).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+const PUBLICATIONS: &str = "SELECT value FROM counters WHERE name = 'publications'";
+
+/// What was moved since a commit read what it has published, of what it claims or has written.
+async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finishing<'_>) -> Result<Moves> {
+    let own = commit
+        .own
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
+    let not_own = if own.is_empty() {
+        String::new()
+    } else {
+        format!("AND p.publication NOT IN ({own})")
+    };
+    let text = format!(
+        "SELECT p.id, p.name, p.state, p.publication FROM push_paths c JOIN paths p ON p.id = c.path_id \
+         WHERE c.push_id = $1 AND c.kind <> 2 AND p.publication > $2 {not_own}"
+    );
+    let mut rows = bulk::query(backend, text, own.is_empty())
+        .bind(commit.attempt.push_id)
+        .bind(commit.seen)
+        .fetch_all(&mut *connection)
+        .await?;
+    for chunk in commit.strangers.chunks(ROWS) {
+        let text = format!(
+            "SELECT id, name, state, publication FROM paths WHERE publication > $1 \
+             AND state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
+            bulk::placeholders(2, chunk.len())
+        );
+        let mut query = bulk::query(backend, text, chunk.len() == ROWS).bind(commit.seen);
+        for id in chunk {
+            query = query.bind(*id);
+        }
+        rows.extend(query.fetch_all(&mut *connection).await?);
+    }
+    let mut moves = Moves::default();
+    for row in rows {
+        let (id, state, publication): (i64, i64, i64) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+        let written = commit.published.get(&id);
+        match state {
+            ABSENT | DELETING => moves.lost.push(store_path(&row.try_get::<String, _>(1)?)?),
+            _ if written == Some(&publication) => {}
+            PUBLISHING => moves.unpublished.push(id),
+            // Others have published it, before this commit has written what it knew of the path.
+            _ if written.is_some() => moves.overwritten.push(id),
+            _ => {}
+        }
+    }
+    Ok(moves)
 }
 
 impl WriteTx {
     /// The number of the last publication.
     pub async fn publications(&mut self) -> Result<i64> {
-        let row = sqlx::query("SELECT value FROM counters WHERE name = 'publications'")
-            .fetch_one(&mut *self.tx)
-            .await?;
+        let row = sqlx::query(PUBLICATIONS).fetch_one(&mut *self.tx).await?;
         Ok(row.try_get(0)?)
     }
 
@@ -117,51 +246,56 @@ impl WriteTx {
         Ok(staged)
     }
 
-    /// Ends a push whose paths are all in the bucket: they count as present, its
-    /// roots become closures, its pin is set, its claims are let go, in one step.
-    pub async fn finish(&mut self, commit: &Finishing<'_>) -> Result<Finish> {
-        let push_id = commit.push_id;
-        let row = sqlx::query("SELECT state FROM pushes WHERE id = $1")
-            .bind(push_id)
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        match row.map(|row| row.try_get::<i64, _>(0)).transpose()? {
-            Some(1) => {}
-            Some(2) => return Ok(Finish::Committed),
-            _ => return Ok(Finish::Over),
+    /// Makes paths present whose narinfos are in the bucket: those that have not been moved since the
+    /// publication, by number, that was written.
+    async fn mark_published(&mut self, published: &[(i64, i64)]) -> Result<()> {
+        for chunk in published.chunks(ROWS) {
+            let text = format!(
+                "UPDATE paths SET state = {PRESENT}, listing = '' FROM (VALUES {}) AS written \
+                 WHERE paths.id = written.column1 AND paths.publication = written.column2 \
+                 AND paths.state = {PUBLISHING}",
+                bulk::values(chunk.len(), 2)
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for (id, publication) in chunk {
+                query = query.bind(*id).bind(*publication);
+            }
+            query.execute(&mut *self.tx).await?;
         }
-        let moved = self.moved_since(commit).await?;
-        let lost = moved
-            .iter()
-            .filter(|path| matches!(path.state, ABSENT | DELETING));
-        let lost: Vec<StorePath> = lost.map(|path| store_path(&path.name)).collect::<Result<_>>()?;
-        if !lost.is_empty() {
-            // Also those that others are about to publish: this commit writes nothing more.
-            let overwritten = overwritten(&moved, commit.published, &[PUBLISHING, PRESENT]);
-            self.publish_again(&overwritten).await?;
-            self.give_up(push_id).await?;
-            return Ok(Finish::Lost(lost));
+        Ok(())
+    }
+
+    /// The only step by which a push counts: its roots become closures, its pin is set, its state says
+    /// that it is committed. All that it relies on is published and marked so by then, and `checked` is
+    /// the number of the last publication at which that was looked at.
+    async fn finish(&mut self, commit: &Finishing<'_>, checked: i64) -> Result<Finish> {
+        let push_id = commit.attempt.push_id;
+        if !self.may_commit(commit.attempt).await? {
+            let state = sqlx::query("SELECT state FROM pushes WHERE id = $1")
+                .bind(push_id)
+                .fetch_optional(&mut *self.tx)
+                .await?;
+            let state = state.map(|row| row.try_get::<i64, _>(0)).transpose()?;
+            return Ok(if state == Some(2) {
+                Finish::Committed
+            } else {
+                Finish::Over
+            });
         }
-        sqlx::query(
-            "UPDATE paths SET state = $1, listing = '' FROM push_paths c \
-             WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind <> 2 AND paths.state = $3 \
-             AND paths.publication <= $4",
-        )
-        .bind(PRESENT)
-        .bind(push_id)
-        .bind(PUBLISHING)
-        .bind(commit.seen)
-        .execute(&mut *self.tx)
-        .await?;
-        let overwritten = overwritten(&moved, commit.published, &[PRESENT]);
-        self.publish_again(&overwritten).await?;
-        if !overwritten.is_empty()
-            || moved.iter().any(|path| path.state == PUBLISHING)
-            || !self.realisations_unchanged(commit.realisations).await?
-        {
+        if self.publications().await? != checked {
+            let since = Finishing {
+                seen: checked,
+                own: &[],
+                ..*commit
+            };
+            if !moves(self.backend, &mut self.tx, &since).await?.is_empty() {
+                return Ok(Finish::Overtaken);
+            }
+        }
+        if !self.realisations_unchanged(commit.realisations).await? {
             return Ok(Finish::Overtaken);
         }
-        sqlx::query("UPDATE pushes SET state = 2, result = $1 WHERE id = $2")
+        sqlx::query("UPDATE pushes SET state = 2, result = $1, commit_until = 0 WHERE id = $2")
             .bind(commit.result.to_owned())
             .bind(push_id)
             .execute(&mut *self.tx)
@@ -170,7 +304,6 @@ impl WriteTx {
         if let Some(name) = commit.pin {
             self.add_pin(push_id, name).await?;
         }
-        self.release_claims(push_id).await?;
         Ok(Finish::Committed)
     }
 
@@ -183,42 +316,6 @@ impl WriteTx {
             .execute(&mut *self.tx)
             .await?;
         Ok(())
-    }
-
-    /// What was moved since a commit read what it has published, of what it claims or has written.
-    async fn moved_since(&mut self, commit: &Finishing<'_>) -> Result<Vec<Moved>> {
-        if self.publications().await? <= commit.seen {
-            return Ok(Vec::new());
-        }
-        let mut rows = sqlx::query(
-            "SELECT p.id, p.name, p.state FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.publication > $2",
-        )
-        .bind(commit.push_id)
-        .bind(commit.seen)
-        .fetch_all(&mut *self.tx)
-        .await?;
-        for chunk in commit.strangers.chunks(ROWS) {
-            let text = format!(
-                "SELECT id, name, state FROM paths WHERE publication > $1 \
-                 AND state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(commit.seen);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            rows.extend(query.fetch_all(&mut *self.tx).await?);
-        }
-        rows.iter()
-            .map(|row| {
-                Ok(Moved {
-                    id: row.try_get(0)?,
-                    name: row.try_get(1)?,
-                    state: row.try_get(2)?,
-                })
-            })
-            .collect()
     }
 
     /// Has the narinfos of committed paths written again, whoever may just have written them.

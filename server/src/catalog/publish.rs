@@ -1,4 +1,4 @@
-//! What a commit reads, and its first transaction: deciding what a push adds.
+//! What a commit reads.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, WriteTx, now};
+use super::paths::{self, ABSENT, DELETING, PUBLISHING};
+use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result};
 use crate::signing::KeyChoice;
 
 /// A claim as the commit sees it.
@@ -74,21 +74,8 @@ pub struct Publishable {
     pub listing_size: i64,
     /// Which keys sign it.
     pub keys: KeyChoice,
-}
-
-/// What [`WriteTx::decide`] found.
-#[derive(Debug)]
-pub enum Decision {
-    /// So many paths are the push's.
-    Added(u64),
-    /// So many are, as a commit before this one has decided.
-    Before(u64),
-    /// The push is committed; what its commit answered.
-    Finished(String),
-    /// Something was claimed or announced since it was looked at.
-    Changed,
-    /// Its lease has run out, or it was given up.
-    Over,
+    /// Number of the move after which this narinfo has to be written; 0 for what is not decided yet.
+    pub publication: i64,
 }
 
 /// A build log waiting to be published.
@@ -165,6 +152,7 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
         listing_of_nar,
         listing_size: row.try_get(11)?,
         keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
+        publication: row.try_get("publication")?,
     })
 }
 
@@ -176,7 +164,7 @@ impl Catalog {
         let mut rows = sqlx::query(
             "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
              COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
-             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size, q.signing_keys \
+             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size, q.signing_keys, p.publication \
              FROM push_paths c JOIN pushes q ON q.id = c.push_id JOIN paths p ON p.id = c.path_id \
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
         )
@@ -192,7 +180,7 @@ impl Catalog {
     /// whoever decided them.
     pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
         let rows = sqlx::query(
-            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys \
+            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication \
              FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
              WHERE c.push_id = $1 AND p.state = $2",
         )
@@ -208,7 +196,7 @@ impl Catalog {
         let mut found = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys \
+                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication \
                  FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
@@ -325,131 +313,6 @@ impl Catalog {
                     root: paths::store_path(&row.try_get::<String, _>(0)?)?,
                 })
             })
-            .collect()
-    }
-}
-
-impl WriteTx {
-    /// Decides what a push adds: every path it provides that is still absent becomes
-    /// its; one that another push committed meanwhile stays as it is. Decided once is
-    /// decided: a second commit finds what the first one did.
-    pub async fn decide(&mut self, push_id: i64, revision: i64) -> Result<Decision> {
-        let row = sqlx::query(
-            "SELECT state, result, lease_until, revision, signing_keys FROM pushes WHERE id = $1",
-        )
-        .bind(push_id)
-        .fetch_one(&mut *self.tx)
-        .await?;
-        let (state, result): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-        match state {
-            0 | 1 if row.try_get::<i64, _>(2)? <= now() => return Ok(Decision::Over),
-            0 if row.try_get::<i64, _>(3)? != revision => return Ok(Decision::Changed),
-            0 => {}
-            1 => {
-                let added = result
-                    .parse()
-                    .map_err(|_| CatalogError::Corrupt("the number of a push's paths".into()))?;
-                return Ok(Decision::Before(added));
-            }
-            2 => return Ok(Decision::Finished(result)),
-            _ => return Ok(Decision::Over),
-        }
-        let keys = KeyChoice::from_text(&row.try_get::<String, _>(4)?);
-        let publication = self.next_publication().await?;
-        let decided = sqlx::query(
-            "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
-             deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, \
-             listing = CASE WHEN EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = c.object_id AND v.flaw = '') \
-             THEN $6 ELSE c.listing END, \
-             listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
-             WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $4, publication = $5 \
-             FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id AND c.kind = 1 \
-             AND paths.state = $3 AND EXISTS (SELECT 1 FROM objects o WHERE o.id = c.object_id AND o.state = 1)",
-        )
-        .bind(PUBLISHING)
-        .bind(push_id)
-        .bind(ABSENT)
-        .bind(keys.to_text())
-        .bind(publication)
-        .bind(paths::LISTING_OF_NAR)
-        .execute(&mut *self.tx)
-        .await?;
-        let added = decided.rows_affected();
-        self.vouch(push_id, &keys, publication).await?;
-        // A garbage collection under way has looked at these paths when they were absent.
-        sqlx::query(
-            "INSERT INTO gc_dirty (path_id) SELECT c.path_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind = 1 AND p.state = $2 \
-             AND (SELECT value FROM counters WHERE name = 'gc') <> 0",
-        )
-        .bind(push_id)
-        .bind(PUBLISHING)
-        .execute(&mut *self.tx)
-        .await?;
-        sqlx::query(
-            "UPDATE paths SET left_out = 1 FROM push_paths c \
-             WHERE c.push_id = $1 AND c.path_id = paths.id AND c.kind = 2 AND paths.left_out = 0",
-        )
-        .bind(push_id)
-        .execute(&mut *self.tx)
-        .await?;
-        sqlx::query("UPDATE pushes SET state = 1, result = $1 WHERE id = $2")
-            .bind(added.to_string())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
-        Ok(Decision::Added(added))
-    }
-
-    /// Lets the keys of a push sign the paths, too, that it found in the cache and says the same of. What a
-    /// signature is about is all in the comparison, so nobody's contents get a key that their pusher lacks.
-    async fn vouch(&mut self, push_id: i64, keys: &KeyChoice, publication: i64) -> Result<()> {
-        // A path that is being published has its narinfo written by somebody who knows only of their keys.
-        let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
-        let text = format!(
-            "SELECT DISTINCT paths.signing_keys FROM push_paths c JOIN paths ON paths.id = c.path_id \
-             WHERE c.push_id = $1 AND paths.state = {PRESENT} AND paths.signing_keys <> '' AND {same}"
-        );
-        let rows = bulk::query(self.backend, text, true)
-            .bind(push_id)
-            .fetch_all(&mut *self.tx)
-            .await?;
-        for row in rows {
-            let text: String = row.try_get(0)?;
-            let before = KeyChoice::from_text(&text);
-            let both = before.union(keys);
-            if both == before {
-                continue;
-            }
-            let update = format!(
-                "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, publication = $2 FROM push_paths c \
-                 WHERE c.push_id = $3 AND c.path_id = paths.id AND paths.state = {PRESENT} \
-                 AND paths.signing_keys = $4 AND {same}"
-            );
-            bulk::query(self.backend, update, true)
-                .bind(both.to_text())
-                .bind(publication)
-                .bind(push_id)
-                .bind(text)
-                .execute(&mut *self.tx)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// The paths that a push relies on and that are not committed, some of them.
-    pub async fn undecided(&mut self, push_id: i64) -> Result<Vec<StorePath>> {
-        let rows = sqlx::query(
-            "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ($2, $3) LIMIT 5000",
-        )
-        .bind(push_id)
-        .bind(ABSENT)
-        .bind(DELETING)
-        .fetch_all(&mut *self.tx)
-        .await?;
-        rows.iter()
-            .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
             .collect()
     }
 }

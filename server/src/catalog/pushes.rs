@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::paths::{ABSENT, nar_hash, store_path};
+use super::slices::SLICE_MARKS;
 use super::{Catalog, CatalogError, Result, WriteTx, bulk, now};
 use crate::signing::KeyChoice;
 
@@ -25,7 +26,12 @@ pub enum PushState {
 }
 
 impl PushState {
-    fn from_code(code: i64) -> Result<Self> {
+    /// It has not ended.
+    pub(super) fn is_live(self) -> bool {
+        matches!(self, Self::Open | Self::Committing)
+    }
+
+    pub(super) fn from_code(code: i64) -> Result<Self> {
         match code {
             0 => Ok(Self::Open),
             1 => Ok(Self::Committing),
@@ -106,7 +112,7 @@ impl Push {
     /// Whether its lease has run out.
     #[must_use]
     pub fn expired(&self) -> bool {
-        matches!(self.state, PushState::Open | PushState::Committing) && self.lease_until <= now()
+        self.state.is_live() && self.lease_until <= now()
     }
 }
 
@@ -201,6 +207,44 @@ impl Catalog {
     }
 }
 
+/// What a push names, and by what.
+const CLAIMS: [(&str, &str); 4] = [
+    ("push_paths", "path_id"),
+    ("push_roots", "path_id"),
+    ("push_logs", "drv"),
+    ("push_realisations", "key"),
+];
+
+impl Catalog {
+    /// Lets go of what a push that has ended claims, slice by slice. What one that is over still names
+    /// keeps nothing any more; the rest goes with the next garbage collection if this is cut off.
+    pub async fn release_push(&self, push_id: i64) -> Result<()> {
+        let limit = i64::try_from(SLICE_MARKS)?;
+        loop {
+            let mut tx = self.write().await?;
+            let more = tx.release_some(push_id, limit).await?;
+            tx.commit().await?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ids of pushes that have ended and still name something.
+    pub async fn unreleased_pushes(&self) -> Result<Vec<i64>> {
+        let named =
+            CLAIMS.map(|(table, _)| format!("EXISTS (SELECT 1 FROM {table} c WHERE c.push_id = q.id)"));
+        let text = format!(
+            "SELECT q.id FROM pushes q WHERE q.state >= 2 AND ({})",
+            named.join(" OR ")
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}
+
 impl WriteTx {
     /// Gives a push that has not ended a lease of so many seconds, though it had run out.
     pub async fn begin_lease(&mut self, push_id: i64, seconds: i64) -> Result<()> {
@@ -273,6 +317,22 @@ impl WriteTx {
         Ok((bytes(0)?, bytes(1)?))
     }
 
+    /// References of the paths that a push claims, and that all pushes of its identity claim.
+    pub async fn claimed_references(&mut self, push: &Push) -> Result<(u64, u64)> {
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(CASE WHEN id = $1 THEN claimed_references ELSE 0 END), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(claimed_references), 0) AS BIGINT) FROM pushes \
+             WHERE state IN (0, 1) AND lease_until > $2 AND identity = $3",
+        )
+        .bind(push.id)
+        .bind(now())
+        .bind(push.identity.clone())
+        .fetch_one(&mut *self.tx)
+        .await?;
+        let references = |column| Ok::<_, CatalogError>(row.try_get::<i64, _>(column)?.unsigned_abs());
+        Ok((references(0)?, references(1)?))
+    }
+
     /// Counts bytes that a push has got upload URLs for.
     pub async fn count_announced(&mut self, push_id: i64, bytes: u64) -> Result<()> {
         if bytes == 0 {
@@ -321,15 +381,13 @@ impl WriteTx {
         Ok(changed.is_some())
     }
 
-    /// Gives up an open push and lets go of what it claimed; false when it is not open.
+    /// Gives up an open push; false when it is not open. What it claims is let go by
+    /// [`Catalog::release_push`].
     pub async fn abort_push(&mut self, push_id: i64) -> Result<bool> {
         let done = sqlx::query("UPDATE pushes SET state = 3 WHERE id = $1 AND state = 0")
             .bind(push_id)
             .execute(&mut *self.tx)
             .await?;
-        if done.rows_affected() == 1 {
-            self.release_claims(push_id).await?;
-        }
         Ok(done.rows_affected() == 1)
     }
 
@@ -341,15 +399,33 @@ impl WriteTx {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    pub(super) async fn release_claims(&mut self, push_id: i64) -> Result<()> {
-        for text in [
-            "DELETE FROM push_paths WHERE push_id = $1",
-            "DELETE FROM push_roots WHERE push_id = $1",
-            "DELETE FROM push_logs WHERE push_id = $1",
-            "DELETE FROM push_realisations WHERE push_id = $1",
-        ] {
-            sqlx::query(text).bind(push_id).execute(&mut *self.tx).await?;
+    /// Deletes at most `limit` rows each of what a push that has ended claims, announced and brought;
+    /// false when nothing is left.
+    async fn release_some(&mut self, push_id: i64, limit: i64) -> Result<bool> {
+        let mut more = false;
+        for (table, key) in CLAIMS {
+            // Up to a key: a list of keys might make PostgreSQL read the whole table for each slice.
+            let text = format!(
+                "DELETE FROM {table} WHERE push_id = $1 AND {key} <= \
+                 (SELECT {key} FROM {table} WHERE push_id = $2 ORDER BY {key} LIMIT 1 OFFSET $3)"
+            );
+            let deleted = bulk::query(self.backend, text, true)
+                .bind(push_id)
+                .bind(push_id)
+                .bind(limit - 1)
+                .execute(&mut *self.tx)
+                .await?;
+            if deleted.rows_affected() > 0 {
+                more = true;
+                continue;
+            }
+            // Fewer are left than one slice has.
+            let text = format!("DELETE FROM {table} WHERE push_id = $1");
+            bulk::query(self.backend, text, true)
+                .bind(push_id)
+                .execute(&mut *self.tx)
+                .await?;
         }
-        Ok(())
+        Ok(more)
     }
 }

@@ -1,5 +1,6 @@
 //! What every phase of a check needs.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use super::{Kind, Request, Shared};
@@ -55,9 +56,14 @@ pub(super) struct Found<S> {
 
 impl Check<'_> {
     /// A writing transaction, as long as this is the check under way.
-    pub async fn write(&self) -> Result<WriteTx, Problem> {
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = Result<WriteTx, Problem>> {
+        self.write_for(Location::caller())
+    }
+
+    async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
         self.app.ownership.require()?;
-        let mut tx = self.app.catalog.write().await?;
+        let mut tx = self.app.catalog.write_for(by).await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);
         }

@@ -122,7 +122,7 @@ async fn again(run: &Run<'_>, found: Push) -> Result<(), Problem> {
     let (id, token) = (found.id, found.token.clone());
     let renewed = run.app.catalog.push(&token).await?;
     let renewed = renewed.ok_or_else(|| Problem::internal("a push is gone"))?;
-    if let Err(problem) = push::commit(run.app, renewed).await {
+    if let Err(problem) = push::commit(run.app, renewed, None).await {
         let mut tx = run.write().await?;
         tx.begin_lease(id, 0).await?;
         tx.commit().await?;

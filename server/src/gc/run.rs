@@ -1,5 +1,6 @@
 //! One collection, phase by phase. Each can end anywhere: the next one goes on.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use super::graph::{Item, Ripe};
@@ -32,9 +33,14 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// A writing transaction, as long as this is the collection under way.
-    pub async fn write(&self) -> Result<WriteTx, Problem> {
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = Result<WriteTx, Problem>> {
+        self.write_for(Location::caller())
+    }
+
+    async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
         self.app.ownership.require_collectable()?;
-        let mut tx = self.app.catalog.write().await?;
+        let mut tx = self.app.catalog.write_for(by).await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);
         }
@@ -80,6 +86,8 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
     shared.phase(Phase::Mark);
     let except_before = request.dry_run.then_some(closures_before);
     let mut marker = Marker::load(&app.catalog, except_before).await?;
+    // Most of it, before others have to wait for the rest.
+    marker.catch_up(&mut app.catalog.look().await?).await?;
     let mut tx = run.write().await?;
     marker.catch_up(&mut tx).await?;
     drop(tx);
@@ -120,13 +128,23 @@ async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
     let over = lost_commits::commit_again(run, committing_before).await?;
     let mut tx = run.write().await?;
     let expired = tx.expire_pushes(&over, committing_before).await?;
-    let failed_before = run.now - i64::from(run.request.failed_uploads_older_than);
-    let forgotten = tx.forget_pushes(failed_before, run.now - REMEMBERED).await?;
     tx.commit().await?;
+    for push_id in run.app.catalog.unreleased_pushes().await? {
+        run.app.catalog.release_push(push_id).await?;
+    }
+    let failed_before = run.now - i64::from(run.request.failed_uploads_older_than);
     metrics().leases_expired(expired);
-    run.shared
-        .count(|counts| counts.failed_uploads_deleted = forgotten);
-    Ok(())
+    loop {
+        let mut tx = run.write().await?;
+        let (failed, committed) = tx
+            .forget_pushes(failed_before, run.now - REMEMBERED, PAGE)
+            .await?;
+        tx.commit().await?;
+        run.shared.count(|counts| counts.failed_uploads_deleted += failed);
+        if failed.max(committed) < PAGE.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }
 
 /// Lets go of closures that were not pushed for long, or finds which it would.

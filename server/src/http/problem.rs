@@ -8,6 +8,7 @@ use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
+use serde::{Deserialize, Serialize};
 
 use super::request_id;
 use crate::auth::Scope;
@@ -72,6 +73,17 @@ pub struct Problem {
     basic: bool,
     /// For the log alone.
     cause: Option<String>,
+}
+
+/// What is kept of a failure.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    push_gone: bool,
+    status: u16,
+    detail: String,
+    field: Option<String>,
+    missing: Option<Vec<String>>,
+    retry_after: Option<u32>,
 }
 
 /// What a failure to get in has besides.
@@ -237,6 +249,41 @@ impl Problem {
     #[must_use]
     pub fn or_basic(self) -> Self {
         Self { basic: true, ..self }
+    }
+
+    /// As JSON, for those who wait for the same work: what the caller is told, without what the log is told.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        let stored = Stored {
+            push_gone: matches!(self.kind, Kind::PushGone),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            field: self.field.clone(),
+            missing: self.missing.clone(),
+            retry_after: self.retry_after,
+        };
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
+
+    /// Out of what [`Problem::to_stored`] wrote.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Self {
+        let stored: Stored = match serde_json::from_str(text) {
+            Ok(stored) => stored,
+            Err(error) => return Self::internal(format!("a stored problem: {error}")),
+        };
+        let status = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            kind: if stored.push_gone {
+                Kind::PushGone
+            } else {
+                Kind::Blank
+            },
+            field: stored.field,
+            missing: stored.missing,
+            retry_after: stored.retry_after,
+            ..Self::new(status, stored.detail)
+        }
     }
 
     pub(super) fn with_cause(mut self, cause: impl fmt::Display) -> Self {

@@ -165,6 +165,7 @@ pub struct Metrics {
     s3_requests: Family<S3Request, Counter>,
     s3_durations: Timed<S3Operation>,
     write_waits: Histogram,
+    writes: Histogram,
     gc_runs: Family<Ended, Counter>,
     gc_phase_seconds: Family<PhaseLabel, Counter<f64, AtomicU64>>,
     gc_phase: Mutex<Option<(Phase, Instant)>>,
@@ -202,6 +203,7 @@ impl Metrics {
             s3_requests: Family::default(),
             s3_durations: Family::new_with_constructor(histogram),
             write_waits: histogram(),
+            writes: histogram(),
             gc_runs: Family::default(),
             gc_phase_seconds: Family::default(),
             gc_phase: Mutex::new(None),
@@ -267,6 +269,8 @@ impl Metrics {
         registry.register(name, s3_durations, self.s3_durations.clone());
         let waits = "Time that writing transactions waited for their turn";
         registry.register("db_write_wait_seconds", waits, self.write_waits.clone());
+        let writes = "Time that writing transactions were held, in which no other could begin";
+        registry.register("db_write_seconds", writes, self.writes.clone());
 
         let runs = "Garbage collections that this process ran, by how they ended";
         registry.register("gc_runs", runs, self.gc_runs.clone());
@@ -407,6 +411,11 @@ impl Metrics {
     /// A writing transaction had its turn.
     pub fn write_waited(&self, wait: Duration) {
         self.write_waits.observe(wait.as_secs_f64());
+    }
+
+    /// A writing transaction was held.
+    pub fn write_held(&self, held: Duration) {
+        self.writes.observe(held.as_secs_f64());
     }
 
     /// A garbage collection of this process enters a phase, or ends with `None`.

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::PART_SIZE;
 use crate::app::App;
-use crate::catalog::{ArrivedObject, NewVerification};
+use crate::catalog::{ArrivedObject, NewVerification, SLICE_MARKS};
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
@@ -67,9 +67,11 @@ pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) ->
     }
     // The database must not outlive, in a power cut, what it says is there.
     app.bucket.sync().await?;
-    let mut tx = app.catalog.write().await?;
-    tx.objects_arrived(push_id, arrived).await?;
-    tx.commit().await?;
+    for slice in arrived.chunks(SLICE_MARKS) {
+        let mut tx = app.catalog.write().await?;
+        tx.objects_arrived(push_id, slice).await?;
+        tx.commit().await?;
+    }
     metrics().arrived(arrived.iter().map(|object| object.size));
     Ok(())
 }

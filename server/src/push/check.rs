@@ -14,8 +14,8 @@ use crate::storage::ObjectKey;
 /// Most names of missing objects in one answer.
 const MAX_MISSING: usize = 10_000;
 
-/// Every root is claimed, everything referred to is claimed or left out on
-/// purpose, and nothing refers to itself through others.
+/// Every root is claimed, and everything referred to is claimed or left out on
+/// purpose.
 pub(super) async fn closed<'r>(
     app: &App,
     claims: &[CommitClaim],
@@ -46,15 +46,30 @@ pub(super) async fn closed<'r>(
             return Err(Problem::invalid("paths.references", detail));
         }
     }
-    let offers: Vec<&Publishable> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
-    let graph = offers.iter().map(|offer| (offer.path_id, offer.refs.as_slice()));
-    if Order::new(graph).has_cycle() {
-        cycle::among(app, &offers).await?;
-    }
     Ok(())
 }
 
-/// Everything the push has to provide is in the bucket with the right size; the objects of which the database does not know yet that they are there.
+/// The places of the claims whose paths nobody has committed yet, each after those of all that it
+/// refers to.
+///
+/// # Errors
+/// 422 when a path refers to itself through others.
+pub(super) async fn order(app: &App, claims: &[CommitClaim]) -> Result<Vec<usize>, Problem> {
+    let places: Vec<usize> = (0..claims.len())
+        .filter(|place| claims[*place].offer.is_some())
+        .collect();
+    let offers = places.iter().filter_map(|place| claims[*place].offer.as_ref());
+    let graph = offers.clone().map(|offer| (offer.path_id, offer.refs.as_slice()));
+    if let Some(sequence) = Order::new(graph).sequence() {
+        return Ok(sequence.into_iter().map(|place| places[place as usize]).collect());
+    }
+    let offers: Vec<&Publishable> = offers.collect();
+    cycle::among(app, &offers).await?;
+    Err(Problem::internal("an order of paths was not found"))
+}
+
+/// Everything the push has to provide is in the bucket with the right size; the objects of which the
+/// database does not know yet that they are there.
 pub(super) async fn arrived(
     app: &App,
     push: &Push,

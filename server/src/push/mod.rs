@@ -3,6 +3,7 @@
 
 mod ahead;
 mod arrival;
+mod attempt;
 mod check;
 mod commit;
 mod cycle;
@@ -21,7 +22,8 @@ use std::time::Duration;
 use niks3_nix::store_path::StorePath;
 
 pub use arrival::{hash_of, note_arrived, place, upload_key};
-pub use commit::{Outcome, commit};
+pub use attempt::{CommitAnswer, commit};
+pub use commit::Outcome;
 pub use leftovers::remove_leftovers;
 pub use publish::{narinfo, write_realisations};
 pub use recover::recover;
@@ -37,7 +39,7 @@ pub const MAX_ROOTS: usize = 10_000;
 /// Most entries of a list in one request.
 pub const MAX_BATCH: usize = 2_000;
 /// Most references of a path.
-pub const MAX_REFERENCES: usize = 20_000;
+pub const MAX_REFERENCES: usize = 10_000;
 /// Most signatures of a path.
 pub const MAX_SIGNATURES: usize = 64;
 /// Most bytes of a NAR: what an object can have in S3.

@@ -1,6 +1,7 @@
 //! The order in which paths are published: each after all that it refers to.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 /// Nodes by place, from 0 on, each with those that wait for it.
 #[derive(Debug)]
@@ -110,13 +111,18 @@ impl Order {
             .map(|(place, _)| place)
     }
 
-    /// Whether a node refers to itself through others.
+    /// The places of all nodes, each after all that it refers to, and otherwise the lesser ones first: rows
+    /// that lie beside each other are changed together. `None` when a node refers to itself through others.
     #[must_use]
-    pub fn has_cycle(mut self) -> bool {
-        while let Some(node) = self.ready.pop() {
+    pub fn sequence(mut self) -> Option<Vec<u32>> {
+        let mut sequence = Vec::with_capacity(self.waiting.len());
+        let mut ready: BinaryHeap<Reverse<u32>> = self.ready.drain(..).map(Reverse).collect();
+        while let Some(Reverse(node)) = ready.pop() {
             self.done(node);
+            ready.extend(self.ready.drain(..).map(Reverse));
+            sequence.push(node);
         }
-        self.left > 0
+        (self.left == 0).then_some(sequence)
     }
 }
 
@@ -154,13 +160,13 @@ mod tests {
     #[test]
     fn cycles_are_found() {
         for (graph, found) in [
-            (&[] as Graph, false),
-            (&[(1, &[1])], false),
-            (&[(1, &[2]), (2, &[])], false),
-            (&[(1, &[2]), (2, &[1])], true),
-            (&[(0, &[]), (1, &[2, 0]), (2, &[3]), (3, &[1])], true),
+            (&[] as Graph, Some(vec![])),
+            (&[(1, &[1])], Some(vec![0])),
+            (&[(1, &[2]), (2, &[]), (3, &[])], Some(vec![1, 0, 2])),
+            (&[(1, &[2]), (2, &[1])], None),
+            (&[(0, &[]), (1, &[2, 0]), (2, &[3]), (3, &[1])], None),
         ] {
-            assert_eq!(order(graph).has_cycle(), found, "{graph:?}");
+            assert_eq!(order(graph).sequence(), found, "{graph:?}");
         }
     }
 

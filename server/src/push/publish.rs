@@ -20,17 +20,19 @@ use crate::http::problem::Problem;
 use crate::signing::Signer;
 use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
 
+/// Realisations that one transaction offers, each with a few statements of its own.
+const REALISATIONS: usize = 200;
 /// How often realisations are looked at that are being deleted.
 const ATTEMPTS: usize = 5;
 
 /// Writes the narinfo of every path in `found`, and of those they refer to that may lack
-/// one, each after those of its references. Returns their ids. What is `signed` already is not
-/// signed again.
+/// one, each after those of its references. Returns their ids, and the publications by number that were
+/// written. What is `signed` already is not signed again.
 pub(super) async fn narinfos(
     app: &App,
     mut found: Vec<Publishable>,
     signed: Signed,
-) -> Result<Vec<i64>, Problem> {
+) -> Result<Vec<(i64, i64)>, Problem> {
     let mut paths: Vec<Publishable> = Vec::new();
     let mut names: HashMap<i64, StorePath> = HashMap::new();
     let mut others: HashSet<i64> = HashSet::new();
@@ -60,7 +62,8 @@ pub(super) async fn narinfos(
         Publishing::Together(count) => together(app, &paper, order, count).await?,
         Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await?,
     }
-    Ok(paper.paths.iter().map(|path| path.path_id).collect())
+    let written = paper.paths.iter();
+    Ok(written.map(|path| (path.path_id, path.publication)).collect())
 }
 
 /// Publishes at once whatever need not wait for each other.
@@ -282,11 +285,13 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised
     }
     let keys: Vec<String> = staged.iter().map(|realised| realised.key.clone()).collect();
     for _ in 0..ATTEMPTS {
-        let mut tx = app.catalog.write().await?;
-        for realised in &staged {
-            tx.add_realisation(realised).await?;
+        for slice in staged.chunks(REALISATIONS) {
+            let mut tx = app.catalog.write().await?;
+            for realised in slice {
+                tx.add_realisation(realised).await?;
+            }
+            tx.commit().await?;
         }
-        tx.commit().await?;
         if let Some(in_force) = app.catalog.realisations_in_force(&keys).await?
             && in_force.len() == keys.len()
         {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{commit, publish, republish};
+use super::{attempt, publish, republish};
 use crate::app::App;
 use crate::http::problem::Problem;
 
@@ -28,7 +28,7 @@ pub async fn recover(app: &Arc<App>) -> Result<(), Problem> {
         .partition(|push| push.expired());
     for push in live {
         let token = push.token.clone();
-        match commit(app, push).await {
+        match attempt::commit(app, push, None).await {
             Ok(_) => tracing::info!(push = token, "a commit that was cut off is completed"),
             Err(problem) => {
                 tracing::warn!(push = token, why = problem.text(), "a commit was cut off");

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::commit;
+use super::attempt;
 use crate::app::App;
 use crate::catalog::NewPush;
 use crate::http::problem::Problem;
@@ -36,12 +36,16 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
         .push(&token)
         .await?
         .ok_or_else(|| Problem::internal("a push is gone"))?;
-    if let Err(problem) = commit(app, push).await {
+    if let Err(problem) = attempt::commit(app, push, None).await {
         let mut tx = app.catalog.write().await?;
-        if !tx.abort_push(push_id).await? {
+        let aborted = tx.abort_push(push_id).await?;
+        if !aborted {
             tx.give_up(push_id).await?;
         }
         tx.commit().await?;
+        if aborted {
+            app.catalog.release_push(push_id).await?;
+        }
         // To the caller it is not the push that is gone.
         return Err(match problem.status() {
             404 => Problem::conflict(problem.text()),

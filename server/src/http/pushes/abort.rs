@@ -27,6 +27,7 @@ pub(super) async fn abort(app: &Arc<App>, who: &Identity, id: &str) -> Result<()
         return Err(Problem::conflict("the push is committed, or about to be"));
     }
     tx.commit().await?;
+    app.catalog.release_push(push.id).await?;
     metrics().push_ended(PushEnd::Aborted);
     tracing::info!(push = push.token, "push given up by its client");
     // Its NARs stay until a garbage collection: the same push, begun again, finds them.

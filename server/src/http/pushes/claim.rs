@@ -8,7 +8,7 @@ use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
 use super::{App, Identity, Problem, change, find_open, limits};
-use crate::catalog::{ClaimKind, PathMeta};
+use crate::catalog::{ClaimKind, Claimed, PathMeta, Push, SLICE_ROWS, claim_slices, claimed_names};
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
 
@@ -40,16 +40,10 @@ pub(super) async fn claim(
         .collect::<Result<_, _>>()?;
     let external: Vec<StorePath> = external.into_iter().collect();
 
-    let mut tx = change(app, &push).await?;
-    let mut claimed = tx.claim(push.id, &paths, &external).await?;
-    limits::check(app, who, &push, &mut tx).await?;
-    tx.commit().await?;
+    let mut claimed = claim_all(app, who, &push, &paths, &external).await?;
     let verify = push.verify || app.ownership.needs_repair().is_some();
     if verify && push::verify(app, &claimed).await? {
-        let mut tx = change(app, &push).await?;
-        claimed = tx.claim(push.id, &paths, &external).await?;
-        limits::check(app, who, &push, &mut tx).await?;
-        tx.commit().await?;
+        claimed = claim_all(app, who, &push, &paths, &external).await?;
     }
 
     let derivers: BTreeSet<String> = paths
@@ -74,6 +68,33 @@ pub(super) async fn claim(
         }
     }
     Ok(answer)
+}
+
+/// Claims everything, slice by slice: a claim that is cut off in between is made again. Names are looked at
+/// before, so that wrong ones leave nothing.
+async fn claim_all(
+    app: &App,
+    who: &Identity,
+    push: &Push,
+    paths: &[PathMeta],
+    external: &[StorePath],
+) -> Result<Vec<Claimed>, Problem> {
+    let mut names = claimed_names(paths);
+    names.extend(external);
+    let found = app.catalog.intern_most(&names).await?;
+    let mut claimed = Vec::with_capacity(paths.len());
+    for slice in claim_slices(paths) {
+        let mut tx = change(app, push).await?;
+        claimed.extend(tx.claim(push.id, slice, &found).await?);
+        limits::check(app, who, push, &mut tx).await?;
+        tx.commit().await?;
+    }
+    for slice in external.chunks(SLICE_ROWS) {
+        let mut tx = change(app, push).await?;
+        tx.claim_external(push.id, slice, &found).await?;
+        tx.commit().await?;
+    }
+    Ok(claimed)
 }
 
 /// A content address that makes the path it is claimed of.

@@ -3,46 +3,51 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::types::{Closure, Commit, Verifying};
-use super::{App, Identity, Problem, find, wire_error};
-use crate::metrics::{PushEnd, metrics};
-use crate::push::{Outcome, commit as commit_push};
+use super::types::{Closure, Commit, CommitState, Verifying};
+use super::{App, Committed, Identity, Problem, find, wire_error};
+use crate::push::{CommitAnswer, commit as commit_push};
+use poem_openapi::payload::Json;
 
-/// How long a request waits for the verification of uploads before it says how far that is.
-const VERIFYING: Duration = Duration::from_secs(20);
+/// How long a commit is waited for before its client is told that it is in progress: less than the
+/// 60 s after which reverse proxies give up, and short enough to show how far verification is.
+const WAIT: Duration = Duration::from_secs(20);
+/// Seconds after which the client asks again; it waits in the next request.
+const RETRY_AFTER: u32 = 1;
 
-/// Runs to its end even if the client goes away: what it began it finishes.
-pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<Commit, Problem> {
+/// Runs to its end even if the client goes away: what it began it finishes. Whoever asks again joins it.
+pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<Committed, Problem> {
     let push = find(app, &who, &id).await?;
-    let (app, verifications, push_id) = (app.clone(), Arc::clone(&app.verifications), push.id);
-    let work = async move {
-        commit_push(&app, push)
-            .await
-            .inspect_err(|problem| metrics().push_ended(PushEnd::of_status(problem.status())))
+    let (push_id, verifications) = (push.id, Arc::clone(&app.verifications));
+    let app = app.clone();
+    let work = async move { commit_push(&app, push, Some(WAIT)).await };
+    let work = crate::http::request_id::spawn(work);
+    let answer = match tokio::time::timeout(WAIT, work).await {
+        Ok(answer) => answer.map_err(wire_error)??,
+        Err(_) => CommitAnswer::InProgress,
     };
-    let mut running = crate::http::request_id::spawn(work);
-    let outcome: Outcome = loop {
-        tokio::select! {
-            done = &mut running => break done.map_err(wire_error)??,
-            () = tokio::time::sleep(VERIFYING) => {}
-        }
-        // It goes on, and the next request finds what it has done by then.
-        if let Some(progress) = verifications.progress(push_id) {
-            return Ok(Commit {
-                closures: Vec::new(),
-                paths_added: 0,
-                paths_present: 0,
-                verifying: Some(Verifying {
-                    verified: progress.verified,
-                    total: progress.total,
-                }),
-            });
-        }
-    };
-    Ok(Commit {
-        closures: outcome.roots.into_iter().map(|root| Closure { root }).collect(),
-        paths_added: outcome.paths_added,
-        paths_present: outcome.paths_present,
-        verifying: None,
+    Ok(match answer {
+        CommitAnswer::Done(outcome) => Committed::Done(Json(Commit {
+            state: CommitState::Committed,
+            closures: outcome.roots.into_iter().map(|root| Closure { root }).collect(),
+            paths_added: outcome.paths_added,
+            paths_present: outcome.paths_present,
+            verifying: None,
+        })),
+        CommitAnswer::InProgress => in_progress(verifications.progress(push_id).map(|progress| Verifying {
+            verified: progress.verified,
+            total: progress.total,
+        })),
     })
+}
+
+/// What the client of a commit is told that takes longer than it waits, whatever it waits for.
+fn in_progress(verifying: Option<Verifying>) -> Committed {
+    let commit = Commit {
+        state: CommitState::Committing,
+        closures: Vec::new(),
+        paths_added: 0,
+        paths_present: 0,
+        verifying,
+    };
+    Committed::InProgress(Json(commit), RETRY_AFTER)
 }

@@ -58,6 +58,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         keys: who.grant().signing_keys.as_ref().into(),
         exempt: app.verify_uploads.exempts(who.grant().trusted),
     };
+    let found = app.catalog.intern_most(&roots.iter().collect()).await?;
     let mut tx = app.catalog.write().await?;
     limits::admit(app, who, &mut tx).await?;
     if let Some(run) = &run {
@@ -65,7 +66,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         new.run_id = Some(run_id);
     }
     let id = tx.open_push(&new).await?;
-    tx.add_roots(id, &roots).await?;
+    tx.add_roots(id, &roots, &found).await?;
     tx.commit().await?;
     metrics().push_opened();
     request_id::note_push(&new.token);

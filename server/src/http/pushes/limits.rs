@@ -59,6 +59,12 @@ pub(super) fn listing(field: &str, size: i64, nar_size: i64) -> Result<(), Probl
     Err(Problem::invalid(field, detail))
 }
 
+/// Most references of all paths that a push claims, 8 bytes each in the database and in memory: a million
+/// paths with ten references each are 10 million.
+const MAX_PUSH_REFERENCES: u64 = 16_000_000;
+/// Most references of all paths that the pushes of an identity claim together.
+const MAX_IDENTITY_REFERENCES: u64 = 2 * MAX_PUSH_REFERENCES;
+
 /// Lets somebody open another push.
 pub(super) async fn admit(app: &App, who: &Identity, tx: &mut WriteTx) -> Result<(), Problem> {
     let Some(most) = who.limits(app.limits).pushes else {
@@ -116,6 +122,7 @@ pub(super) async fn admit_multipart(
 /// Looks whether somebody may bring what they have just claimed or announced; otherwise the transaction must not be
 /// committed.
 pub(super) async fn check(app: &App, who: &Identity, push: &Push, tx: &mut WriteTx) -> Result<(), Problem> {
+    references(who, push, tx).await?;
     let Some(most) = who.limits(app.limits).claimed_bytes else {
         return Ok(());
     };
@@ -130,6 +137,28 @@ pub(super) async fn check(app: &App, who: &Identity, push: &Push, tx: &mut Write
         return Err(Problem::too_many(
             format!(
                 "all pushes of {} together would bring {of_all} bytes, and may bring {most} at once: wait for one to end",
+                who.name()
+            ),
+            RETRY_AFTER,
+        ));
+    }
+    Ok(())
+}
+
+/// Bounds the references of what is claimed: the commit of a push holds them all in memory.
+async fn references(who: &Identity, push: &Push, tx: &mut WriteTx) -> Result<(), Problem> {
+    let (of_push, of_all) = tx.claimed_references(push).await?;
+    if of_push > MAX_PUSH_REFERENCES {
+        return Err(Problem::too_large(format!(
+            "the paths of this push would have {of_push} references, and a push may have {MAX_PUSH_REFERENCES}: \
+             push fewer paths at a time"
+        )));
+    }
+    if of_all > MAX_IDENTITY_REFERENCES {
+        return Err(Problem::too_many(
+            format!(
+                "the paths of all pushes of {} together would have {of_all} references, and may have \
+                 {MAX_IDENTITY_REFERENCES}: wait for a push to end",
                 who.name()
             ),
             RETRY_AFTER,

@@ -15,6 +15,7 @@ mod show;
 mod types;
 mod uploads;
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use poem::web::Data;
@@ -46,13 +47,13 @@ enum Created<T: poem_openapi::types::ParseFromJSON + poem_openapi::types::ToJSON
 }
 
 #[derive(ApiResponse)]
-enum CommitAnswer {
-    /// All of it is visible.
+enum Committed {
+    /// Done.
     #[oai(status = 200)]
     Done(Json<Commit>),
-    /// The uploads are being verified.
+    /// In progress.
     #[oai(status = 202)]
-    Verifying(Json<Commit>),
+    InProgress(Json<Commit>, #[oai(header = "Retry-After")] u32),
 }
 
 #[derive(ApiResponse)]
@@ -230,7 +231,8 @@ impl PushesApi {
     /// Commit a push
     ///
     /// Checks that all has arrived, signs, publishes. Committing again answers the
-    /// same. 202: it waits until the uploads are verified; ask again. 409 with `missing`: upload those, then commit
+    /// same, and joins a commit in progress, on whichever server that is. 202: it is still in progress, or waits until
+    /// the uploads are verified, so commit again after `Retry-After`. 409 with `missing`: upload those, then commit
     /// again. 422: an upload is not what the push says; the push is over.
     #[oai(path = "/:id/commit", method = "post", operation_id = "commit_push")]
     async fn commit(
@@ -238,12 +240,8 @@ impl PushesApi {
         Data(app): Data<&Arc<App>>,
         Pusher(who): Pusher,
         Path(id): Path<String>,
-    ) -> Result<CommitAnswer, ApiProblem> {
-        let commit = commit::commit(app, who, id).await?;
-        Ok(match commit.verifying {
-            None => CommitAnswer::Done(Json(commit)),
-            Some(_) => CommitAnswer::Verifying(Json(commit)),
-        })
+    ) -> Result<Committed, ApiProblem> {
+        Ok(commit::commit(app, who, id).await?)
     }
 }
 
@@ -306,8 +304,13 @@ async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem>
 }
 
 /// Begins a transaction that changes what a push claims or announces.
-async fn change(app: &App, push: &Push) -> Result<WriteTx, Problem> {
-    let mut tx = app.catalog.write().await?;
+#[track_caller]
+fn change(app: &App, push: &Push) -> impl Future<Output = Result<WriteTx, Problem>> {
+    change_for(app, push, Location::caller())
+}
+
+async fn change_for(app: &App, push: &Push, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
+    let mut tx = app.catalog.write_for(by).await?;
     if tx.change_push(push.id).await? {
         return Ok(tx);
     }

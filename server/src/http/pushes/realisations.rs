@@ -1,5 +1,7 @@
 //! `PUT /pushes/{id}/realisations`
 
+use std::collections::BTreeMap;
+
 use super::types::{Empty, Realisations};
 use super::{App, Identity, Problem, change, find_open};
 use crate::http::wire;
@@ -44,10 +46,13 @@ pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations)
             ));
         }
     }
+    // The last one for a key counts.
+    let rows: BTreeMap<String, (i64, String)> = rows
+        .into_iter()
+        .map(|((key, body), path_id)| (key, (path_id, body)))
+        .collect();
     let mut tx = change(app, &push).await?;
-    for ((key, body), path_id) in rows {
-        tx.set_realisation(push.id, &key, path_id, &body).await?;
-    }
+    tx.set_realisations(push.id, &rows).await?;
     tx.commit().await?;
     Ok(Empty {})
 }

@@ -273,9 +273,21 @@ pub(super) struct Closure {
     pub root: String,
 }
 
+/// Whether a commit is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub(super) enum CommitState {
+    /// All of the push is visible.
+    Committed,
+    /// It is in progress: the same request again waits for it.
+    Committing,
+}
+
 /// What a commit did.
 #[derive(Debug, Object)]
 pub(super) struct Commit {
+    /// `committed`, or `committing` with 202: nothing else is known then.
+    pub state: CommitState,
     /// The closures of the push.
     pub closures: Vec<Closure>,
     /// Paths that the push added.

@@ -1,6 +1,6 @@
 //! `POST /pushes/{id}/uploads`
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_nix::hash::FileHash;
@@ -251,6 +251,7 @@ async fn record(
     let (mut tx, objects) = announce(app, push, &wanted).await?;
     let mut nars = Vec::new();
     let mut listings = Vec::new();
+    let mut logs = BTreeMap::new();
     let mut announced = Announced::default();
     for item in items {
         match &item.content {
@@ -278,8 +279,7 @@ async fn record(
                 listings.push((claim.path_id, item.key.as_str().to_owned(), item.size));
             }
             Content::Log { drv } => {
-                let new = tx.set_log(push.id, drv.as_str(), item.key.as_str(), item.size);
-                announced.add(item, new.await?);
+                logs.insert(drv.to_string(), (item.key.as_str().to_owned(), item.size));
             }
         }
     }
@@ -289,6 +289,12 @@ async fn record(
         ));
     }
     tx.set_listings(push.id, &listings).await?;
+    let new_logs = tx.set_logs(push.id, &logs).await?;
+    for item in items {
+        if let Content::Log { drv } = &item.content {
+            announced.add(item, new_logs.contains(drv.as_str()));
+        }
+    }
     tx.count_announced(push.id, announced.bytes).await?;
     limits::check(app, who, push, &mut tx).await?;
     tx.commit().await?;

@@ -1,0 +1,227 @@
+//! Deciding what a push adds, slice by slice: every path that it provides and that is still absent
+//! becomes its own. The first writer wins: what another push has committed meanwhile stays as it is.
+//!
+//! The caller passes paths in such an order that each comes after all that it refers to. So at the
+//! end of each slice every decided path refers only to decided ones, to committed ones, and to those
+//! that a push has left out on purpose: it can be published by whoever comes next, even if the rest
+//! of its push never follows.
+
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::commits::CommitAttempt;
+use super::objects::OBJECT_PRESENT;
+use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
+use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
+use crate::signing::KeyChoice;
+
+/// What one slice of a decision has done.
+#[derive(Debug)]
+pub enum Owned {
+    /// Ids of the paths that are the push's from now on, and the number of that move.
+    Paths {
+        /// Ids of the paths.
+        taken: Vec<i64>,
+        /// The number of the move.
+        publication: i64,
+    },
+    /// What the push refers to may not be as it was looked at any more; nothing may be committed.
+    Changed,
+    /// A lease has run out, or the push has ended.
+    Over,
+}
+
+impl WriteTx {
+    /// Makes those of some claimed paths the push's that are still absent and whose NAR is in the
+    /// bucket. `last` is the number of the last move that the caller knows of, after which it has made
+    /// `taken` paths the push's: if there were others since, it is asked what they mean for the push.
+    pub async fn claim_ownership(
+        &mut self,
+        attempt: &CommitAttempt,
+        slice: &[&CommitClaim],
+        seen: &SeenReferences,
+        (last, taken): (i64, usize),
+    ) -> Result<Owned> {
+        let Some(keys) = self.signing_keys_of(attempt).await? else {
+            return Ok(Owned::Over);
+        };
+        let taken = i64::try_from(taken)?;
+        if self.publications().await? != last
+            && !self.references_unchanged(attempt.push_id, seen, taken).await?
+        {
+            return Ok(Owned::Changed);
+        }
+        let publication = self.next_publication().await?;
+        let mut taken = Vec::with_capacity(slice.len());
+        for chunk in slice.chunks(ROWS) {
+            let text = format!(
+                "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
+                 deriver = c.deriver, sigs = c.sigs, ca = c.ca, object_id = c.object_id, \
+                 listing = CASE WHEN EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = c.object_id AND v.flaw = '') \
+                 THEN $5 ELSE c.listing END, \
+                 listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
+                 WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $2, publication = $3 \
+                 FROM push_paths c, objects o WHERE c.push_id = $4 AND c.path_id IN ({}) \
+                 AND c.path_id = paths.id AND c.kind = 1 AND paths.state = {ABSENT} \
+                 AND o.id = c.object_id AND o.state = {OBJECT_PRESENT} RETURNING paths.id",
+                bulk::placeholders(6, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(PUBLISHING)
+                .bind(keys.to_text())
+                .bind(publication)
+                .bind(attempt.push_id)
+                .bind(paths::LISTING_OF_NAR);
+            for claim in chunk {
+                query = query.bind(claim.path_id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                taken.push(row.try_get(0)?);
+            }
+        }
+        self.note_for_collection(&taken).await?;
+        sqlx::query("UPDATE pushes SET paths_added = paths_added + $1 WHERE id = $2")
+            .bind(i64::try_from(taken.len())?)
+            .bind(attempt.push_id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(Owned::Paths { taken, publication })
+    }
+
+    /// The keys that sign what a push brings, as long as the attempt may commit it.
+    async fn signing_keys_of(&mut self, attempt: &CommitAttempt) -> Result<Option<KeyChoice>> {
+        let row = sqlx::query(
+            "SELECT signing_keys FROM pushes WHERE id = $1 AND state = 1 AND commit_owner = $2 AND lease_until > $3",
+        )
+        .bind(attempt.push_id)
+        .bind(attempt.owner.clone())
+        .bind(now())
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        row.map(|row| Ok(KeyChoice::from_text(&row.try_get::<String, _>(0)?)))
+            .transpose()
+    }
+
+    /// Tells a garbage collection in progress, which has looked at these paths when they were absent.
+    async fn note_for_collection(&mut self, path_ids: &[i64]) -> Result<()> {
+        let collecting = sqlx::query("SELECT 1 FROM counters WHERE name = 'gc' AND value <> 0")
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        if collecting.is_none() {
+            return Ok(());
+        }
+        for chunk in path_ids.chunks(ROWS) {
+            let text = format!(
+                "INSERT INTO gc_dirty (path_id) VALUES {}",
+                bulk::values(chunk.len(), 1)
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Records that a push refers to some paths without bringing them; false when the attempt may
+    /// no longer commit it.
+    pub async fn mark_left_out(&mut self, attempt: &CommitAttempt, path_ids: &[i64]) -> Result<bool> {
+        if !self.may_commit(attempt).await? {
+            return Ok(false);
+        }
+        for chunk in path_ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE paths SET left_out = 1 WHERE left_out = 0 AND id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(true)
+    }
+
+    /// Lets the keys of a push sign those of some paths, too, that it found in the cache and says the same
+    /// of; false when the attempt may no longer commit it. What a signature is about is all in the
+    /// comparison, so nobody's contents get a key that their pusher lacks.
+    pub async fn add_signing_keys(&mut self, attempt: &CommitAttempt, path_ids: &[i64]) -> Result<bool> {
+        let Some(keys) = self.signing_keys_of(attempt).await? else {
+            return Ok(false);
+        };
+        // A path that is being published has its narinfo written by somebody who knows only of their keys.
+        let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
+        let mut publication = None;
+        for chunk in path_ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT paths.id, paths.signing_keys FROM push_paths c JOIN paths ON paths.id = c.path_id \
+                 WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state = {PRESENT} \
+                 AND paths.signing_keys <> '' AND {same}",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(attempt.push_id);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            let mut signed_by_both: std::collections::BTreeMap<String, Vec<i64>> =
+                std::collections::BTreeMap::new();
+            for row in query.fetch_all(&mut *self.tx).await? {
+                let before = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
+                let both = before.union(&keys);
+                if both != before {
+                    signed_by_both
+                        .entry(both.to_text())
+                        .or_default()
+                        .push(row.try_get(0)?);
+                }
+            }
+            for (both, ids) in signed_by_both {
+                let number = match publication {
+                    Some(number) => number,
+                    None => *publication.insert(self.next_publication().await?),
+                };
+                let text = format!(
+                    "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, publication = $2 WHERE id IN ({})",
+                    bulk::placeholders(3, ids.len())
+                );
+                let mut query = bulk::query(self.backend, text, ids.len() == ROWS)
+                    .bind(both)
+                    .bind(number);
+                for id in ids {
+                    query = query.bind(id);
+                }
+                query.execute(&mut *self.tx).await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Catalog {
+    /// The paths that a push relies on and that are not committed, at most 5,000 of them.
+    pub async fn unclaimed(&self, push_id: i64) -> Result<Vec<StorePath>> {
+        let text = format!(
+            "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({ABSENT}, {DELETING}) LIMIT 5000"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(push_id)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
+            .collect()
+    }
+
+    /// How many paths the commit of a push has decided, over all attempts.
+    pub async fn paths_added(&self, push_id: i64) -> Result<u64> {
+        let row = sqlx::query("SELECT paths_added FROM pushes WHERE id = $1")
+            .bind(push_id)
+            .fetch_one(&self.reader)
+            .await?;
+        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+    }
+}

@@ -1,0 +1,165 @@
+//! Who works on a commit. One attempt at a time does, on whichever server; whoever asks meanwhile
+//! waits for its result, which is in the row of the push.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::commit::{self, Done, Outcome};
+use super::remove_leftovers;
+use crate::app::App;
+use crate::catalog::{CommitAttempt, CommitStatus, Push, PushState};
+use crate::http::problem::Problem;
+use crate::metrics::{PushEnd, metrics};
+use crate::pins;
+use crate::verification;
+
+/// Seconds for which an attempt holds its lease without renewing it: what a dead server keeps its
+/// clients waiting.
+const COMMIT_LEASE: u32 = 15;
+/// The first and the longest pause between two looks at an attempt of somebody else.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// What is known of a commit when its client is answered.
+#[derive(Debug, Clone)]
+pub enum CommitAnswer {
+    /// It is done.
+    Done(Outcome),
+    /// Somebody works on it. The same request again waits for it again.
+    InProgress,
+}
+
+/// Makes a push visible, wholly, or waits for whoever does: at most for `wait`, if that is given, and
+/// only as long as somebody else does it.
+///
+/// # Errors
+/// 404 when its lease has run out, or something that it relies on was lost after it was
+/// decided; 409 naming what has not arrived, 422 when the
+/// closure is not closed or not a closure; the push does not count then.
+pub async fn commit(app: &Arc<App>, push: Push, wait: Option<Duration>) -> Result<CommitAnswer, Problem> {
+    let Some(done) = work_or_join(app, &push, wait).await? else {
+        return Ok(CommitAnswer::InProgress);
+    };
+    if let Some(name) = &push.pin {
+        pins::settle(app, name).await?;
+    }
+    if let Some(nars) = done.leftovers {
+        remove_leftovers(app, push.token, nars);
+    }
+    Ok(CommitAnswer::Done(done.outcome))
+}
+
+/// `None` when others are still at work after `wait`.
+async fn work_or_join(app: &Arc<App>, push: &Push, wait: Option<Duration>) -> Result<Option<Done>, Problem> {
+    let asked = Instant::now();
+    let mut joined = None;
+    let mut pause = PAUSES.0;
+    loop {
+        let status = app.catalog.commit_status(push.id).await?.ok_or_else(lease_over)?;
+        if let Some(ended) = ended(&status, joined.as_deref()) {
+            return ended.map(Some);
+        }
+        if !status.in_progress() {
+            let attempt = CommitAttempt {
+                push_id: push.id,
+                owner: niks3_nix::base32::encode(&rand::random::<[u8; 20]>()),
+            };
+            if app.catalog.lease_commit(&attempt, COMMIT_LEASE.into()).await? {
+                return work(app, push, &attempt).await.map(Some);
+            }
+        }
+        if joined.as_ref() != Some(&status.owner) {
+            tracing::info!(push = push.token, "waiting for the commit in progress");
+        }
+        joined = Some(status.owner);
+        if wait.is_some_and(|wait| asked.elapsed() > wait) {
+            return Ok(None);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// The result of a commit that is over: also that of the attempt that was waited for, if it has failed.
+fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Done, Problem>> {
+    match status.state {
+        PushState::Committed => {
+            let outcome = serde_json::from_str(&status.result).map_err(Problem::internal);
+            Some(outcome.map(|outcome| Done {
+                outcome,
+                leftovers: None,
+            }))
+        }
+        PushState::Aborted if !status.result.is_empty() => Some(Err(verification::refused(&status.result))),
+        PushState::Aborted => Some(Err(Problem::push_gone("the push was given up: begin again"))),
+        PushState::Expired => Some(Err(lease_over())),
+        PushState::Open | PushState::Committing => {
+            let failed = !status.in_progress() && joined == Some(status.owner.as_str());
+            if failed && !status.problem.is_empty() {
+                return Some(Err(Problem::from_stored(&status.problem)));
+            }
+            status.expired.then(|| Err(lease_over()))
+        }
+    }
+}
+
+/// Commits as the attempt that holds the lease, which ends with it.
+async fn work(app: &Arc<App>, push: &Push, attempt: &CommitAttempt) -> Result<Done, Problem> {
+    let result = keep_leases(app, attempt, commit::run(app, push, attempt)).await;
+    if let Err(problem) = &result {
+        metrics().push_ended(PushEnd::of_status(problem.status()));
+        tracing::info!(push = push.token, why = problem.text(), "a commit has failed");
+        app.catalog.fail_commit(attempt, &problem.to_stored()).await?;
+    }
+    result
+}
+
+/// Works for as long as the leases of the push and of the attempt last, and renews both meanwhile.
+async fn keep_leases<T>(
+    app: &App,
+    attempt: &CommitAttempt,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let length = Duration::from_secs(COMMIT_LEASE.min(app.lease_seconds).into());
+    let mut ends = Instant::now() + length;
+    let renew = || {
+        app.catalog
+            .renew_commit(attempt, app.lease_seconds.into(), COMMIT_LEASE.into())
+    };
+    if !renew().await? {
+        return Err(lease_over());
+    }
+    // Beside the work, never instead of it: the work may hold the one write transaction
+    // that the renewal waits for. The work stops where the lease does, since garbage
+    // collection, or another attempt, begins there.
+    let renewing = async {
+        let mut tick = tokio::time::interval(length / 5);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = tokio::time::sleep_until(ends.into()) => return,
+            }
+            let asked = Instant::now();
+            match tokio::time::timeout_at(ends.into(), renew()).await {
+                Ok(Ok(true)) => ends = asked + length,
+                // Either it is over, or the work has just ended it.
+                Ok(Ok(false)) => tokio::time::sleep_until(ends.into()).await,
+                Ok(Err(error)) => {
+                    tracing::warn!(push = attempt.push_id, %error, "the lease could not be renewed during the commit");
+                }
+                Err(_) => return,
+            }
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = renewing => Err(Problem::unavailable(
+            "the database did not renew the lease of this commit in time: commit again",
+            1,
+        )),
+    }
+}
+
+/// 404: nobody has renewed the lease of the push, and what it claims may be collected.
+pub(super) fn lease_over() -> Problem {
+    Problem::push_gone("the lease of the push has run out: begin again")
+}
