@@ -64,7 +64,11 @@ const STEPS: [i64; 4] = [3600, -3600, 24 * 3600, -24 * 3600];
 
 impl Soak {
     /// What goes wrong in a round.
-    pub fn trouble(&self, dice: &mut Dice) -> Trouble {
+    pub fn trouble(&self, round: usize, dice: &mut Dice) -> Trouble {
+        if round == 0 && self.loses_seconds {
+            // However few rounds there are.
+            return Trouble::LostSecond;
+        }
         let mut weights = if self.postgres.is_some() {
             SERVICES.to_vec()
         } else {
