@@ -182,10 +182,7 @@ async fn what_is_not_what_its_push_says_is_refused_and_the_owner_brings_it(backe
             "content-address"
         ]
         .iter()
-        .map(|kind| metric(
-            &api,
-            &format!("niks3_verification_failures_total{{kind=\"{}", kind)
-        ))
+        .map(|kind| metric(&api, &format!("niks3_verification_failures_total{{kind=\"{kind}")))
         .sum::<u64>(),
         count
     );

@@ -40,7 +40,7 @@ impl Site {
         Self::with(backend, ServerOptions::default()).await
     }
 
-    /// Starts one; store directory, addresses and bucket are its own.
+    /// Starts one; store directory and addresses are its own, and the bucket, unless one is given.
     pub async fn with(backend: Backend, mut options: ServerOptions) -> Self {
         let store = Store::default();
         options.store_dir = Some(store.dir());
@@ -48,7 +48,7 @@ impl Site {
         let api = FaultProxy::before(&format!("http://127.0.0.1:{port}")).await;
         options.port = Some(port);
         let s3 = if backend == Backend::Services {
-            let bucket = garage_bucket();
+            let bucket = options.bucket.take().unwrap_or_else(garage_bucket);
             let s3 = FaultProxy::before(&bucket.endpoint).await;
             options.s3_endpoint = Some(s3.url());
             options.bucket = Some(bucket);

@@ -119,7 +119,6 @@ pub struct Contents {
 
 impl Contents {
     /// What that says of the object of a key with that hash, and the listing to publish.
-    #[must_use]
     pub fn verdict(self, named: Option<FileHash>) -> (Verdict, PackedListing) {
         // Of what is flawed the rest was not read.
         if let Some(named) = named
