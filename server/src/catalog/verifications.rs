@@ -229,7 +229,8 @@ impl WriteTx {
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 \
                  AND state IN ({OBJECT_PENDING}, {OBJECT_PRESENT}) \
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.state <> {ABSENT}) \
-                 AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.object_id = objects.id) RETURNING key"
+                 AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+                 WHERE c.object_id = objects.id AND q.state IN (0, 1)) RETURNING key"
             );
             let row = bulk::query(self.backend, text, true)
                 .bind(*id)

@@ -140,6 +140,7 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
     let mut tx = app.catalog.write().await?;
     let deleting = tx.reject_uploads(push.id, &detail, &objects).await?;
     tx.commit().await?;
+    app.catalog.release_push(push.id).await?;
     if let Err(problem) = gc::settle::objects(app, &deleting).await {
         tracing::warn!(why = problem.text(), "rejected uploads wait for their deletion");
     }
