@@ -145,8 +145,9 @@ in
       requires = optional local "postgresql.target" ++ optional cfg.socketActivation "niks3.socket";
       after = [ "network-online.target" ] ++ optional local "postgresql.target";
       serviceConfig = unit.hardened // {
-        # SIGHUP is sent by systemd itself, which waits until the files have been read again.
-        Type = "notify-reload";
+        # The files are read again. Type notify-reload would need systemd 253.
+        Type = "notify";
+        ExecReload = "/bin/sh -c 'kill -HUP $MAINPID'";
         ExecStart = lib.concatStringsSep " " ([ (lib.getExe cfg.package) ] ++ flags);
         User = "niks3";
         Group = "niks3";

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
-use niks3_test_support::{Backend, Fault, Site, finish, on_both, run, spawn};
+use niks3_test_support::{Backend, Fault, ServerOptions, Site, finish, on_both, run, spawn};
 use niks3_tests::api::{A, Api};
 use reqwest::Method;
 use serde_json::Value;
@@ -41,7 +41,12 @@ struct Chain {
 
 impl Chain {
     async fn new(backend: Backend) -> Self {
-        let site = Site::new(backend).await;
+        // With listings that clients stage: the server makes those of what it verifies.
+        let options = ServerOptions {
+            arguments: vec!["--verify-uploads=none".into()],
+            ..ServerOptions::default()
+        };
+        let site = Site::with(backend, options).await;
         let root = site.store.build(CHAIN).remove(0);
         let mut paths = site.store.closure(&root);
         paths.sort_by_key(|path| ["one", "two", "three", "four"].map(|name| path.ends_with(name)));
