@@ -94,21 +94,24 @@ impl Answer {
 }
 
 impl Api {
-    /// Starts a server with more arguments. It believes what is said of NARs, as [`UNVERIFIED`] has it, unless the
-    /// arguments say otherwise: most tests of the API make their contents up.
+    /// Starts a server with more arguments, as [`Api::with`] does.
     #[must_use]
     pub fn new(backend: Backend, arguments: &[&str]) -> Self {
-        let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        if !arguments
-            .iter()
-            .any(|argument| argument.starts_with("--verify-uploads"))
-        {
-            arguments.push(UNVERIFIED.into());
-        }
         let options = ServerOptions {
-            arguments,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
             ..ServerOptions::default()
         };
+        Self::with(backend, options)
+    }
+
+    /// Starts a server. It believes what is said of NARs, as [`UNVERIFIED`] has it, unless its arguments say
+    /// otherwise: most tests of the API make their contents up.
+    #[must_use]
+    pub fn with(backend: Backend, mut options: ServerOptions) -> Self {
+        let verifies = |argument: &String| argument.starts_with("--verify-uploads");
+        if !options.arguments.iter().any(verifies) {
+            options.arguments.push(UNVERIFIED.into());
+        }
         Self::of(Server::with(backend, options))
     }
 

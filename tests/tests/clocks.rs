@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use niks3_test_support::{Backend, Clock, Output, Server, ServerOptions, database, on_both, run};
+use niks3_test_support::{Backend, Clock, Output, ServerOptions, database, on_both, run};
 use niks3_tests::api::{A, Api};
 use serde_json::json;
 
@@ -17,13 +17,13 @@ const NARINFO: &str = "00000000000000000000000000000000.narinfo";
 
 fn server(backend: Backend, clock: &Clock, options: ServerOptions) -> Api {
     let environment = clock.environment();
-    Api::of(Server::with(
+    Api::with(
         backend,
         ServerOptions {
             environment,
             ..options
         },
-    ))
+    )
 }
 
 fn gc(api: &Api, arguments: &[&str]) -> Output {

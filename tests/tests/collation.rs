@@ -97,7 +97,7 @@ async fn a_cluster_whose_collation_changes_under_it_finds_everything_and_duplica
         db: Some(db),
         ..ServerOptions::default()
     };
-    let mut api = Api::of(Server::with(Backend::Embedded, options));
+    let mut api = Api::with(Backend::Embedded, options);
     api.push(A, b"a").await.ok();
     api.push(B, b"b").await.ok();
     let names = names();

@@ -10,8 +10,7 @@ use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StoreDir;
 use niks3_test_support::{
-    Backend, Fault, FaultProxy, Server, ServerOptions, comes_about, database, eventually, garage_bucket,
-    on_both, run,
+    Backend, Fault, FaultProxy, ServerOptions, comes_about, database, eventually, garage_bucket, on_both, run,
 };
 use niks3_tests::api::{A, Answer, Api, B};
 use serde_json::{Value, json};
@@ -367,11 +366,8 @@ async fn pair(folder: &Path) -> [(Api, FaultProxy); 2] {
             arguments: vec!["--api-token-path".into(), token.display().to_string()],
             ..ServerOptions::default()
         };
-        let api = Api {
-            server: Server::with(Backend::Services, options),
-            client: reqwest::Client::new(),
-            token: text.to_owned(),
-        };
+        let mut api = Api::with(Backend::Services, options);
+        text.clone_into(&mut api.token);
         (api, s3)
     };
     [start().await, start().await]

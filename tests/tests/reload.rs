@@ -85,22 +85,22 @@ fn push(api: &Api, store: &Store, name: &str) {
 }
 
 /// A server whose keys of the object store are in this folder, and the first access key.
-fn with_keys_in(folder: &Path, store: &Store) -> (Api, niks3_test_support::GarageBucket, String) {
+fn with_keys_in(folder: &Path, store: Option<&Store>) -> (Api, niks3_test_support::GarageBucket, String) {
     let bucket = garage_bucket();
     let first = bucket.new_key(folder);
     let options = ServerOptions {
-        store_dir: Some(store.dir()),
+        store_dir: store.map(Store::dir),
         bucket: Some(bucket.clone()),
         s3_key_files: Some(folder.to_owned()),
         ..ServerOptions::default()
     };
-    (Api::of(Server::with(Backend::Services, options)), bucket, first)
+    (Api::with(Backend::Services, options), bucket, first)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_keys_of_the_object_store_are_read_again() {
     let (folder, store) = (tempfile::tempdir().unwrap(), Store::default());
-    let (api, bucket, first) = with_keys_in(folder.path(), &store);
+    let (api, bucket, first) = with_keys_in(folder.path(), Some(&store));
     push(&api, &store, "first");
     let second = bucket.new_key(folder.path());
     reload(&api.server, "read the credentials of the object store again");
@@ -119,8 +119,8 @@ async fn the_keys_of_the_object_store_are_read_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keys_that_the_object_store_refuses_are_read_again() {
-    let (folder, store) = (tempfile::tempdir().unwrap(), Store::default());
-    let (api, bucket, first) = with_keys_in(folder.path(), &store);
+    let folder = tempfile::tempdir().unwrap();
+    let (api, bucket, first) = with_keys_in(folder.path(), None);
     api.push(A, b"with the first").await.ok();
     let _ = bucket.new_key(folder.path());
     bucket.delete_key(&first);

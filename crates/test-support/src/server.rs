@@ -190,6 +190,7 @@ impl Server {
     /// Its embedded object store, as a service for other servers.
     #[must_use]
     pub fn as_service(&self) -> GarageBucket {
+        self.bucket().delete("niks3-owner.json");
         let secret = |name| {
             let text = std::fs::read_to_string(self.directory.join(name)).unwrap();
             // As long as the test, like those of Garage.

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Objects under keys.
-pub trait Bucket {
+pub trait Bucket: Sync {
     /// All keys, in any order; `None` if they cannot be listed.
     ///
     /// # Errors

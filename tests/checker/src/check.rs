@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::bucket::Bucket;
 use crate::content_address::{self, Verdict};
@@ -50,11 +51,42 @@ struct Checker<'a> {
     nars: HashMap<(String, String), Option<Rc<Nar>>>,
 }
 
+/// Whether JSON says the same as a value: level by level, since it may be nested more deeply than a parser goes.
+fn is(found: &RawValue, expected: &Value) -> serde_json::Result<bool> {
+    let Value::Object(expected) = expected else {
+        return Ok(serde_json::from_str::<Value>(found.get())? == *expected);
+    };
+    let found: BTreeMap<String, &RawValue> = serde_json::from_str(found.get())?;
+    if found.len() != expected.len() {
+        return Ok(false);
+    }
+    for (name, found) in found {
+        match expected.get(&name) {
+            Some(expected) if is(found, expected)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Bytes of the stack that directories take which are nested as deeply as a NAR may have them.
+pub(crate) const STACK: usize = 64 << 20;
+
 /// Checks a bucket, or the closures of some paths in it.
 ///
 /// # Errors
 /// When the bucket cannot be read, or cannot be listed and no paths and pins are given.
 pub fn check(bucket: &dyn Bucket, options: &Options) -> anyhow::Result<Report> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, || check_all(bucket, options))?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn check_all(bucket: &dyn Bucket, options: &Options) -> anyhow::Result<Report> {
     let mut checker = Checker {
         bucket,
         options,
@@ -325,16 +357,18 @@ impl Checker<'_> {
                 .add(Kind::ListingMissing, &key, format!("{} has none", info.base_name));
             return Ok(());
         };
-        match serde_json::from_slice::<Value>(&bytes) {
+        let same = match contents.listing() {
+            Some(listing) => serde_json::from_slice(&bytes).and_then(|found| is(found, &listing)),
+            None => Ok(false),
+        };
+        match same {
             Err(error) => self.report.add(Kind::Listing, &key, error.to_string()),
-            Ok(found) if Some(&found) != contents.listing().as_ref() => {
-                self.report.add(
-                    Kind::Listing,
-                    &key,
-                    format!("it is not that of the NAR in {}", info.url),
-                );
-            }
-            Ok(_) => {}
+            Ok(false) => self.report.add(
+                Kind::Listing,
+                &key,
+                format!("it is not that of the NAR in {}", info.url),
+            ),
+            Ok(true) => {}
         }
         Ok(())
     }

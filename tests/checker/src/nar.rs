@@ -260,6 +260,10 @@ mod tests {
         for _ in 0..100_000 {
             words.extend(["(", "type", "directory", "entry", "(", "name", "a", "node"]);
         }
-        assert!(parse(&nar(&words)).unwrap_err().contains("too deeply"));
+        let nar = nar(&words);
+        let read = std::thread::Builder::new()
+            .stack_size(crate::check::STACK)
+            .spawn(move || parse(&nar));
+        assert!(read.unwrap().join().unwrap().unwrap_err().contains("too deeply"));
     }
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{Backend, FaultProxy, Server, ServerOptions, eventually};
-use niks3_tests::api::{A, Answer, Api, UNVERIFIED};
+use niks3_tests::api::{A, Answer, Api};
 use reqwest::Method;
 use serde_json::json;
 
@@ -13,25 +13,13 @@ use serde_json::json;
 pub async fn behind_another(arguments: &[&str]) -> (Api, Server, FaultProxy) {
     let store = Server::with(Backend::Embedded, ServerOptions::default());
     let s3 = FaultProxy::before(&store.url()).await;
-    let secret = |name: &str| {
-        let text = std::fs::read_to_string(store.directory().join(name)).unwrap();
-        text.trim().to_owned()
-    };
-    let mut all = vec![
-        "--s3-endpoint".to_owned(),
-        s3.url(),
-        "--s3-bucket".into(),
-        "niks3".into(),
-    ];
-    all.extend(["--s3-access-key".into(), secret("s3-access-key")]);
-    all.extend(["--s3-secret-key".into(), secret("s3-secret-key")]);
-    all.push(UNVERIFIED.into());
-    all.extend(arguments.iter().map(ToString::to_string));
-    let options = ServerOptions {
-        arguments: all,
-        ..ServerOptions::default()
-    };
-    (Api::of(Server::with(Backend::Embedded, options)), store, s3)
+    let service = store.as_service();
+    let endpoint = s3.url();
+    let mut all = vec!["--s3-endpoint", &endpoint, "--s3-bucket", &service.name];
+    all.extend(["--s3-access-key", &service.access_key]);
+    all.extend(["--s3-secret-key", &service.secret_key]);
+    all.extend(arguments);
+    (Api::new(Backend::Embedded, &all), store, s3)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use niks3_test_support::{Backend, eventually, program, run};
+use niks3_test_support::{Backend, ServerOptions, eventually, program, run};
 use niks3_tests::api::Api;
 
 const CONTRACT: Duration = Duration::from_secs(10);
@@ -65,14 +65,38 @@ fn a_server_that_waits_for_its_object_store_stops_when_told() {
     stops(child);
 }
 
+/// Opening a NAR takes a minute, as it may on a broken disk.
+const SLOW_OPEN: &str = r#"
+    #define _GNU_SOURCE
+    #include <dlfcn.h>
+    #include <string.h>
+    #include <unistd.h>
+    int open64(const char *path, int flags, int mode) {
+        if (strstr(path, "/bucket/nar/0000") != NULL)
+            sleep(60);
+        return ((int (*)(const char *, int, int))dlsym(RTLD_NEXT, "open64"))(path, flags, mode);
+    }
+"#;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_whose_files_do_not_answer_stops_when_told() {
-    let mut api = Api::new(Backend::Embedded, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("slow.so");
+    std::fs::write(folder.path().join("slow.c"), SLOW_OPEN).unwrap();
+    let _ = run(Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(folder.path().join("slow.c")))
+    .ok();
+    let options = ServerOptions {
+        environment: vec![("LD_PRELOAD".into(), library.display().to_string())],
+        ..ServerOptions::default()
+    };
+    let mut api = Api::with(Backend::Embedded, options);
     let key = format!("nar/{}.nar.zst", "0".repeat(52));
     let file = api.server.directory().join("bucket").join(&key);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    // Opening it waits for a writer, without end, as files of a broken disk may.
-    let _ = run(Command::new("mkfifo").arg(&file)).ok();
+    std::fs::write(&file, "contents").unwrap();
     let read = api.client.get(format!("{}/{key}", api.server.url())).send();
     let reading = tokio::spawn(read);
     let metrics = || String::from_utf8(api.server.get("metrics").unwrap()).unwrap();

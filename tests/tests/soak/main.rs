@@ -84,10 +84,6 @@ impl Soak {
         let embedded = std::env::var("NIKS3_SOAK_STORE").is_ok_and(|store| store == "embedded");
         let third = (backend == Backend::Services && embedded)
             .then(|| Server::start(Backend::Embedded, &store.dir()));
-        if let Some(third) = &third {
-            // It keeps the objects, and others own them.
-            third.bucket().delete("niks3-owner.json");
-        }
         let bucket = || third.as_ref().map_or_else(garage_bucket, Server::as_service);
         let shared = (backend == Backend::Services).then(|| (Postgres::start(), bucket()));
         let (mut running, mut clocks, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
