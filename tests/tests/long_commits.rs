@@ -10,9 +10,10 @@ use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StoreDir;
 use niks3_test_support::{
-    Backend, Fault, FaultProxy, ServerOptions, comes_about, database, eventually, garage_bucket, on_both, run,
+    Backend, Fault, FaultProxy, Server, ServerOptions, comes_about, database, eventually, garage_bucket,
+    on_both, run,
 };
-use niks3_tests::api::{A, Answer, Api, B};
+use niks3_tests::api::{A, Answer, Api, B, UNVERIFIED};
 use serde_json::{Value, json};
 
 on_both!(
@@ -363,11 +364,18 @@ async fn pair(folder: &Path) -> [(Api, FaultProxy); 2] {
             db: Some(db.clone()),
             bucket: Some(bucket.clone()),
             s3_endpoint: Some(s3.url()),
-            arguments: vec!["--api-token-path".into(), token.display().to_string()],
+            arguments: vec![
+                UNVERIFIED.into(),
+                "--api-token-path".into(),
+                token.display().to_string(),
+            ],
             ..ServerOptions::default()
         };
-        let mut api = Api::with(Backend::Services, options);
-        text.clone_into(&mut api.token);
+        let api = Api {
+            server: Server::with(Backend::Services, options),
+            client: reqwest::Client::new(),
+            token: text.to_owned(),
+        };
         (api, s3)
     };
     [start().await, start().await]
