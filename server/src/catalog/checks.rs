@@ -377,6 +377,17 @@ impl Catalog {
         self.known("SELECT key FROM realisations WHERE key", keys).await
     }
 
+    /// Whether a committed path was built by a derivation. No index knows, so it is asked rarely.
+    pub async fn has_deriver(&self, drv: &str) -> Result<bool> {
+        let text =
+            format!("SELECT 1 FROM paths WHERE deriver = $1 AND state IN ({PUBLISHING}, {PRESENT}) LIMIT 1");
+        let row = bulk::query(self.backend, text, true)
+            .bind(drv.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Those of some keys of debug information that the database has.
     pub async fn known_debug_infos(&self, keys: &[String]) -> Result<HashSet<String>> {
         self.known("SELECT key FROM debug_infos WHERE key", keys).await
@@ -481,7 +492,9 @@ impl WriteTx {
                 "{column} = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.{column} ELSE objects.{column} END"
             )
         };
-        let columns = ["size", "file_hash", "compression", "encoding"].map(pending).join(", ");
+        let columns = ["size", "file_hash", "compression", "encoding"]
+            .map(pending)
+            .join(", ");
         let text = format!(
             "INSERT INTO objects (key, size, file_hash, compression, encoding, state, created_at, announced_at) \
              VALUES ($1, $2, $3, $4, $5, {OBJECT_PRESENT}, $6, 0) ON CONFLICT (key) DO UPDATE SET {columns}, \

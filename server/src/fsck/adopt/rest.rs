@@ -76,15 +76,19 @@ async fn realisation(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> 
 
 /// A listing is known by its path.
 async fn listing(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
-    match is_absent(check, &hash_of(key)?).await? {
-        true => Err(refused("it belongs to no narinfo that was adopted")),
-        false => Ok(()),
+    let owned = !is_absent(check, &hash_of(key)?).await?;
+    if owned || check.app.bucket.head(key).await?.is_none() {
+        return Ok(());
     }
+    Err(refused("it belongs to no narinfo that was adopted"))
 }
 
 async fn log(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Problem> {
     let drv = key.as_str().trim_start_matches("log/").to_owned();
-    state.may_be_used(state.derivers.contains(&drv))?;
+    let belongs_to_others = state.may_be_used(state.derivers.contains(&drv));
+    if belongs_to_others.is_err() && !check.app.catalog.has_deriver(&drv).await? {
+        return belongs_to_others;
+    }
     let look = || async { Ok(check.app.bucket.head(key).await?) };
     let (mut tx, found) = check.gated(look).await?;
     let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Problem::internal)?;
@@ -106,7 +110,9 @@ async fn debug_info(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
         .map_err(|error| refused(format!("it is no debug information: {error}")))?;
     let nar = info.archive.trim_start_matches("../");
     if !tx.adopt_debug_info(key.as_str(), nar).await? {
-        return Err(refused(format!("it points into {nar}, which no path of the cache has")));
+        return Err(refused(format!(
+            "it points into {nar}, which no path of the cache has"
+        )));
     }
     Ok(tx.commit().await?)
 }
@@ -115,7 +121,10 @@ async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
     let name = key.as_str().trim_start_matches("pins/").to_owned();
     let look = || async {
         let known = check.app.catalog.known_pins(std::slice::from_ref(&name)).await?;
-        Ok((known.is_empty(), check.app.bucket.read_text(key, MAX_SMALL).await?))
+        Ok((
+            known.is_empty(),
+            check.app.bucket.read_text(key, MAX_SMALL).await?,
+        ))
     };
     let (mut tx, (unknown, text)) = check.gated(look).await?;
     if !unknown {
@@ -136,8 +145,9 @@ async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
 
 /// A NAR that no narinfo has goes with the next collections.
 async fn nar(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Problem> {
-    if !key.is_named_like_nar() {
-        return Err(refused("no narinfo names it, and it is not named like a NAR: it is left alone"));
+    let name = [key.as_str().to_owned()];
+    if !check.app.catalog.known_nars(&name).await?.is_empty() {
+        return Ok(());
     }
     state.may_be_used(state.nars.contains(key.as_str()))?;
     let look = || async { Ok(check.app.bucket.head(key).await?) };
