@@ -11,7 +11,7 @@
 
 use sqlx::Row as _;
 
-use super::{Catalog, PushState, Result, WriteTx, now};
+use super::{Catalog, PushState, Result, WriteTx, bulk, now, short_leases};
 
 /// An attempt to commit a push.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl CommitStatus {
     /// An attempt holds the lease.
     #[must_use]
     pub fn in_progress(&self) -> bool {
-        self.owned_until > now()
+        short_leases::is_held(self.owned_until)
     }
 }
 
@@ -85,17 +85,18 @@ impl Catalog {
     /// the push has ended.
     pub async fn lease_commit(&self, attempt: &CommitAttempt, seconds: i64) -> Result<bool> {
         let now = now();
-        let done = sqlx::query(
+        let text = format!(
             "UPDATE pushes SET commit_owner = $1, commit_until = $2, commit_problem = '' \
-             WHERE id = $3 AND state IN (0, 1) AND lease_until > $4 AND commit_until <= $5",
-        )
-        .bind(attempt.owner.clone())
-        .bind(now + seconds)
-        .bind(attempt.push_id)
-        .bind(now)
-        .bind(now)
-        .execute(&self.writer)
-        .await?;
+             WHERE id = $3 AND state IN (0, 1) AND lease_until > $4 AND {}",
+            short_leases::over("commit_until", 4)
+        );
+        let done = bulk::query(self.backend, text, true)
+            .bind(attempt.owner.clone())
+            .bind(now + seconds)
+            .bind(attempt.push_id)
+            .bind(now)
+            .execute(&self.writer)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 

@@ -8,6 +8,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::paths::{PRESENT, PUBLISHING};
+use super::short_leases::MOST_AHEAD;
 use super::{Catalog, Result, StagedLog, WriteTx, now};
 
 /// Readers see it.
@@ -31,7 +32,7 @@ impl WriteTx {
                  ON CONFLICT (drv) DO UPDATE SET size = excluded.size, fence = excluded.fence, \
                  push_id = excluded.push_id, condemned_at = 0 \
                  WHERE logs.state = {LOG_PUBLISHING} \
-                 AND (logs.fence <= excluded.created_at OR logs.push_id = excluded.push_id) RETURNING drv",
+                 AND (logs.fence <= excluded.created_at OR logs.fence > excluded.created_at + {MOST_AHEAD} OR logs.push_id = excluded.push_id) RETURNING drv",
                 bulk::values(chunk.len(), 6)
             );
             let mut query = bulk::query(self.backend, text, false);

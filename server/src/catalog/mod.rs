@@ -33,6 +33,7 @@ mod publish;
 mod pushes;
 mod realisations;
 mod runs;
+mod short_leases;
 mod signatures;
 mod slices;
 mod tasks;

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING};
 use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx, now};
+use super::{Catalog, Result, WriteTx, now, short_leases};
 
 /// What is condemned, and deleted when its time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,11 +168,12 @@ impl WriteTx {
     /// Begins to delete paths that no push under way, closure or pin names; also goes on
     /// with those whose deletion was begun and is no longer worked on.
     pub async fn doom_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+        let over = short_leases::over("fence", 2);
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE paths SET state = {DELETING}, fence = $1 WHERE id IN ({}) \
-                 AND (state IN ({PUBLISHING}, {PRESENT}) OR (state = {DELETING} AND fence <= $2)) \
+                 AND (state IN ({PUBLISHING}, {PRESENT}) OR (state = {DELETING} AND {over})) \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
                  WHERE c.path_id = paths.id AND c.kind <> 2 AND q.state IN (0, 1) AND paths.state <> {DELETING}) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
@@ -201,10 +202,11 @@ impl WriteTx {
 
     /// Takes over the deletion of paths that nobody works on any more.
     pub async fn take_over_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+        let over = short_leases::over("fence", 2);
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE paths SET fence = $1 WHERE id IN ({}) AND state = {DELETING} AND fence <= $2 RETURNING id, name",
+                "UPDATE paths SET fence = $1 WHERE id IN ({}) AND state = {DELETING} AND {over} RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
@@ -357,6 +359,7 @@ impl WriteTx {
     /// was begun and is no longer worked on. What pushes under way have uploaded is for the
     /// caller to know.
     pub async fn doom_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
+        let over = short_leases::over("fence", 2);
         let mut doomed = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             // RETURNING gives what is, so what was has to be asked before.
@@ -376,7 +379,7 @@ impl WriteTx {
                 .collect::<Result<std::collections::HashSet<_>>>()?;
             let text = format!(
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = $1 WHERE id IN ({}) \
-                 AND (state <> {OBJECT_DELETING} OR fence <= $2) \
+                 AND (state <> {OBJECT_DELETING} OR {over}) \
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.object_id <> 0 \
                  AND p.state <> {ABSENT}) RETURNING id, key, size",
                 bulk::placeholders(3, chunk.len())
@@ -423,8 +426,8 @@ impl WriteTx {
     /// Takes over the deletion of the NAR of that key, if nobody works on it any more.
     pub async fn take_over_object(&mut self, key: &str, fence: i64) -> Result<Option<DoomedObject>> {
         let text = format!(
-            "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND fence <= $3 \
-             RETURNING id, key, size"
+            "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND {} RETURNING id, key, size",
+            short_leases::over("fence", 3)
         );
         let row = bulk::query(self.backend, text, true)
             .bind(fence)
@@ -514,10 +517,11 @@ impl WriteTx {
     /// Begins to delete build logs, or goes on with it. Whether something needs them is
     /// for the caller to know.
     pub async fn doom_logs(&mut self, drvs: &[String], fence: i64) -> Result<Vec<DoomedObject>> {
+        let over = short_leases::over("fence", 2);
         let mut doomed = Vec::with_capacity(drvs.len());
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
-                "UPDATE logs SET state = 1, fence = $1 WHERE drv IN ({}) AND (state = 0 OR fence <= $2) \
+                "UPDATE logs SET state = 1, fence = $1 WHERE drv IN ({}) AND (state = 0 OR {over}) \
                  RETURNING drv, size",
                 bulk::placeholders(3, chunk.len())
             );
@@ -541,7 +545,11 @@ impl WriteTx {
 
     /// Takes over the deletion of a build log, if nobody works on it any more.
     pub async fn take_over_log(&mut self, drv: &str, fence: i64) -> Result<bool> {
-        let done = sqlx::query("UPDATE logs SET fence = $1 WHERE drv = $2 AND state = 1 AND fence <= $3")
+        let text = format!(
+            "UPDATE logs SET fence = $1 WHERE drv = $2 AND state = 1 AND {}",
+            short_leases::over("fence", 3)
+        );
+        let done = bulk::query(self.backend, text, true)
             .bind(fence)
             .bind(drv.to_owned())
             .bind(now())

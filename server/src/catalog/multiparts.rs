@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases};
 
 /// Where an upload in parts stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Multipart {
     /// Whether a request is making one object of the parts.
     #[must_use]
     pub fn completing(&self) -> bool {
-        self.state == MultipartState::Open && self.turn_until > now()
+        self.state == MultipartState::Open && short_leases::is_held(self.turn_until)
     }
 
     fn from_row(row: &AnyRow) -> Result<Self> {
@@ -207,17 +207,19 @@ impl WriteTx {
     /// Gives up the uploads in parts of the contents of another one, by the same identity and compressor, that nobody
     /// went on with since a time.
     pub async fn give_up_idle_multiparts(&mut self, like: &Multipart, idle_since: i64) -> Result<()> {
-        sqlx::query(
+        let text = format!(
             "UPDATE multiparts SET state = 2 WHERE nar_hash = $1 AND state = 0 AND compressor = $2 AND identity = $3 \
-             AND used_at <= $4 AND turn_until <= $5",
-        )
-        .bind(like.nar_hash.as_bytes().to_vec())
-        .bind(like.compressor.clone())
-        .bind(like.identity.clone())
-        .bind(idle_since)
-        .bind(now())
-        .execute(&mut *self.tx)
-        .await?;
+             AND used_at <= $4 AND {}",
+            short_leases::over("turn_until", 5)
+        );
+        bulk::query(self.backend, text, true)
+            .bind(like.nar_hash.as_bytes().to_vec())
+            .bind(like.compressor.clone())
+            .bind(like.identity.clone())
+            .bind(idle_since)
+            .bind(now())
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 
@@ -266,7 +268,7 @@ impl WriteTx {
             }
         }
         let (state, turn_until): (i64, i64) = (upload.try_get(0)?, upload.try_get(1)?);
-        if state != 0 || (turn_until > now() && !new.is_empty()) {
+        if state != 0 || (short_leases::is_held(turn_until) && !new.is_empty()) {
             return Ok(Announced::Closed);
         }
         let bytes = |parts: &mut dyn Iterator<Item = &PartRow>| -> u64 {
@@ -303,16 +305,17 @@ impl WriteTx {
     /// another request has it, or the upload has ended. A turn that was not kept is over.
     pub async fn take_turn(&mut self, multipart_id: i64, turn: &str, seconds: i64) -> Result<bool> {
         let now = now();
-        let done = sqlx::query(
-            "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 \
-             WHERE id = $4 AND state = 0 AND turn_until <= $3",
-        )
-        .bind(turn.to_owned())
-        .bind(now + seconds)
-        .bind(now)
-        .bind(multipart_id)
-        .execute(&mut *self.tx)
-        .await?;
+        let text = format!(
+            "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 WHERE id = $4 AND state = 0 AND {}",
+            short_leases::over("turn_until", 3)
+        );
+        let done = bulk::query(self.backend, text, true)
+            .bind(turn.to_owned())
+            .bind(now + seconds)
+            .bind(now)
+            .bind(multipart_id)
+            .execute(&mut *self.tx)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 

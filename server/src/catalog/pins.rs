@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::paths::{PRESENT, PUBLISHING, store_path};
-use super::{Catalog, Result, WriteTx, now};
+use super::{Catalog, Result, WriteTx, bulk, now, short_leases};
 
 /// A named root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,13 +90,16 @@ impl Catalog {
     /// Names of pins whose object may not be as the database has it, and that no request
     /// is under way for, after one.
     pub async fn unsettled_pins(&self, after: &str, limit: i64) -> Result<Vec<String>> {
-        let rows =
-            sqlx::query("SELECT name FROM pin_writes WHERE name > $1 AND fence <= $2 ORDER BY name LIMIT $3")
-                .bind(after.to_owned())
-                .bind(now())
-                .bind(limit)
-                .fetch_all(&self.reader)
-                .await?;
+        let text = format!(
+            "SELECT name FROM pin_writes WHERE name > $1 AND {} ORDER BY name LIMIT $3",
+            short_leases::over("fence", 2)
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after.to_owned())
+            .bind(now())
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 }
@@ -187,14 +190,16 @@ impl WriteTx {
 
     /// Takes the turn to write the object of a pin, until a fence.
     pub async fn take_pin_turn(&mut self, name: &str, fence: i64) -> Result<PinTurn> {
-        let taken = sqlx::query(
-            "UPDATE pin_writes SET fence = $1 WHERE name = $2 AND fence <= $3 RETURNING generation",
-        )
-        .bind(fence)
-        .bind(name.to_owned())
-        .bind(now())
-        .fetch_optional(&mut *self.tx)
-        .await?;
+        let text = format!(
+            "UPDATE pin_writes SET fence = $1 WHERE name = $2 AND {} RETURNING generation",
+            short_leases::over("fence", 3)
+        );
+        let taken = bulk::query(self.backend, text, true)
+            .bind(fence)
+            .bind(name.to_owned())
+            .bind(now())
+            .fetch_optional(&mut *self.tx)
+            .await?;
         let Some(taken) = taken else {
             let row = sqlx::query("SELECT 1 FROM pin_writes WHERE name = $1")
                 .bind(name.to_owned())

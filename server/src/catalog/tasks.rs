@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases};
 
 /// What a task does. One of each kind is under way at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl TaskRow {
     /// Its process died, or has lost the database.
     #[must_use]
     pub fn abandoned(&self) -> bool {
-        self.state == TaskState::Running && self.lease_until <= now()
+        self.state == TaskState::Running && !short_leases::is_held(self.lease_until)
     }
 }
 
