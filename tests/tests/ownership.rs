@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use niks3_test_support::{
-    APP, Backend, GarageBucket, Output, Postgres, Server, ServerOptions, Store, check_bucket, database,
-    garage_bucket, on_both, run,
+    APP, Backend, Output, Postgres, S3Bucket, S3Service, Server, ServerOptions, Store, check_bucket,
+    database, garage_bucket, on_both, run,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ struct Place {
     backend: Backend,
     store: Store,
     folder: TempDir,
-    bucket: Option<GarageBucket>,
+    bucket: Option<S3Bucket>,
     /// Servers that were started.
     started: AtomicU32,
 }
@@ -42,6 +42,14 @@ impl Place {
             folder: tempfile::tempdir().unwrap(),
             bucket: (backend == Backend::Services).then(garage_bucket),
             started: AtomicU32::new(0),
+        }
+    }
+
+    /// A place on a bucket of another service than Garage.
+    fn on(service: S3Service) -> Self {
+        Self {
+            bucket: Some(service.bucket()),
+            ..Self::new(Backend::Services)
         }
     }
 
@@ -195,8 +203,13 @@ fn works(server: &Server) {
 }
 
 async fn a_second_database_is_refused_in_every_order_and_writes_nothing(backend: Backend) {
+    refuses_a_second_database(|| Place::new(backend));
+}
+
+/// A server with another database does not start on the bucket of one that is running or stopped, has paths or none.
+fn refuses_a_second_database(new_place: impl Fn() -> Place) {
     for pushes in [false, true] {
-        let place = Place::new(backend);
+        let place = new_place();
         let (first, second) = (place.database(), place.database());
         let mut owner = place.start(&first, &[]).unwrap();
         let app = place.store.build(APP).remove(0);
@@ -209,7 +222,7 @@ async fn a_second_database_is_refused_in_every_order_and_writes_nothing(backend:
         for running in [true, false] {
             if !running {
                 owner.terminate();
-            } else if backend == Backend::Embedded {
+            } else if place.backend == Backend::Embedded {
                 // The lock on its folder keeps any other server out.
                 continue;
             }
@@ -442,13 +455,39 @@ fn a_database_that_loses_its_last_second_is_noticed_by_a_server_that_goes_on() {
 
 #[test]
 fn of_ten_servers_that_start_at_once_one_owns_the_bucket() {
-    let place = Place::new(Backend::Services);
+    one_of_ten_owns(&Place::new(Backend::Services));
+}
+
+/// What has to hold on every S3 service, whether it enforces conditions or not.
+macro_rules! on_services {
+    ($($name:ident: $service:expr),+ $(,)?) => {
+        $(mod $name {
+            use super::*;
+
+            #[test]
+            fn a_second_database_is_refused_in_every_order_and_writes_nothing() {
+                refuses_a_second_database(|| Place::on($service));
+            }
+
+            #[test]
+            fn of_ten_servers_that_start_at_once_one_owns_the_bucket() {
+                one_of_ten_owns(&Place::on($service));
+            }
+        })+
+    };
+}
+
+on_services! {
+    minio: S3Service::Minio,
+    versitygw: S3Service::Versitygw,
+}
+
+fn one_of_ten_owns(place: &Place) {
     let databases: Vec<String> = (0..10).map(|_| database()).collect();
     let started: Vec<Result<Server, Output>> = std::thread::scope(|scope| {
         let threads: Vec<_> = databases
             .iter()
             .map(|db| {
-                let place = &place;
                 scope.spawn(move || {
                     Server::attempt(
                         Backend::Services,

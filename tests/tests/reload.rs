@@ -92,7 +92,7 @@ fn was_refused(log: &str) -> bool {
 }
 
 /// A server whose keys of the object store are in this folder, and the first access key.
-fn with_keys_in(folder: &Path, store: Option<&Store>) -> (Api, niks3_test_support::GarageBucket, String) {
+fn with_keys_in(folder: &Path, store: Option<&Store>) -> (Api, niks3_test_support::S3Bucket, String) {
     let bucket = garage_bucket();
     let first = bucket.new_key(folder);
     let options = ServerOptions {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::GarageBucket;
+use crate::S3Bucket;
 use crate::process::run;
 
 /// A bucket that a test writes into and deletes from, as accidents do.
@@ -13,11 +13,11 @@ pub enum Bucket {
     /// Files of the embedded store.
     Folder(PathBuf),
     /// In an S3 service.
-    Service(Box<GarageBucket>),
+    Service(Box<S3Bucket>),
 }
 
 impl Bucket {
-    fn request(bucket: &GarageBucket, key: &str, arguments: &[&str]) -> String {
+    fn request(bucket: &S3Bucket, key: &str, arguments: &[&str]) -> String {
         // As the signature has them.
         let key = key.replace(':', "%3A").replace('!', "%21");
         run(Command::new("curl")
@@ -87,6 +87,26 @@ impl Bucket {
                 let _ = Self::request(bucket, key, &["--upload-file", file.path().to_str().unwrap()]);
             }
         }
+    }
+
+    /// Writes an object of a service that is stored compressed.
+    ///
+    /// # Panics
+    /// When the bucket is a folder: files have no encoding.
+    pub fn put_encoded(&self, key: &str, bytes: &[u8], encoding: &str) {
+        let Self::Service(bucket) = self else {
+            panic!("a folder keeps no Content-Encoding");
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        let header = format!("content-encoding: {encoding}");
+        let upload = [
+            "--header",
+            &header,
+            "--upload-file",
+            file.path().to_str().unwrap(),
+        ];
+        let _ = Self::request(bucket, key, &upload);
     }
 
     /// Deletes an object.

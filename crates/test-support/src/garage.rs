@@ -6,28 +6,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::S3Bucket;
 use crate::process::{free_port, run, share};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// A bucket of its own.
-#[derive(Debug, Clone)]
-pub struct GarageBucket {
-    /// Address of the service.
-    pub endpoint: String,
-    /// Name of the bucket.
-    pub name: String,
-    /// Where anybody can read it, as from a bucket behind a CDN.
-    pub web: String,
-    /// Its region.
-    pub region: &'static str,
-    /// Access key.
-    pub access_key: &'static str,
-    /// Secret key.
-    pub secret_key: &'static str,
-}
-
-impl GarageBucket {
+impl S3Bucket {
     /// Makes another key that may do everything with the bucket, and writes it as `access-key` and `secret-key`
     /// into a folder; the access key.
     #[must_use]
@@ -45,7 +29,7 @@ impl GarageBucket {
         access
     }
 
-    /// Deletes a key that [`GarageBucket::new_key`] has made.
+    /// Deletes a key that [`S3Bucket::new_key`] has made.
     pub fn delete_key(&self, access: &str) {
         self.garage(&["key", "delete", "--yes", access]);
     }
@@ -116,11 +100,11 @@ fn start() -> Garage {
 
 /// Makes a bucket.
 #[must_use]
-pub fn garage_bucket() -> GarageBucket {
+pub fn garage_bucket() -> S3Bucket {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let running = GARAGE.get_or_init(start);
     let name = format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let bucket = GarageBucket {
+    let bucket = S3Bucket {
         endpoint: format!("http://127.0.0.1:{}", running.port),
         // Every name under `localhost` is this machine, for curl and so for Nix.
         web: format!("http://{name}.localhost:{}", running.web),

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::bucket::Bucket;
-use crate::garage::{GarageBucket, garage_bucket};
+use crate::garage::garage_bucket;
 use crate::postgres::{database, query};
 use crate::process::{Output, Running, free_port, program, run};
+use crate::s3_bucket::S3Bucket;
 
 /// What a server stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct ServerOptions {
     /// Address of the S3 service, where a proxy stands before it.
     pub s3_endpoint: Option<String>,
     /// Bucket, where it is not to be a new one.
-    pub bucket: Option<GarageBucket>,
+    pub bucket: Option<S3Bucket>,
     /// Folder with the keys of the object store, in `access-key` and `secret-key`, where they are not those of
     /// the bucket.
     pub s3_key_files: Option<PathBuf>,
@@ -189,14 +190,14 @@ impl Server {
 
     /// Its embedded object store, as a service for other servers.
     #[must_use]
-    pub fn as_service(&self) -> GarageBucket {
+    pub fn as_service(&self) -> S3Bucket {
         self.bucket().delete("niks3-owner.json");
         let secret = |name| {
             let text = std::fs::read_to_string(self.directory.join(name)).unwrap();
             // As long as the test, like those of Garage.
             &*text.trim().to_owned().leak()
         };
-        GarageBucket {
+        S3Bucket {
             endpoint: self.url(),
             name: "niks3".into(),
             web: self.bucket_url.clone(),

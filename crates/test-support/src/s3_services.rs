@@ -1,0 +1,111 @@
+//! S3 services besides Garage: one of each for all tests of a process, a bucket for each test.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::S3Bucket;
+use crate::process::{free_port, run, share};
+
+const ACCESS_KEY: &str = "0123456789abcdef0123";
+const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef01234567";
+const REGION: &str = "us-east-1";
+
+/// A service that `scripts/setup --s3-services` builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum S3Service {
+    /// MinIO.
+    Minio,
+    /// versitygw over a folder.
+    Versitygw,
+}
+
+impl S3Service {
+    /// Makes a bucket, in a service that the tests of this process share.
+    #[must_use]
+    pub fn bucket(self) -> S3Bucket {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let endpoint = format!("http://127.0.0.1:{}", self.port());
+        let bucket = S3Bucket {
+            web: format!("{endpoint}/{name}"),
+            endpoint,
+            name,
+            region: REGION,
+            access_key: ACCESS_KEY,
+            secret_key: SECRET_KEY,
+        };
+        // The service may still be starting.
+        let made = (0..600).any(|_| {
+            let made = create(&bucket);
+            if !made {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            made
+        });
+        assert!(made, "{self:?} makes no bucket at {}", bucket.web);
+        bucket
+    }
+
+    fn port(self) -> u16 {
+        static MINIO: OnceLock<u16> = OnceLock::new();
+        static VERSITYGW: OnceLock<u16> = OnceLock::new();
+        let running = match self {
+            Self::Minio => &MINIO,
+            Self::Versitygw => &VERSITYGW,
+        };
+        *running.get_or_init(|| self.start())
+    }
+
+    fn program(self) -> String {
+        let name = match self {
+            Self::Minio => "minio",
+            Self::Versitygw => "versitygw",
+        };
+        let folder = std::env::var("NIKS3_TEST_S3_SERVICES").unwrap_or_default();
+        let program = Path::new(&folder).join(name);
+        assert!(
+            !folder.is_empty() && program.exists(),
+            "no {name} in {folder:?} (NIKS3_TEST_S3_SERVICES): run scripts/setup --s3-services"
+        );
+        program.display().to_string()
+    }
+
+    fn start(self) -> u16 {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let data = folder.join("data");
+        std::fs::create_dir(&data).unwrap();
+        let port = free_port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = Command::new("env");
+        match self {
+            Self::Minio => command
+                .arg(format!("MINIO_ROOT_USER={ACCESS_KEY}"))
+                .arg(format!("MINIO_ROOT_PASSWORD={SECRET_KEY}"))
+                .args(["MINIO_BROWSER=off", "MINIO_UPDATE=off"])
+                .args([&self.program(), "server", "--quiet"])
+                .args(["--address", &address])
+                .arg(&data),
+            Self::Versitygw => command
+                .arg(self.program())
+                .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY])
+                .args(["--port", &address, "posix"])
+                .arg(&data),
+        };
+        share(&command, &folder, "KILL");
+        port
+    }
+}
+
+fn create(bucket: &S3Bucket) -> bool {
+    let output = run(Command::new("curl")
+        .args(["--silent", "--fail", "--request", "PUT", "--aws-sigv4"])
+        .arg(format!("aws:amz:{}:s3", bucket.region))
+        .arg("--user")
+        .arg(format!("{}:{}", bucket.access_key, bucket.secret_key))
+        .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
+        .arg(&bucket.web));
+    output.code == 0
+}
