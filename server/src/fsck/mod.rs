@@ -8,6 +8,7 @@
 mod adopt;
 mod check;
 mod contents;
+mod imports;
 mod kind;
 mod mend;
 mod nars;
@@ -72,9 +73,10 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
         unknown::uploads(&check).await?;
         if request.repair && shared.enter(Phase::Mend).is_some() {
             adopt::run(&check).await?;
+            imports::run(&check).await?;
         }
         shared.enter(Phase::Finished);
-        if request.repair {
+        if request.repair && imports::are_settled(&check).await? {
             app.ownership.repaired(&app, id).await?;
         }
         Ok(())
