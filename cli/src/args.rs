@@ -226,6 +226,9 @@ pub(crate) struct Fsck {
     /// Do not read the NARs, only look whether they are there and of the right size.
     #[arg(long)]
     pub(crate) no_contents: bool,
+    /// Adopt also what this public key has signed, as well as what the keys of the server have: `name:base64`, repeatable.
+    #[arg(long, value_name = "KEY", env = "NIKS3_TRUST_KEY", value_delimiter = ' ')]
+    pub(crate) trust_key: Vec<String>,
     /// Print one JSON object on standard output when done.
     #[arg(long)]
     pub(crate) json: bool,

@@ -32,15 +32,18 @@ CREATE TABLE paths (
 );
 CREATE INDEX paths_object ON paths (object_id) WHERE object_id <> 0;
 
--- Objects that paths share: NARs by file hash.
+-- Objects that paths share: NARs. `key` is the full key in the bucket; nothing follows from it.
 CREATE TABLE objects (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     key          TEXT    NOT NULL UNIQUE,
     size         INTEGER NOT NULL,
-    state        INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 present: its bytes were checked against its key, 2 deleting
+    state        INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 present: seen in the bucket, 2 deleting
     condemned_at INTEGER NOT NULL DEFAULT 0,
     fence        INTEGER NOT NULL DEFAULT 0,
     announced_at INTEGER NOT NULL, -- when the last URL to write it was given out
+    file_hash    BLOB    NOT NULL DEFAULT x'', -- SHA-256 of its bytes; empty where nobody knows it
+    compression  TEXT    NOT NULL DEFAULT 'zstd', -- as its narinfos name it
+    encoding     TEXT    NOT NULL DEFAULT 'none', -- Content-Encoding on top of that
     created_at   INTEGER NOT NULL
 );
 
@@ -198,6 +201,14 @@ CREATE TABLE push_realisations (
 ) WITHOUT ROWID;
 CREATE INDEX push_realisations_path ON push_realisations (path_id);
 
+-- Debug information, `debuginfo/<build id>`, by the key of its object: it points into the NAR of a path, and goes with it.
+CREATE TABLE debug_infos (
+    key          TEXT    PRIMARY KEY,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
+    created_at   INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX debug_infos_path ON debug_infos (path_id);
+
 -- Uploads in parts belong to contents, not to a push: whoever pushes the same
 -- contents with the same compressor goes on where the last one stopped.
 CREATE TABLE multiparts (
@@ -233,7 +244,8 @@ CREATE TABLE closures (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     path_id      INTEGER NOT NULL UNIQUE REFERENCES paths (id),
     created_at   INTEGER NOT NULL,
-    pushed_at    INTEGER NOT NULL
+    pushed_at    INTEGER NOT NULL,
+    adopted      INTEGER NOT NULL DEFAULT 0 -- 1: a check has taken it in, and nobody has pushed it since
 );
 CREATE INDEX closures_pushed ON closures (pushed_at);
 
@@ -311,6 +323,7 @@ CREATE TABLE fsck_findings (
     kind         TEXT    NOT NULL,
     subject      TEXT    NOT NULL, -- key of the object, or name of the row
     detail       TEXT    NOT NULL,
+    reason       TEXT    NOT NULL DEFAULT '', -- why it was not mended, or what a repair would do
     state        INTEGER NOT NULL DEFAULT 0, -- 0 there, 1 mended, 2 it could not be mended
     left_to_gc   INTEGER NOT NULL DEFAULT 0, -- a garbage collection removes it
     found_at     INTEGER NOT NULL,

@@ -5,6 +5,7 @@ pub mod app;
 pub mod auth;
 pub mod catalog;
 pub mod clock;
+pub mod compression;
 pub mod config;
 pub mod fsck;
 mod gate;

@@ -17,7 +17,7 @@ use niks3_nix::hash::NarHash;
 pub use check::{Difference, Kind, compare};
 pub use content_hash::{ContentHash, Subject, Wanted};
 pub use idle::verify_when_idle;
-pub use nar_reader::{Contents, Flaw, Nar, NarReader, PackedListing, WINDOW_LOG_MAX};
+pub use nar_reader::{Contents, Flaw, Nar, NarReader, PackedListing, read_nar};
 pub use queue::{Arriving, Job, Progress, Queue};
 pub use read_object::{read_bytes, read_object};
 pub use settle::{forget_listings, refused, settle, wanted_of};

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use niks3_nix::hash::NarHash;
+use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use niks3_server::catalog::{
-    ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewPush,
+    ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewObject, NewPush,
     ObjectRow, Owned, PathMeta, Publishable, UploadedNar, claimed_names,
 };
 use niks3_server::signing::KeyChoice;
@@ -109,7 +109,8 @@ impl World {
         let mut tx = self.catalog.write().await.unwrap();
         assert!(tx.change_push(id).await.unwrap());
         tx.claim(id, &paths, &found).await.unwrap();
-        let wanted: HashMap<String, i64> = numbers.iter().map(|number| (nar(*number), 50)).collect();
+        let new = |number: &usize| (nar(*number), NewObject::uploaded(50, FileHash::of(nar(*number).as_bytes())));
+        let wanted: HashMap<String, NewObject> = numbers.iter().map(new).collect();
         let objects = tx.objects(&wanted).await.unwrap();
         tx.commit().await.unwrap();
         let names: Vec<StorePath> = numbers.iter().map(|number| path(*number)).collect();
@@ -379,7 +380,7 @@ async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) 
     world.commit(&mut world.open("first", "", &[1]).await).await;
     let push = world.open("push", "", &[2]).await;
     let mut tx = world.catalog.write().await.unwrap();
-    let wanted = HashMap::from([(nar(1), 50)]);
+    let wanted = HashMap::from([(nar(1), NewObject::uploaded(50, FileHash::of(nar(1).as_bytes())))]);
     let shared = tx.objects(&wanted).await.unwrap()[&nar(1)].id;
     let claims = world.catalog.claims_of(push.id, &[path(2)]).await.unwrap();
     assert!(tx.change_push(push.id).await.unwrap());

@@ -14,6 +14,8 @@ pub(super) async fn run(args: Fsck, output: &Output) -> Result<(), Failure> {
     let request = types::StartFsck {
         repair: args.repair && !args.dry_run,
         contents: !args.no_contents,
+        dry_run: args.dry_run,
+        trust_keys: args.trust_key,
     };
     let signals = Signals::listen()?;
     let check = task::to_its_end(
@@ -82,19 +84,24 @@ pub(super) async fn run(args: Fsck, output: &Output) -> Result<(), Failure> {
 }
 
 /// What became of a finding, for people.
-fn end(finding: &types::Finding) -> &'static str {
-    match finding.state {
+fn end(finding: &types::Finding) -> String {
+    let end = match finding.state {
         types::FindingEnd::Mended => "mended",
         _ if finding.left_to_gc => "a garbage collection deletes it",
         types::FindingEnd::Failed => "could not be mended",
         types::FindingEnd::Open => "not mended",
+    };
+    match &finding.reason {
+        Some(reason) => format!("{end}: {reason}"),
+        None => end.to_owned(),
     }
 }
 
 /// What a repair would do about a finding, for people.
-fn planned(finding: &types::Finding) -> &'static str {
-    match finding.kind.as_str() {
+fn planned(finding: &types::Finding) -> String {
+    let plan = match finding.kind.as_str() {
         _ if finding.left_to_gc => "a garbage collection deletes it",
+        "unknown-narinfo" if finding.reason.is_some() => "",
         "missing-narinfo"
         | "wrong-narinfo"
         | "bad-signature"
@@ -108,9 +115,15 @@ fn planned(finding: &types::Finding) -> &'static str {
         }
         "foreign-object" => "would be left alone",
         kind if kind.starts_with("unknown-") => {
-            "would be taken into the database if it belongs to a narinfo signed by this server, or else deleted if nothing can use it"
+            "would be adopted if it belongs to a narinfo that is, or else left alone"
         }
         _ => "would be mended if that is possible without guessing",
+    };
+    let reason = finding.reason.as_deref().unwrap_or_default();
+    match (plan, reason) {
+        ("", reason) => reason.to_owned(),
+        (plan, "") => plan.to_owned(),
+        (plan, reason) => format!("{plan}: {reason}"),
     }
 }
 

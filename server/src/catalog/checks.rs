@@ -2,16 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use niks3_nix::hash::NarHash;
+use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::objects::{OBJECT_PENDING, OBJECT_PRESENT};
+use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
 use super::paths::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path};
 use super::publish::publishable;
 use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
+use crate::compression::Packing;
 use crate::signing::KeyChoice;
 
 /// A committed path as a check sees it.
@@ -47,6 +48,10 @@ pub struct CheckedObject {
     pub key: String,
     /// Bytes.
     pub size: i64,
+    /// SHA-256 of its bytes, where that is known.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
 }
 
 /// A committed path that has a NAR.
@@ -95,6 +100,8 @@ pub struct Adopted {
     pub nar_size: i64,
     /// In the order of their names.
     pub references: Vec<StorePath>,
+    /// Those of them that the bucket does not have.
+    pub left_out: Vec<StorePath>,
     /// The derivation it was built by.
     pub deriver: Option<StorePath>,
     /// Signatures.
@@ -107,13 +114,17 @@ pub struct Adopted {
     pub nar_key: String,
     /// Bytes of that object.
     pub file_size: i64,
+    /// SHA-256 of that object.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
 }
 
 const CHECKED: &str = "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, \
      COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, p.signing_keys, p.publication, \
      CASE WHEN EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
      WHERE c.path_id = p.id AND q.state IN (0, 1)) THEN 1 ELSE 0 END \
-     FROM paths p LEFT JOIN objects o ON o.id = p.object_id";
+     , o.file_hash, o.compression, o.encoding FROM paths p LEFT JOIN objects o ON o.id = p.object_id";
 
 fn checked_path(row: &AnyRow) -> Result<CheckedPath> {
     Ok(CheckedPath {
@@ -124,10 +135,13 @@ fn checked_path(row: &AnyRow) -> Result<CheckedPath> {
 }
 
 fn checked_object(row: &AnyRow) -> Result<CheckedObject> {
+    let (file_hash, packing) = objects::stored(row)?;
     Ok(CheckedObject {
         id: row.try_get(0)?,
         key: row.try_get(1)?,
         size: row.try_get(2)?,
+        file_hash,
+        packing,
     })
 }
 
@@ -232,7 +246,7 @@ impl Catalog {
     /// NARs that are believed to be in the bucket, in the order of their ids, after one.
     pub async fn checked_objects(&self, after: i64, limit: i64) -> Result<Vec<CheckedObject>> {
         let text = format!(
-            "SELECT id, key, size FROM objects WHERE id > $1 AND state = {OBJECT_PRESENT} ORDER BY id LIMIT $2"
+            "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE id > $1 AND state = {OBJECT_PRESENT} ORDER BY id LIMIT $2"
         );
         let rows = bulk::query(self.backend, text, true)
             .bind(after)
@@ -244,7 +258,9 @@ impl Catalog {
 
     /// Those of some NARs that are believed to be in the bucket.
     pub async fn checked_objects_among(&self, ids: &[i64]) -> Result<Vec<CheckedObject>> {
-        let text = format!("SELECT id, key, size FROM objects WHERE state = {OBJECT_PRESENT} AND id");
+        let text = format!(
+            "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE state = {OBJECT_PRESENT} AND id"
+        );
         let rows = self.among(&text, ids).await?;
         rows.iter().map(checked_object).collect()
     }
@@ -361,6 +377,11 @@ impl Catalog {
         self.known("SELECT key FROM realisations WHERE key", keys).await
     }
 
+    /// Those of some keys of debug information that the database has.
+    pub async fn known_debug_infos(&self, keys: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT key FROM debug_infos WHERE key", keys).await
+    }
+
     /// Those of some names that a pin has, or had until just now.
     pub async fn known_pins(&self, names: &[String]) -> Result<HashSet<String>> {
         let mut known = self.known("SELECT name FROM pins WHERE name", names).await?;
@@ -387,15 +408,6 @@ impl Catalog {
     pub async fn known_pushes(&self, tokens: &[String]) -> Result<HashSet<String>> {
         self.known("SELECT token FROM pushes WHERE state IN (0, 1) AND token", tokens)
             .await
-    }
-
-    /// Unix time at which a task began.
-    pub async fn task_began_at(&self, id: i64) -> Result<i64> {
-        let row = sqlx::query("SELECT started_at FROM tasks WHERE id = $1")
-            .bind(id)
-            .fetch_one(&self.reader)
-            .await?;
-        Ok(row.try_get(0)?)
     }
 
     async fn known(&self, question: &str, keys: &[String]) -> Result<HashSet<String>> {
@@ -457,29 +469,76 @@ impl WriteTx {
 
     /// Takes a NAR that the bucket has into the database; a garbage collection deletes it if
     /// no path has it.
-    pub async fn adopt_nar(&mut self, key: &str, size: i64) -> Result<i64> {
+    pub async fn adopt_nar(
+        &mut self,
+        key: &str,
+        size: i64,
+        file_hash: Option<FileHash>,
+        packing: Packing,
+    ) -> Result<i64> {
+        let pending = |column: &str| {
+            format!(
+                "{column} = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.{column} ELSE objects.{column} END"
+            )
+        };
+        let columns = ["size", "file_hash", "compression", "encoding"].map(pending).join(", ");
         let text = format!(
-            "INSERT INTO objects (key, size, state, created_at, announced_at) VALUES ($1, $2, {OBJECT_PRESENT}, $3, 0) \
-             ON CONFLICT (key) DO UPDATE SET \
-             size = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.size ELSE objects.size END, \
+            "INSERT INTO objects (key, size, file_hash, compression, encoding, state, created_at, announced_at) \
+             VALUES ($1, $2, $3, $4, $5, {OBJECT_PRESENT}, $6, 0) ON CONFLICT (key) DO UPDATE SET {columns}, \
              state = CASE WHEN objects.state = {OBJECT_PENDING} THEN {OBJECT_PRESENT} ELSE objects.state END \
              RETURNING id"
         );
         let row = bulk::query(self.backend, text, true)
             .bind(key.to_owned())
             .bind(size)
+            .bind(file_hash.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default())
+            .bind(packing.compression.as_str())
+            .bind(packing.encoding.as_str())
             .bind(now())
             .fetch_one(&mut *self.tx)
             .await?;
-        Ok(row.try_get(0)?)
+        let id = row.try_get(0)?;
+        // Of one that was taken in without a path, only the size was known.
+        if let Some(hash) = file_hash {
+            let text = format!(
+                "UPDATE objects SET file_hash = $1, compression = $2, encoding = $3 WHERE id = $4 AND file_hash = {}",
+                self.backend.empty_bytes()
+            );
+            bulk::query(self.backend, text, true)
+                .bind(hash.as_bytes().to_vec())
+                .bind(packing.compression.as_str())
+                .bind(packing.encoding.as_str())
+                .bind(id)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(id)
+    }
+
+    /// Takes debug information that points into a NAR into the database; false when no committed path has that NAR.
+    pub async fn adopt_debug_info(&mut self, key: &str, nar_key: &str) -> Result<bool> {
+        let text = format!(
+            "INSERT INTO debug_infos (key, path_id, created_at) SELECT $1, p.id, $2 FROM paths p \
+             JOIN objects o ON o.id = p.object_id WHERE o.key = $3 AND p.state IN ({PUBLISHING}, {PRESENT}) \
+             ORDER BY p.id LIMIT 1 ON CONFLICT (key) DO UPDATE SET path_id = excluded.path_id"
+        );
+        let done = bulk::query(self.backend, text, true)
+            .bind(key.to_owned())
+            .bind(now())
+            .bind(nar_key.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Takes a path that readers find in the bucket into the database, as a closure pushed at
     /// `pushed_at`: with that it goes when the retention says. A path that it refers to
-    /// and that was taken in at the same time is a part of it, and no closure. False
-    /// when somebody has pushed the path meanwhile.
-    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<bool> {
-        let object_id = self.adopt_nar(&found.nar_key, found.file_size).await?;
+    /// and that was taken in as a closure no younger than it is a part of it, and no closure. Id of the object; nothing
+    /// when somebody has pushed the path meanwhile, or its NAR is known with another compression.
+    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<Option<i64>> {
+        let object_id = self
+            .adopt_nar(&found.nar_key, found.file_size, found.file_hash, found.packing)
+            .await?;
         let mut names: HashSet<&StorePath> = found.references.iter().collect();
         names.insert(&found.path);
         let ids = self.intern_ids(&names).await?;
@@ -488,7 +547,8 @@ impl WriteTx {
         let text = format!(
             "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
              ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8 WHERE id = $9 AND state = {ABSENT} \
-             AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT})"
+             AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT} \
+             AND o.compression = $10 AND o.encoding = $11)"
         );
         let done = bulk::query(self.backend, text, true)
             .bind(found.nar_hash.as_bytes().to_vec())
@@ -506,10 +566,19 @@ impl WriteTx {
             .bind(object_id)
             .bind(found.keys.to_text())
             .bind(path_id)
+            .bind(found.packing.compression.as_str())
+            .bind(found.packing.encoding.as_str())
             .execute(&mut *self.tx)
             .await?;
         if done.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(None);
+        }
+        for path in &found.left_out {
+            let text = format!("UPDATE paths SET left_out = 1 WHERE id = $1 AND state = {ABSENT}");
+            bulk::query(self.backend, text, true)
+                .bind(ids[path])
+                .execute(&mut *self.tx)
+                .await?;
         }
         // Commits that have walked references look again.
         self.next_publication().await?;
@@ -522,7 +591,7 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query(
-            "INSERT INTO closures (path_id, created_at, pushed_at) VALUES ($1, $2, $3) ON CONFLICT (path_id) DO NOTHING",
+            "INSERT INTO closures (path_id, created_at, pushed_at, adopted) VALUES ($1, $2, $3, 1) ON CONFLICT (path_id) DO NOTHING",
         )
         .bind(path_id)
         .bind(pushed_at)
@@ -530,15 +599,14 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         for id in refs.into_iter().filter(|id| *id != path_id) {
-            sqlx::query("DELETE FROM closures WHERE path_id = $1 AND created_at = $2 AND pushed_at = $3")
+            sqlx::query("DELETE FROM closures WHERE path_id = $1 AND adopted = 1 AND pushed_at <= $2")
                 .bind(id)
-                .bind(pushed_at)
                 .bind(pushed_at)
                 .execute(&mut *self.tx)
                 .await?;
         }
         self.roots_changed().await?;
-        Ok(true)
+        Ok(Some(object_id))
     }
 
     /// The committed path of that hash part, if it is that path.

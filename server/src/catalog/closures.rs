@@ -91,7 +91,7 @@ impl WriteTx {
         sqlx::query(
             "INSERT INTO closures (path_id, created_at, pushed_at) \
              SELECT path_id, $1, $1 FROM push_roots WHERE push_id = $2 \
-             ON CONFLICT (path_id) DO UPDATE SET pushed_at = excluded.pushed_at",
+             ON CONFLICT (path_id) DO UPDATE SET pushed_at = excluded.pushed_at, adopted = 0",
         )
         .bind(now())
         .bind(push_id)

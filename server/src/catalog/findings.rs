@@ -61,6 +61,8 @@ pub struct FindingRow {
     pub detail: String,
     /// What became of it.
     pub state: FindingState,
+    /// Why it was not mended, or what a repair would do; empty where that is plain.
+    pub reason: String,
     /// A garbage collection removes it.
     pub left_to_gc: bool,
     /// Unix time.
@@ -95,7 +97,7 @@ impl Catalog {
     /// Findings of a check, after one.
     pub async fn findings(&self, task_id: i64, after: i64, limit: i64) -> Result<Vec<FindingRow>> {
         let rows = sqlx::query(
-            "SELECT id, kind, subject, detail, state, left_to_gc, found_at FROM fsck_findings \
+            "SELECT id, kind, subject, detail, state, left_to_gc, found_at, reason FROM fsck_findings \
              WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3",
         )
         .bind(task_id)
@@ -113,6 +115,7 @@ impl Catalog {
                     state: FindingState::from_code(row.try_get(4)?)?,
                     left_to_gc: row.try_get::<i64, _>(5)? != 0,
                     found_at: row.try_get(6)?,
+                    reason: row.try_get(7)?,
                 })
             })
             .collect()
@@ -147,7 +150,7 @@ impl WriteTx {
             let row = sqlx::query(
                 "INSERT INTO fsck_findings (task_id, kind, subject, detail, left_to_gc, found_at) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (task_id, kind, subject) \
-                 DO UPDATE SET detail = excluded.detail, state = 0, found_at = excluded.found_at RETURNING id",
+                 DO UPDATE SET detail = excluded.detail, state = 0, reason = '', found_at = excluded.found_at RETURNING id",
             )
             .bind(task_id)
             .bind(finding.kind)
@@ -174,6 +177,43 @@ impl WriteTx {
                 query = query.bind(*id);
             }
             query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Says what became of the finding about an object, and why; 1 if that is new.
+    pub async fn end_finding_of(
+        &mut self,
+        task_id: i64,
+        kind: &str,
+        subject: &str,
+        state: FindingState,
+        reason: &str,
+    ) -> Result<u64> {
+        let done = sqlx::query(
+            "UPDATE fsck_findings SET state = $1, reason = $2 WHERE task_id = $3 AND kind = $4 AND subject = $5 \
+             AND (state <> $6 OR reason <> $7)",
+        )
+        .bind(state.code())
+        .bind(reason.to_owned())
+        .bind(task_id)
+        .bind(kind.to_owned())
+        .bind(subject.to_owned())
+        .bind(state.code())
+        .bind(reason.to_owned())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Says why findings were not mended.
+    pub async fn explain_findings(&mut self, ids: &[i64], reason: &str) -> Result<()> {
+        for id in ids {
+            sqlx::query("UPDATE fsck_findings SET reason = $1 WHERE id = $2")
+                .bind(reason.to_owned())
+                .bind(*id)
+                .execute(&mut *self.tx)
+                .await?;
         }
         Ok(())
     }

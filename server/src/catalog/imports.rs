@@ -175,8 +175,8 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Makes closures of those among some waiting ones whose roots are in the cache; how many. A closure that was
-    /// pushed here as well has the later time of both.
+    /// Makes closures of those among some waiting ones whose roots are in the cache; how many. Of a closure that was
+    /// pushed here as well, the later time counts; the age of the object, which a check has gone by, does not.
     pub async fn settle_imported_closures(&mut self, hashes: &[String]) -> Result<u64> {
         let mut settled = 0;
         for chunk in hashes.chunks(ROWS) {
@@ -185,8 +185,10 @@ impl WriteTx {
                 "INSERT INTO closures (path_id, created_at, pushed_at) \
                  SELECT p.id, i.pushed_at, i.pushed_at FROM imported_closures i JOIN paths p ON p.hash = i.hash \
                  WHERE i.state = {WAITING} AND p.state IN ({PUBLISHING}, {PRESENT}) AND i.hash IN ({among}) \
-                 ON CONFLICT (path_id) DO UPDATE SET pushed_at = CASE WHEN closures.pushed_at > excluded.pushed_at \
-                 THEN closures.pushed_at ELSE excluded.pushed_at END"
+                 ON CONFLICT (path_id) DO UPDATE SET created_at = CASE WHEN closures.created_at < excluded.created_at \
+                 THEN closures.created_at ELSE excluded.created_at END, \
+                 pushed_at = CASE WHEN closures.adopted = 0 AND closures.pushed_at > excluded.pushed_at \
+                 THEN closures.pushed_at ELSE excluded.pushed_at END, adopted = 0"
             );
             self.about_hashes(made, chunk).await?;
             let done = format!(

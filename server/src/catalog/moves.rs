@@ -36,8 +36,8 @@ pub struct DoomedPath {
     pub id: i64,
     /// Base name of the path.
     pub name: String,
-    /// Keys of its realisations.
-    pub realisations: Vec<String>,
+    /// Keys of what points to it: realisations and debug information.
+    pub pointers: Vec<String>,
 }
 
 /// A NAR or a build log that is being deleted.
@@ -191,11 +191,11 @@ impl WriteTx {
                 doomed.push(DoomedPath {
                     id: row.try_get(0)?,
                     name: row.try_get(1)?,
-                    realisations: Vec::new(),
+                    pointers: Vec::new(),
                 });
             }
         }
-        self.doom_realisations(&mut doomed).await?;
+        self.doom_pointers(&mut doomed).await?;
         Ok(doomed)
     }
 
@@ -217,15 +217,15 @@ impl WriteTx {
                 doomed.push(DoomedPath {
                     id: row.try_get(0)?,
                     name: row.try_get(1)?,
-                    realisations: Vec::new(),
+                    pointers: Vec::new(),
                 });
             }
         }
-        self.doom_realisations(&mut doomed).await?;
+        self.doom_pointers(&mut doomed).await?;
         Ok(doomed)
     }
 
-    async fn doom_realisations(&mut self, doomed: &mut [DoomedPath]) -> Result<()> {
+    async fn doom_pointers(&mut self, doomed: &mut [DoomedPath]) -> Result<()> {
         let mut keys: std::collections::HashMap<i64, Vec<String>> = std::collections::HashMap::new();
         for chunk in doomed.chunks(ROWS) {
             let text = format!(
@@ -239,9 +239,20 @@ impl WriteTx {
             for row in query.fetch_all(&mut *self.tx).await? {
                 keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
             }
+            let text = format!(
+                "SELECT path_id, key FROM debug_infos WHERE path_id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for path in chunk {
+                query = query.bind(path.id);
+            }
+            for row in query.fetch_all(&mut *self.tx).await? {
+                keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+            }
         }
         for path in doomed {
-            path.realisations = keys.remove(&path.id).unwrap_or_default();
+            path.pointers = keys.remove(&path.id).unwrap_or_default();
         }
         Ok(())
     }
@@ -285,6 +296,11 @@ impl WriteTx {
                     bulk::placeholders(1, chunk.len())
                 ),
                 format!(
+                    "DELETE FROM debug_infos WHERE path_id IN \
+                     (SELECT id FROM paths WHERE state = {DELETING} AND id IN ({}))",
+                    bulk::placeholders(1, chunk.len())
+                ),
+                format!(
                     "DELETE FROM realisation_candidates WHERE path_id IN ({})",
                     bulk::placeholders(1, chunk.len())
                 ),
@@ -321,6 +337,7 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM debug_infos d WHERE d.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM realisations r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM realisation_candidates r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_realisations r WHERE r.path_id = paths.id) \

@@ -3,11 +3,13 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use niks3_nix::hash::NarHash;
+use niks3_nix::hash::{FileHash, NarHash};
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::{Catalog, ClaimKind, Push, Result, WriteTx, now};
+use super::{Catalog, CatalogError, ClaimKind, Push, Result, WriteTx, now};
+use crate::compression::{Codec, Packing};
 
 /// Announced; it may have arrived, and nobody has looked.
 pub(super) const OBJECT_PENDING: i64 = 0;
@@ -29,6 +31,49 @@ pub struct ObjectRow {
     pub new: bool,
     /// It is being deleted from the bucket; nothing may be written there before that is over.
     pub deleting: bool,
+}
+
+/// An object that is about to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewObject {
+    /// Bytes.
+    pub size: i64,
+    /// SHA-256 of its bytes.
+    pub file_hash: FileHash,
+    /// How it is stored.
+    pub packing: Packing,
+}
+
+impl NewObject {
+    /// A NAR as clients of this server upload it.
+    #[must_use]
+    pub const fn uploaded(size: i64, file_hash: FileHash) -> Self {
+        Self {
+            size,
+            file_hash,
+            packing: Packing::UPLOADED,
+        }
+    }
+}
+
+/// What the database has of the bytes of an object: their SHA-256, if that is known, and how they are stored.
+pub(super) fn stored(row: &AnyRow) -> Result<(Option<FileHash>, Packing)> {
+    let hash: Option<Vec<u8>> = row.try_get("file_hash")?;
+    let codec = |column: &str| {
+        let word: Option<String> = row.try_get(column)?;
+        let word = word.unwrap_or_default();
+        Codec::parse(&word).ok_or_else(|| CatalogError::Corrupt(format!("compression {word:?}")))
+    };
+    let packing = Packing {
+        compression: codec("compression")?,
+        encoding: codec("encoding")?,
+    };
+    Ok((hash.as_deref().and_then(file_hash), packing))
+}
+
+/// The SHA-256 of an object; nothing when it is not known.
+pub(super) fn file_hash(bytes: &[u8]) -> Option<FileHash> {
+    Some(FileHash::from_bytes(bytes.try_into().ok()?))
 }
 
 /// An object that is in the bucket.
@@ -57,27 +102,31 @@ pub struct UploadedNar {
 
 impl WriteTx {
     /// The objects with those keys, each made with its size where it is new.
-    pub async fn objects(&mut self, wanted: &HashMap<String, i64>) -> Result<HashMap<String, ObjectRow>> {
+    pub async fn objects(&mut self, wanted: &HashMap<String, NewObject>) -> Result<HashMap<String, ObjectRow>> {
         let mut rows = HashMap::with_capacity(wanted.len());
-        let keys: Vec<(&String, i64)> = wanted.iter().map(|(key, size)| (key, *size)).collect();
+        let keys: Vec<(&String, &NewObject)> = wanted.iter().collect();
         let created_at = now();
         let mut pending = Vec::new();
         for chunk in keys.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO objects (key, size, created_at, announced_at) VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
-                bulk::values(chunk.len(), 4)
+                "INSERT INTO objects (key, size, file_hash, compression, encoding, created_at, announced_at) VALUES {} \
+                 ON CONFLICT (key) DO NOTHING RETURNING id, key",
+                bulk::values(chunk.len(), 7)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for (key, size) in chunk {
+            for (key, new) in chunk {
                 query = query
                     .bind((*key).clone())
-                    .bind(*size)
+                    .bind(new.size)
+                    .bind(new.file_hash.as_bytes().to_vec())
+                    .bind(new.packing.compression.as_str())
+                    .bind(new.packing.encoding.as_str())
                     .bind(created_at)
                     .bind(created_at);
             }
             for row in query.fetch_all(&mut *self.tx).await? {
                 let key: String = row.try_get(1)?;
-                let size = wanted.get(&key).copied().unwrap_or_default();
+                let size = wanted.get(&key).map_or(0, |new| new.size);
                 let object = ObjectRow {
                     id: row.try_get(0)?,
                     size,

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt as _;
-use niks3_nix::hash::NarHash;
+use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::paths::{self, ABSENT, DELETING, PUBLISHING};
-use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result};
+use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, objects};
+use crate::compression::Packing;
 use crate::signing::KeyChoice;
 
 /// A claim as the commit sees it.
@@ -64,6 +65,10 @@ pub struct Publishable {
     pub nar_key: String,
     /// Bytes of that object.
     pub file_size: i64,
+    /// SHA-256 of that object, where it is known.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
     /// Staging key of its listing, empty when it has been moved where it belongs.
     pub listing: String,
     /// It is not there any more.
@@ -133,6 +138,7 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     if listing_lost || listing_of_nar {
         listing.clear();
     }
+    let (file_hash, packing) = objects::stored(row)?;
     Ok(Publishable {
         path_id: row.try_get(0)?,
         path: paths::store_path(&row.try_get::<String, _>(1)?)?,
@@ -147,6 +153,8 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
         ca: optional(row.try_get(7)?),
         nar_key: row.try_get(8)?,
         file_size: row.try_get(9)?,
+        file_hash,
+        packing,
         listing,
         listing_lost,
         listing_of_nar,
@@ -164,7 +172,7 @@ impl Catalog {
         let mut rows = sqlx::query(
             "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
              COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
-             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size, q.signing_keys, p.publication \
+             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size, q.signing_keys, p.publication, o.file_hash, o.compression, o.encoding \
              FROM push_paths c JOIN pushes q ON q.id = c.push_id JOIN paths p ON p.id = c.path_id \
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
         )
@@ -180,7 +188,7 @@ impl Catalog {
     /// whoever decided them.
     pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
         let rows = sqlx::query(
-            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication \
+            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication, o.file_hash, o.compression, o.encoding \
              FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
              WHERE c.push_id = $1 AND p.state = $2",
         )
@@ -196,7 +204,7 @@ impl Catalog {
         let mut found = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication \
+                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication, o.file_hash, o.compression, o.encoding \
                  FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );

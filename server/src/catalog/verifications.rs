@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use niks3_nix::hash::NarHash;
+use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
+use super::objects::{self, OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
 use super::{Catalog, CatalogError, Result, WriteTx, now};
+use crate::compression::Packing;
 use crate::verification::{ContentHash, Flaw, PackedListing, Verdict, VerifiedNar};
 
 /// Results that one statement writes: their listings may be large.
@@ -26,6 +27,10 @@ pub struct UnreadNar {
     pub size: i64,
     /// The largest size that a path says the NAR has.
     pub nar_size: i64,
+    /// SHA-256 of the object, where it is known.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
 }
 
 /// A result to write down.
@@ -109,10 +114,10 @@ impl Catalog {
     /// NARs that visible paths have and that nobody has read, in the order of their ids, after one.
     pub async fn unread_nars(&self, after: i64, limit: i64) -> Result<Vec<UnreadNar>> {
         let text = format!(
-            "SELECT o.id, o.key, o.size, MAX(p.nar_size) FROM objects o JOIN paths p ON p.object_id = o.id \
+            "SELECT o.id, o.key, o.size, MAX(p.nar_size), o.file_hash, o.compression, o.encoding FROM objects o JOIN paths p ON p.object_id = o.id \
              WHERE o.id > $1 AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) AND p.object_id <> 0 \
              AND NOT EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = o.id) \
-             GROUP BY o.id, o.key, o.size ORDER BY o.id LIMIT $2"
+             GROUP BY o.id, o.key, o.size, o.file_hash, o.compression, o.encoding ORDER BY o.id LIMIT $2"
         );
         let rows = bulk::query(self.backend, text, true)
             .bind(after)
@@ -121,11 +126,14 @@ impl Catalog {
             .await?;
         rows.iter()
             .map(|row| {
+                let (file_hash, packing) = objects::stored(row)?;
                 Ok(UnreadNar {
                     id: row.try_get(0)?,
                     key: row.try_get(1)?,
                     size: row.try_get(2)?,
                     nar_size: row.try_get(3)?,
+                    file_hash,
+                    packing,
                 })
             })
             .collect()

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::catalog::{FindingState, NewFinding, WriteTx};
 use crate::gate::{self, GATE};
 use crate::http::problem::Problem;
+use crate::storage::ObjectKey;
 
 /// How often a look with the gate held is tried.
 const ATTEMPTS: usize = 3;
@@ -134,11 +135,50 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Says what became of the finding of an object that was to be adopted, and why.
+    pub async fn settle(
+        &self,
+        kind: Kind,
+        key: &ObjectKey,
+        done: Result<String, Problem>,
+    ) -> Result<(), Problem> {
+        let (state, reason) = match &done {
+            Ok(reason) => (FindingState::Mended, reason.clone()),
+            Err(problem) => (FindingState::Failed, problem.words()),
+        };
+        if let Err(problem) = &done
+            && self.request.repair
+        {
+            tracing::warn!(key = key.as_str(), why = problem.text(), "an object is not adopted");
+        }
+        let state = match self.request.dry_run {
+            true => FindingState::Open,
+            false => state,
+        };
+        let mut tx = self.write().await?;
+        let changed = tx
+            .end_finding_of(self.id, kind.as_str(), key.as_str(), state, &reason)
+            .await?;
+        tx.commit().await?;
+        if state == FindingState::Mended {
+            self.shared.count(|counts| counts.mended += changed);
+        }
+        Ok(())
+    }
+
     /// The same for what was tried; why it failed goes to the log.
     pub async fn tried<T>(&self, ids: &[i64], result: Result<T, Problem>) -> Result<(), Problem> {
         if let Err(problem) = &result {
             tracing::warn!(why = problem.text(), "a finding could not be mended");
         }
-        self.end(ids, result.is_ok()).await
+        self.end(ids, result.is_ok()).await?;
+        match result {
+            Ok(_) => Ok(()),
+            Err(problem) => {
+                let mut tx = self.write().await?;
+                tx.explain_findings(ids, &problem.words()).await?;
+                Ok(tx.commit().await?)
+            }
+        }
     }
 }

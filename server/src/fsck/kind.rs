@@ -47,6 +47,8 @@ pub enum Kind {
     UnknownLog,
     /// A realisation that the database does not have.
     UnknownRealisation,
+    /// Debug information that the database does not have.
+    UnknownDebugInfo,
     /// The object of a pin that there is not.
     UnknownPin,
     /// Something that a failed push has left.
@@ -57,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are looked for.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::MissingNarinfo,
         Self::Unpublished,
         Self::WrongNarinfo,
@@ -80,6 +82,7 @@ impl Kind {
         Self::UnknownNar,
         Self::UnknownLog,
         Self::UnknownRealisation,
+        Self::UnknownDebugInfo,
         Self::UnknownPin,
         Self::AbandonedUpload,
         Self::ForeignObject,
@@ -111,6 +114,7 @@ impl Kind {
             Self::UnknownNar => "unknown-nar",
             Self::UnknownLog => "unknown-log",
             Self::UnknownRealisation => "unknown-realisation",
+            Self::UnknownDebugInfo => "unknown-debug-info",
             Self::UnknownPin => "unknown-pin",
             Self::AbandonedUpload => "abandoned-upload",
             Self::ForeignObject => "foreign-object",

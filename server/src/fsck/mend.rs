@@ -44,7 +44,7 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Problem
     let nar = ObjectKey::parse(&row.nar_key).map_err(Problem::internal)?;
     let limit = row.nar_size.unsigned_abs();
     let cannot = |why: &str| Problem::conflict(format!("the NAR of {} cannot be listed: {why}", row.path));
-    let json = match listing::of_nar(check.app, &nar, limit).await? {
+    let json = match listing::of_nar(check.app, &nar, row.packing, limit).await? {
         Listed::Listing(json) => json,
         Listed::Gone => return Err(cannot("it is not there")),
         Listed::Not { why, .. } => return Err(cannot(&why)),

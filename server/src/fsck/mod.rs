@@ -7,7 +7,6 @@
 
 mod adopt;
 mod check;
-mod contents;
 mod imports;
 mod kind;
 mod mend;
@@ -41,6 +40,12 @@ pub struct Request {
     pub repair: bool,
     /// Read every NAR, and compare it with its hashes.
     pub contents: bool,
+    /// Say what a repair would do, and do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Public keys whose signatures are as good as those of this server, for what is adopted.
+    #[serde(default)]
+    pub trust_keys: Vec<String>,
 }
 
 /// Starts a check, joins the one under way when it is the same, or goes on with the last
@@ -71,9 +76,11 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
         rest::roots(&check).await?;
         unknown::objects(&check).await?;
         unknown::uploads(&check).await?;
-        if request.repair && shared.enter(Phase::Mend).is_some() {
+        if (request.repair || request.dry_run) && shared.enter(Phase::Mend).is_some() {
             adopt::run(&check).await?;
-            imports::run(&check).await?;
+            if request.repair {
+                imports::run(&check).await?;
+            }
         }
         shared.enter(Phase::Finished);
         if request.repair && imports::are_settled(&check).await? {

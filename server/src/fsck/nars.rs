@@ -6,10 +6,8 @@
 use std::collections::HashMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use niks3_nix::hash::NarHash;
 
 use super::check::{Check, Flaw, Found};
-use super::contents::{self, Contents};
 use super::{Kind, Phase};
 use crate::catalog::{CheckedObject, User};
 use crate::gate::GATED;
@@ -17,6 +15,7 @@ use crate::gc;
 use crate::http::problem::Problem;
 use crate::push;
 use crate::storage::ObjectKey;
+use crate::verification::{Contents, Flaw as NarFlaw, Nar, read_object};
 
 /// NARs that are looked at together.
 const PAGE: i64 = 500;
@@ -45,7 +44,7 @@ struct Seen {
     /// Why its bytes are not those that its key names.
     corrupt: Option<String>,
     /// Hash and size of the NAR in it, or why there is none of at most `most` bytes.
-    nar: Result<(NarHash, u64), String>,
+    nar: Result<Nar, NarFlaw>,
     most: u64,
 }
 
@@ -121,12 +120,13 @@ async fn read(
         .max()
         .unwrap_or_default()
         .unsigned_abs();
-    let Some(contents) = contents::hashes(check.app, &key, most).await? else {
+    let read = read_object(check.app, &key, object.packing, most, &[], true).await?;
+    let Some((meta, contents)) = read else {
         return Ok(None);
     };
     let seen = Seen {
-        corrupt: corrupt(&key, &contents),
-        etag: contents.meta.etag,
+        corrupt: corrupt(object, &contents),
+        etag: meta.etag,
         size: contents.file_size,
         nar: contents.nar,
         most,
@@ -134,9 +134,10 @@ async fn read(
     Ok(Some((object.id, seen)))
 }
 
-/// Why the bytes of a NAR are not those that its key names.
-pub(super) fn corrupt(key: &ObjectKey, contents: &Contents) -> Option<String> {
-    (key.file_hash() != Some(contents.file_hash)).then(|| {
+/// Why the bytes of a NAR are not those that the database has of it.
+fn corrupt(object: &CheckedObject, contents: &Contents) -> Option<String> {
+    let known = object.file_hash?;
+    (known != contents.file_hash).then(|| {
         format!(
             "its {} bytes have the SHA-256 {}",
             contents.file_size,
@@ -146,7 +147,7 @@ pub(super) fn corrupt(key: &ObjectKey, contents: &Contents) -> Option<String> {
 }
 
 /// What a path says wrongly of the contents of an intact NAR, in which one of at most `most` bytes was looked for.
-pub(super) fn misdescribed(nar: &Result<(NarHash, u64), String>, most: u64, user: &User) -> Option<String> {
+fn misdescribed(nar: &Result<Nar, NarFlaw>, most: u64, user: &User) -> Option<String> {
     let expected = user.nar_size.unsigned_abs();
     match nar {
         Err(_) if expected > most => None,
@@ -154,12 +155,13 @@ pub(super) fn misdescribed(nar: &Result<(NarHash, u64), String>, most: u64, user
             "{} should be a NAR of {expected} bytes, and its file has none: {why}",
             user.path
         )),
-        Ok((hash, size)) if *hash == user.nar_hash && *size == expected => None,
-        Ok((hash, size)) => Some(format!(
-            "{} should be a NAR of {expected} bytes with the hash {}, and its file has one of {size} bytes with the hash {}",
+        Ok(nar) if nar.nar_hash == user.nar_hash && nar.nar_size == expected => None,
+        Ok(nar) => Some(format!(
+            "{} should be a NAR of {expected} bytes with the hash {}, and its file has one of {} bytes with the hash {}",
             user.path,
             user.nar_hash.base32(),
-            hash.base32()
+            nar.nar_size,
+            nar.nar_hash.base32()
         )),
     }
 }

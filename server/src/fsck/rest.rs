@@ -168,7 +168,7 @@ async fn wrong_pins(check: &Check<'_>, page: Vec<CheckedPin>) -> Result<Vec<Flaw
             ));
         }
         let expected = pins::text(check.app, &pin.path);
-        let found = check.app.bucket.read(&key, expected.len()).await?;
+        let found = check.app.bucket.read_text(&key, expected.len()).await?;
         if pin.settled && found.as_deref() != Some(expected.as_bytes()) {
             let detail = format!("the bucket does not have it pointing at {}", pin.path);
             flaws.push(Flaw::new(Kind::WrongPin, key.as_str(), detail, pin.name));

@@ -112,6 +112,7 @@ async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, P
             Group::Nar => catalog.known_nars(&names).await?,
             Group::Log => catalog.known_drvs(&names).await?,
             Group::Realisation => catalog.known_realisations(&names).await?,
+            Group::DebugInfo => catalog.known_debug_infos(&names).await?,
             Group::Pin => catalog.known_pins(&names).await?,
             Group::Parts => catalog.known_parts(&names).await?,
             Group::Staging => catalog.known_pushes(&names).await?,
@@ -147,6 +148,7 @@ enum Group {
     Nar,
     Log,
     Realisation,
+    DebugInfo,
     Pin,
     Parts,
     Staging,
@@ -165,6 +167,10 @@ impl Group {
             Self::Realisation => (
                 Kind::UnknownRealisation,
                 "a realisation that the database does not have",
+            ),
+            Self::DebugInfo => (
+                Kind::UnknownDebugInfo,
+                "debug information that the database does not have",
             ),
             Self::Pin => (Kind::UnknownPin, "there is no such pin"),
             Self::Parts | Self::Staging => (
@@ -194,6 +200,7 @@ fn group(key: &ObjectKey) -> Option<(Group, String)> {
             }
         }
         Some(("nar", _)) => Some((Group::Nar, text.to_owned())),
+        Some(("debuginfo", _)) => Some((Group::DebugInfo, text.to_owned())),
         Some(("log", drv)) => Some((Group::Log, drv.to_owned())),
         Some(("pins", name)) => Some((Group::Pin, name.to_owned())),
         Some(("realisations" | "build-trace-v2", _)) => Some((Group::Realisation, text.to_owned())),

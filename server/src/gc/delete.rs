@@ -121,7 +121,7 @@ pub(super) async fn objects(
     Ok(ends)
 }
 
-/// Deletes what the bucket has of paths: realisations, then narinfos, then listings, so
+/// Deletes what the bucket has of paths: realisations and debug information, then narinfos, then listings, so
 /// that nothing is found that points to what is gone.
 pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Result<Vec<End>, Problem> {
     let names = doomed
@@ -133,13 +133,13 @@ pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Resul
     // Of these something is gone, so they cannot be as before.
     let mut touched = HashSet::new();
 
-    let realisations = keys(doomed, &ends, |path| {
-        path.realisations
+    let pointers = keys(doomed, &ends, |path| {
+        path.pointers
             .iter()
             .map(|key| ObjectKey::parse(key).map_err(Problem::internal))
             .collect()
     })?;
-    step(app, &mut fence, realisations, &mut touched, &mut ends).await?;
+    step(app, &mut fence, pointers, &mut touched, &mut ends).await?;
     let narinfos = keys(doomed, &ends, |path| {
         Ok(vec![ObjectKey::narinfo(&hash_part(path)?)])
     })?;

@@ -80,7 +80,7 @@ async fn seen_by_readers(app: &App, push: &Push) -> Result<bool, Problem> {
         let key = |claim: &UncommittedClaim| ObjectKey::narinfo(&claim.path.hash());
         let sizes = app.bucket.sizes(page.iter().map(key).collect()).await?;
         for (claim, _) in page.iter().zip(sizes).filter(|(_, size)| size.is_some()) {
-            let text = app.bucket.read(&key(claim), MAX_TEXT).await?;
+            let text = app.bucket.read_text(&key(claim), MAX_TEXT).await?;
             let text = text.and_then(|text| String::from_utf8(text).ok());
             let info = text.and_then(|text| NarInfo::parse(&app.store_dir, &text).ok());
             if info.is_some_and(|info| info.store_path == claim.path && info.nar_hash == claim.nar_hash) {
@@ -134,7 +134,7 @@ async fn again(run: &Run<'_>, found: Push) -> Result<(), Problem> {
 /// Whether the pin of a push is what its commit made of it, or would: nobody has set it otherwise since.
 async fn still_pinned(run: &Run<'_>, found: &Push, name: &str) -> Result<bool, Problem> {
     let key = ObjectKey::pin(name).map_err(Problem::internal)?;
-    let Some(text) = run.app.bucket.read(&key, MAX_TEXT).await? else {
+    let Some(text) = run.app.bucket.read_text(&key, MAX_TEXT).await? else {
         return Ok(true);
     };
     let roots = run.app.catalog.roots(found.id).await?;

@@ -37,15 +37,22 @@ fn staged(push: &str, hash: FileHash) -> ObjectKey {
     ObjectKey::staging(push, &format!("nar.{}", hash.base32()))
 }
 
-/// Bytes of each of some objects that a push of this token brings and that have arrived, in
+/// Bytes of each of some objects, NARs with their hashes, that a push of this token brings and that have arrived, in
 /// their order. NARs are in their places then.
-pub(super) async fn sizes(app: &App, push: &str, keys: Vec<ObjectKey>) -> Result<Vec<Option<u64>>, Problem> {
+pub(super) async fn sizes(
+    app: &App,
+    push: &str,
+    keys: Vec<(ObjectKey, Option<FileHash>)>,
+) -> Result<Vec<Option<u64>>, Problem> {
     match app.checksum {
-        ChecksumKind::Sha256 => Ok(app.bucket.sizes(keys).await?),
+        ChecksumKind::Sha256 => {
+            let keys = keys.into_iter().map(|(key, _)| key);
+            Ok(app.bucket.sizes(keys.collect()).await?)
+        }
         ChecksumKind::Md5 => {
             futures::stream::iter(keys)
-                .map(|key| async move {
-                    match key.file_hash() {
+                .map(|(key, hash)| async move {
+                    match hash {
                         Some(hash) => place(app, push, hash).await,
                         None => Ok(app.bucket.head(&key).await?.map(|meta| meta.size)),
                     }

@@ -1,7 +1,8 @@
 //! What has to hold before a push may be committed.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use niks3_nix::hash::FileHash;
 use niks3_nix::store_path::StorePath;
 
 use super::order::Order;
@@ -9,7 +10,7 @@ use super::{arrival, cycle};
 use crate::app::App;
 use crate::catalog::{ArrivedObject, ClaimKind, CommitClaim, Publishable, Push, StagedLog};
 use crate::http::problem::Problem;
-use crate::storage::ObjectKey;
+use crate::storage::{KeyError, ObjectKey};
 
 /// Most names of missing objects in one answer.
 const MAX_MISSING: usize = 10_000;
@@ -107,11 +108,14 @@ pub(super) async fn arrived(
             .or_insert_with(|| (0, log.size, Vec::new()));
         entry.2.push(format!("log {}", log.drv));
     }
+    let offers = claims.iter().filter_map(|claim| claim.offer.as_ref());
+    let hashes: HashMap<&str, FileHash> = offers
+        .filter_map(|offer| Some((offer.nar_key.as_str(), offer.file_hash?)))
+        .collect();
     let keys = unseen
         .keys()
-        .copied()
-        .map(ObjectKey::parse)
-        .collect::<Result<Vec<_>, _>>()
+        .map(|key| Ok((ObjectKey::parse(key)?, hashes.get(key).copied())))
+        .collect::<Result<Vec<_>, KeyError>>()
         .map_err(Problem::internal)?;
     let sizes = arrival::sizes(app, &push.token, keys).await?;
     let published = published(app, claims, &logs, &unseen, &sizes).await?;

@@ -1,20 +1,15 @@
 //! Making the listing of a path anew, out of its NAR.
 
-use std::io::{self, Read as _};
-use std::sync::{Arc, OnceLock};
-
 use bytes::Bytes;
-use futures::TryStreamExt as _;
-use niks3_nix::nar;
-use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{MAX_LISTING, hash_of};
 use crate::app::App;
 use crate::catalog::Publishable;
+use crate::compression::{Codec, Packing};
 use crate::gate::{self, GATE};
 use crate::http::problem::Problem;
-use crate::storage::{GetOptions, GetResult, ObjectKey, StorageError};
-use crate::verification::WINDOW_LOG_MAX;
+use crate::storage::ObjectKey;
+use crate::verification;
 
 /// What became of the attempt to list a NAR.
 #[derive(Debug)]
@@ -32,38 +27,28 @@ pub enum Listed {
     },
 }
 
-/// The listing of a compressed NAR of at most `most` bytes.
+/// The listing of a NAR of at most `most` bytes.
 ///
 /// # Errors
 /// When the object store does not answer.
-pub async fn of_nar(app: &App, key: &ObjectKey, most: u64) -> Result<Listed, Problem> {
-    let GetResult::Found(object) = app.bucket.get(key, &GetOptions::default()).await? else {
+pub async fn of_nar(app: &App, key: &ObjectKey, packing: Packing, most: u64) -> Result<Listed, Problem> {
+    let read = verification::read_object(app, key, packing, most, &[], false).await?;
+    let Some((meta, contents)) = read else {
         return Ok(Listed::Gone);
     };
-    let etag = object.meta.etag;
-    // A decoder does not tell what it was given from what it makes of it.
-    let cut_off = Arc::new(OnceLock::<StorageError>::new());
-    let kept = Arc::clone(&cut_off);
-    let stream = object.body.map_err(move |error: StorageError| {
-        kept.get_or_init(|| error.clone());
-        io::Error::other(error)
-    });
-    let reader = SyncIoBridge::new(StreamReader::new(stream));
-    let listed = tokio::task::spawn_blocking(move || {
-        let mut decoder = zstd::stream::read::Decoder::new(reader)?;
-        decoder.window_log_max(WINDOW_LOG_MAX)?;
-        let packed = nar::listing_of(decoder.take(most)).map_err(io::Error::other)?;
-        Ok::<_, io::Error>(packed.listing.to_json())
-    });
-    let why = match listed.await.map_err(Problem::internal)? {
-        Ok(json) if json.len() as u64 <= MAX_LISTING => return Ok(Listed::Listing(json)),
-        Ok(json) => format!("its listing has {} bytes", json.len()),
-        Err(error) => match cut_off.get() {
-            Some(cut_off) => return Err(cut_off.clone().into()),
-            None => error.to_string(),
-        },
+    let nar = match contents.nar {
+        Ok(nar) => nar,
+        Err(flaw) => {
+            return Ok(Listed::Not {
+                why: flaw.to_string(),
+                etag: meta.etag,
+            });
+        }
     };
-    Ok(Listed::Not { why, etag })
+    let most = usize::try_from(MAX_LISTING).map_err(Problem::internal)?;
+    let unpacking = tokio::task::spawn_blocking(move || Codec::Zstd.decode(nar.listing.packed, most));
+    let json = unpacking.await.map_err(Problem::internal)?;
+    Ok(Listed::Listing(json.map_err(Problem::internal)?))
 }
 
 /// Writes the listing of a committed path whose narinfo is about to be written.
@@ -77,13 +62,14 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
         .await?
     {
         let most = usize::try_from(MAX_LISTING).map_err(Problem::internal)?;
-        if let Some(json) = app.bucket.read(&ObjectKey::listing(&other.hash()), most).await? {
+        let listing = ObjectKey::listing(&other.hash());
+        if let Some(json) = app.bucket.read_text(&listing, most).await? {
             let to = ObjectKey::listing(&path.path.hash());
             return Ok(app.bucket.put(&to, Bytes::from(json)).await?);
         }
     }
     let key = ObjectKey::parse(&path.nar_key).map_err(Problem::internal)?;
-    match of_nar(app, &key, path.nar_size.unsigned_abs()).await? {
+    match of_nar(app, &key, path.packing, path.nar_size.unsigned_abs()).await? {
         Listed::Listing(json) => {
             tracing::warn!(path = path.path.as_str(), "a lost listing is made anew");
             let to = ObjectKey::listing(&path.path.hash());
@@ -97,8 +83,8 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
         }
         Listed::Not { why, etag } => {
             // What a path says of an intact NAR is its own fault, and no other path's.
-            let intact =
-                matches!(hash_of(app, &key).await?, Some((hash, _)) if key.file_hash() == Some(hash));
+            let found = hash_of(app, &key).await?.map(|(hash, _)| hash);
+            let intact = path.file_hash.is_none() || path.file_hash == found;
             let mut tx = app.catalog.write().await?;
             // What was brought again since it was read is not what was read.
             let look = tokio::time::timeout(GATE, app.bucket.head(&key));

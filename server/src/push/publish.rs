@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
-use niks3_nix::hash::FileHash;
-use niks3_nix::narinfo::{Compression, NarInfo, NarUrl};
+use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::ahead::Signed;
@@ -349,17 +348,12 @@ pub(super) fn references<'n>(
 
 /// The narinfo of a path with the signatures it carried only.
 pub(super) fn unsigned(path: &Publishable, references: BTreeSet<StorePath>) -> Result<NarInfo, String> {
-    let file_hash = path
-        .nar_key
-        .strip_prefix("nar/")
-        .and_then(|name| name.strip_suffix(".nar.zst"))
-        .ok_or_else(|| format!("{} is not the key of a NAR", path.nar_key))?;
-    let file_hash = FileHash::from_base32(file_hash).map_err(|error| error.to_string())?;
+    let text = |error: niks3_nix::narinfo::NarInfoError| error.to_string();
     Ok(NarInfo {
         store_path: path.path.clone(),
-        url: NarUrl::of_file(&file_hash, &Compression::ZSTD),
-        compression: Compression::ZSTD,
-        file_hash: Some(file_hash),
+        url: path.nar_key.parse().map_err(text)?,
+        compression: path.packing.compression.as_str().parse().map_err(text)?,
+        file_hash: path.file_hash,
         file_size: Some(path.file_size.unsigned_abs()),
         nar_hash: path.nar_hash,
         nar_size: path.nar_size.unsigned_abs(),

@@ -68,6 +68,19 @@ pub fn with_signatures(body: &str, other: &str) -> Option<String> {
     (realisation.signatures().len() > before).then(|| realisation.to_json())
 }
 
+/// Whether an object under a key of either form says the same as another, however it is written.
+#[must_use]
+pub fn says(key: &str, text: &[u8], expected: &str) -> bool {
+    if text == expected.as_bytes() {
+        return true;
+    }
+    if key.starts_with(BY_HASH) {
+        Realisation::parse(text).is_ok_and(|found| found.to_json() == expected)
+    } else {
+        BuildTraceEntry::parse(text).is_ok_and(|found| found.to_json() == expected)
+    }
+}
+
 /// The object under a key of either form, with the signatures of some of our keys.
 ///
 /// # Errors

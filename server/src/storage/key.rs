@@ -20,9 +20,12 @@ enum Kind {
     Log,
     Realisation,
     Pin,
+    DebugInfo,
     Staging,
 }
 
+/// Characters of a SHA-256 in Nix's base 32.
+const HASH_LENGTH: usize = 52;
 /// The object that names the database to which the bucket belongs.
 const OWNER: &str = "niks3-owner.json";
 
@@ -130,9 +133,13 @@ impl ObjectKey {
             };
         };
         match folder {
-            "nar" => FileHash::from_base32(rest.strip_suffix(".nar.zst")?)
-                .ok()
-                .map(|_| Kind::Nar),
+            // Narinfos of other writers name any.
+            "nar" => rest.split('/').all(plain_url).then_some(Kind::Nar),
+            "debuginfo" => {
+                let id = rest.strip_suffix(".debug").unwrap_or(rest);
+                let hex = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                ((8..=128).contains(&id.len()) && hex).then_some(Kind::DebugInfo)
+            }
             "log" => rest
                 .parse::<StorePath>()
                 .ok()
@@ -173,11 +180,29 @@ impl ObjectKey {
             .map(|(group, _)| group)
     }
 
-    /// The hash in the name of a NAR.
+    /// Whether it is a NAR.
     #[must_use]
-    pub fn file_hash(&self) -> Option<FileHash> {
-        let name = self.text.strip_prefix("nar/")?.strip_suffix(".nar.zst")?;
-        FileHash::from_base32(name).ok()
+    pub fn is_nar(&self) -> bool {
+        self.kind == Kind::Nar
+    }
+
+    /// Whether servers of this cache write NARs under such a name.
+    #[must_use]
+    pub fn is_uploaded_nar(&self) -> bool {
+        self.nar_name().is_some_and(|extension| extension == ".nar.zst")
+    }
+
+    /// Whether a cache names NARs so: `nar/<hash>.nar` and the extension of a compression. Others may be NARs too.
+    #[must_use]
+    pub fn is_named_like_nar(&self) -> bool {
+        let extensions = ["", ".zst", ".xz", ".bz2", ".gz", ".br"].map(|end| format!(".nar{end}"));
+        self.nar_name().is_some_and(|name| extensions.iter().any(|end| end == name))
+    }
+
+    /// What follows the hash in the name of a NAR.
+    fn nar_name(&self) -> Option<&str> {
+        let (hash, extension) = self.text.strip_prefix("nar/")?.split_at_checked(HASH_LENGTH)?;
+        FileHash::from_base32(hash).ok().map(|_| extension)
     }
 
     /// Whether readers may see the object.
@@ -194,7 +219,7 @@ impl ObjectKey {
             Kind::LandingPage => "text/html; charset=utf-8",
             Kind::NarInfo => "text/x-nix-narinfo",
             Kind::Nar => "application/x-nix-nar",
-            Kind::Listing | Kind::Realisation | Kind::Owner => "application/json",
+            Kind::Listing | Kind::Realisation | Kind::DebugInfo | Kind::Owner => "application/json",
             Kind::Log | Kind::Pin => "text/plain; charset=utf-8",
             Kind::Staging => "application/octet-stream",
         }
@@ -205,12 +230,18 @@ impl ObjectKey {
     pub fn cache_control(&self) -> &'static str {
         match self.kind {
             Kind::Nar => "public, max-age=31536000, immutable",
-            Kind::NarInfo | Kind::Listing | Kind::Realisation | Kind::Log => "public, max-age=3600",
+            Kind::NarInfo | Kind::Listing | Kind::Realisation | Kind::Log | Kind::DebugInfo => "public, max-age=3600",
             Kind::CacheInfo | Kind::LandingPage => "public, max-age=300",
             Kind::Pin => "no-cache",
             Kind::Staging | Kind::Owner => "no-store",
         }
     }
+}
+
+/// A part of the URL of a NAR: the same characters and some more.
+fn plain_url(part: &str) -> bool {
+    let extra = |c: char| matches!(c, '+' | '=' | '@' | ',');
+    plain(&part.replace(extra, "-"))
 }
 
 /// A name of one part: letters, digits, `.`, `_`, `-`, not dots alone.

@@ -28,6 +28,7 @@ pub use types::{
     Staged, Upload,
 };
 
+use crate::compression::decode_text;
 use crate::config::S3Settings;
 use crate::verification::Queue;
 
@@ -241,9 +242,39 @@ impl Bucket {
         Ok(Some(bytes))
     }
 
+    /// A small text, decompressed if it is stored so, if it is there; of a larger one the first bytes, more than `most`.
+    pub async fn read_text(&self, key: &ObjectKey, most: usize) -> Result<Option<Vec<u8>>> {
+        Ok(self.read_with_meta(key, most).await?.map(|(_, text)| text))
+    }
+
+    /// The same, with what is known of the object. What is compressed in a way that cannot be read is given as it is.
+    pub async fn read_with_meta(&self, key: &ObjectKey, most: usize) -> Result<Option<(Meta, Vec<u8>)>> {
+        let GetResult::Found(mut object) = self.get(key, &GetOptions::default()).await? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = object.body.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > most {
+                break;
+            }
+        }
+        let encoding = object.meta.content_encoding.clone();
+        let text = match decode_text(encoding.as_deref(), bytes.clone(), most) {
+            Ok(text) => text,
+            Err(_) => bytes,
+        };
+        Ok(Some((object.meta, text)))
+    }
+
     /// The same for HEAD: without the bytes, and without a range.
     pub async fn head_as_get(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetResult> {
-        Ok(match self.head(key).await? {
+        let meta = match self {
+            // Only the bytes of a file tell how they are encoded.
+            Self::Files(files) => files.open_object(key.as_str()).await?.map(|(_, meta)| meta),
+            Self::S3(bucket) => bucket.head(key).await?,
+        };
+        Ok(match meta {
             None => GetResult::NotFound,
             Some(meta) if options.not_modified(&meta) => GetResult::NotModified(meta),
             Some(meta) => GetResult::Found(Object {

@@ -116,10 +116,10 @@ impl Upload {
     #[must_use]
     pub fn abandoned(&self, now: i64, unwritten: i64) -> Option<ObjectKey> {
         let key = ObjectKey::parse(&self.key).ok()?;
-        let settled = match (key.staging_group(), key.file_hash()) {
-            (Some(_), _) => unwritten,
-            (None, Some(_)) => unwritten.max(COPYING),
-            (None, None) => return None,
+        let settled = match key.staging_group() {
+            Some(_) => unwritten,
+            None if key.is_uploaded_nar() => unwritten.max(COPYING),
+            None => return None,
         };
         (self.begun_at < now.saturating_sub(settled)).then_some(key)
     }

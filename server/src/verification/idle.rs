@@ -50,6 +50,8 @@ async fn page(app: &App, after: i64) -> Result<Option<i64>, Problem> {
             object_id: nar.id,
             key: ObjectKey::parse(&nar.key).map_err(Problem::internal)?,
             size: nar.size.unsigned_abs(),
+            file_hash: nar.file_hash,
+            packing: nar.packing,
             identity: String::new(),
             most: nar.nar_size.unsigned_abs(),
             wanted: Vec::new(),

@@ -1,7 +1,7 @@
 //! Reads a compressed NAR that comes in pieces: what its bytes are, and whether they are a NAR at all.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, BufReader, Read, Write as _};
 
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::nar::Scanner;
@@ -10,11 +10,10 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
 use super::content_hash::{ContentHash, Hasher, ModuloHasher, Subject, Wanted};
 use super::{Verdict, VerifiedNar};
+use crate::compression::{Packing, WINDOW_LOG_MAX};
 use crate::push::MAX_LISTING;
 
-/// Memory of a decompressor, as a power of two: what `zstd` itself takes without being asked.
-pub const WINDOW_LOG_MAX: u32 = 27;
-/// The same while a NAR arrives, when many do at once: what levels up to 19 need.
+/// Memory of a decompressor while a NAR arrives, as a power of two, when many do at once: what levels up to 19 need.
 const ARRIVING_WINDOW_LOG_MAX: u32 = 23;
 /// Decompressed bytes that are hashed and scanned at a time.
 const BUFFER: usize = 256 << 10;
@@ -146,7 +145,84 @@ impl Contents {
     }
 }
 
-/// Reads a compressed NAR piece by piece. Its memory depends on the window of the compressor alone.
+/// Reads a NAR of at most `most` bytes that is stored in any way that Nix reads, and takes the hashes that are `wanted`. What
+/// holds none is read to its end only if that is asked for.
+///
+/// # Errors
+/// When the reader fails.
+pub fn read_nar(
+    reader: impl Read,
+    packing: Packing,
+    most: u64,
+    wanted: &[Wanted],
+    to_end: bool,
+) -> io::Result<Contents> {
+    let mut file = FileReader {
+        inner: reader,
+        sha256: Sha256::new(),
+        size: 0,
+        failure: None,
+    };
+    let nar = read_packed(&mut file, packing, most, wanted);
+    if nar.is_ok() || to_end {
+        io::copy(&mut file, &mut io::sink())?;
+    }
+    match file.failure {
+        Some(failure) => Err(failure),
+        None => Ok(Contents {
+            file_hash: FileHash::from_bytes(file.sha256.finalize().into()),
+            file_size: file.size,
+            nar,
+        }),
+    }
+}
+
+fn read_packed(file: impl Read, packing: Packing, most: u64, wanted: &[Wanted]) -> Result<Nar, Flaw> {
+    let unpacked = |error: io::Error| Flaw::Compression(error.to_string());
+    let encoded = Box::new(BufReader::with_capacity(BUFFER, file));
+    let compressed = packing.encoding.decoder(encoded).map_err(unpacked)?;
+    let mut nar = packing.compression.decoder(compressed).map_err(unpacked)?;
+    let mut hashed = Hashed::new(wanted);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = nar.read(&mut buffer).map_err(unpacked)?;
+        if count == 0 {
+            return hashed.finish();
+        }
+        if count as u64 > most - hashed.size {
+            return Err(Flaw::TooLong { most });
+        }
+        hashed.update(&buffer[..count])?;
+    }
+}
+
+/// Hashes what is read.
+struct FileReader<R> {
+    inner: R,
+    sha256: Sha256,
+    size: u64,
+    /// Why it could not be read.
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> Read for FileReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(buffer) {
+            Ok(count) => {
+                self.sha256.update(&buffer[..count]);
+                self.size += count as u64;
+                Ok(count)
+            }
+            Err(error) => {
+                let kind = error.kind();
+                self.failure = Some(error);
+                Err(kind.into())
+            }
+        }
+    }
+}
+
+/// Reads a NAR in zstd piece by piece. Its memory depends on the window of the compressor alone.
 pub struct NarReader {
     /// Nothing where others hash the file.
     file: Option<Sha256>,
@@ -247,18 +323,6 @@ impl Unpacking {
         let mut zstd = DCtx::create();
         zstd.set_parameter(DParameter::WindowLogMax(window_log_max))
             .map_err(zstd_error)?;
-        let hasher = |wanted: &Wanted| Hasher::new(wanted.algorithm);
-        let others = || wanted.iter().filter(|wanted| !wanted.is_always_taken());
-        let of = |subject| {
-            others()
-                .filter(move |wanted| wanted.subject == subject)
-                .filter_map(hasher)
-                .collect()
-        };
-        let modulo = others().filter_map(|wanted| match wanted.subject {
-            Subject::NarModulo(own) => Some(ModuloHasher::new(own, hasher(wanted)?)),
-            _ => None,
-        });
         // Most NARs are smaller than that.
         let buffer = usize::try_from(most.saturating_add(1)).unwrap_or(BUFFER);
         Ok(Self {
@@ -266,17 +330,7 @@ impl Unpacking {
             buffer: vec![0; buffer.min(BUFFER)].into(),
             between_frames: false,
             most,
-            hashed: Hashed {
-                sha256: Sha256::new(),
-                size: 0,
-                scanner: Scanner::default(),
-                file: None,
-                of_file: of(Subject::File),
-                of_nar: of(Subject::Nar),
-                modulo: modulo.collect(),
-                listing: None,
-                listing_size: 0,
-            },
+            hashed: Hashed::new(wanted),
         })
     }
 
@@ -320,6 +374,32 @@ impl Unpacking {
 }
 
 impl Hashed {
+    fn new(wanted: &[Wanted]) -> Self {
+        let hasher = |wanted: &Wanted| Hasher::new(wanted.algorithm);
+        let others = || wanted.iter().filter(|wanted| !wanted.is_always_taken());
+        let of = |subject| {
+            others()
+                .filter(move |wanted| wanted.subject == subject)
+                .filter_map(hasher)
+                .collect()
+        };
+        let modulo = others().filter_map(|wanted| match wanted.subject {
+            Subject::NarModulo(own) => Some(ModuloHasher::new(own, hasher(wanted)?)),
+            _ => None,
+        });
+        Self {
+            sha256: Sha256::new(),
+            size: 0,
+            scanner: Scanner::default(),
+            file: None,
+            of_file: of(Subject::File),
+            of_nar: of(Subject::Nar),
+            modulo: modulo.collect(),
+            listing: None,
+            listing_size: 0,
+        }
+    }
+
     fn update(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
         if bytes.is_empty() {
             return Ok(());

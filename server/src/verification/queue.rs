@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use niks3_nix::hash::FileHash;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
 use super::Verdict;
@@ -13,6 +14,7 @@ use super::nar_reader::{Contents, Flaw, NarReader};
 use super::read_object::{read_bytes, read_object};
 use crate::app::App;
 use crate::catalog::{CatalogError, NewVerification};
+use crate::compression::Packing;
 use crate::metrics::metrics;
 use crate::push::URL_LIFETIME;
 use crate::storage::{ObjectKey, StorageError};
@@ -37,6 +39,10 @@ pub struct Job {
     pub key: ObjectKey,
     /// Bytes of the object.
     pub size: u64,
+    /// SHA-256 of the object, where it is known.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
     /// Whose it is.
     pub identity: String,
     /// Bytes that the NAR is said to have.
@@ -431,10 +437,12 @@ async fn read(app: &App, job: &Job) -> Result<NewVerification, String> {
         let bytes = app.bucket.read(&job.key, most).await.map_err(text)?;
         let bytes = Bytes::from(bytes.ok_or_else(gone)?);
         let _turn = app.verifications.turn().await?;
-        read_bytes(bytes, job.most, &job.wanted).await.map_err(text)?
+        read_bytes(bytes, job.packing, job.most, &job.wanted)
+            .await
+            .map_err(text)?
     } else {
         let _turn = app.verifications.turn().await?;
-        let read = read_object(app, &job.key, job.most, &job.wanted, false).await;
+        let read = read_object(app, &job.key, job.packing, job.most, &job.wanted, false).await;
         read.map_err(text)?.ok_or_else(gone)?.1
     };
     metrics().nar_read(contents.file_size);
@@ -444,7 +452,7 @@ async fn read(app: &App, job: &Job) -> Result<NewVerification, String> {
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "upload verified"
     );
-    let (verdict, listing) = contents.verdict(job.key.file_hash());
+    let (verdict, listing) = contents.verdict(job.file_hash);
     Ok(NewVerification {
         object_id: job.object_id,
         verdict,

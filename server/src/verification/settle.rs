@@ -74,6 +74,8 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
                     object_id: id,
                     key: ObjectKey::parse(&offer.nar_key).map_err(Problem::internal)?,
                     size: offer.file_size.unsigned_abs(),
+                    file_hash: offer.file_hash,
+                    packing: offer.packing,
                     identity: push.identity.clone(),
                     most: 0,
                     wanted: Vec::new(),

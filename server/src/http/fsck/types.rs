@@ -16,6 +16,13 @@ pub(super) struct StartFsck {
     /// Read every NAR, and compare it with its hashes.
     #[oai(default = "yes")]
     pub contents: bool,
+    /// Say what a repair would do, and do nothing.
+    #[oai(default)]
+    pub dry_run: bool,
+    /// Public keys, `name:base64`, whose signatures are as good as those of this server when narinfos that the database does
+    /// not have are adopted. At most 100.
+    #[oai(default)]
+    pub trust_keys: Vec<String>,
 }
 
 const fn yes() -> bool {
@@ -93,7 +100,7 @@ pub(super) enum FindingEnd {
     Open,
     /// It was mended.
     Mended,
-    /// It was to be mended, and could not be; the log of the server says why.
+    /// It was to be mended, and could not be.
     Failed,
 }
 
@@ -127,6 +134,10 @@ pub(super) struct FsckRun {
     pub repair: bool,
     /// As asked for.
     pub contents: bool,
+    /// As asked for.
+    pub dry_run: bool,
+    /// As asked for.
+    pub trust_keys: Vec<String>,
     /// Unix time.
     pub started_at: i64,
     /// Unix time.
@@ -163,6 +174,8 @@ impl FsckRun {
             error: (!row.error.is_empty()).then_some(row.error),
             repair: request.repair,
             contents: request.contents,
+            dry_run: request.dry_run,
+            trust_keys: request.trust_keys,
             started_at: row.started_at,
             finished_at: (row.finished_at != 0).then_some(row.finished_at),
         })
@@ -190,6 +203,9 @@ pub(super) struct Finding {
     pub detail: String,
     /// What became of it.
     pub state: FindingEnd,
+    /// Why it was not mended, or what a repair would do, where that is known.
+    #[oai(skip_serializing_if_is_none)]
+    pub reason: Option<String>,
     /// A garbage collection removes it; nothing has to be done.
     pub left_to_gc: bool,
     /// Unix time.
@@ -203,6 +219,7 @@ impl Finding {
             subject: row.subject,
             detail: row.detail,
             state: row.state.into(),
+            reason: (!row.reason.is_empty()).then_some(row.reason),
             left_to_gc: row.left_to_gc,
             found_at: row.found_at,
         }

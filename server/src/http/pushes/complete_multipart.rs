@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::types::{CompleteMultipart, Empty};
 use super::{App, Identity, Problem, change, find_open, limits, multipart, parts, uploads, wire_error};
 use crate::catalog::{
-    ArrivedObject, Multipart, MultipartState, NewVerification, ObjectRow, PartRow, Push, UploadedNar, WriteTx,
+    ArrivedObject, NewObject, Multipart, MultipartState, NewVerification, ObjectRow, PartRow, Push, UploadedNar, WriteTx,
 };
+use crate::compression::Packing;
 use crate::http::wire;
 use crate::metrics::metrics;
 use crate::push::{self, MAX_NAR, MAX_PARTS, PART_SIZE};
@@ -142,7 +143,7 @@ async fn take_over(app: &App, push: &Push, multipart: &Multipart, whole: &Whole)
         ));
     }
     let key = whole.key();
-    let (mut tx, object) = announce(app, push, &key, whole.file_size).await?;
+    let (mut tx, object) = announce(app, push, &key, whole).await?;
     if multipart.object_id != Some(object.id) || !object.present {
         return Err(vanished());
     }
@@ -157,9 +158,11 @@ async fn announce(
     app: &App,
     push: &Push,
     key: &ObjectKey,
-    size: i64,
+    whole: &Whole,
 ) -> Result<(WriteTx, ObjectRow), Problem> {
-    let wanted = HashMap::from([(key.as_str().to_owned(), size)]);
+    let size = whole.file_size;
+    let new = NewObject::uploaded(size, whole.file_hash);
+    let wanted = HashMap::from([(key.as_str().to_owned(), new)]);
     let (tx, mut objects) = uploads::announce(app, push, &wanted).await?;
     let object = objects
         .remove(key.as_str())
@@ -182,7 +185,7 @@ async fn take_turn(
     whole: &Whole,
 ) -> Result<bool, Problem> {
     let key = whole.key();
-    let (mut tx, object) = announce(app, push, &key, whole.file_size).await?;
+    let (mut tx, object) = announce(app, push, &key, whole).await?;
     let turn = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
     if !tx.take_turn(multipart.id, &turn, TURN_SECONDS).await? {
         return Ok(false);
@@ -337,7 +340,15 @@ async fn inspect(
         return Ok((found, None));
     }
     let _turn = app.verifications.turn().await.map_err(Problem::internal)?;
-    let read = verification::read_object(app, staging, whole.nar_size, &whole.wanted, true).await?;
+    let read = verification::read_object(
+        app,
+        staging,
+        Packing::UPLOADED,
+        whole.nar_size,
+        &whole.wanted,
+        true,
+    )
+    .await?;
     let (_, contents) = read.ok_or_else(vanished)?;
     metrics().nar_read(contents.file_size);
     Ok((contents.file_hash, Some(Box::new(contents))))

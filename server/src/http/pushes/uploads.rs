@@ -8,7 +8,8 @@ use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
 use super::{App, Identity, Problem, change, find_open, limits};
-use crate::catalog::{ArrivedObject, Claim, ClaimKind, ObjectRow, Push, UploadedNar, WriteTx};
+use crate::catalog::{ArrivedObject, Claim, ClaimKind, NewObject, ObjectRow, Push, UploadedNar, WriteTx};
+use crate::compression::Packing;
 use crate::gc;
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
@@ -121,6 +122,8 @@ fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<
             object_id: object.id,
             key: key.clone(),
             size: item.size.unsigned_abs(),
+            file_hash: Some(item.sha256),
+            packing: Packing::UPLOADED,
             identity: push.identity.clone(),
             most: 0,
             wanted: Vec::new(),
@@ -239,8 +242,8 @@ async fn record(
             continue;
         };
         if wanted
-            .insert(key.as_str().to_owned(), item.size)
-            .is_some_and(|size| size != item.size)
+            .insert(key.as_str().to_owned(), NewObject::uploaded(item.size, item.sha256))
+            .is_some_and(|other| other.size != item.size)
         {
             return Err(Problem::invalid(
                 "uploads.size",
@@ -306,7 +309,7 @@ async fn record(
 pub(super) async fn announce(
     app: &App,
     push: &Push,
-    wanted: &HashMap<String, i64>,
+    wanted: &HashMap<String, NewObject>,
 ) -> Result<(WriteTx, HashMap<String, ObjectRow>), Problem> {
     loop {
         let mut tx = change(app, push).await?;

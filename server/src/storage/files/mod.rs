@@ -28,6 +28,7 @@ use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ByteStream, Extent, Meta, Published, Staged, StorageError};
+use crate::compression::Codec;
 use crate::open_files;
 use crate::verification::{Arriving, Queue};
 
@@ -300,8 +301,14 @@ impl FileBucket {
     /// Opens an object; its bytes are those it had now, whatever happens to the key.
     pub(super) async fn open_object(&self, key: &str) -> Result<Option<(File, Meta)>> {
         let path = self.inner.path(key)?;
+        // NARs and what is staged are whatever their narinfos say.
+        let is_text = !key.starts_with("nar/") && !key.starts_with("staging/");
         self.blocking(move |_| match open(&path) {
-            Ok((file, found)) => Ok(Some((file, meta(&found)?))),
+            Ok((file, found)) => {
+                let mut meta = meta(&found)?;
+                meta.content_encoding = is_text.then(|| encoding(&file)).transpose()?.flatten();
+                Ok(Some((file, meta)))
+            }
             Err(error) if absent(&error) => Ok(None),
             Err(error) => Err(error.into()),
         })
@@ -556,6 +563,15 @@ fn unwaiting() -> i32 {
 /// The text of a small regular file.
 fn read_text(path: &Path) -> io::Result<String> {
     io::read_to_string(open(path)?.0)
+}
+
+/// `Content-Encoding` of a text, which a file system does not keep: the first bytes tell.
+fn encoding(file: &File) -> Result<Option<String>> {
+    use std::os::unix::fs::FileExt as _;
+    let mut first = [0; 8];
+    let count = file.read_at(&mut first, 0)?;
+    let codec = Codec::sniff(&first[..count]);
+    Ok((codec != Codec::None).then(|| codec.as_str().to_owned()))
 }
 
 fn meta(found: &fs::Metadata) -> Result<Meta> {

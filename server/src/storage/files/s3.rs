@@ -205,6 +205,7 @@ impl S3 for FileBucket {
             last_modified: time(meta.last_modified),
             content_type,
             cache_control,
+            content_encoding: meta.content_encoding.clone(),
             ..Default::default()
         }))
     }
@@ -224,6 +225,7 @@ impl S3 for FileBucket {
             last_modified: time(meta.last_modified),
             content_type,
             cache_control,
+            content_encoding: meta.content_encoding.clone(),
             ..Default::default()
         }))
     }
