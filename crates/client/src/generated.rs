@@ -437,6 +437,9 @@ pub mod types {
         pub kind: ::std::string::String,
         ///A garbage collection removes it; nothing has to be done.
         pub left_to_gc: bool,
+        ///Why it was not mended, or what a repair would do, where that is known.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub reason: ::std::option::Option<::std::string::String>,
         pub state: FindingEnd,
         ///Key of the object, or name of what it is about.
         pub subject: ::std::string::String,
@@ -617,6 +620,8 @@ pub mod types {
         ///As asked for.
         pub contents: bool,
         pub counts: FsckCounts,
+        ///As asked for.
+        pub dry_run: bool,
         ///Why it ended early.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub error: ::std::option::Option<::std::string::String>,
@@ -633,6 +638,8 @@ pub mod types {
         ///Unix time.
         pub started_at: i64,
         pub state: TaskState,
+        ///As asked for.
+        pub trust_keys: ::std::vec::Vec<::std::string::String>,
     }
     ///A page of checks.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1258,15 +1265,24 @@ have to be given.*/
         ///Read every NAR, and compare it with its hashes.
         #[serde(default = "defaults::default_bool::<true>")]
         pub contents: bool,
+        ///Say what a repair would do, and do nothing.
+        #[serde(default)]
+        pub dry_run: bool,
         ///Mend what can be mended without guessing.
         #[serde(default)]
         pub repair: bool,
+        /**Public keys, `name:base64`, whose signatures are as good as those of this server when narinfos that the database does
+not have are adopted. At most 100.*/
+        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
+        pub trust_keys: ::std::vec::Vec<::std::string::String>,
     }
     impl ::std::default::Default for StartFsck {
         fn default() -> Self {
             Self {
                 contents: defaults::default_bool::<true>(),
+                dry_run: Default::default(),
                 repair: Default::default(),
+                trust_keys: Default::default(),
             }
         }
     }
