@@ -187,19 +187,35 @@ mod tests {
         for codec in [Codec::Zstd, Codec::Xz, Codec::Bzip2, Codec::Gzip, Codec::Brotli] {
             let bytes = packed(codec, &text);
             assert!(bytes.len() < text.len());
-            assert_eq!(codec.decode(bytes.clone(), text.len()).unwrap(), text, "{codec:?}");
-            assert_eq!(codec.decode(bytes.clone(), 1000).unwrap().len(), 1001, "{codec:?}");
-            let _ = codec.decode(bytes[..bytes.len() - 9].to_vec(), text.len()).unwrap_err();
+            assert_eq!(
+                codec.decode(bytes.clone(), text.len()).unwrap(),
+                text,
+                "{codec:?}"
+            );
+            assert_eq!(
+                codec.decode(bytes.clone(), 1000).unwrap().len(),
+                1001,
+                "{codec:?}"
+            );
+            let _ = codec
+                .decode(bytes[..bytes.len() - 9].to_vec(), text.len())
+                .unwrap_err();
             assert_eq!(Codec::parse(codec.as_str()), Some(codec));
             let header = decode_text(Some(codec.as_str()), bytes.clone(), text.len()).unwrap();
             assert_eq!(header, text, "{codec:?}");
             if codec != Codec::Brotli {
                 let twice = [bytes.clone(), bytes.clone()].concat();
-                assert_eq!(codec.decode(twice, usize::MAX >> 1).unwrap().len(), 2 * text.len());
+                assert_eq!(
+                    codec.decode(twice, usize::MAX >> 1).unwrap().len(),
+                    2 * text.len()
+                );
                 assert_eq!(decode_text(None, bytes, text.len()).unwrap(), text, "{codec:?}");
             }
         }
         assert!(decode_text(Some("lzip"), text.clone(), 10).is_err());
-        assert_eq!(decode_text(Some("zstd"), b"StorePath: x".to_vec(), 100).unwrap(), b"StorePath: x");
+        assert_eq!(
+            decode_text(Some("zstd"), b"StorePath: x".to_vec(), 100).unwrap(),
+            b"StorePath: x"
+        );
     }
 }

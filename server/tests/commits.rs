@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use niks3_server::catalog::{
-    ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewObject, NewPush,
-    ObjectRow, Owned, PathMeta, Publishable, UploadedNar, claimed_names,
+    ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewObject,
+    NewPush, ObjectRow, Owned, PathMeta, Publishable, UploadedNar, claimed_names,
 };
 use niks3_server::signing::KeyChoice;
 
@@ -109,7 +109,12 @@ impl World {
         let mut tx = self.catalog.write().await.unwrap();
         assert!(tx.change_push(id).await.unwrap());
         tx.claim(id, &paths, &found).await.unwrap();
-        let new = |number: &usize| (nar(*number), NewObject::uploaded(50, FileHash::of(nar(*number).as_bytes())));
+        let new = |number: &usize| {
+            (
+                nar(*number),
+                NewObject::uploaded(50, FileHash::of(nar(*number).as_bytes())),
+            )
+        };
         let wanted: HashMap<String, NewObject> = numbers.iter().map(new).collect();
         let objects = tx.objects(&wanted).await.unwrap();
         tx.commit().await.unwrap();

@@ -251,7 +251,8 @@ fn closures_and_pins_are_taken_over(db: &str) {
     paths.iter().for_each(|path| original.reads(path));
 
     let ages = server.sql(
-        "SELECT p.hash, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id ORDER BY c.pushed_at",
+        "SELECT p.hash, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id \
+         JOIN imported_closures i ON i.hash = p.hash ORDER BY c.pushed_at",
     );
     let expected = psql(
         &original.db,

@@ -481,7 +481,9 @@ impl WriteTx {
                 "{column} = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.{column} ELSE objects.{column} END"
             )
         };
-        let columns = ["size", "file_hash", "compression", "encoding"].map(pending).join(", ");
+        let columns = ["size", "file_hash", "compression", "encoding"]
+            .map(pending)
+            .join(", ");
         let text = format!(
             "INSERT INTO objects (key, size, file_hash, compression, encoding, state, created_at, announced_at) \
              VALUES ($1, $2, $3, $4, $5, {OBJECT_PRESENT}, $6, 0) ON CONFLICT (key) DO UPDATE SET {columns}, \

@@ -102,7 +102,10 @@ pub struct UploadedNar {
 
 impl WriteTx {
     /// The objects with those keys, each made with its size where it is new.
-    pub async fn objects(&mut self, wanted: &HashMap<String, NewObject>) -> Result<HashMap<String, ObjectRow>> {
+    pub async fn objects(
+        &mut self,
+        wanted: &HashMap<String, NewObject>,
+    ) -> Result<HashMap<String, ObjectRow>> {
         let mut rows = HashMap::with_capacity(wanted.len());
         let keys: Vec<(&String, &NewObject)> = wanted.iter().collect();
         let created_at = now();

@@ -149,7 +149,11 @@ impl Check<'_> {
         if let Err(problem) = &done
             && self.request.repair
         {
-            tracing::warn!(key = key.as_str(), why = problem.text(), "an object is not adopted");
+            tracing::warn!(
+                key = key.as_str(),
+                why = problem.text(),
+                "an object is not adopted"
+            );
         }
         let state = match self.request.dry_run {
             true => FindingState::Open,

@@ -196,7 +196,8 @@ impl ObjectKey {
     #[must_use]
     pub fn is_named_like_nar(&self) -> bool {
         let extensions = ["", ".zst", ".xz", ".bz2", ".gz", ".br"].map(|end| format!(".nar{end}"));
-        self.nar_name().is_some_and(|name| extensions.iter().any(|end| end == name))
+        self.nar_name()
+            .is_some_and(|name| extensions.iter().any(|end| end == name))
     }
 
     /// What follows the hash in the name of a NAR.
@@ -230,7 +231,9 @@ impl ObjectKey {
     pub fn cache_control(&self) -> &'static str {
         match self.kind {
             Kind::Nar => "public, max-age=31536000, immutable",
-            Kind::NarInfo | Kind::Listing | Kind::Realisation | Kind::Log | Kind::DebugInfo => "public, max-age=3600",
+            Kind::NarInfo | Kind::Listing | Kind::Realisation | Kind::Log | Kind::DebugInfo => {
+                "public, max-age=3600"
+            }
             Kind::CacheInfo | Kind::LandingPage => "public, max-age=300",
             Kind::Pin => "no-cache",
             Kind::Staging | Kind::Owner => "no-store",

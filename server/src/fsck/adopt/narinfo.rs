@@ -170,7 +170,14 @@ async fn judge(
         .ok()
         .filter(ObjectKey::is_nar)
         .ok_or_else(|| refused(format!("its URL {:?} is not below nar/", info.url.as_str())))?;
-    if check.app.bucket.head(&nar).await.map_err(Problem::from)?.is_none() {
+    if check
+        .app
+        .bucket
+        .head(&nar)
+        .await
+        .map_err(Problem::from)?
+        .is_none()
+    {
         return Err(Obstacle::LostNar(nar));
     }
     let compression = info.compression.as_str();
@@ -236,7 +243,9 @@ async fn lost_nar(
     drop(gate);
     if let Err(problem) = deleted {
         let why = problem.text();
-        return Err(refused(format!("{gone}, and the narinfo cannot be removed: {why}")));
+        return Err(refused(format!(
+            "{gone}, and the narinfo cannot be removed: {why}"
+        )));
     }
     tracing::warn!(
         key = key.as_str(),
@@ -290,7 +299,8 @@ async fn adopt(check: &Check<'_>, state: &State, candidate: &Candidate) -> Resul
     let look = || async {
         let same = app.bucket.read_text(&key, MAX_TEXT).await?.as_ref() == Some(&candidate.text);
         let nar = app.bucket.head(&candidate.nar).await?;
-        let nar_same = nar.is_some_and(|nar| (nar.size, nar.etag) == (seen.meta.size, seen.meta.etag.clone()));
+        let nar_same =
+            nar.is_some_and(|nar| (nar.size, nar.etag) == (seen.meta.size, seen.meta.etag.clone()));
         let fits = same && nar_same && is_absent(check, &path.hash()).await?;
         Ok((fits, app.bucket.head(&listing).await?.is_some()))
     };
@@ -347,8 +357,11 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
     let gone = || refused(format!("{} is gone", nar.as_str()));
     let mut meta = check.app.bucket.head(nar).await?.ok_or_else(gone)?;
     let encoding = meta.content_encoding.as_deref().unwrap_or_default();
-    let encoding = Codec::parse(encoding)
-        .ok_or_else(|| refused(format!("the Content-Encoding {encoding:?} of its NAR is not supported")))?;
+    let encoding = Codec::parse(encoding).ok_or_else(|| {
+        refused(format!(
+            "the Content-Encoding {encoding:?} of its NAR is not supported"
+        ))
+    })?;
     let packing = Packing {
         compression: candidate.compression,
         encoding,
@@ -416,15 +429,14 @@ async fn left_out(
         .collect();
     let keys = references.iter().map(|path| ObjectKey::narinfo(&path.hash()));
     let sizes = check.app.bucket.sizes(keys.collect()).await?;
-    let missing = references.into_iter().zip(sizes).filter(|(_, size)| size.is_none());
+    let missing = references
+        .into_iter()
+        .zip(sizes)
+        .filter(|(_, size)| size.is_none());
     Ok(missing.map(|(path, _)| path).collect())
 }
 
-fn adoptable(
-    candidate: &Candidate,
-    packing: Packing,
-    left_out: Vec<StorePath>,
-) -> Result<Adopted, Problem> {
+fn adoptable(candidate: &Candidate, packing: Packing, left_out: Vec<StorePath>) -> Result<Adopted, Problem> {
     let info = &candidate.info;
     Ok(Adopted {
         path: info.store_path.clone(),

@@ -106,7 +106,9 @@ async fn debug_info(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
         .map_err(|error| refused(format!("it is no debug information: {error}")))?;
     let nar = info.archive.trim_start_matches("../");
     if !tx.adopt_debug_info(key.as_str(), nar).await? {
-        return Err(refused(format!("it points into {nar}, which no path of the cache has")));
+        return Err(refused(format!(
+            "it points into {nar}, which no path of the cache has"
+        )));
     }
     Ok(tx.commit().await?)
 }
@@ -115,7 +117,10 @@ async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
     let name = key.as_str().trim_start_matches("pins/").to_owned();
     let look = || async {
         let known = check.app.catalog.known_pins(std::slice::from_ref(&name)).await?;
-        Ok((known.is_empty(), check.app.bucket.read_text(key, MAX_SMALL).await?))
+        Ok((
+            known.is_empty(),
+            check.app.bucket.read_text(key, MAX_SMALL).await?,
+        ))
     };
     let (mut tx, (unknown, text)) = check.gated(look).await?;
     if !unknown {
@@ -137,7 +142,9 @@ async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
 /// A NAR that no narinfo has goes with the next collections.
 async fn nar(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Problem> {
     if !key.is_named_like_nar() {
-        return Err(refused("no narinfo names it, and it is not named like a NAR: it is left alone"));
+        return Err(refused(
+            "no narinfo names it, and it is not named like a NAR: it is left alone",
+        ));
     }
     state.may_be_used(state.nars.contains(key.as_str()))?;
     let look = || async { Ok(check.app.bucket.head(key).await?) };

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::types::{CompleteMultipart, Empty};
 use super::{App, Identity, Problem, change, find_open, limits, multipart, parts, uploads, wire_error};
 use crate::catalog::{
-    ArrivedObject, NewObject, Multipart, MultipartState, NewVerification, ObjectRow, PartRow, Push, UploadedNar, WriteTx,
+    ArrivedObject, Multipart, MultipartState, NewObject, NewVerification, ObjectRow, PartRow, Push,
+    UploadedNar, WriteTx,
 };
 use crate::compression::Packing;
 use crate::http::wire;

@@ -242,7 +242,10 @@ async fn record(
             continue;
         };
         if wanted
-            .insert(key.as_str().to_owned(), NewObject::uploaded(item.size, item.sha256))
+            .insert(
+                key.as_str().to_owned(),
+                NewObject::uploaded(item.size, item.sha256),
+            )
             .is_some_and(|other| other.size != item.size)
         {
             return Err(Problem::invalid(
