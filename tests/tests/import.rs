@@ -261,7 +261,7 @@ fn closures_and_pins_are_taken_over(db: &str) {
     assert_eq!(ages.join("\n"), expected.trim());
     let pins: Value = run(server.niks3().args(["pins", "list", "--json"])).json();
     assert_eq!(pins[0]["name"], "kept", "{pins}");
-    assert_eq!(pins[0]["store_path"], **pinned, "{pins}");
+    assert_eq!(pins[0]["path"], **pinned, "{pins}");
     let target = original.objects().text("pins/kept");
     assert_eq!(target.trim(), pinned);
 
