@@ -75,6 +75,16 @@ impl Bucket {
 
     /// Writes an object, over one that is there.
     pub fn put(&self, key: &str, bytes: &[u8]) {
+        self.put_with(key, bytes, &[]);
+    }
+
+    /// The same with a `Content-Encoding`, which files do not have.
+    pub fn put_encoded(&self, key: &str, bytes: &[u8], encoding: &str) {
+        let header = format!("Content-Encoding: {encoding}");
+        self.put_with(key, bytes, &["--header", &header]);
+    }
+
+    fn put_with(&self, key: &str, bytes: &[u8], arguments: &[&str]) {
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(key);
@@ -84,7 +94,8 @@ impl Bucket {
             Self::Service(bucket) => {
                 let file = tempfile::NamedTempFile::new().unwrap();
                 fs::write(file.path(), bytes).unwrap();
-                let _ = Self::request(bucket, key, &["--upload-file", file.path().to_str().unwrap()]);
+                let upload = ["--upload-file", file.path().to_str().unwrap()];
+                let _ = Self::request(bucket, key, &[arguments, &upload].concat());
             }
         }
     }

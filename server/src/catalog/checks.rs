@@ -377,6 +377,17 @@ impl Catalog {
         self.known("SELECT key FROM realisations WHERE key", keys).await
     }
 
+    /// Whether a committed path was built by a derivation. No index knows, so it is asked rarely.
+    pub async fn has_deriver(&self, drv: &str) -> Result<bool> {
+        let text =
+            format!("SELECT 1 FROM paths WHERE deriver = $1 AND state IN ({PUBLISHING}, {PRESENT}) LIMIT 1");
+        let row = bulk::query(self.backend, text, true)
+            .bind(drv.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Those of some keys of debug information that the database has.
     pub async fn known_debug_infos(&self, keys: &[String]) -> Result<HashSet<String>> {
         self.known("SELECT key FROM debug_infos WHERE key", keys).await

@@ -92,6 +92,12 @@ async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, P
                 "no part of a binary cache is called so; it is left alone",
                 key.clone(),
             )),
+            Ok(parsed) if parsed.is_nar() && !parsed.is_named_like_nar() => {
+                if !catalog.known_nars(std::slice::from_ref(key)).await?.contains(key) {
+                    let detail = "no NAR is called so; it is left alone unless a narinfo names it";
+                    flaws.push(Flaw::new(Kind::ForeignObject, shown(key), detail, key.clone()));
+                }
+            }
             Ok(parsed) => {
                 if let Some((group, name)) = group(&parsed) {
                     groups.entry(group).or_default().push((key, name));

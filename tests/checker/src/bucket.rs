@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::objects::decompress;
 use anyhow::Context as _;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, ResponseChecksumValidation};
@@ -108,15 +109,33 @@ impl Bucket for Http {
     fn get(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let url = format!("{}/{key}", self.url);
         let got = self.runtime.block_on(async {
-            let answer = self.client.get(&url).send().await?;
+            let answer = match self.client.get(&url).send().await {
+                // A kept connection that the server has ended while the last object was checked.
+                Err(error) if error.is_request() => self.client.get(&url).send().await?,
+                answer => answer?,
+            };
             // What is not public and what is not there look the same in some services.
             if matches!(answer.status().as_u16(), 403 | 404) {
                 return Ok(None);
             }
-            let bytes = answer.error_for_status()?.bytes().await?;
-            Ok::<_, reqwest::Error>(Some(bytes.to_vec()))
+            let answer = answer.error_for_status()?;
+            let encoding = answer.headers().get(reqwest::header::CONTENT_ENCODING);
+            let encoding = encoding.and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let bytes = answer.bytes().await?;
+            Ok::<_, reqwest::Error>(Some((encoding, bytes.to_vec())))
         });
-        got.with_context(|| format!("cannot read {url}"))
+        let got = got.with_context(|| format!("cannot read {url}"))?;
+        got.map(|(encoding, bytes)| decoded(key, encoding.as_deref(), bytes))
+            .transpose()
+    }
+}
+
+/// What a reader makes of an object that says how it is encoded.
+fn decoded(key: &str, encoding: Option<&str>, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    match encoding {
+        None | Some("" | "identity" | "aws-chunked") => Ok(bytes),
+        Some(encoding) => decompress(encoding, &bytes)
+            .map_err(|why| anyhow::anyhow!("{key} says that it is encoded as {encoding}: {why}")),
     }
 }
 
@@ -202,7 +221,11 @@ impl Bucket for S3 {
                 .send()
                 .await;
             match sent {
-                Ok(object) => Ok(Some(object.body.collect().await?.to_vec())),
+                Ok(object) => {
+                    let encoding = object.content_encoding().map(str::to_owned);
+                    let bytes = object.body.collect().await?.to_vec();
+                    decoded(key, encoding.as_deref(), bytes).map(Some)
+                }
                 Err(error)
                     if error
                         .as_service_error()

@@ -285,7 +285,8 @@ impl Checker<'_> {
             .strip_prefix("nar/")
             .and_then(|name| name.split_once('.'));
         if let Some(named) = named.and_then(|(hash, _)| base32::decode::<32>(hash))
-            && named != info.file_hash
+            && let Some(said) = info.file_hash
+            && named != said
         {
             self.report.add(
                 Kind::NarinfoContradiction,
@@ -306,11 +307,13 @@ impl Checker<'_> {
 
     fn stored(&mut self, key: &str, info: &NarInfo, nar: &Nar) -> anyhow::Result<()> {
         let report = &mut self.report;
-        if nar.file_size != info.file_size {
-            let detail = format!("{} bytes instead of {}", nar.file_size, info.file_size);
+        if let Some(said) = info.file_size
+            && nar.file_size != said
+        {
+            let detail = format!("{} bytes instead of {said}", nar.file_size);
             report.add(Kind::FileSize, key, detail);
         }
-        if nar.file_hash != info.file_hash {
+        if info.file_hash.is_some_and(|said| nar.file_hash != said) {
             let detail = format!("{} has another hash", info.url);
             report.add(Kind::FileHash, key, detail);
         }
@@ -385,6 +388,7 @@ impl Checker<'_> {
                 Ok(())
             }
             "nar" => Ok(()),
+            "debuginfo" => self.debug_info(key),
             _ if narinfo_hash(key).is_some() || key.ends_with(".ls") || key == "nix-cache-info" => Ok(()),
             _ if key == "index.html" || key == "niks3-owner.json" => Ok(()),
             _ => {
@@ -442,6 +446,29 @@ impl Checker<'_> {
         if let Some(why) = self.unreadable(&realisation.out_path)? {
             self.report
                 .add(Kind::Realisation, key, format!("{}: {why}", realisation.out_path));
+        }
+        Ok(())
+    }
+
+    /// `debuginfo/<build id>` names the NAR that has the debug information.
+    fn debug_info(&mut self, key: &str) -> anyhow::Result<()> {
+        let Some(body) = self.bucket.get(key)? else {
+            self.report.add(Kind::Vanished, key, "it was listed and is gone");
+            return Ok(());
+        };
+        let archive = serde_json::from_slice::<Value>(&body).ok();
+        let archive = archive.and_then(|json| Some(json.get("archive")?.as_str()?.to_owned()));
+        let nar = archive.as_deref().and_then(|archive| archive.strip_prefix("../"));
+        let there = match nar {
+            Some(nar) => self.bucket.get(nar)?.is_some(),
+            None => false,
+        };
+        if !there {
+            self.report.add(
+                Kind::NarMissing,
+                key,
+                "it points to a NAR that is not in the bucket",
+            );
         }
         Ok(())
     }

@@ -17,9 +17,9 @@ pub struct NarInfo {
     /// How the NAR is compressed.
     pub compression: String,
     /// SHA-256 of the stored bytes.
-    pub file_hash: [u8; 32],
+    pub file_hash: Option<[u8; 32]>,
     /// Number of the stored bytes.
-    pub file_size: u64,
+    pub file_size: Option<u64>,
     /// SHA-256 of the NAR.
     pub nar_hash: [u8; 32],
     /// Size of the NAR.
@@ -116,6 +116,14 @@ impl<'a> Fields<'a> {
         found.map(|(_, value)| *value)
     }
 
+    /// A field that not every writer writes.
+    fn optional<T>(&self, name: &str, parse: impl Fn(&'a str) -> Option<T>) -> Result<Option<T>, String> {
+        match self.get(name) {
+            Some(_) => self.required(name, parse).map(Some),
+            None => Ok(None),
+        }
+    }
+
     fn required<T>(&self, name: &str, parse: impl Fn(&'a str) -> Option<T>) -> Result<T, String> {
         let value = self.get(name).ok_or_else(|| format!("no field '{name}'"))?;
         parse(value).ok_or_else(|| format!("'{name}' has the impossible value '{value}'"))
@@ -153,8 +161,8 @@ pub fn parse(store_dir: &str, text: &str) -> Result<NarInfo, String> {
         base_name: fields.required("StorePath", base)?,
         url: fields.required("URL", relative)?,
         compression: fields.required("Compression", |text| Some(text.to_owned()))?,
-        file_hash: fields.required("FileHash", sha256)?,
-        file_size: fields.required("FileSize", number)?,
+        file_hash: fields.optional("FileHash", sha256)?,
+        file_size: fields.optional("FileSize", number)?,
         nar_hash: fields.required("NarHash", sha256)?,
         nar_size: fields.required("NarSize", number)?,
         references,

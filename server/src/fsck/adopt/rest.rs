@@ -76,15 +76,19 @@ async fn realisation(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> 
 
 /// A listing is known by its path.
 async fn listing(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
-    match is_absent(check, &hash_of(key)?).await? {
-        true => Err(refused("it belongs to no narinfo that was adopted")),
-        false => Ok(()),
+    let owned = !is_absent(check, &hash_of(key)?).await?;
+    if owned || check.app.bucket.head(key).await?.is_none() {
+        return Ok(());
     }
+    Err(refused("it belongs to no narinfo that was adopted"))
 }
 
 async fn log(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Problem> {
     let drv = key.as_str().trim_start_matches("log/").to_owned();
-    state.may_be_used(state.derivers.contains(&drv))?;
+    let belongs_to_others = state.may_be_used(state.derivers.contains(&drv));
+    if belongs_to_others.is_err() && !check.app.catalog.has_deriver(&drv).await? {
+        return belongs_to_others;
+    }
     let look = || async { Ok(check.app.bucket.head(key).await?) };
     let (mut tx, found) = check.gated(look).await?;
     let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Problem::internal)?;
@@ -141,10 +145,9 @@ async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
 
 /// A NAR that no narinfo has goes with the next collections.
 async fn nar(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Problem> {
-    if !key.is_named_like_nar() {
-        return Err(refused(
-            "no narinfo names it, and it is not named like a NAR: it is left alone",
-        ));
+    let name = [key.as_str().to_owned()];
+    if !check.app.catalog.known_nars(&name).await?.is_empty() {
+        return Ok(());
     }
     state.may_be_used(state.nars.contains(key.as_str()))?;
     let look = || async { Ok(check.app.bucket.head(key).await?) };
