@@ -100,26 +100,6 @@ impl Bucket {
         }
     }
 
-    /// Writes an object of a service that is stored compressed.
-    ///
-    /// # Panics
-    /// When the bucket is a folder: files have no encoding.
-    pub fn put_encoded(&self, key: &str, bytes: &[u8], encoding: &str) {
-        let Self::Service(bucket) = self else {
-            panic!("a folder keeps no Content-Encoding");
-        };
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), bytes).unwrap();
-        let header = format!("content-encoding: {encoding}");
-        let upload = [
-            "--header",
-            &header,
-            "--upload-file",
-            file.path().to_str().unwrap(),
-        ];
-        let _ = Self::request(bucket, key, &upload);
-    }
-
     /// Deletes an object.
     pub fn delete(&self, key: &str) {
         match self {
