@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use niks3_test_support::{
-    Backend, Bucket, GarageBucket, Output, Server, ServerOptions, Store, check_bucket, garage_bucket,
-    on_both, run,
+    Backend, Bucket, Output, S3Bucket, Server, ServerOptions, Store, check_bucket, garage_bucket, on_both,
+    run,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ on_both!(
 /// A bucket that somebody else fills before a server comes.
 struct Place {
     backend: Backend,
-    garage: Option<GarageBucket>,
+    garage: Option<S3Bucket>,
     folder: tempfile::TempDir,
     store: Store,
     public_key: String,

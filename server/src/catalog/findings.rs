@@ -181,7 +181,7 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Says what became of the finding about an object, and why; 1 if that is new.
+    /// Says what became of the finding about an object, and why; 1 if that is new. A reason that was given stays.
     pub async fn end_finding_of(
         &mut self,
         task_id: i64,
@@ -192,7 +192,7 @@ impl WriteTx {
     ) -> Result<u64> {
         let done = sqlx::query(
             "UPDATE fsck_findings SET state = $1, reason = $2 WHERE task_id = $3 AND kind = $4 AND subject = $5 \
-             AND (state <> $6 OR reason <> $7)",
+             AND (state <> $6 OR ($7 <> '' AND reason <> $7))",
         )
         .bind(state.code())
         .bind(reason.to_owned())
