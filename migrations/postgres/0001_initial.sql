@@ -363,6 +363,22 @@ CREATE TABLE cache_history (
     closures     BIGINT  NOT NULL
 );
 
+-- Closures and pins of another cache's database that `niks3-server import` has read. `niks3 fsck --repair` makes closures
+-- and pins of them once it has found their paths in the bucket.
+CREATE TABLE imported_closures (
+    hash         TEXT COLLATE "C"  PRIMARY KEY, -- hash part of the root
+    pushed_at    BIGINT  NOT NULL, -- there
+    state        BIGINT  NOT NULL DEFAULT 0 -- 0 waits for its root, 1 done
+);
+
+CREATE TABLE imported_pins (
+    name         TEXT COLLATE "C"  PRIMARY KEY,
+    path         TEXT COLLATE "C"  NOT NULL, -- base name of the store path
+    created_at   BIGINT  NOT NULL,
+    updated_at   BIGINT  NOT NULL,
+    state        BIGINT  NOT NULL DEFAULT 0 -- as in imported_closures
+);
+
 -- The bucket that this database belongs to, in one row; `niks3-owner.json` in the bucket names this database in turn.
 CREATE TABLE ownership (
     id             BIGINT  PRIMARY KEY CHECK (id = 1),

@@ -359,6 +359,22 @@ CREATE TABLE cache_history (
     closures     INTEGER NOT NULL
 );
 
+-- Closures and pins of another cache's database that `niks3-server import` has read. `niks3 fsck --repair` makes closures
+-- and pins of them once it has found their paths in the bucket.
+CREATE TABLE imported_closures (
+    hash         TEXT    PRIMARY KEY, -- hash part of the root
+    pushed_at    INTEGER NOT NULL, -- there
+    state        INTEGER NOT NULL DEFAULT 0 -- 0 waits for its root, 1 done
+);
+
+CREATE TABLE imported_pins (
+    name         TEXT    PRIMARY KEY,
+    path         TEXT    NOT NULL, -- base name of the store path
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    state        INTEGER NOT NULL DEFAULT 0 -- as in imported_closures
+);
+
 -- The bucket that this database belongs to, in one row; `niks3-owner.json` in the bucket names this database in turn.
 CREATE TABLE ownership (
     id             INTEGER PRIMARY KEY CHECK (id = 1),

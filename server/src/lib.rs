@@ -11,6 +11,7 @@ pub mod fsck;
 mod gate;
 pub mod gc;
 pub mod http;
+pub mod import;
 pub mod landing;
 pub mod metrics;
 pub mod open_files;

@@ -4,16 +4,17 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use niks3_server::config::{Args, Config};
-use niks3_server::{open_files, start};
+use niks3_server::config::{Cli, Command, Config, Import, Storage};
+use niks3_server::{import, open_files, start};
+use tokio::runtime::Runtime;
 
 /// A commit makes and drops millions of small texts.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let Cli { args, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             return usage(&one_line(&error.to_string()));
         }
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
             .and_then(|text| std::io::stdout().lock().write_all(&text));
         return written.map_or_else(|error| fail(&error.to_string()), |()| ExitCode::SUCCESS);
     }
+    if let Some(Command::Import(options)) = command {
+        return run_import(*options);
+    }
     if let Err(why) = start::init_log(&args) {
         return usage(&format!("--log: {why}"));
     }
@@ -38,18 +42,48 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return usage(&error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
     let ended = runtime.block_on(start::run(config));
     // Work on files cannot be cut off, only left: what it had not finished counts for nothing.
     runtime.shutdown_timeout(start::LAST_WORK);
+    exit_code(ended)
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn exit_code(ended: Result<(), start::StartError>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(start::StartError::Usage(line)) => usage(&line),
         Err(start::StartError::Failed(line)) => fail(&line),
     }
+}
+
+fn run_import(options: Import) -> ExitCode {
+    if let Err(why) = start::init_log(&options.server) {
+        return usage(&format!("--log: {why}"));
+    }
+    let storage = match Storage::resolve(&options.server) {
+        Ok(storage) => storage,
+        Err(error) => return usage(&error.to_string()),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let imported = runtime.block_on(import::run(
+        &storage,
+        &options.from_niks3,
+        options.source_is_stopped,
+    ));
+    exit_code(imported.map(|summary| {
+        let _ = writeln!(std::io::stdout(), "{summary}");
+    }))
 }
 
 /// The first sentence of what the parser says: it names the option and the mend.

@@ -145,15 +145,34 @@ struct Started {
     credential_files: CredentialFiles,
 }
 
-/// Makes the parts ready, and begins to listen.
-async fn start(config: Config) -> Result<Started, StartError> {
-    let catalog = patiently(
+/// The object store, which answers.
+pub(crate) struct OpenStore {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// Of the embedded store: the name of its bucket, and what serves it.
+    pub s3: Option<(String, S3Endpoint)>,
+}
+
+/// Opens the database, once it answers.
+pub(crate) async fn open_database(url: &str) -> Result<Catalog, StartError> {
+    let opened = patiently(
         "the database",
-        async || Catalog::open(&config.database).await,
+        async || Catalog::open(url).await,
         |error| matches!(error, CatalogError::Unavailable(_)),
+    );
+    Ok(opened.await?)
+}
+
+fn is_passing(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::Unavailable(_) | StorageError::Throttled { .. }
     )
-    .await?;
-    let (bucket, s3, embedded) = match &config.store {
+}
+
+/// Opens the object store, once it answers.
+pub(crate) async fn open_store(store: &Store) -> Result<OpenStore, StartError> {
+    let (bucket, s3) = match store {
         Store::Embedded {
             directory,
             bucket,
@@ -162,23 +181,25 @@ async fn start(config: Config) -> Result<Started, StartError> {
         } => {
             let files = FileBucket::open(directory, bucket, access_key, secret_key)?;
             let s3 = S3Endpoint::new(&files);
-            (Bucket::from(files), Some((bucket.clone(), s3)), true)
+            (Bucket::from(files), Some((bucket.clone(), s3)))
         }
-        Store::S3(settings) => (Bucket::s3(settings).await?, None, false),
+        Store::S3(settings) => (Bucket::s3(settings).await?, None),
     };
-    let passing = |error: &StorageError| {
-        matches!(
-            error,
-            StorageError::Unavailable(_) | StorageError::Throttled { .. }
-        )
-    };
-    let ready = patiently("the object store", async || bucket.ready().await, passing).await;
+    let ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
     if let Err(error) = ready {
         return Err(match bucket.diagnose().await {
             Some(line) => StartError::Failed(line),
             None => StartError::Failed(format!("--s3-endpoint: {error}")),
         });
     }
+    Ok(OpenStore { bucket, s3 })
+}
+
+/// Makes the parts ready, and begins to listen.
+async fn start(config: Config) -> Result<Started, StartError> {
+    let catalog = open_database(&config.database).await?;
+    let OpenStore { bucket, s3 } = open_store(&config.store).await?;
+    let embedded = s3.is_some();
     // Before anything else is written into the bucket.
     let ownership =
         ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
@@ -188,7 +209,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         (ChecksumChoice::Auto, false) => patiently(
             "the object store",
             async || bucket.probe_checksum().await,
-            passing,
+            is_passing,
         )
         .await?
         .ok_or_else(|| {

@@ -192,6 +192,7 @@ every_command_works! {
     several_servers: "several-servers.md",
     private_caches: "private.md",
     moving_from_another_cache: "moving.md",
+    recovering_from_a_loss: "recovery.md",
     what_to_do_when: "troubleshooting.md",
 }
 
@@ -209,11 +210,18 @@ fn no_document_has_commands_that_are_not_run() {
                 "{name}: a block without a language: {lines:?}"
             );
             if language == "sh" {
-                // For machines that have these, and here nobody does.
+                // For machines that have these, and here nobody does; the import of another program's database is run by
+                // `import.rs`.
+                let elsewhere = [
+                    "systemctl ",
+                    "docker ",
+                    "kubectl ",
+                    "contrib/compose/secrets.sh",
+                    "niks3-server import ",
+                ];
                 for line in lines.iter().filter(|line| !line.starts_with(' ')) {
-                    let word = line.split(' ').next().unwrap();
                     assert!(
-                        ["systemctl", "docker", "kubectl", "contrib/compose/secrets.sh"].contains(&word),
+                        elsewhere.iter().any(|command| line.starts_with(command)),
                         "{name}: {line}"
                     );
                 }

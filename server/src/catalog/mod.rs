@@ -18,7 +18,9 @@ mod cycles;
 mod decisions;
 mod error;
 mod findings;
+mod foreign;
 mod gc_closures;
+mod imports;
 mod logs;
 mod losses;
 mod marking;
@@ -58,6 +60,7 @@ pub use decisions::Owned;
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
+pub use imports::{ImportedClosure, ImportedPin, WaitingRoots};
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
@@ -88,6 +91,15 @@ const WRITE_WAIT: Duration = Duration::from_secs(30);
 
 /// A writing transaction that is longer than this is in the log: no other can begin meanwhile.
 const LONG_WRITE: Duration = Duration::from_secs(1);
+
+/// A URL of PostgreSQL with the folder of its socket in `host=`, as libpq takes it: URLs in general need a name before
+/// that.
+pub(crate) fn local_postgres_url(url: &str) -> String {
+    match url::Url::parse(url) {
+        Err(url::ParseError::EmptyHost) => url.replacen("@/", "@localhost/", 1),
+        _ => url.to_owned(),
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backend {
@@ -177,11 +189,8 @@ impl Catalog {
         };
         let url = match backend {
             Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
-            // As libpq has it, with the folder of the socket in `host=`; URLs in general need a name here.
-            _ if matches!(url::Url::parse(url), Err(url::ParseError::EmptyHost)) => {
-                url.replacen("@/", "@localhost/", 1)
-            }
-            _ => url.to_owned(),
+            Backend::Sqlite => url.to_owned(),
+            Backend::Postgres => local_postgres_url(url),
         };
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| CatalogError::Url("not a database URL".into()))?
@@ -253,6 +262,7 @@ impl Catalog {
             Backend::Sqlite => sqlx::migrate!("../migrations/sqlite"),
             Backend::Postgres => sqlx::migrate!("../migrations/postgres"),
         };
+        foreign::refuse_others(&self.gate, self.backend, &migrator).await?;
         let Err(error) = migrator.run(&self.gate).await else {
             return Ok(());
         };

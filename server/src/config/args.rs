@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::{CommandFactory as _, Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::verification::VerifyUploads;
 
@@ -55,7 +55,7 @@ impl Generate {
     /// Those of writing it down.
     pub fn text(self) -> std::io::Result<Vec<u8>> {
         let mut text = Vec::new();
-        let mut command = Args::command();
+        let mut command = Cli::command();
         let name = command.get_name().to_owned();
         let shell = match self {
             Self::Man => {
@@ -85,7 +85,54 @@ pub enum LogFormat {
 /// With `--data-dir DIR` alone it is a whole cache: database, object store, token
 /// and signing key are made in DIR. Configure any of them to use your own.
 #[derive(Debug, Parser)]
-#[command(name = "niks3-server", version, max_term_width = 100)]
+#[command(
+    name = "niks3-server",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    /// Options of the server.
+    #[command(flatten)]
+    pub args: Args,
+
+    /// What is done instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What is done instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Move closures and pins in from the original niks3
+    ///
+    /// Reads the closures, with their ages, and the pins of the original's database, which is never written, and takes
+    /// over its bucket. Then start the server and run `niks3 fsck --repair`, which takes in what the bucket has; garbage
+    /// collections wait for that. Can be repeated: what was deleted here since does not come back.
+    ///
+    /// Database and bucket are given as to the server.
+    Import(Box<Import>),
+}
+
+/// Options of the import.
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// Database of the original: postgres://…
+    #[arg(long, value_name = "URL")]
+    pub from_niks3: String,
+
+    /// Import although the original's database has another session or a row from the last 15 minutes
+    #[arg(long)]
+    pub source_is_stopped: bool,
+
+    /// Those of the server, of which database and bucket count.
+    #[command(flatten)]
+    pub server: Args,
+}
+
+// No documentation comment: it would take the place of that of the command whose options these are.
+#[expect(missing_docs, reason = "as said above")]
+#[derive(Debug, clap::Args)]
 pub struct Args {
     /// Directory for whatever of database and object store is not configured
     #[arg(long, env = "NIKS3_DATA_DIR", value_name = "DIR")]

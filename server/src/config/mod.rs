@@ -7,6 +7,6 @@ mod resolve;
 mod secrets;
 mod tls;
 
-pub use args::{Args, BucketLookup, ChecksumChoice, LogFormat};
+pub use args::{Args, BucketLookup, ChecksumChoice, Cli, Command, Import, LogFormat};
 pub use credential_files::{CredentialFiles, S3Keys};
-pub use resolve::{Config, S3Settings, Store, UsageError};
+pub use resolve::{Config, S3Settings, Storage, Store, UsageError};

@@ -73,6 +73,19 @@ pub enum Store {
     S3(Box<S3Settings>),
 }
 
+/// Where everything is kept.
+#[derive(Debug)]
+pub struct Storage {
+    /// URL of the database.
+    pub database: String,
+    /// The object store.
+    pub store: Store,
+    /// Store directory of the cache.
+    pub store_dir: StoreDir,
+    /// Whom the bucket is taken over from.
+    pub adopt_bucket: Option<Adopt>,
+}
+
 /// The server's configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -145,26 +158,7 @@ impl Config {
     /// The first option that is wrong or missing.
     pub fn resolve(args: Args) -> Result<Self, UsageError> {
         let data_dir = args.data_dir.as_deref().map(DataDir::open).transpose()?;
-        let missing = |what: &str, option: &str| {
-            UsageError::new(format!(
-                "{what} is not configured: give {option}, or --data-dir DIR to keep it there"
-            ))
-        };
-        let database = match (args.db.clone().or_else(|| args.database_url.clone()), &data_dir) {
-            (Some(url), _) => {
-                if !["sqlite:", "postgres:", "postgresql:"]
-                    .iter()
-                    .any(|scheme| url.starts_with(scheme))
-                {
-                    return Err(UsageError::new(
-                        "--db: write sqlite:///path or postgres://user@host/name",
-                    ));
-                }
-                url
-            }
-            (None, Some(data_dir)) => data_dir.database(),
-            (None, None) => return Err(missing("the database", "--db URL")),
-        };
+        let database = database(&args, data_dir.as_ref())?;
         let credential_files = CredentialFiles {
             api_token: match (&args.api_token_path, &data_dir) {
                 (Some(path), _) => path.clone(),
@@ -235,10 +229,7 @@ impl Config {
             oidc,
             credential_files,
             sign_keys,
-            store_dir: args
-                .store_dir
-                .parse()
-                .map_err(|error| UsageError::new(format!("--store-dir: {error}")))?,
+            store_dir: store_dir(&args)?,
             priority: args.priority,
             cache_url: args
                 .cache_url
@@ -255,6 +246,49 @@ impl Config {
                 .unwrap_or(matches!(store, Store::Embedded { .. })),
             store,
         })
+    }
+}
+
+fn missing(what: &str, option: &str) -> UsageError {
+    UsageError::new(format!(
+        "{what} is not configured: give {option}, or --data-dir DIR to keep it there"
+    ))
+}
+
+impl Storage {
+    /// Resolves the arguments that say where everything is kept; makes what a data directory lacks.
+    ///
+    /// # Errors
+    /// The first option that is wrong or missing.
+    pub fn resolve(args: &Args) -> Result<Self, UsageError> {
+        let data_dir = args.data_dir.as_deref().map(DataDir::open).transpose()?;
+        Ok(Self {
+            database: database(args, data_dir.as_ref())?,
+            store: store(args, data_dir.as_ref())?,
+            store_dir: store_dir(args)?,
+            adopt_bucket: adopt_bucket(args)?,
+        })
+    }
+}
+
+fn store_dir(args: &Args) -> Result<StoreDir, UsageError> {
+    args.store_dir
+        .parse()
+        .map_err(|error| UsageError::new(format!("--store-dir: {error}")))
+}
+
+fn database(args: &Args, data_dir: Option<&DataDir>) -> Result<String, UsageError> {
+    let known = |url: &String| {
+        let schemes = ["sqlite:", "postgres:", "postgresql:"];
+        schemes.iter().any(|scheme| url.starts_with(scheme))
+    };
+    match (args.db.as_ref().or(args.database_url.as_ref()), data_dir) {
+        (Some(url), _) if known(url) => Ok(url.clone()),
+        (Some(_), _) => Err(UsageError::new(
+            "--db: write sqlite:///path or postgres://user@host/name",
+        )),
+        (None, Some(data_dir)) => Ok(data_dir.database()),
+        (None, None) => Err(missing("the database", "--db URL")),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod check;
+mod imports;
 mod kind;
 mod mend;
 mod nars;
@@ -77,9 +78,12 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
         unknown::uploads(&check).await?;
         if (request.repair || request.dry_run) && shared.enter(Phase::Mend).is_some() {
             adopt::run(&check).await?;
+            if request.repair {
+                imports::run(&check).await?;
+            }
         }
         shared.enter(Phase::Finished);
-        if request.repair {
+        if request.repair && imports::are_settled(&check).await? {
             app.ownership.repaired(&app, id).await?;
         }
         Ok(())
