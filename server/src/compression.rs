@@ -212,7 +212,7 @@ mod tests {
                 assert_eq!(decode_text(None, bytes, text.len()).unwrap(), text, "{codec:?}");
             }
         }
-        assert!(decode_text(Some("lzip"), text.clone(), 10).is_err());
+        assert!(decode_text(Some("lzip"), text, 10).is_err());
         assert_eq!(
             decode_text(Some("zstd"), b"StorePath: x".to_vec(), 100).unwrap(),
             b"StorePath: x"

@@ -451,10 +451,7 @@ async fn a_narinfo_whose_nar_is_gone_is_removed_and_nothing_else(backend: Backen
     let (.., state, reason) = of(&done, &format!("{}.narinfo", "3".repeat(32))).unwrap();
     assert!(state == "failed" && !reason.is_empty(), "{reason}");
     let gone: BTreeSet<String> = before.difference(&keys()).cloned().collect();
-    assert_eq!(
-        gone,
-        BTreeSet::from([narinfo.clone(), format!("{}.ls", hash(words))])
-    );
+    assert_eq!(gone, BTreeSet::from([narinfo, format!("{}.ls", hash(words))]));
     // What refers to it is adopted, and says that something is missing until a push brings it.
     let (_, done) = fsck(&server, &[]);
     let missing = findings(&done);

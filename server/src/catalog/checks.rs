@@ -364,12 +364,10 @@ impl Catalog {
         self.known("SELECT key FROM objects WHERE key", keys).await
     }
 
-    /// Those of some derivations that the database has a build log of.
+    /// Those of some derivations that the database has a build log of. A commit says so before it moves one into place,
+    /// so what only a push has staged is not where readers look, unless the database has lost that commit.
     pub async fn known_drvs(&self, drvs: &[String]) -> Result<HashSet<String>> {
-        let mut known = self.known("SELECT drv FROM logs WHERE drv", drvs).await?;
-        // Published by a commit that has not ended.
-        known.extend(self.known("SELECT drv FROM push_logs WHERE drv", drvs).await?);
-        Ok(known)
+        self.known("SELECT drv FROM logs WHERE drv", drvs).await
     }
 
     /// Those of some keys of realisations that the database has.

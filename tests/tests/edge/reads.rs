@@ -16,8 +16,8 @@ pub async fn behind_another(arguments: &[&str]) -> (Api, Server, FaultProxy) {
     let service = store.as_service();
     let endpoint = s3.url();
     let mut all = vec!["--s3-endpoint", &endpoint, "--s3-bucket", &service.name];
-    all.extend(["--s3-access-key", &service.access_key]);
-    all.extend(["--s3-secret-key", &service.secret_key]);
+    all.extend(["--s3-access-key", service.access_key]);
+    all.extend(["--s3-secret-key", service.secret_key]);
     all.extend(arguments);
     (Api::new(Backend::Embedded, &all), store, s3)
 }

@@ -32,7 +32,7 @@ struct Candidate {
 /// A narinfo that waits for those that it refers to.
 struct Frame {
     hash: StorePathHash,
-    candidate: Option<Candidate>,
+    candidate: Option<Box<Candidate>>,
 }
 
 /// What became of a narinfo.
@@ -42,7 +42,7 @@ enum Fate {
     /// It has no NAR, and was removed; why.
     Removed(String),
     /// It can be adopted.
-    Candidate(Candidate),
+    Candidate(Box<Candidate>),
 }
 
 /// Adopts a narinfo, and before it those that it refers to, however deep.
@@ -145,7 +145,7 @@ async fn begin(
             return Err(problem);
         }
     };
-    Ok(Fate::Candidate(candidate))
+    Ok(Fate::Candidate(Box::new(candidate)))
 }
 
 /// What keeps a narinfo from being adopted.
