@@ -72,6 +72,8 @@ async fn serve_queue(args: Serve, output: &Output) -> Result<(), Failure> {
             folder.path().display()
         ))
     })?;
+    // Before anybody can see that it serves, and stop it.
+    let signals = Signals::listen()?;
     let (listener, bound) = match QueueListener::from_systemd()? {
         Some(listener) => (listener, None),
         None => {
@@ -106,7 +108,6 @@ async fn serve_queue(args: Serve, output: &Output) -> Result<(), Failure> {
         pusher,
         journal: false,
     };
-    let signals = Signals::listen()?;
     output.info(&format!("serving the queue {}", engine.folder.path().display()));
     let options = ServeOptions {
         listener: Some(listener),
