@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use niks3_test_support::{Backend, Server, ServerOptions, database, database_with, run};
-use niks3_tests::api::{A, Answer, Api, B};
+use niks3_tests::api::{A, Answer, Api, B, nar_of};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -98,8 +98,8 @@ async fn a_cluster_whose_collation_changes_under_it_finds_everything_and_duplica
         ..ServerOptions::default()
     };
     let mut api = Api::with(Backend::Embedded, options);
-    api.push(A, b"a").await.ok();
-    api.push(B, b"b").await.ok();
+    api.push(A, &nar_of(b"a")).await.ok();
+    api.push(B, &nar_of(b"b")).await.ok();
     let names = names();
     for name in &names {
         pin(&api, Method::PUT, name, Some(A)).await.ok();
@@ -127,7 +127,7 @@ async fn a_cluster_whose_collation_changes_under_it_finds_everything_and_duplica
     for name in &names {
         pin(&api, Method::PUT, name, Some(B)).await.ok();
     }
-    let pushed: Value = api.push(A, b"a").await.ok();
+    let pushed: Value = api.push(A, &nar_of(b"a")).await.ok();
     assert_eq!(pushed["paths_added"], 0, "{pushed}");
     works(&api, &names).await;
     for name in &names {

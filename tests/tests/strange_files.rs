@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use niks3_test_support::{Backend, on_both, program, run};
-use niks3_tests::api::{A, Api, B};
+use niks3_tests::api::{A, Api, B, nar_of};
 use reqwest::Method;
 
 on_both!(no_browser_takes_an_object_for_a_page);
@@ -23,7 +23,7 @@ fn fifo(path: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_no_regular_file_is_no_object_and_holds_nobody_up() {
     let mut api = Api::new(Backend::Embedded, &[]);
-    api.push(A, b"a").await.ok();
+    api.push(A, &nar_of(b"a")).await.ok();
     let bucket = api.server.directory().join("bucket");
     let hash = |digit: &str| digit.repeat(32);
     fifo(&bucket.join(format!("{}.narinfo", hash("5"))));
@@ -74,7 +74,7 @@ async fn what_is_no_regular_file_is_no_object_and_holds_nobody_up() {
     // Where an object belongs, it takes their place.
     let narinfo = bucket.join(format!("{}.narinfo", &B[..32]));
     fifo(&narinfo);
-    api.push(B, b"b").await.ok();
+    api.push(B, &nar_of(b"b")).await.ok();
     assert!(narinfo.symlink_metadata().unwrap().is_file());
     api.server.kill();
     // So does a server at its start.
@@ -97,7 +97,7 @@ async fn what_is_no_regular_file_is_no_object_and_holds_nobody_up() {
 
 async fn no_browser_takes_an_object_for_a_page(backend: Backend) {
     let api = Api::new(backend, &[]);
-    api.push(A, b"a").await.ok();
+    api.push(A, &nar_of(b"a")).await.ok();
     let hash = &A[..32];
     let narinfo = String::from_utf8(api.server.get(&format!("{hash}.narinfo")).unwrap()).unwrap();
     let nar = narinfo

@@ -226,6 +226,22 @@ proptest! {
     }
 
     #[test]
+    fn a_nar_that_ends_early_is_read_in_pieces_as_a_whole_one(tree in tree(), size in 1..40usize) {
+        let dir = tempfile::tempdir().unwrap();
+        make(&tree, &dir.path().join("tree"));
+        let mut nar = Vec::new();
+        nar::dump(&dir.path().join("tree"), &mut nar, DumpOptions::default()).unwrap();
+        for end in nar.len().saturating_sub(400)..nar.len() {
+            let cut = &nar[..end];
+            let mut scanner = nar::Scanner::default();
+            let pushed = cut.chunks(size).try_for_each(|piece| scanner.push(piece, &mut |_| {}));
+            let pieces = pushed.and_then(|()| scanner.finish()).unwrap_err();
+            let whole = nar::listing_of(cut).unwrap_err();
+            prop_assert_eq!(whole.to_string(), pieces.to_string());
+        }
+    }
+
+    #[test]
     fn every_tree_packs_restores_and_packs_the_same(tree in tree()) {
         let dir = tempfile::tempdir().unwrap();
         let (before, after) = (dir.path().join("before"), dir.path().join("after"));

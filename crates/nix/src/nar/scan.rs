@@ -110,12 +110,25 @@ impl Scanner {
         }
         if self.state != State::End {
             return Err(ReadError::Read {
-                offset: self.offset,
+                offset: self.offset + self.pending_read(),
                 source: std::io::ErrorKind::UnexpectedEof.into(),
             });
         }
         self.listing.finish();
         Ok(self.offset)
+    }
+
+    /// Bytes of a string that has not come whole which [`super::read`] would have read: its length, and its text.
+    fn pending_read(&self) -> u64 {
+        let Some(length) = self.pending.first_chunk::<8>() else {
+            return 0;
+        };
+        let text_end = 8 + u64::from_le_bytes(*length);
+        if self.pending.len() as u64 >= text_end {
+            text_end
+        } else {
+            8
+        }
     }
 
     /// The root, when it is a file and its contents have begun.
