@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::narinfo::NarInfo;
@@ -12,7 +13,7 @@ use niks3_nix::store_path::StoreDir;
 use niks3_test_support::{
     Backend, Fault, FaultProxy, Server, ServerOptions, comes_about, database, garage_bucket, on_both, run,
 };
-use niks3_tests::api::{A, Answer, Api, B, UNVERIFIED};
+use niks3_tests::api::{A, Answer, Api, B, UNVERIFIED, nar_of};
 use serde_json::{Value, json};
 
 on_both!(
@@ -30,7 +31,8 @@ const LENGTH: usize = 15;
 const REFERENCES: usize = 10_000;
 /// Paths of the first slice.
 const SLICE: usize = 10;
-const NAR: &[u8] = b"one NAR for all";
+/// Of every path.
+static NAR: LazyLock<Vec<u8>> = LazyLock::new(|| nar_of(b"one NAR for all"));
 
 fn path(number: usize) -> String {
     format!("{number:032}-path")
@@ -44,7 +46,7 @@ fn info(number: usize) -> Value {
     let before = number.checked_sub(1).map(path);
     let references = before.into_iter().chain((0..).map(external)).take(REFERENCES);
     json!({
-        "path": path(number), "nar_hash": NarHash::of(NAR).to_string(), "nar_size": NAR.len(),
+        "path": path(number), "nar_hash": NarHash::of(&NAR).to_string(), "nar_size": NAR.len(),
         "references": references.collect::<Vec<_>>(),
     })
 }
@@ -65,7 +67,7 @@ async fn prepare(api: &Api, push: &str, count: usize) -> Value {
     }
     for path in &needed {
         let path = path.as_str().unwrap();
-        api.upload(push, "nar", path, &zstd::encode_all(NAR, 3).unwrap())
+        api.upload(push, "nar", path, &zstd::encode_all(NAR.as_slice(), 3).unwrap())
             .await;
         api.upload(push, "listing", path, b"{}").await;
     }
@@ -237,7 +239,7 @@ async fn what_is_lost_between_two_slices_is_brought_by_the_same_push(backend: Ba
     let push = api.open(&path(LENGTH - 1)).await;
     prepare(&api, &push, LENGTH).await;
     // The NAR of the second slice is another one, which is not in the bucket when that is decided.
-    let other = zstd::encode_all(NAR, 19).unwrap();
+    let other = zstd::encode_all(NAR.as_slice(), 19).unwrap();
     let other = [&other[..], &zstd::encode_all(&b""[..], 3).unwrap()].concat();
     for number in SLICE..LENGTH {
         api.upload(&push, "nar", &path(number), &other).await;
@@ -292,7 +294,7 @@ async fn what_is_lost_between_two_slices_is_brought_by_the_same_push(backend: Ba
 async fn references_are_bounded_for_a_path_a_push_and_an_identity(backend: Backend) {
     let api = Api::new(backend, &[]);
     let push = api.open(A).await;
-    let hash = NarHash::of(NAR).to_string();
+    let hash = NarHash::of(&NAR).to_string();
     let path = |path: &str, references: usize| {
         let references: Vec<String> = (0..references).map(external).collect();
         json!([{ "path": path, "nar_hash": hash, "nar_size": NAR.len(), "references": references }])
@@ -383,10 +385,10 @@ async fn pair(folder: &Path) -> [(Api, FaultProxy); 2] {
 /// Opens a push of a path, which is there but for its listing.
 async fn without_listing(api: &Api) -> String {
     let push = api.open(A).await;
-    let hash = NarHash::of(NAR).to_string();
+    let hash = NarHash::of(&NAR).to_string();
     let info = json!({ "path": A, "nar_hash": hash, "nar_size": NAR.len(), "references": [] });
     api.claim(&push, json!([info])).await.ok();
-    api.upload(&push, "nar", A, &zstd::encode_all(NAR, 3).unwrap())
+    api.upload(&push, "nar", A, &zstd::encode_all(NAR.as_slice(), 3).unwrap())
         .await;
     push
 }
