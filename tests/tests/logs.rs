@@ -4,7 +4,7 @@
 
 use niks3_nix::hash::NarHash;
 use niks3_test_support::{Backend, on_both, run};
-use niks3_tests::api::{A, Api, B};
+use niks3_tests::api::{A, Api, B, nar_of};
 use serde_json::{Value, json};
 
 on_both!(
@@ -21,13 +21,13 @@ const DERIVERS: [&str; 3] = [
 /// A push of a path with a deriver, ready to be committed: with a log, unless that is empty.
 async fn staged(api: &Api, path: &str, deriver: &str, log: &[u8]) -> String {
     let push = api.open(path).await;
-    let nar = path.as_bytes();
-    let hash = NarHash::of(nar).to_string();
+    let nar = nar_of(path.as_bytes());
+    let hash = NarHash::of(&nar).to_string();
     let info = json!({
         "path": path, "nar_hash": hash, "nar_size": nar.len(), "references": [], "deriver": deriver,
     });
     if api.claim(&push, json!([info])).await.ok()["needed"] == json!([path]) {
-        api.upload(&push, "nar", path, &zstd::encode_all(nar, 3).unwrap())
+        api.upload(&push, "nar", path, &zstd::encode_all(nar.as_slice(), 3).unwrap())
             .await;
         api.upload(&push, "listing", path, b"{}").await;
     }

@@ -389,7 +389,8 @@ impl Soak {
         }
         // However slow the machine is.
         let begun = Instant::now();
-        while !self.done.everything() && !given_up() && begun.elapsed() < PATIENCE {
+        let enough = || self.done.everything() && !self.pins.certain().is_empty();
+        while !enough() && !given_up() && begun.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
