@@ -3,13 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use niks3_nix::hash::NarHash;
 use niks3_test_support::{Backend, Clock, Output, ServerOptions, database, on_both, run};
-use niks3_tests::api::{A, Api};
+use niks3_tests::api::{A, Api, B};
 use serde_json::json;
 
 on_both!(
     a_clock_that_is_set_while_the_server_runs_holds_a_collection,
     a_clock_behind_the_last_collection_holds_a_collection,
+    what_a_server_leased_whose_clock_was_ahead_is_over_when_it_is_gone,
 );
 
 const DAY: i64 = 24 * 3600;
@@ -77,6 +79,33 @@ async fn a_clock_that_is_set_while_the_server_runs_holds_a_collection(backend: B
     let _ = gc(&api, &["--accept-clock"]).ok();
     assert_eq!(api.server.get(NARINFO), None);
     let _ = gc(&api, &[]).ok();
+}
+
+/// It died while its clock was a day ahead, and so nobody ends its task and its commit.
+async fn what_a_server_leased_whose_clock_was_ahead_is_over_when_it_is_gone(backend: Backend) {
+    let api = server(backend, &Clock::default(), ServerOptions::default());
+    let _ = gc(&api, &[]).ok();
+    let _ = api.server.sql(&format!(
+        "UPDATE tasks SET state = 0, finished_at = 0, lease_until = lease_until + {DAY}"
+    ));
+    let _ = gc(&api, &[]).ok();
+    assert_eq!(
+        api.server
+            .sql("SELECT count(*), count(DISTINCT state) FROM tasks"),
+        ["2|2"]
+    );
+    let push = api.open(B).await;
+    let hash = NarHash::of(b"b").to_string();
+    let info = json!({ "path": B, "nar_hash": hash, "nar_size": 1, "references": [] });
+    api.claim(&push, json!([info])).await.ok();
+    let file = zstd::encode_all(&b"b"[..], 3).unwrap();
+    api.upload(&push, "nar", B, &file).await;
+    api.upload(&push, "listing", B, b"{}").await;
+    let _ = api.server.sql(&format!(
+        "UPDATE pushes SET commit_owner = 'dead', commit_until = lease_until + {DAY} WHERE state = 0"
+    ));
+    let done = api.post(&format!("/pushes/{push}/commit"), &json!({})).await;
+    assert_eq!(done.ok()["paths_added"], 1);
 }
 
 async fn a_clock_behind_the_last_collection_holds_a_collection(backend: Backend) {
