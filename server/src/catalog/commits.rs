@@ -88,7 +88,7 @@ impl Catalog {
         let text = format!(
             "UPDATE pushes SET commit_owner = $1, commit_until = $2, commit_problem = '' \
              WHERE id = $3 AND state IN (0, 1) AND lease_until > $4 AND {}",
-            short_leases::over("commit_until", 4)
+            short_leases::over("commit_until", "$4")
         );
         let done = bulk::query(self.backend, text, true)
             .bind(attempt.owner.clone())

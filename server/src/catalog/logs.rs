@@ -8,8 +8,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::paths::{PRESENT, PUBLISHING};
-use super::short_leases::MOST_AHEAD;
-use super::{Catalog, Result, StagedLog, WriteTx, now};
+use super::{Catalog, Result, StagedLog, WriteTx, now, short_leases};
 
 /// Readers see it.
 const LOG_PRESENT: i64 = 0;
@@ -32,8 +31,9 @@ impl WriteTx {
                  ON CONFLICT (drv) DO UPDATE SET size = excluded.size, fence = excluded.fence, \
                  push_id = excluded.push_id, condemned_at = 0 \
                  WHERE logs.state = {LOG_PUBLISHING} \
-                 AND (logs.fence <= excluded.created_at OR logs.fence > excluded.created_at + {MOST_AHEAD} OR logs.push_id = excluded.push_id) RETURNING drv",
-                bulk::values(chunk.len(), 6)
+                 AND ({} OR logs.push_id = excluded.push_id) RETURNING drv",
+                bulk::values(chunk.len(), 6),
+                short_leases::over("logs.fence", "excluded.created_at")
             );
             let mut query = bulk::query(self.backend, text, false);
             for log in chunk {

@@ -168,7 +168,7 @@ impl WriteTx {
     /// Begins to delete paths that no push under way, closure or pin names; also goes on
     /// with those whose deletion was begun and is no longer worked on.
     pub async fn doom_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
-        let over = short_leases::over("fence", 2);
+        let over = short_leases::over("fence", "$2");
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -202,7 +202,7 @@ impl WriteTx {
 
     /// Takes over the deletion of paths that nobody works on any more.
     pub async fn take_over_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
-        let over = short_leases::over("fence", 2);
+        let over = short_leases::over("fence", "$2");
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -230,27 +230,20 @@ impl WriteTx {
     async fn doom_pointers(&mut self, doomed: &mut [DoomedPath]) -> Result<()> {
         let mut keys: std::collections::HashMap<i64, Vec<String>> = std::collections::HashMap::new();
         for chunk in doomed.chunks(ROWS) {
-            let text = format!(
-                "UPDATE realisations SET state = 1 WHERE path_id IN ({}) RETURNING path_id, key",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for path in chunk {
-                query = query.bind(path.id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
-            }
-            let text = format!(
-                "SELECT path_id, key FROM debug_infos WHERE path_id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for path in chunk {
-                query = query.bind(path.id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+            let among = bulk::placeholders(1, chunk.len());
+            for text in [
+                format!(
+                    "UPDATE realisations SET state = 1 WHERE path_id IN ({among}) RETURNING path_id, key"
+                ),
+                format!("SELECT path_id, key FROM debug_infos WHERE path_id IN ({among})"),
+            ] {
+                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+                for path in chunk {
+                    query = query.bind(path.id);
+                }
+                for row in query.fetch_all(&mut *self.tx).await? {
+                    keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+                }
             }
         }
         for path in doomed {
@@ -359,7 +352,7 @@ impl WriteTx {
     /// was begun and is no longer worked on. What pushes under way have uploaded is for the
     /// caller to know.
     pub async fn doom_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
-        let over = short_leases::over("fence", 2);
+        let over = short_leases::over("fence", "$2");
         let mut doomed = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             // RETURNING gives what is, so what was has to be asked before.
@@ -427,7 +420,7 @@ impl WriteTx {
     pub async fn take_over_object(&mut self, key: &str, fence: i64) -> Result<Option<DoomedObject>> {
         let text = format!(
             "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND {} RETURNING id, key, size",
-            short_leases::over("fence", 3)
+            short_leases::over("fence", "$3")
         );
         let row = bulk::query(self.backend, text, true)
             .bind(fence)
@@ -517,7 +510,7 @@ impl WriteTx {
     /// Begins to delete build logs, or goes on with it. Whether something needs them is
     /// for the caller to know.
     pub async fn doom_logs(&mut self, drvs: &[String], fence: i64) -> Result<Vec<DoomedObject>> {
-        let over = short_leases::over("fence", 2);
+        let over = short_leases::over("fence", "$2");
         let mut doomed = Vec::with_capacity(drvs.len());
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
@@ -547,7 +540,7 @@ impl WriteTx {
     pub async fn take_over_log(&mut self, drv: &str, fence: i64) -> Result<bool> {
         let text = format!(
             "UPDATE logs SET fence = $1 WHERE drv = $2 AND state = 1 AND {}",
-            short_leases::over("fence", 3)
+            short_leases::over("fence", "$3")
         );
         let done = bulk::query(self.backend, text, true)
             .bind(fence)

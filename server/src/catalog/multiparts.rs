@@ -210,7 +210,7 @@ impl WriteTx {
         let text = format!(
             "UPDATE multiparts SET state = 2 WHERE nar_hash = $1 AND state = 0 AND compressor = $2 AND identity = $3 \
              AND used_at <= $4 AND {}",
-            short_leases::over("turn_until", 5)
+            short_leases::over("turn_until", "$5")
         );
         bulk::query(self.backend, text, true)
             .bind(like.nar_hash.as_bytes().to_vec())
@@ -307,7 +307,7 @@ impl WriteTx {
         let now = now();
         let text = format!(
             "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 WHERE id = $4 AND state = 0 AND {}",
-            short_leases::over("turn_until", 3)
+            short_leases::over("turn_until", "$3")
         );
         let done = bulk::query(self.backend, text, true)
             .bind(turn.to_owned())

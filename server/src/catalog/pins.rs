@@ -92,7 +92,7 @@ impl Catalog {
     pub async fn unsettled_pins(&self, after: &str, limit: i64) -> Result<Vec<String>> {
         let text = format!(
             "SELECT name FROM pin_writes WHERE name > $1 AND {} ORDER BY name LIMIT $3",
-            short_leases::over("fence", 2)
+            short_leases::over("fence", "$2")
         );
         let rows = bulk::query(self.backend, text, true)
             .bind(after.to_owned())
@@ -192,7 +192,7 @@ impl WriteTx {
     pub async fn take_pin_turn(&mut self, name: &str, fence: i64) -> Result<PinTurn> {
         let text = format!(
             "UPDATE pin_writes SET fence = $1 WHERE name = $2 AND {} RETURNING generation",
-            short_leases::over("fence", 3)
+            short_leases::over("fence", "$3")
         );
         let taken = bulk::query(self.backend, text, true)
             .bind(fence)

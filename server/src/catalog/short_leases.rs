@@ -8,7 +8,7 @@ use super::now;
 
 /// Seconds: the longest of these leases, and what an object store lets the clock of a server be ahead. A deletion that
 /// was signed with such a clock may still arrive until then.
-pub(super) const MOST_AHEAD: i64 = 60 + 15 * 60;
+const MOST_AHEAD: i64 = 60 + 15 * 60;
 
 /// Whether a lease that ends at a Unix time is held.
 pub(super) fn is_held(until: i64) -> bool {
@@ -16,7 +16,7 @@ pub(super) fn is_held(until: i64) -> bool {
     now < until && until <= now + MOST_AHEAD
 }
 
-/// The condition of SQL that a lease is over, whose end is in a column, where the Unix time is the parameter of a number.
-pub(super) fn over(column: &str, now: usize) -> String {
-    format!("({column} <= ${now} OR {column} > ${now} + {MOST_AHEAD})")
+/// The condition of SQL that a lease is over, whose end is in a column, at a Unix time that SQL has, as in `$2`.
+pub(super) fn over(column: &str, now: &str) -> String {
+    format!("({column} <= {now} OR {column} > {now} + {MOST_AHEAD})")
 }
