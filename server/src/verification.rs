@@ -20,7 +20,7 @@ pub use idle::verify_when_idle;
 pub use nar_reader::{Contents, Flaw, Nar, NarReader, PackedListing, WINDOW_LOG_MAX};
 pub use queue::{Arriving, Job, Progress, Queue};
 pub use read_object::{read_bytes, read_object};
-pub use settle::{forget_listings, refused, settle, wanted_of};
+pub use settle::{forget_listings, read_before_signing, refused, settle, wanted_of};
 
 /// A NAR that was read: what has to agree with what a push says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -103,6 +103,8 @@ pub struct Adopted {
     pub ca: Option<String>,
     /// Which keys have signed it.
     pub keys: KeyChoice,
+    /// Their names, one a line.
+    pub signed_by: String,
     /// Key of its NAR.
     pub nar_key: String,
     /// Bytes of that object.
@@ -487,7 +489,7 @@ impl WriteTx {
         let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
         let text = format!(
             "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
-             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8 WHERE id = $9 AND state = {ABSENT} \
+             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8, signed_by = $10 WHERE id = $9 AND state = {ABSENT} \
              AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT})"
         );
         let done = bulk::query(self.backend, text, true)
@@ -506,6 +508,7 @@ impl WriteTx {
             .bind(object_id)
             .bind(found.keys.to_text())
             .bind(path_id)
+            .bind(found.signed_by.clone())
             .execute(&mut *self.tx)
             .await?;
         if done.rows_affected() == 0 {

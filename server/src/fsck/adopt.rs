@@ -153,6 +153,8 @@ async fn read(check: &Check<'_>, key: &ObjectKey) -> Result<(Vec<u8>, Adopted), 
             .map(|signature| signature.as_str().to_owned())
             .collect(),
         ca: info.ca.as_ref().map(ToString::to_string),
+        // Only this server has the keys, so it has signed these contents.
+        signed_by: check.app.signer.chosen_names(&keys),
         keys,
         path: info.store_path,
     };

@@ -38,16 +38,17 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
     let offers = || {
         claims.iter().filter_map(|claim| {
             let offer = claim.offer.as_ref()?;
-            (claim.object_id != 0).then_some((claim.object_id, offer))
+            (claim.object_id != 0).then_some((claim, offer))
         })
     };
-    let ids: HashSet<i64> = offers().map(|(id, _)| id).collect();
+    let ids: HashSet<i64> = offers().map(|(claim, _)| claim.object_id).collect();
     let ids: Vec<i64> = ids.into_iter().collect();
     for _ in 0..ROUNDS {
         let verdicts = app.catalog.verdicts(&ids).await?;
         let mut jobs: HashMap<i64, Job> = HashMap::new();
         let mut differences = Vec::new();
-        for (id, offer) in offers() {
+        for (claim, offer) in offers() {
+            let id = claim.object_id;
             let verdict = verdicts.get(&id);
             match verdict.and_then(|verdict| compare(id, offer, verdict)) {
                 Some(Ok(())) => continue,
@@ -57,7 +58,8 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
                 }
                 None => {}
             }
-            if push.exempt {
+            // Nobody's word takes the place of what others have brought.
+            if push.exempt && !claim.replaces {
                 continue;
             }
             let refers_to_itself = offer.refs.contains(&offer.path_id);
@@ -101,6 +103,71 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
         "other pushes of the same NARs want them read again and again",
         5,
     ))
+}
+
+/// Reads the NARs of paths in the cache that a push claims with the same contents and that its keys are about to sign, as far
+/// as nobody has read them. A path that says something else of its NAR is withdrawn: the push has to bring it.
+///
+/// # Errors
+/// When a NAR cannot be read.
+pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Problem> {
+    if push.exempt {
+        return Ok(());
+    }
+    let names = app.signer.chosen_names(&push.keys);
+    let unread = app.catalog.unread_for_signing(push.id, &names).await?;
+    if unread.is_empty() {
+        return Ok(());
+    }
+    let ids: HashSet<i64> = unread.iter().map(|(id, _)| *id).collect();
+    let ids: Vec<i64> = ids.into_iter().collect();
+    let mut jobs: HashMap<i64, Job> = HashMap::new();
+    for (id, path) in &unread {
+        let refers_to_itself = path.refs.contains(&path.path_id);
+        let wanted = wanted_of(path.ca.as_deref(), &path.path, refers_to_itself);
+        let job = match jobs.entry(*id) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Job {
+                object_id: *id,
+                key: ObjectKey::parse(&path.nar_key).map_err(Problem::internal)?,
+                size: path.file_size.unsigned_abs(),
+                identity: push.identity.clone(),
+                most: 0,
+                wanted: Vec::new(),
+            }),
+        };
+        job.merge(path.nar_size.unsigned_abs(), wanted);
+    }
+    app.verifications.add(jobs.into_values());
+    let waited = app.verifications.wait(push.id, &ids, ids.len() as u64).await;
+    if let Err(why) = waited {
+        return Err(Problem::unavailable(
+            format!("a NAR in the cache cannot be read to sign its path: {why}"),
+            5,
+        ));
+    }
+    let verdicts = app.catalog.verdicts(&ids).await?;
+    let mut wrong = Vec::new();
+    for (id, path) in &unread {
+        if let Some(Err(difference)) = verdicts.get(id).and_then(|verdict| compare(*id, path, verdict)) {
+            metrics().verification_failed(difference.kind);
+            tracing::warn!(
+                path = path.path.as_str(),
+                key = path.nar_key,
+                kind = difference.kind.as_str(),
+                claimed = difference.claimed,
+                found = difference.found,
+                "audit: a NAR in the cache is not what its path says, which is withdrawn"
+            );
+            wrong.push(path.path_id);
+        }
+    }
+    for slice in wrong.chunks(FORGET) {
+        let mut tx = app.catalog.write().await?;
+        tx.withdraw_paths(slice).await?;
+        tx.commit().await?;
+    }
+    gc::settle::paths(app, &wrong).await
 }
 
 /// Ends a push whose uploads are not what it said; what it is told.

@@ -62,6 +62,7 @@ struct Soak {
     /// PostgreSQL sometimes comes back as it was a second ago.
     loses_seconds: bool,
     pins: Pins,
+    done: Done,
     /// Number of the next closure to build.
     next: AtomicUsize,
     over: AtomicBool,
@@ -70,10 +71,23 @@ struct Soak {
 /// How often what was done, so that a soak in which nothing happens is noticed.
 #[derive(Debug, Default)]
 struct Done {
-    pushes: usize,
-    collections: usize,
-    checks: usize,
-    lies: usize,
+    pushes: AtomicUsize,
+    collections: AtomicUsize,
+    checks: AtomicUsize,
+    lies: AtomicUsize,
+}
+
+impl Done {
+    /// Whether everything was done that is to be done in every soak.
+    fn everything(&self) -> bool {
+        [&self.pushes, &self.collections, &self.checks]
+            .iter()
+            .all(|count| count.load(Ordering::Relaxed) > 0)
+    }
+}
+
+fn count(done: &AtomicUsize) {
+    done.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Soak {
@@ -127,6 +141,7 @@ impl Soak {
             rounds: usize::try_from(setting("NIKS3_SOAK_ROUNDS", rounds)).unwrap(),
             loses_seconds,
             pins: Pins::default(),
+            done: Done::default(),
             next: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         };
@@ -209,15 +224,18 @@ impl Soak {
             .remove(0)
     }
 
-    /// Pushes until the rounds are over; how often.
-    fn push(&self, who: usize) -> usize {
+    /// Pushes until the rounds are over.
+    fn push(&self, who: usize) {
         let mut dice = self.dice(who);
-        let mut pushes = 0;
         while !self.is_over() {
             let root = self.build(&mut dice);
             let pin = format!("pin-{who}-{}", dice.roll(PINS));
             match dice.roll(5) {
-                0 => pushes += usize::from(self.insist(&mut dice, &["push", &root])),
+                0 => {
+                    if self.insist(&mut dice, &["push", &root]) {
+                        count(&self.done.pushes);
+                    }
+                }
                 1 => {
                     self.pins.begin(&pin);
                     let mut delete = self.niks3(&mut dice);
@@ -228,17 +246,16 @@ impl Soak {
                     self.pins.begin(&pin);
                     if self.insist(&mut dice, &["push", "--pin", &pin, &root]) {
                         self.pins.set(&pin, &root);
-                        pushes += 1;
+                        count(&self.done.pushes);
                     }
                 }
             }
         }
-        pushes
     }
 
-    fn collect(&self) -> usize {
+    /// Collects garbage until the rounds are over.
+    fn collect(&self) {
         let mut dice = self.dice(1 << 40);
-        let mut runs = 0;
         while !self.is_over() {
             let grace: &[&str] = [
                 &["--force"][..],
@@ -250,15 +267,15 @@ impl Soak {
                 .args(["gc", "--accept-clock", "--older-than=1s", "--json"])
                 .args(grace));
             assert!(!output.stderr.contains("internal"), "{output:?}");
-            runs += usize::from(output.code == 0);
+            if output.code == 0 {
+                count(&self.done.collections);
+            }
         }
-        runs
     }
 
-    /// Compares bucket and database all the time; how often it got to the end.
-    fn compare(&self) -> usize {
+    /// Compares bucket and database until the rounds are over.
+    fn compare(&self) {
         let mut dice = self.dice(1 << 43);
-        let mut checks = 0;
         while !self.is_over() {
             let mut command = self.niks3(&mut dice);
             // What a lost second has left in the bucket is to be taken up again.
@@ -272,19 +289,17 @@ impl Soak {
             for finding in done["findings"].as_array().unwrap() {
                 assert!(self.loses_seconds || finding["left_to_gc"] == true, "{finding}");
             }
-            checks += 1;
+            count(&self.done.checks);
         }
-        checks
     }
 
-    /// Lies all the time; how often it was believed or refused.
-    fn lie(&self) -> usize {
+    /// Lies until the rounds are over.
+    fn lie(&self) {
         let mut dice = self.dice(1 << 44);
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(20))
             .build()
             .unwrap();
-        let mut lies = 0;
         while !self.is_over() {
             std::thread::sleep(Duration::from_millis(100));
             let certain = self.pins.certain();
@@ -300,9 +315,10 @@ impl Soak {
             };
             let lie = dice.pick(&LIES);
             let outcome = self.runtime.block_on(liar.lie(&mut dice, lie, victim));
-            lies += usize::from(outcome.is_clear(lie));
+            if outcome.is_clear(lie) {
+                count(&self.done.lies);
+            }
         }
-        lies
     }
 
     /// What is wrong in the bucket, while no server does anything.
@@ -371,40 +387,37 @@ impl Soak {
             );
             self.revive();
         }
+        // However slow the machine is.
+        let begun = Instant::now();
+        while !self.done.everything() && !given_up() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn soak(&self) {
-        let done = std::thread::scope(|scope| {
-            let collecting = scope.spawn(|| self.collect());
-            let comparing = scope.spawn(|| self.compare());
-            let lying = scope.spawn(|| self.lie());
-            let pushing: Vec<_> = (0..PUSHERS)
-                .map(|who| scope.spawn(move || self.push(who)))
-                .collect();
+        std::thread::scope(|scope| {
+            let mut threads = vec![
+                scope.spawn(|| self.collect()),
+                scope.spawn(|| self.compare()),
+                scope.spawn(|| self.lie()),
+            ];
+            threads.extend((0..PUSHERS).map(|who| scope.spawn(move || self.push(who))));
             let over = Over(&self.over);
-            self.rounds(|| {
-                let others = [&collecting, &comparing, &lying];
-                pushing.iter().chain(others).any(|thread| thread.is_finished())
-            });
+            self.rounds(|| threads.iter().any(std::thread::ScopedJoinHandle::is_finished));
             drop(over);
-            let pushes: Vec<usize> = pushing.into_iter().map(|thread| thread.join().unwrap()).collect();
-            Done {
-                pushes: pushes.iter().sum(),
-                collections: collecting.join().unwrap(),
-                checks: comparing.join().unwrap(),
-                lies: lying.join().unwrap(),
-            }
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
         let pinned = self.pins.certain();
         eprintln!(
-            "seed {}: {} rounds, {done:?}, {} pins",
+            "seed {}: {} rounds, {:?}, {} pins",
             self.seed,
             self.rounds,
+            self.done,
             pinned.len()
         );
-        assert!(done.pushes > 0 && done.collections > 0 && done.checks > 0);
+        assert!(self.done.everything());
         // Where a database is repaired most of the time, nobody may come to lie.
-        assert!(done.lies > 0 || self.loses_seconds);
+        assert!(self.done.lies.load(Ordering::Relaxed) > 0 || self.loses_seconds);
         assert!(!pinned.is_empty());
         self.over.store(false, Ordering::Relaxed);
         self.end(&pinned);
@@ -413,15 +426,24 @@ impl Soak {
     /// When nothing goes on any more, bucket and database fit, and Nix reads what is pinned.
     fn end(&self, pinned: &BTreeMap<String, String>) {
         let mut dice = self.dice(1 << 42);
+        let mut before = String::new();
         if self.loses_seconds {
             let mut repair = self.niks3(&mut dice);
-            let _ = run(repair.args(["fsck", "--repair", "--json"]));
+            before = run(repair.args(["fsck", "--repair", "--json"])).stdout;
         }
         self.insist(&mut dice, &["gc", "--accept-clock", "--older-than=1s", "--force"]);
         let mut check = self.niks3(&mut dice);
         let found = run(check.args(["fsck", "--json"]));
         let found: Value = serde_json::from_str(&found.stdout).unwrap();
-        assert_eq!(found["findings"], serde_json::json!([]));
+        if found["findings"] != serde_json::json!([]) {
+            let logs: Vec<String> = (0..self.servers.len()).map(|number| self.log(number)).collect();
+            panic!(
+                "seed {}: {:#}\nthe repair before: {before}\n{}",
+                self.seed,
+                found["findings"],
+                logs.join("\n\n")
+            );
+        }
         assert_eq!(self.check(), [""; 0]);
         for root in pinned.values() {
             self.store.substitutes(&self.bucket, &self.key, root);
