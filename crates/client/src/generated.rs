@@ -138,7 +138,7 @@ signed than those of the push: the commit replaces them.*/
     pub struct Commit {
         ///The closures of the push.
         pub closures: ::std::vec::Vec<Closure>,
-        ///Paths that the cache has with something else than the push says, which stays; at most 1,000 of them.
+        ///Paths that the cache has with something else than the push says, which stays; at most 200 of them.
         pub conflicts: ::std::vec::Vec<PathConflict>,
         ///Paths that the push added.
         pub paths_added: u64,

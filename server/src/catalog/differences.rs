@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt as _;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::AnyConnection;
@@ -134,7 +135,9 @@ pub(super) async fn differing_among(
         for id in chunk {
             query = query.bind(*id);
         }
-        for row in query.fetch_all(&mut *connection).await? {
+        // One by one, since lists of references are long.
+        let mut rows = query.fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
             found.push(differing(&row, push)?);
         }
     }
@@ -144,12 +147,15 @@ pub(super) async fn differing_among(
 impl Catalog {
     /// The paths that a push claims and that are committed with something else than it says.
     pub async fn differing(&self, push_id: i64, push: &PushRank<'_>) -> Result<Vec<Differing>> {
-        let rows = bulk::query(self.backend, question(""), true)
+        let mut found = Vec::new();
+        let mut rows = bulk::query(self.backend, question(""), true)
             .bind(push_id)
             .bind(now() - REPLACEMENTS_PERIOD)
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(|row| differing(row, push)).collect()
+            .fetch(&self.reader);
+        while let Some(row) = rows.try_next().await? {
+            found.push(differing(&row, push)?);
+        }
+        Ok(found)
     }
 }
 

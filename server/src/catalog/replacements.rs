@@ -28,9 +28,7 @@ pub struct Replacement<'a> {
 /// A replacement that has happened.
 #[derive(Debug, Clone)]
 pub struct Replaced {
-    /// Base name of the path.
-    pub path: StorePath,
-    /// The NAR hash before and after, in base32.
+    /// The NAR hash before and after.
     pub nar_hash: (String, String),
     /// Names of the keys that have signed the contents before and after, one a line.
     pub signed_by: (String, String),
@@ -80,7 +78,7 @@ impl Catalog {
     /// The replacements of the contents of a path, the latest first.
     pub async fn replacements_of(&self, path: &StorePath) -> Result<Vec<Replaced>> {
         let rows = sqlx::query(
-            "SELECT p.name, r.nar_hash, r.new_nar_hash, r.signed_by, r.new_signed_by, r.identity, r.replaced_at, r.kept_until \
+            "SELECT r.nar_hash, r.new_nar_hash, r.signed_by, r.new_signed_by, r.identity, r.replaced_at, r.kept_until \
              FROM replacements r JOIN paths p ON p.id = r.path_id WHERE p.hash = $1 ORDER BY r.id DESC LIMIT 100",
         )
         .bind(path.hash_part().to_owned())
@@ -90,12 +88,11 @@ impl Catalog {
         rows.iter()
             .map(|row| {
                 Ok(Replaced {
-                    path: paths::store_path(&row.try_get::<String, _>(0)?)?,
-                    nar_hash: (hash(row.try_get(1)?)?, hash(row.try_get(2)?)?),
-                    signed_by: (row.try_get(3)?, row.try_get(4)?),
-                    identity: row.try_get(5)?,
-                    replaced_at: row.try_get(6)?,
-                    kept_until: row.try_get(7)?,
+                    nar_hash: (hash(row.try_get(0)?)?, hash(row.try_get(1)?)?),
+                    signed_by: (row.try_get(2)?, row.try_get(3)?),
+                    identity: row.try_get(4)?,
+                    replaced_at: row.try_get(5)?,
+                    kept_until: row.try_get(6)?,
                 })
             })
             .collect()

@@ -355,6 +355,7 @@ async fn publish(
 async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, Problem> {
     let relied_on = look.ids(|claim| claim.kind != ClaimKind::External).len() as u64;
     let added = app.catalog.paths_added(look.push.id).await?.min(relied_on);
+    let all_taken = look.order.len() == decided.taken.len() + decided.replaced.len();
     let verified = |claim: &&CommitClaim| claim.offer.is_some() && decided.verified.contains(&claim.object_id);
     let replaced = look
         .claims
@@ -362,7 +363,7 @@ async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, P
         .filter(|claim| decided.replaced.contains(&claim.path_id));
     Ok(Outcome {
         paths_verified: look.claims.iter().filter(verified).count() as u64,
-        conflicts: conflicts::of_push(app, &look.push, &look.claims).await?,
+        conflicts: conflicts::of_push(app, &look.push, &look.claims, all_taken).await?,
         replaced: replaced.map(|claim| claim.path.to_string()).collect(),
         roots: look.roots.iter().map(|root| root.root.to_string()).collect(),
         paths_added: added,

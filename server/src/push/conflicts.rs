@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::metrics::metrics;
 
 /// Conflicts that the result of a commit names.
-const MAX_CONFLICTS: usize = 1_000;
+const MAX_CONFLICTS: usize = 200;
 
 /// A path that the cache has with something else than a push says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +88,15 @@ fn references(side: &ReferencesOfOneSide, names: &HashMap<i64, StorePath>) -> St
     words.join(" ")
 }
 
-/// The conflicts that are left when a push has been decided.
+/// The conflicts that are left when a push has been decided; `all_taken` says that all it offered is its own now.
 pub(super) async fn of_push(
     app: &App,
     push: &Push,
     claims: &[CommitClaim],
+    all_taken: bool,
 ) -> Result<Vec<Conflict>, Problem> {
-    let found_or_raced = |claim: &CommitClaim| claim.kind != ClaimKind::External && claim.offer.is_none();
-    if !claims.iter().any(found_or_raced) && !claims.iter().any(|claim| claim.replaces) {
+    let found = |claim: &CommitClaim| claim.kind != ClaimKind::External && claim.offer.is_none();
+    if all_taken && !claims.iter().any(found) {
         return Ok(Vec::new());
     }
     let mut differing = app

@@ -136,7 +136,7 @@ async fn the_push_with_the_higher_key_has_its_contents_whoever_comes_first(backe
         let equal = nar_of(b"what anybody has brought");
         let path = |number: usize, name: &str| format!("{number:032}-{name}");
         let referred = nar_of(b"what is referred to");
-        let (c, _) = (info(C, &referred, &[]), ());
+        let c = info(C, &referred, &[]);
         ranks.push("main", &[(c.clone(), &referred)]).await.1.ok();
         let cases: [(&str, &[u8], &[&str], &[&str]); 4] = [
             ("other-bytes", &equal, &["NarHash"], &[]),
@@ -191,7 +191,7 @@ async fn the_push_with_the_higher_key_has_its_contents_whoever_comes_first(backe
                         "NarSize" => [own.len().to_string(), nar.len().to_string()],
                         _ => [String::new(), references.join(" ")],
                     };
-                    assert_eq!([&difference["cached"], &difference["claimed"]], expected, "{conflict}");
+                    assert_eq!(json!([difference["cached"], difference["claimed"]]), json!(expected), "{conflict}");
                 }
                 let committed = committed.ok();
                 assert_eq!(committed["conflicts"], claimed["conflicts"]);
@@ -243,6 +243,10 @@ async fn what_was_replaced_stays_for_as_long_as_the_option_says(backend: Backend
         assert_eq!(api.server.get(&format!("{}.narinfo", &B[..32])).is_some(), stays, "{keep}");
         assert_eq!(api.server.get(&nar_key(&referred)).is_some(), stays, "{keep}");
         sound(api);
+        let page = format!("{}/dashboard/closures/{A}", api.server.url());
+        let page = api.client.get(page).bearer_auth(api.server.token()).send().await.unwrap();
+        let page = page.text().await.unwrap();
+        assert!(page.contains(&NarHash::of(&other).to_string()), "{page}");
         // The path itself is kept by its closure alone.
         let _ = run(api.server.niks3().args(["gc", "--older-than=0s", "--force"])).ok();
         assert_eq!(api.server.get(&format!("{}.narinfo", &A[..32])), None);

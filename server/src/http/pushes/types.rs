@@ -326,7 +326,7 @@ pub(super) struct Commit {
     pub paths_present: u64,
     /// Paths of the push whose NARs the server has read.
     pub paths_verified: u64,
-    /// Paths that the cache has with something else than the push says, which stays; at most 1,000 of them.
+    /// Paths that the cache has with something else than the push says, which stays; at most 200 of them.
     pub conflicts: Vec<PathConflict>,
     /// Base names of the paths whose contents the push has replaced.
     pub replaced: Vec<String>,
