@@ -22,7 +22,7 @@ use crate::reload::Reload;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
 use crate::tls::Tls;
-use crate::verification::{Queue, verify_when_idle};
+use crate::verification::{Queue, VerifyUploads, verify_when_idle};
 use crate::{http, landing, ownership, pins, push, serve, watchdog};
 
 /// Why the server did not start, or ended.
@@ -234,7 +234,9 @@ async fn start(config: Config) -> Result<Started, StartError> {
         protect_reads: config.protect_reads,
     });
     Queue::start(&app);
-    app.tasks.spawn(verify_when_idle(app.clone()));
+    if config.verify_uploads != VerifyUploads::None {
+        app.tasks.spawn(verify_when_idle(app.clone()));
+    }
     take_up(&app).await?;
     app.tasks.spawn(app.census.clone().keep_history(app.clone()));
     let unsettled = app.clone();

@@ -41,9 +41,9 @@ pub type Verdict = Result<VerifiedNar, Flaw>;
 pub enum VerifyUploads {
     /// Everybody's.
     All,
-    /// Those of identities whose rule or token does not say that they are trusted.
+    /// Those of identities whose rule or token does not say that they are trusted; others' are read when nothing else waits.
     Untrusted,
-    /// Nobody's; `fsck --contents` and idle times find out later.
+    /// Nobody's; a check finds out.
     None,
 }
 

@@ -10,8 +10,7 @@ use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StoreDir;
 use niks3_test_support::{
-    Backend, Fault, FaultProxy, Server, ServerOptions, comes_about, database, eventually, garage_bucket,
-    on_both, run,
+    Backend, Fault, FaultProxy, Server, ServerOptions, comes_about, database, garage_bucket, on_both, run,
 };
 use niks3_tests::api::{A, Answer, Api, B, UNVERIFIED};
 use serde_json::{Value, json};
@@ -397,9 +396,11 @@ fn writes(s3: &FaultProxy) -> usize {
     s3.requests().iter().filter(narinfo).count()
 }
 
-async fn joined(api: &Api) {
+/// So many requests have joined a commit in progress at this server.
+async fn joined(api: &Api, count: usize) {
     comes_about("the second request has joined the first", || {
-        api.server.log().contains("waiting for the commit in progress")
+        let log = api.server.log();
+        log.matches("waiting for the commit in progress").count() == count
     })
     .await;
 }
@@ -415,7 +416,7 @@ async fn a_commit_asked_for_at_two_servers_is_done_by_one_and_answered_by_both()
         commit(&one, &push),
         commit_once_begun(&two, &push, &s3_of_one),
         async {
-            joined(&two).await;
+            joined(&two, 1).await;
             s3_of_one.release();
         }
     );
@@ -432,13 +433,7 @@ async fn a_commit_asked_for_at_two_servers_is_done_by_one_and_answered_by_both()
         commit(&one, &push),
         commit_once_begun(&two, &push, &s3_of_one),
         async {
-            eventually("the second request has joined the first", || {
-                two.server
-                    .log()
-                    .matches("waiting for the commit in progress")
-                    .count()
-                    == 2
-            });
+            joined(&two, 2).await;
             s3_of_one.release();
         }
     );
@@ -471,12 +466,14 @@ async fn a_commit_whose_server_is_killed_is_completed_by_another_server_that_was
     let first = tokio::spawn(first);
     s3_of_one.happened().await;
     let killing = async {
-        joined(&two).await;
+        joined(&two, 1).await;
         one.server.kill();
     };
     let (second, ()) = tokio::join!(commit(&two, &push), killing);
     assert!(first.await.unwrap().is_err());
     assert_eq!(second.ok()["paths_added"], 1);
     assert_eq!(writes(&s3_of_two), 1);
-    let _ = run(two.server.niks3().arg("fsck")).ok();
+    let mut fsck = two.server.niks3();
+    let fsck = fsck.env("NIKS3_AUTH_TOKEN_FILE", folder.path().join("token"));
+    let _ = run(fsck.arg("fsck")).ok();
 }

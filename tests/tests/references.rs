@@ -4,7 +4,7 @@
 
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{Backend, Server, ServerOptions, Site, on_both, run};
-use niks3_tests::api::{A, Answer, Api, B};
+use niks3_tests::api::{A, Answer, Api, B, nar_of};
 use niks3_tests::references::{dangling_references, id_columns, never_reuses_ids, references};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -99,25 +99,6 @@ fn noise(seed: u8, count: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The NAR of a file.
-fn nar(contents: &[u8]) -> Vec<u8> {
-    let mut nar = Vec::new();
-    for text in [
-        &b"nix-archive-1"[..],
-        b"(",
-        b"type",
-        b"regular",
-        b"contents",
-        contents,
-        b")",
-    ] {
-        nar.extend((text.len() as u64).to_le_bytes());
-        nar.extend(text);
-        nar.resize(nar.len().next_multiple_of(8), 0);
-    }
-    nar
-}
-
 /// A NAR that goes up in parts.
 struct Large {
     nar: Vec<u8>,
@@ -126,7 +107,7 @@ struct Large {
 
 impl Large {
     fn new(seed: u8) -> Self {
-        let nar = nar(&noise(seed, 9 << 20));
+        let nar = nar_of(&noise(seed, 9 << 20));
         let file = zstd::encode_all(&nar[..], 1).unwrap();
         Self { nar, file }
     }
@@ -219,7 +200,7 @@ async fn parts_that_became_another_nar_are_not_taken_for_this_one(backend: Backe
     let upload = begin(&api, &first, A).await;
     large.send(&api, &upload).await;
     large.complete(&api, &upload).await.ok();
-    let small = nar(b"small");
+    let small = nar_of(b"small");
     let pushed = api.push(B, &small).await;
     assert!(pushed.status.is_success(), "{}", pushed.body);
     let key = format!(
@@ -240,7 +221,7 @@ async fn parts_that_became_another_nar_are_not_taken_for_this_one(backend: Backe
 
 async fn an_upload_that_was_announced_for_other_contents_counts_for_nothing(backend: Backend) {
     let api = Api::new(backend, &[]);
-    let (one, other) = (nar(b"one"), nar(b"other"));
+    let (one, other) = (nar_of(b"one"), nar_of(b"other"));
     let claim = |nar: &[u8]| {
         let hash = NarHash::of(nar).to_string();
         json!([{ "path": A, "nar_hash": hash, "nar_size": nar.len(), "references": [] }])

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{Backend, Fault, Server, ServerOptions, Site, comes_about, on_both, run};
-use niks3_tests::api::{A, Api, B, HASH};
+use niks3_tests::api::{A, Api, B, HASH, nar_of};
 use niks3_tests::references::dangling_references;
 use serde_json::json;
 
@@ -159,25 +159,6 @@ async fn a_narinfo_with_a_bit_flipped_on_its_way_is_written_again() {
     site.whole(&path);
 }
 
-/// The NAR of a file.
-fn nar(contents: &[u8]) -> Vec<u8> {
-    let mut nar = Vec::new();
-    for text in [
-        &b"nix-archive-1"[..],
-        b"(",
-        b"type",
-        b"regular",
-        b"contents",
-        contents,
-        b")",
-    ] {
-        nar.extend((text.len() as u64).to_le_bytes());
-        nar.extend(text);
-        nar.resize(nar.len().next_multiple_of(8), 0);
-    }
-    nar
-}
-
 /// An open push that has uploaded all of a path that it has to, with a NAR of its own.
 async fn uploaded(api: &Api, path: &str, nar: &[u8], packed: &[u8]) -> String {
     let push = api.open(path).await;
@@ -209,7 +190,7 @@ async fn commit(api: &Api, push: &str) {
 
 async fn a_push_that_ends_leaves_nothing_that_it_staged_and_no_nar_in_vain(backend: Backend) {
     let api = Api::new(backend, &[]);
-    let nar = nar(b"contents");
+    let nar = nar_of(b"contents");
     let packings = packings(&nar);
     let mut pushes = Vec::new();
     for packed in &packings {
@@ -244,7 +225,7 @@ async fn a_nar_that_another_push_has_found_in_the_bucket_stays_when_its_uploader
     backend: Backend,
 ) {
     let api = Api::new(backend, &[]);
-    let nar = nar(b"contents");
+    let nar = nar_of(b"contents");
     let packings = packings(&nar);
     let winner = uploaded(&api, A, &nar, &packings[0]).await;
     let loser = uploaded(&api, A, &nar, &packings[1]).await;

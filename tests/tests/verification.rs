@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use niks3_nix::ca::{ContentAddress, ContentAddressMethod};
@@ -21,6 +22,7 @@ on_both!(
     two_paths_with_one_nar_are_read_once,
     what_was_read_before_a_restart_is_not_read_again,
     without_verification_false_contents_are_found_out_later,
+    what_is_false_is_withdrawn_when_nothing_waits_to_be_read,
     trusted_identities_are_exempt_where_the_option_says_so,
     closures_by_the_real_client_are_verified_while_they_arrive,
 );
@@ -433,6 +435,61 @@ async fn without_verification_false_contents_are_found_out_later(backend: Backen
     api.upload(&id, "listing", A, b"{}").await;
     commit(&api, &id).await.ok();
     assert!(narinfo(&api, A).unwrap().contains(&NarHash::of(&own).to_string()));
+}
+
+/// By the server itself, and only the paths that say what is false.
+async fn what_is_false_is_withdrawn_when_nothing_waits_to_be_read(backend: Backend) {
+    let mut api = Api::new(backend, &["--verify-uploads=untrusted"]);
+    let true_nar = nar_of(b"what is in the upload");
+    let file = packed(&true_nar);
+    let false_claim = claim(B, &nar_of(b"what is said of the upload"));
+    let address = ContentAddress::new(
+        ContentAddressMethod::Flat,
+        hash_of(HashAlgorithm::Sha256, b"other contents"),
+    )
+    .unwrap();
+    // Its bytes are those of the claim, and not those of the content address.
+    let fixed = address
+        .store_path(&StoreDir::default(), "fixed", [], false)
+        .unwrap();
+    let mut fixed_claim = claim(fixed.as_str(), &true_nar);
+    fixed_claim["ca"] = json!(address.to_string());
+    // The admin token is trusted.
+    for claim in [claim(A, &true_nar), false_claim, fixed_claim] {
+        let path = claim["path"].as_str().unwrap();
+        let push = api.open(path).await;
+        api.claim(&push, json!([claim])).await.ok();
+        api.upload(&push, "nar", path, &file).await;
+        api.upload(&push, "listing", path, b"{}").await;
+        commit(&api, &push).await.ok();
+    }
+    for path in [A, B, fixed.as_str()] {
+        assert!(narinfo(&api, path).is_some(), "{path}");
+    }
+    // A server begins soon after its start.
+    api.server.kill();
+    api.server.resume();
+    comes_about("what is false is withdrawn", || {
+        narinfo(&api, B).is_none() && narinfo(&api, fixed.as_str()).is_none()
+    })
+    .await;
+    assert!(narinfo(&api, A).is_some());
+    assert_eq!(metric(&api, "niks3_verified_nars_total"), 1);
+    // Who has pushed them is told to do it again, and nothing else is wrong.
+    let report = run(api.server.niks3().args(["fsck", "--json"]));
+    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let findings = findings.iter().map(|finding| {
+        (
+            finding["kind"].as_str().unwrap(),
+            finding["subject"].as_str().unwrap(),
+        )
+    });
+    let findings: BTreeSet<_> = findings.collect();
+    assert_eq!(
+        findings,
+        BTreeSet::from([("lost-root", B), ("lost-root", fixed.as_str())])
+    );
 }
 
 async fn trusted_identities_are_exempt_where_the_option_says_so(backend: Backend) {

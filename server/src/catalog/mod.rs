@@ -76,7 +76,7 @@ pub use signatures::NewSignatures;
 pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
-pub use verifications::{NewVerification, UnreadNar};
+pub use verifications::{DoubtfulNar, NewVerification};
 
 use crate::metrics::metrics;
 

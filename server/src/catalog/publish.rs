@@ -130,6 +130,10 @@ fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
     })
 }
 
+/// The columns that [`publishable`] reads, of `paths p` with `objects o`.
+pub(super) const PUBLISHABLE: &str = "p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, \
+     p.listing, p.listing_size, p.signing_keys, p.publication";
+
 pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
     let mut listing: String = row.try_get(10)?;
@@ -186,15 +190,15 @@ impl Catalog {
     /// The paths a push relies on whose narinfo may not be in the bucket yet,
     /// whoever decided them.
     pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
-        let rows = sqlx::query(
-            "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication \
-             FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
-             WHERE c.push_id = $1 AND p.state = $2",
-        )
-        .bind(push_id)
-        .bind(PUBLISHING)
-        .fetch_all(&self.reader)
-        .await?;
+        let text = format!(
+            "SELECT {PUBLISHABLE} FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
+             WHERE c.push_id = $1 AND p.state = $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(push_id)
+            .bind(PUBLISHING)
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(publishable).collect()
     }
 
@@ -203,8 +207,7 @@ impl Catalog {
         let mut found = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, p.listing, p.listing_size, p.signing_keys, p.publication \
-                 FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
+                "SELECT {PUBLISHABLE} FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(PUBLISHING);

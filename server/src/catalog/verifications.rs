@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
-use super::publish::publishable;
+use super::publish::{self, PUBLISHABLE};
 use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
 use crate::signing::union_of_names;
 use crate::verification::{ContentHash, Flaw, PackedListing, Verdict, VerifiedNar};
@@ -18,17 +18,13 @@ use crate::verification::{ContentHash, Flaw, PackedListing, Verdict, VerifiedNar
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;
 
-/// A NAR that is visible and that nobody has read.
+/// A NAR that is visible and that nobody has read, or that is not what a path says.
 #[derive(Debug, Clone)]
-pub struct UnreadNar {
+pub struct DoubtfulNar {
     /// Id of its row.
     pub id: i64,
     /// Its key.
     pub key: String,
-    /// Bytes of the object.
-    pub size: i64,
-    /// The largest size that a path says the NAR has.
-    pub nar_size: i64,
 }
 
 /// A result to write down.
@@ -128,19 +124,21 @@ impl Catalog {
         while let Some(row) = rows.try_next().await? {
             let signed_by: String = row.try_get(15)?;
             if union_of_names(&signed_by, names) != union_of_names(&signed_by, "") {
-                unread.push((row.try_get(14)?, publishable(&row)?));
+                unread.push((row.try_get(14)?, publish::publishable(&row)?));
             }
         }
         Ok(unread)
     }
 
-    /// NARs that visible paths have and that nobody has read, in the order of their ids, after one.
-    pub async fn unread_nars(&self, after: i64, limit: i64) -> Result<Vec<UnreadNar>> {
+    /// NARs that visible paths have and that nobody has read, or that are not what such a path says, in the order of
+    /// their ids, after one.
+    pub async fn doubtful_nars(&self, after: i64, limit: i64) -> Result<Vec<DoubtfulNar>> {
         let text = format!(
-            "SELECT o.id, o.key, o.size, MAX(p.nar_size) FROM objects o JOIN paths p ON p.object_id = o.id \
+            "SELECT o.id, o.key FROM objects o JOIN paths p ON p.object_id = o.id \
+             LEFT JOIN verifications v ON v.object_id = o.id \
              WHERE o.id > $1 AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) AND p.object_id <> 0 \
-             AND NOT EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = o.id) \
-             GROUP BY o.id, o.key, o.size ORDER BY o.id LIMIT $2"
+             AND (v.object_id IS NULL OR v.flaw <> '' OR v.nar_hash <> p.nar_hash OR v.nar_size <> p.nar_size) \
+             GROUP BY o.id, o.key ORDER BY o.id LIMIT $2"
         );
         let rows = bulk::query(self.backend, text, true)
             .bind(after)
@@ -149,14 +147,27 @@ impl Catalog {
             .await?;
         rows.iter()
             .map(|row| {
-                Ok(UnreadNar {
+                Ok(DoubtfulNar {
                     id: row.try_get(0)?,
                     key: row.try_get(1)?,
-                    size: row.try_get(2)?,
-                    nar_size: row.try_get(3)?,
                 })
             })
             .collect()
+    }
+
+    /// What some visible paths say of the NAR that they have; those of an object, in the order of their ids, after one.
+    pub async fn descriptions(&self, object_id: i64, after: i64, limit: i64) -> Result<Vec<Publishable>> {
+        let text = format!(
+            "SELECT {PUBLISHABLE} FROM paths p JOIN objects o ON o.id = p.object_id \
+             WHERE p.object_id = $1 AND p.id > $2 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $3"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(object_id)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(publish::publishable).collect()
     }
 }
 

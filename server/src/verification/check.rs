@@ -10,6 +10,7 @@ use super::content_hash::{Subject, Wanted};
 use super::nar_reader::Flaw;
 use super::{Verdict, VerifiedNar};
 use crate::catalog::Publishable;
+use crate::metrics::metrics;
 
 /// In what an upload differs from what its push says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,23 @@ pub struct Difference {
     pub claimed: String,
     /// What was found.
     pub found: String,
+}
+
+impl Difference {
+    /// Logs and counts it. Identity and push are empty where nobody knows any more who has said it.
+    pub fn audit(&self, identity: &str, push: &str) {
+        metrics().verification_failed(self.kind);
+        tracing::warn!(
+            push,
+            identity,
+            path = self.path.as_str(),
+            key = self.key,
+            kind = self.kind.as_str(),
+            claimed = self.claimed,
+            found = self.found,
+            "audit: an upload is not what its push says"
+        );
+    }
 }
 
 impl fmt::Display for Difference {

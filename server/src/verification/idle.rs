@@ -1,31 +1,45 @@
-//! Reading what became visible unread, when nothing else waits to be read.
+//! Reading what became visible unread, when nothing else waits to be read; and withdrawing the paths that say something
+//! else of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::check::{Difference, compare};
+use super::nar_reader::Flaw;
 use super::queue::Job;
+use super::settle::wanted_of;
 use crate::app::App;
+use crate::catalog::{DoubtfulNar, Publishable};
+use crate::gc;
 use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
-/// How often it is looked whether nothing waits.
+/// How often it is looked whether nothing waits, as long as there is anything to read.
 const PAUSE: Duration = Duration::from_secs(30);
+/// The same when everything was read: a look goes through all objects.
+const LONG_PAUSE: Duration = Duration::from_secs(600);
 /// NARs that are read before it is looked again whether anything else waits.
 const PAGE: i64 = 16;
+/// Paths that one transaction withdraws: a NAR can have any number of them.
+const WITHDRAWN: i64 = 500;
 
 /// Reads NARs that were exempt from verification, until the server stops.
 pub async fn verify_when_idle(app: Arc<App>) {
     let mut after = 0;
+    let mut pause = PAUSE;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(pause) => {}
             () = app.stop.cancelled() => return,
         }
+        pause = PAUSE;
         while app.verifications.is_idle() {
             match page(&app, after).await {
                 Ok(Some(last)) => after = last,
                 Ok(None) => {
                     after = 0;
+                    pause = LONG_PAUSE;
                     break;
                 }
                 Err(problem) => {
@@ -37,26 +51,99 @@ pub async fn verify_when_idle(app: Arc<App>) {
     }
 }
 
-/// Reads some NARs after one; the last of them.
+/// Reads some NARs after one, and withdraws what is wrong; the last of them.
 async fn page(app: &App, after: i64) -> Result<Option<i64>, Problem> {
-    let page = app.catalog.unread_nars(after, PAGE).await?;
-    let Some(last) = page.last().map(|nar| nar.id) else {
+    app.ownership.require()?;
+    let nars = app.catalog.doubtful_nars(after, PAGE).await?;
+    let Some(last) = nars.last().map(|nar| nar.id) else {
         return Ok(None);
     };
-    let ids: Vec<i64> = page.iter().map(|nar| nar.id).collect();
-    let mut jobs = Vec::with_capacity(page.len());
-    for nar in page {
-        jobs.push(Job {
-            object_id: nar.id,
-            key: ObjectKey::parse(&nar.key).map_err(Problem::internal)?,
-            size: nar.size.unsigned_abs(),
-            identity: String::new(),
-            most: nar.nar_size.unsigned_abs(),
-            wanted: Vec::new(),
-        });
+    let ids: Vec<i64> = nars.iter().map(|nar| nar.id).collect();
+    let mut jobs = HashMap::with_capacity(nars.len());
+    for nar in &nars {
+        let mut after = 0;
+        loop {
+            let paths = app.catalog.descriptions(nar.id, after, WITHDRAWN).await?;
+            let Some(path) = paths.last() else { break };
+            after = path.path_id;
+            for path in &paths {
+                let refers_to_itself = path.refs.contains(&path.path_id);
+                let wanted = wanted_of(path.ca.as_deref(), &path.path, refers_to_itself);
+                let job = match jobs.entry(nar.id) {
+                    std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                    std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Job {
+                        object_id: nar.id,
+                        key: ObjectKey::parse(&nar.key).map_err(Problem::internal)?,
+                        size: path.file_size.unsigned_abs(),
+                        identity: String::new(),
+                        most: 0,
+                        wanted: Vec::new(),
+                    }),
+                };
+                job.merge(path.nar_size.unsigned_abs(), wanted);
+            }
+        }
     }
-    app.verifications.add(jobs);
+    app.verifications.add(jobs.into_values());
     // What cannot be read is found by fsck.
     let _ = app.verifications.wait(0, &ids, ids.len() as u64).await;
+    for nar in &nars {
+        withdraw_misdescribing(app, nar).await?;
+    }
     Ok(Some(last))
+}
+
+/// Withdraws the paths that say something else of a NAR than what was read; all that have it if its bytes are not those
+/// that its key names.
+async fn withdraw_misdescribing(app: &App, nar: &DoubtfulNar) -> Result<(), Problem> {
+    let mut after = 0;
+    loop {
+        let paths = app.catalog.descriptions(nar.id, after, WITHDRAWN).await?;
+        let Some(last) = paths.last() else { return Ok(()) };
+        let last = last.path_id;
+        if !differences(app, nar.id, &paths).await?.is_empty() {
+            let mut tx = app.catalog.write().await?;
+            // As it is while nobody else changes it.
+            let paths = app.catalog.descriptions(nar.id, after, WITHDRAWN).await?;
+            let wrong = differences(app, nar.id, &paths).await?;
+            let verdicts = app.catalog.verdicts(&[nar.id]).await?;
+            let corrupt = matches!(verdicts.get(&nar.id), Some(Err(Flaw::FileHash(_))));
+            let withdrawn = if corrupt {
+                tx.object_corrupt(nar.id).await?;
+                tx.withdraw(nar.id).await?
+            } else {
+                let ids: Vec<i64> = wrong.iter().map(|(id, _)| *id).collect();
+                tx.withdraw_paths(&ids).await?;
+                ids
+            };
+            tx.commit().await?;
+            for (_, difference) in &wrong {
+                difference.audit("", "");
+            }
+            gc::settle::paths(app, &withdrawn).await?;
+            if corrupt {
+                gc::settle::objects(app, std::slice::from_ref(&nar.key)).await?;
+            }
+        }
+        after = last;
+    }
+}
+
+/// Those of some paths that say something else of a NAR than what was read.
+async fn differences(
+    app: &App,
+    object_id: i64,
+    paths: &[Publishable],
+) -> Result<Vec<(i64, Difference)>, Problem> {
+    let verdicts = app.catalog.verdicts(&[object_id]).await?;
+    let Some(verdict) = verdicts.get(&object_id) else {
+        return Ok(Vec::new());
+    };
+    Ok(paths
+        .iter()
+        .filter_map(|path| {
+            let difference = compare(object_id, path, verdict)?.err()?;
+            Some((path.path_id, difference))
+        })
+        .collect())
 }

@@ -12,7 +12,6 @@ use crate::app::App;
 use crate::catalog::{CommitClaim, Push};
 use crate::gc;
 use crate::http::problem::Problem;
-use crate::metrics::metrics;
 use crate::storage::ObjectKey;
 
 /// How often a commit reads again what an earlier reading did not show.
@@ -178,17 +177,7 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
     let count = differences.len();
     differences.truncate(MAX_DIFFERENCES);
     for difference in &differences {
-        metrics().verification_failed(difference.kind);
-        tracing::warn!(
-            push = push.token,
-            identity = push.identity,
-            path = difference.path.as_str(),
-            key = difference.key,
-            kind = difference.kind.as_str(),
-            claimed = difference.claimed,
-            found = difference.found,
-            "audit: an upload is not what its push says"
-        );
+        difference.audit(&push.identity, &push.token);
     }
     let objects: HashSet<i64> = differences
         .iter()

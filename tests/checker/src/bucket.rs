@@ -108,7 +108,11 @@ impl Bucket for Http {
     fn get(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let url = format!("{}/{key}", self.url);
         let got = self.runtime.block_on(async {
-            let answer = self.client.get(&url).send().await?;
+            let answer = match self.client.get(&url).send().await {
+                // A kept connection that the server has ended while the last object was checked.
+                Err(error) if error.is_request() => self.client.get(&url).send().await?,
+                answer => answer?,
+            };
             // What is not public and what is not there look the same in some services.
             if matches!(answer.status().as_u16(), 403 | 404) {
                 return Ok(None);

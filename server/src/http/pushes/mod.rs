@@ -289,11 +289,17 @@ fn may_go_on(who: &Identity, push: &Push) -> Result<(), Problem> {
 /// That push, when it still takes claims and uploads.
 async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
     let push = find(app, who, id).await?;
+    require_open(&push)?;
+    Ok(push)
+}
+
+/// Why a push takes no more claims and uploads, if it does not.
+fn require_open(push: &Push) -> Result<(), Problem> {
     match push.state {
         _ if push.expired() => Err(Problem::push_gone(
             "the lease of the push has run out: begin again",
         )),
-        PushState::Open => Ok(push),
+        PushState::Open => Ok(()),
         PushState::Committing | PushState::Committed => {
             Err(Problem::conflict("the push is committed already"))
         }
@@ -313,6 +319,11 @@ async fn change_for(app: &App, push: &Push, by: &'static Location<'static>) -> R
     let mut tx = app.catalog.write_for(by).await?;
     if tx.change_push(push.id).await? {
         return Ok(tx);
+    }
+    // Something has happened to it since the request found it open.
+    match tx.push(&push.token).await? {
+        Some(push) => require_open(&push)?,
+        None => return Err(Problem::push_gone("the push was given up: begin again")),
     }
     Err(Problem::conflict("the push is being committed, or over"))
 }
