@@ -113,7 +113,8 @@ impl World {
         let mut tx = self.catalog.write().await.unwrap();
         assert!(tx.change_push(id).await.unwrap());
         tx.claim(id, &paths, &found, &PushRank::of(&no_keys(), &KeyChoice::none()))
-            .await.unwrap();
+            .await
+            .unwrap();
         let wanted: HashMap<String, i64> = numbers.iter().map(|number| (nar(*number), 50)).collect();
         let objects = tx.objects(&wanted).await.unwrap();
         tx.commit().await.unwrap();
@@ -177,7 +178,11 @@ impl World {
         assert_eq!(self.begin(push, revision).await, CommitBegin::Begun);
         let mut tx = self.catalog.write().await.unwrap();
         let ids: Vec<i64> = claims.iter().map(|claim| claim.path_id).collect();
-        assert!(tx.add_signing_keys(&push.attempt, &ids, &no_keys()).await.unwrap());
+        assert!(
+            tx.add_signing_keys(&push.attempt, &ids, &no_keys())
+                .await
+                .unwrap()
+        );
         tx.commit().await.unwrap();
         let offered: Vec<&CommitClaim> = claims.iter().filter(|claim| claim.offer.is_some()).collect();
         for claim in offered {

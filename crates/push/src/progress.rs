@@ -73,7 +73,11 @@ pub struct Difference {
 
 impl std::fmt::Display for Conflict {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} is in the cache with other contents, which stay", self.path)?;
+        write!(
+            formatter,
+            "{} is in the cache with other contents, which stay",
+            self.path
+        )?;
         for (number, difference) in self.differences.iter().enumerate() {
             let separator = if number == 0 { ": " } else { "; " };
             let Difference {
@@ -81,7 +85,13 @@ impl std::fmt::Display for Conflict {
                 cached,
                 claimed,
             } = difference;
-            let of = |side: &str| if side.is_empty() { "none".to_owned() } else { side.to_owned() };
+            let of = |side: &str| {
+                if side.is_empty() {
+                    "none".to_owned()
+                } else {
+                    side.to_owned()
+                }
+            };
             let only = if field == "References" { " only" } else { "" };
             let (cached, claimed) = (of(cached), of(claimed));
             write!(

@@ -356,7 +356,8 @@ async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, P
     let relied_on = look.ids(|claim| claim.kind != ClaimKind::External).len() as u64;
     let added = app.catalog.paths_added(look.push.id).await?.min(relied_on);
     let all_taken = look.order.len() == decided.taken.len() + decided.replaced.len();
-    let verified = |claim: &&CommitClaim| claim.offer.is_some() && decided.verified.contains(&claim.object_id);
+    let verified =
+        |claim: &&CommitClaim| claim.offer.is_some() && decided.verified.contains(&claim.object_id);
     let replaced = look
         .claims
         .iter()

@@ -67,7 +67,11 @@ fn conflict(path: &Differing, names: &HashMap<i64, StorePath>) -> Conflict {
     let (cached, claimed) = path.nar_size;
     differ("NarSize", cached.to_string(), claimed.to_string());
     let (cached, claimed) = &path.references;
-    differ("References", references(cached, names), references(claimed, names));
+    differ(
+        "References",
+        references(cached, names),
+        references(claimed, names),
+    );
     let (cached, claimed) = path.ca.clone();
     differ("CA", cached, claimed);
     Conflict {

@@ -211,7 +211,11 @@ async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
     publish_batch(app, paper, &places, prepared, &listings).await?;
     for path in paths().filter(|path| path.listing_replaced) {
         match listings.get(&path.nar_key) {
-            Some(json) => app.bucket.put(&ObjectKey::listing(&path.path.hash()), json.clone()).await?,
+            Some(json) => {
+                app.bucket
+                    .put(&ObjectKey::listing(&path.path.hash()), json.clone())
+                    .await?
+            }
             None => listing::mend(app, path).await?,
         }
     }
@@ -227,12 +231,19 @@ async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Problem> {
             Attempt::Refused(why) => return Err(Problem::unavailable(why, 5)),
             // It may still be on its way, and must not delete what is written next.
             Attempt::Unknown(why) => {
-                tracing::warn!(key = key.as_str(), why, "a request to delete a listing was not answered");
+                tracing::warn!(
+                    key = key.as_str(),
+                    why,
+                    "a request to delete a listing was not answered"
+                );
                 tokio::time::sleep(REQUEST_LIFETIME).await;
             }
         }
     }
-    Err(Problem::unavailable("the object store does not delete a listing", 5))
+    Err(Problem::unavailable(
+        "the object store does not delete a listing",
+        5,
+    ))
 }
 
 async fn publish_batch(
@@ -297,7 +308,9 @@ impl Paper {
             Some(made) => self.signer.add_signatures(&mut info, made.iter().cloned()),
             None => self.signer.sign_narinfo(&path.keys, &self.store_dir, &mut info),
         }
-        let listing = listings.get(&path.nar_key).filter(|_| path.listing_of_nar && !path.listing_replaced);
+        let listing = listings
+            .get(&path.nar_key)
+            .filter(|_| path.listing_of_nar && !path.listing_replaced);
         Ok(Published {
             staged,
             first: listing.map(|json| (ObjectKey::listing(&path.path.hash()), json.clone())),

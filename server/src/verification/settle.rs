@@ -149,15 +149,7 @@ pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Problem> 
     let mut wrong = Vec::new();
     for (id, path) in &unread {
         if let Some(Err(difference)) = verdicts.get(id).and_then(|verdict| compare(*id, path, verdict)) {
-            metrics().verification_failed(difference.kind);
-            tracing::warn!(
-                path = path.path.as_str(),
-                key = path.nar_key,
-                kind = difference.kind.as_str(),
-                claimed = difference.claimed,
-                found = difference.found,
-                "audit: a NAR in the cache is not what its path says, which is withdrawn"
-            );
+            difference.audit("", "");
             wrong.push(path.path_id);
         }
     }

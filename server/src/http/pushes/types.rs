@@ -114,11 +114,14 @@ pub(super) struct FieldDifference {
 
 impl From<Conflict> for PathConflict {
     fn from(conflict: Conflict) -> Self {
-        let differences = conflict.differences.into_iter().map(|difference| FieldDifference {
-            field: difference.field,
-            cached: difference.cached,
-            claimed: difference.claimed,
-        });
+        let differences = conflict
+            .differences
+            .into_iter()
+            .map(|difference| FieldDifference {
+                field: difference.field,
+                cached: difference.cached,
+                claimed: difference.claimed,
+            });
         Self {
             path: conflict.path,
             nar_hash: conflict.nar_hash,
