@@ -109,6 +109,18 @@ impl Output {
             summary.uploaded,
             summary.already_cached
         );
+        if summary.verified > 0 {
+            text += &format!(", {} verified", summary.verified);
+        }
+        if !summary.replaced.is_empty() {
+            text += &format!(", {} replaced", summary.replaced.len());
+        }
+        if !summary.conflicts.is_empty() {
+            text += &match summary.conflicts.len() {
+                1 => ", 1 conflict".to_owned(),
+                count => format!(", {count} conflicts"),
+            };
+        }
         if summary.skipped_upstream > 0 {
             text += &format!(", {} left to upstream caches", summary.skipped_upstream);
         }

@@ -21,8 +21,9 @@ CREATE TABLE paths (
     sigs         TEXT    NOT NULL DEFAULT '', -- one a line
     ca           TEXT    NOT NULL DEFAULT '',
     signing_keys TEXT    NOT NULL DEFAULT '', -- as in pushes
+    signed_by    TEXT    NOT NULL DEFAULT '', -- names of the keys by which this server has signed these contents, one a line
     object_id    INTEGER NOT NULL DEFAULT 0,
-    listing      TEXT    NOT NULL DEFAULT '', -- staging key until it is published
+    listing      TEXT    NOT NULL DEFAULT '', -- staging key until it is published; 'nar': made by the server; 'replaced': the same, and the object is that of other contents
     listing_size INTEGER NOT NULL DEFAULT 0,
     condemned_at INTEGER NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
     fence        INTEGER NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
@@ -58,6 +59,26 @@ CREATE TABLE verifications (
     listing_size INTEGER NOT NULL DEFAULT 0, -- bytes of the JSON
     verified_at  INTEGER NOT NULL
 );
+
+-- Contents of paths that a push with a higher-ranked key has replaced. NAR and references stay until `kept_until`: readers may have
+-- the narinfo for as long. Then both are cleared here; the row goes a day after the replacement at the earliest.
+CREATE TABLE replacements (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    path_id      INTEGER NOT NULL REFERENCES paths (id),
+    object_id    INTEGER REFERENCES objects (id) ON DELETE SET NULL,
+    nar_hash     BLOB    NOT NULL,
+    nar_size     INTEGER NOT NULL,
+    refs         BLOB    NOT NULL DEFAULT x'',
+    signed_by    TEXT    NOT NULL, -- as in paths
+    new_nar_hash BLOB    NOT NULL,
+    new_signed_by TEXT    NOT NULL,
+    identity     TEXT    NOT NULL, -- whose push has replaced it
+    replaced_at  INTEGER NOT NULL,
+    kept_until   INTEGER NOT NULL,
+    settled      INTEGER NOT NULL DEFAULT 0 -- 1: no request that writes the replaced narinfo can land any more
+);
+CREATE INDEX replacements_path ON replacements (path_id, replaced_at);
+CREATE INDEX replacements_object ON replacements (object_id) WHERE object_id IS NOT NULL;
 
 -- Runs of CI that have pushed: one job of one attempt each, as far as it can be told apart.
 -- Texts are empty and numbers 0 where nobody has said anything.

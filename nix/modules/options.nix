@@ -167,6 +167,16 @@ in
   serverUrl = optional types.str "Address that clients use for the server.";
   storeDir = optional types.str "Store directory of the paths in the cache.";
   priority = optional types.ints.positive "Priority among substituters; lower is asked first.";
+  verifyUploads = optional (types.enum [
+    "all"
+    "untrusted"
+    "none"
+  ]) "Whose uploads the server reads and verifies before they become visible; everybody's by default.";
+
+  verifyConcurrency = optional types.ints.positive "Most NARs that are decompressed at once to verify them; the number of CPU cores by default.";
+
+  keepReplaced = optional types.str "How long contents stay readable that a push with a higher-ranked key has replaced; 30 days by default.";
+
   pushLease = optional types.str "How long a push lives when its client is no longer heard of.";
 
   readProxy.enable = optional types.bool "Serve the bucket's objects over HTTP; by default only when they are in the state directory.";

@@ -78,6 +78,9 @@ let
     ++ option "store-dir" cfg.storeDir
     ++ option "priority" cfg.priority
     ++ option "push-lease" cfg.pushLease
+    ++ option "verify-uploads" cfg.verifyUploads
+    ++ option "verify-concurrency" cfg.verifyConcurrency
+    ++ option "keep-replaced" cfg.keepReplaced
     ++ truth "enable-read-proxy" cfg.readProxy.enable
     ++ option "oidc-config" oidcFile
     ++ secret "tls-cert" "tls-cert" cfg.tls.certFile

@@ -59,6 +59,9 @@
       storeDir = "/nix/store";
       priority = 41;
       pushLease = "5m";
+      verifyUploads = "untrusted";
+      verifyConcurrency = 4;
+      keepReplaced = "60d";
       readProxy.enable = true;
       log = {
         level = "niks3_server=debug,info";

@@ -28,6 +28,8 @@ pub struct App {
     pub checksum: ChecksumKind,
     /// Whose uploads are read before they become visible.
     pub verify_uploads: VerifyUploads,
+    /// Seconds for which replaced contents stay readable.
+    pub keep_replaced: i64,
     /// Uploads that wait to be read.
     pub verifications: Arc<Queue>,
     /// The keys that sign.

@@ -1,6 +1,7 @@
 //! The server's keys, and what they sign: what nobody sees before the catalog has decided it.
 
 mod choice;
+mod rank;
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use niks3_nix::signature::{SecretKey, Signature};
 use niks3_nix::store_path::StoreDir;
 
 pub use choice::KeyChoice;
+pub use rank::{Rank, union_of_names};
 
 /// Nix signing keys, in the order they were configured.
 #[derive(Debug)]

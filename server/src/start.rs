@@ -236,6 +236,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         ownership,
         checksum,
         verify_uploads: config.verify_uploads,
+        keep_replaced: config.keep_replaced,
         verifications,
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,

@@ -3,6 +3,7 @@
 mod check;
 mod content_hash;
 mod idle;
+mod jobs;
 mod nar_reader;
 mod queue;
 mod read_object;
@@ -20,7 +21,7 @@ pub use idle::verify_when_idle;
 pub use nar_reader::{Contents, Flaw, Nar, NarReader, PackedListing, read_nar};
 pub use queue::{Arriving, Job, Progress, Queue};
 pub use read_object::{read_bytes, read_object};
-pub use settle::{forget_listings, refused, settle, wanted_of};
+pub use settle::{forget_listings, read_before_signing, refused, settle, wanted_of};
 
 /// A NAR that was read: what has to agree with what a push says.
 #[derive(Debug, Clone, PartialEq, Eq)]

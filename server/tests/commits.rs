@@ -8,9 +8,9 @@ use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use niks3_server::catalog::{
     ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewObject,
-    NewPush, ObjectRow, Owned, PathMeta, Publishable, UploadedNar, claimed_names,
+    NewPush, ObjectRow, Owned, PathMeta, Publishable, PushRank, UploadedNar, claimed_names,
 };
-use niks3_server::signing::KeyChoice;
+use niks3_server::signing::{KeyChoice, Signer};
 
 /// Runs a test on both databases.
 macro_rules! on_both {
@@ -53,6 +53,10 @@ struct Push {
 
 fn path(number: usize) -> StorePath {
     format!("{number:032}-p{number}").parse().expect("a store path")
+}
+
+fn no_keys() -> Signer {
+    Signer::new(Vec::new())
 }
 
 fn keys(name: &str) -> KeyChoice {
@@ -108,7 +112,9 @@ impl World {
         let found = self.catalog.intern_most(&claimed_names(&paths)).await.unwrap();
         let mut tx = self.catalog.write().await.unwrap();
         assert!(tx.change_push(id).await.unwrap());
-        tx.claim(id, &paths, &found).await.unwrap();
+        tx.claim(id, &paths, &found, &PushRank::of(&no_keys(), &KeyChoice::none()))
+            .await
+            .unwrap();
         let new = |number: &usize| {
             (
                 nar(*number),
@@ -178,14 +184,18 @@ impl World {
         assert_eq!(self.begin(push, revision).await, CommitBegin::Begun);
         let mut tx = self.catalog.write().await.unwrap();
         let ids: Vec<i64> = claims.iter().map(|claim| claim.path_id).collect();
-        assert!(tx.add_signing_keys(&push.attempt, &ids).await.unwrap());
+        assert!(
+            tx.add_signing_keys(&push.attempt, &ids, &no_keys())
+                .await
+                .unwrap()
+        );
         tx.commit().await.unwrap();
         let offered: Vec<&CommitClaim> = claims.iter().filter(|claim| claim.offer.is_some()).collect();
         for claim in offered {
             let mut tx = self.catalog.write().await.unwrap();
             let known = (push.own.last().copied().unwrap_or(push.seen), push.own.len());
             let owned = tx
-                .claim_ownership(&push.attempt, &[claim], &references, known)
+                .claim_ownership(&push.attempt, &[claim], &references, known, &no_keys())
                 .await
                 .unwrap();
             let Owned::Paths { publication, .. } = owned else {

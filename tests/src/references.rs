@@ -27,7 +27,7 @@ const KEPT_BY_THE_SERVER: [(&str, &str, &str); 5] = [
 ];
 
 /// Columns with packed lists of ids of paths.
-const PACKED: [&str; 2] = ["paths", "push_paths"];
+const PACKED: [&str; 3] = ["paths", "push_paths", "replacements"];
 
 fn is_sqlite(server: &Server) -> bool {
     server.db().starts_with("sqlite:")

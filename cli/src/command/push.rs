@@ -72,9 +72,11 @@ pub(super) async fn run(args: Push, output: &Output) -> Result<(), Failure> {
 
 fn print(output: &Output, json: bool, summary: &Summary) -> Result<(), Failure> {
     for conflict in &summary.conflicts {
+        output.warning(&conflict.to_string());
+    }
+    for path in &summary.replaced {
         output.warning(&format!(
-            "{} is in the cache with other contents ({}), which stay",
-            conflict.path, conflict.nar_hash
+            "{path} was in the cache with other contents, signed by a key of a lower rank, which this push has replaced"
         ));
     }
     output.summary(summary);

@@ -94,11 +94,12 @@ pub mod types {
     ///What is to be done for the claimed paths; those not named are in the cache.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct ClaimsAnswer {
-        ///In the cache with other contents; nothing is to be uploaded.
+        ///In the cache with something else than the push says, which stays; nothing is to be uploaded.
         pub conflicts: ::std::vec::Vec<PathConflict>,
         ///Derivers whose build log the cache lacks.
         pub logs_needed: ::std::vec::Vec<::std::string::String>,
-        ///To be uploaded: NAR and listing.
+        /**To be uploaded: NAR and listing. Also paths that the cache has with other contents, which a key of a lower rank has
+signed than those of the push: the commit replaces them.*/
         pub needed: ::std::vec::Vec<::std::string::String>,
     }
     ///A closure in the cache.
@@ -137,10 +138,16 @@ pub mod types {
     pub struct Commit {
         ///The closures of the push.
         pub closures: ::std::vec::Vec<Closure>,
+        ///Paths that the cache has with something else than the push says, which stays; at most 200 of them.
+        pub conflicts: ::std::vec::Vec<PathConflict>,
         ///Paths that the push added.
         pub paths_added: u64,
         ///Paths that were there, or came by another push meanwhile.
         pub paths_present: u64,
+        ///Paths of the push whose NARs the server has read.
+        pub paths_verified: u64,
+        ///Base names of the paths whose contents the push has replaced.
+        pub replaced: ::std::vec::Vec<::std::string::String>,
         pub state: CommitState,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub verifying: ::std::option::Option<Verifying>,
@@ -425,6 +432,16 @@ pub mod types {
         ) -> Self {
             Self(value)
         }
+    }
+    ///A field of a narinfo in which a push differs from the cache.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct FieldDifference {
+        ///What the cache has; of references, up to ten that the push lacks.
+        pub cached: ::std::string::String,
+        ///What the push says; of references, up to ten that the cache lacks.
+        pub claimed: ::std::string::String,
+        ///`NarHash`, `NarSize`, `References` or `CA`.
+        pub field: ::std::string::String,
     }
     ///Something that does not fit.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -976,6 +993,8 @@ pub mod types {
     ///A path that the cache has with other contents, which stay.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct PathConflict {
+        ///Each field of its narinfo that differs.
+        pub differences: ::std::vec::Vec<FieldDifference>,
         ///The NAR hash in the cache.
         pub nar_hash: ::std::string::String,
         ///Base name.

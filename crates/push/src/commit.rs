@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use niks3_client::types;
 use niks3_nix::store_path::StorePath;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,7 +27,7 @@ pub(crate) async fn commit(
     paths: usize,
     needed: &[StorePath],
     lease: AbortOnDropHandle<()>,
-) -> Result<(), PushError> {
+) -> Result<types::Commit, PushError> {
     let (server, progress) = (&work.uploader.server, &work.uploader.progress);
     let mut lease = Some(lease);
     let mut planned: HashSet<StorePath> = needed.iter().cloned().collect();
@@ -36,7 +37,7 @@ pub(crate) async fn commit(
         // During a commit the server renews the lease itself, and one that is through has none to renew.
         drop(lease.take());
         let missing = match server.commit(paths).await? {
-            Committed::Done => return Ok(()),
+            Committed::Done(commit) => return Ok(*commit),
             Committed::Missing(missing) => missing,
             Committed::Verifying(verified, total) => {
                 progress.verifying(verified, total);

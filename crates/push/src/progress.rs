@@ -56,6 +56,51 @@ pub struct Conflict {
     pub path: String,
     /// NAR hash of what the cache has.
     pub nar_hash: String,
+    /// Each field of the narinfo that differs.
+    pub differences: Vec<Difference>,
+}
+
+/// A field of a narinfo in which the cache differs from this store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// `NarHash`, `NarSize`, `References` or `CA`.
+    pub field: String,
+    /// What the cache has; of references, up to ten that this store lacks.
+    pub cached: String,
+    /// What this store has; of references, up to ten that the cache lacks.
+    pub claimed: String,
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} is in the cache with other contents, which stay",
+            self.path
+        )?;
+        for (number, difference) in self.differences.iter().enumerate() {
+            let separator = if number == 0 { ": " } else { "; " };
+            let Difference {
+                field,
+                cached,
+                claimed,
+            } = difference;
+            let of = |side: &str| {
+                if side.is_empty() {
+                    "none".to_owned()
+                } else {
+                    side.to_owned()
+                }
+            };
+            let only = if field == "References" { " only" } else { "" };
+            let (cached, claimed) = (of(cached), of(claimed));
+            write!(
+                formatter,
+                "{separator}{field}{only} in the cache {cached},{only} in this store {claimed}"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// A path of a push.
@@ -88,6 +133,10 @@ pub struct Summary {
     pub seconds: f64,
     /// Full store paths of the roots.
     pub closures: Vec<String>,
+    /// Of the paths that were uploaded, those that the server has read and verified.
+    pub verified: u64,
+    /// Full store paths whose contents in the cache this push has replaced, since its key ranks higher.
+    pub replaced: Vec<String>,
     /// Paths that the cache has with other contents, which stay.
     pub conflicts: Vec<Conflict>,
     /// Each path that is in the cache now.

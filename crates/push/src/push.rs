@@ -1,7 +1,7 @@
 //! A push from its arguments to its commit: all of it becomes visible, or nothing.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeSet, HashSet},
     pin::pin,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -27,7 +27,7 @@ use crate::{
     pack::{PackError, PackSettings},
     path_info::{self, PathInfo, PathInfos},
     plan::{Plan, plan},
-    progress::{Conflict, Progress, Pushed, Summary},
+    progress::{Conflict, Difference, Progress, Pushed, Summary},
     realisations,
     server::{Claimed, Server, is_gone},
     stop::{First, Stop},
@@ -374,9 +374,10 @@ impl Once<'_> {
         if stop.is_stopped() {
             return Err(PushError::Stopped);
         }
-        commit(&work, known.plan.paths.len(), &claimed.needed, lease).await?;
+        let committed = commit(&work, known.plan.paths.len(), &claimed.needed, lease).await?;
 
         let full = |path: &StorePath| self.store.store_dir().display(path);
+        let full_name = |path: &str| format!("{}/{path}", self.store.store_dir().as_str());
         let paths = known.infos.len() as u64;
         let uploaded = claimed.needed.len() as u64;
         let needed: HashSet<&StorePath> = claimed.needed.iter().collect();
@@ -402,12 +403,23 @@ impl Once<'_> {
             bytes_sent: uploader.bytes_sent(),
             seconds: 0.0,
             closures: known.plan.roots.iter().map(full).collect(),
-            conflicts: claimed
+            verified: committed.paths_verified,
+            replaced: committed.replaced.iter().map(|path| full_name(path)).collect(),
+            conflicts: committed
                 .conflicts
                 .into_iter()
-                .map(|(path, nar_hash)| Conflict {
-                    path: full(&path),
-                    nar_hash,
+                .map(|conflict| Conflict {
+                    path: full_name(&conflict.path),
+                    nar_hash: conflict.nar_hash,
+                    differences: conflict
+                        .differences
+                        .into_iter()
+                        .map(|difference| Difference {
+                            field: difference.field,
+                            cached: difference.cached,
+                            claimed: difference.claimed,
+                        })
+                        .collect(),
                 })
                 .collect(),
         })
@@ -422,16 +434,13 @@ async fn claim(server: &Server, plan: &Plan, infos: &PathInfos) -> Result<Claime
         .try_collect()
         .await?;
     let mut all = Claimed::default();
-    let mut conflicts = BTreeMap::new();
     let mut logs = BTreeSet::new();
     let mut needed = BTreeSet::new();
     for answer in answers {
         needed.extend(answer.needed);
-        conflicts.extend(answer.conflicts);
         logs.extend(answer.logs_needed);
     }
     all.needed = needed.into_iter().collect();
-    all.conflicts = conflicts.into_iter().collect();
     all.logs_needed = logs.into_iter().collect();
     Ok(all)
 }

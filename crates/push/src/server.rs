@@ -48,7 +48,6 @@ pub(crate) struct Server {
 #[derive(Debug, Default)]
 pub(crate) struct Claimed {
     pub(crate) needed: Vec<StorePath>,
-    pub(crate) conflicts: Vec<(StorePath, String)>,
     pub(crate) logs_needed: Vec<StorePath>,
 }
 
@@ -90,7 +89,7 @@ pub(crate) struct PartInfo {
 /// What `commit` found.
 #[derive(Debug)]
 pub(crate) enum Committed {
-    Done,
+    Done(Box<types::Commit>),
     /// The server has read so many of so many NARs; the commit goes on.
     Verifying(u64, u64),
     Missing(Vec<String>),
@@ -199,11 +198,6 @@ impl Server {
         }
         Ok(Claimed {
             needed,
-            conflicts: answer
-                .conflicts
-                .into_iter()
-                .map(|conflict| Ok((conflict.path.parse().map_err(unexpected)?, conflict.nar_hash)))
-                .collect::<Result<_, ApiError>>()?,
             logs_needed: store_paths(&answer.logs_needed)?,
         })
     }
@@ -347,7 +341,9 @@ impl Server {
         loop {
             let left = max_work.saturating_sub(begun.elapsed());
             match self.commit_once(left).await {
-                Ok(commit) if commit.state == types::CommitState::Committed => return Ok(Committed::Done),
+                Ok(commit) if commit.state == types::CommitState::Committed => {
+                    return Ok(Committed::Done(Box::new(commit)));
+                }
                 Ok(types::Commit {
                     verifying: Some(progress),
                     ..

@@ -110,6 +110,8 @@ pub struct Adopted {
     pub ca: Option<String>,
     /// Which keys have signed it.
     pub keys: KeyChoice,
+    /// Their names, one a line.
+    pub signed_by: String,
     /// Key of its NAR.
     pub nar_key: String,
     /// Bytes of that object.
@@ -557,7 +559,7 @@ impl WriteTx {
         let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
         let text = format!(
             "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
-             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8 WHERE id = $9 AND state = {ABSENT} \
+             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8, signed_by = $12 WHERE id = $9 AND state = {ABSENT} \
              AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT} \
              AND o.compression = $10 AND o.encoding = $11)"
         );
@@ -579,6 +581,7 @@ impl WriteTx {
             .bind(path_id)
             .bind(found.packing.compression.as_str())
             .bind(found.packing.encoding.as_str())
+            .bind(found.signed_by.clone())
             .execute(&mut *self.tx)
             .await?;
         if done.rows_affected() == 0 {

@@ -19,6 +19,21 @@ pub struct SeenReferences {
     pub referred: bool,
     /// What was reached by the walk, is not committed, and is not provided by the push.
     pub absent: Vec<i64>,
+    /// The push gives committed paths other references, which has to be walked as well.
+    pub replacing: bool,
+}
+
+impl SeenReferences {
+    /// The push itself has replaced contents.
+    pub(super) fn add_own_loss(&mut self) {
+        self.losses += 1;
+    }
+
+    /// The push replaces contents of committed paths.
+    pub fn replaces(&mut self) {
+        self.replacing = true;
+        self.referred = true;
+    }
 }
 
 /// How many paths a push provides that are not committed, and how many of them committed paths may refer to: those that
@@ -59,6 +74,7 @@ impl Catalog {
             provided: row.try_get(0)?,
             referred: row.try_get::<i64, _>(1)? != 0,
             absent: Vec::new(),
+            replacing: false,
         })
     }
 
@@ -106,7 +122,7 @@ impl WriteTx {
             .fetch_one(&mut *self.tx)
             .await?;
         let (provided, referred): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        if referred == 0 {
+        if referred == 0 && !seen.replacing {
             return Ok(true);
         }
         // What others have made of a path that the push provided refers to something else than what was walked.

@@ -14,7 +14,7 @@ use super::commits::CommitAttempt;
 use super::objects::OBJECT_PRESENT;
 use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
-use crate::signing::KeyChoice;
+use crate::signing::{KeyChoice, Signer, union_of_names};
 
 /// What one slice of a decision has done.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ impl WriteTx {
         slice: &[&CommitClaim],
         seen: &SeenReferences,
         (last, taken): (i64, usize),
+        signer: &Signer,
     ) -> Result<Owned> {
         let Some(keys) = self.signing_keys_of(attempt).await? else {
             return Ok(Owned::Over);
@@ -52,6 +53,7 @@ impl WriteTx {
         {
             return Ok(Owned::Changed);
         }
+        let signed_by = signer.chosen_names(&keys);
         let publication = self.next_publication().await?;
         let mut taken = Vec::with_capacity(slice.len());
         for chunk in slice.chunks(ROWS) {
@@ -61,18 +63,19 @@ impl WriteTx {
                  listing = CASE WHEN EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = c.object_id AND v.flaw = '') \
                  THEN $5 ELSE c.listing END, \
                  listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
-                 WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $2, publication = $3 \
+                 WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $2, publication = $3, signed_by = $6 \
                  FROM push_paths c, objects o WHERE c.push_id = $4 AND c.path_id IN ({}) \
                  AND c.path_id = paths.id AND c.kind = 1 AND paths.state = {ABSENT} \
                  AND o.id = c.object_id AND o.state = {OBJECT_PRESENT} RETURNING paths.id",
-                bulk::placeholders(6, chunk.len())
+                bulk::placeholders(7, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
                 .bind(PUBLISHING)
                 .bind(keys.to_text())
                 .bind(publication)
                 .bind(attempt.push_id)
-                .bind(paths::LISTING_OF_NAR);
+                .bind(paths::LISTING_OF_NAR)
+                .bind(signed_by.clone());
             for claim in chunk {
                 query = query.bind(claim.path_id);
             }
@@ -90,7 +93,7 @@ impl WriteTx {
     }
 
     /// The keys that sign what a push brings, as long as the attempt may commit it.
-    async fn signing_keys_of(&mut self, attempt: &CommitAttempt) -> Result<Option<KeyChoice>> {
+    pub(super) async fn signing_keys_of(&mut self, attempt: &CommitAttempt) -> Result<Option<KeyChoice>> {
         let row = sqlx::query(
             "SELECT signing_keys FROM pushes WHERE id = $1 AND state = 1 AND commit_owner = $2 AND lease_until > $3",
         )
@@ -104,7 +107,7 @@ impl WriteTx {
     }
 
     /// Tells a garbage collection in progress, which has looked at these paths when they were absent.
-    async fn note_for_collection(&mut self, path_ids: &[i64]) -> Result<()> {
+    pub(super) async fn note_for_collection(&mut self, path_ids: &[i64]) -> Result<()> {
         let collecting = sqlx::query("SELECT 1 FROM counters WHERE name = 'gc' AND value <> 0")
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -148,47 +151,61 @@ impl WriteTx {
     /// Lets the keys of a push sign those of some paths, too, that it found in the cache and says the same
     /// of; false when the attempt may no longer commit it. What a signature is about is all in the
     /// comparison, so nobody's contents get a key that their pusher lacks.
-    pub async fn add_signing_keys(&mut self, attempt: &CommitAttempt, path_ids: &[i64]) -> Result<bool> {
+    pub async fn add_signing_keys(
+        &mut self,
+        attempt: &CommitAttempt,
+        path_ids: &[i64],
+        signer: &Signer,
+    ) -> Result<bool> {
         let Some(keys) = self.signing_keys_of(attempt).await? else {
             return Ok(false);
         };
         // A path that is being published has its narinfo written by somebody who knows only of their keys.
         let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
+        // Nothing is signed that has not been read, unless the push is exempt.
+        let read = "(q.exempt <> 0 OR EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = paths.object_id \
+                    AND v.flaw = '' AND v.nar_hash = paths.nar_hash AND v.nar_size = paths.nar_size))";
+        let own_names = signer.chosen_names(&keys);
         let mut publication = None;
         for chunk in path_ids.chunks(ROWS) {
             let text = format!(
-                "SELECT paths.id, paths.signing_keys FROM push_paths c JOIN paths ON paths.id = c.path_id \
-                 WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state = {PRESENT} \
-                 AND paths.signing_keys <> '' AND {same}",
-                bulk::placeholders(2, chunk.len())
+                "SELECT paths.id, paths.signing_keys, paths.signed_by FROM push_paths c JOIN paths ON paths.id = c.path_id \
+                 JOIN pushes q ON q.id = c.push_id WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state = {PRESENT} \
+                 AND (paths.signing_keys <> '' OR paths.signed_by <> $2) AND {same} AND {read}",
+                bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(attempt.push_id);
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(attempt.push_id)
+                .bind(own_names.clone());
             for id in chunk {
                 query = query.bind(*id);
             }
-            let mut signed_by_both: std::collections::BTreeMap<String, Vec<i64>> =
+            let mut signed_by_both: std::collections::BTreeMap<(String, String), Vec<i64>> =
                 std::collections::BTreeMap::new();
             for row in query.fetch_all(&mut *self.tx).await? {
                 let before = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
                 let both = before.union(&keys);
-                if both != before {
+                let names_before: String = row.try_get(2)?;
+                let names = union_of_names(&names_before, &own_names);
+                if both != before || names != union_of_names(&names_before, "") {
                     signed_by_both
-                        .entry(both.to_text())
+                        .entry((both.to_text(), names))
                         .or_default()
                         .push(row.try_get(0)?);
                 }
             }
-            for (both, ids) in signed_by_both {
+            for ((both, names), ids) in signed_by_both {
                 let number = match publication {
                     Some(number) => number,
                     None => *publication.insert(self.next_publication().await?),
                 };
                 let text = format!(
-                    "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, publication = $2 WHERE id IN ({})",
-                    bulk::placeholders(3, ids.len())
+                    "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, signed_by = $2, publication = $3 WHERE id IN ({})",
+                    bulk::placeholders(4, ids.len())
                 );
                 let mut query = bulk::query(self.backend, text, ids.len() == ROWS)
                     .bind(both)
+                    .bind(names)
                     .bind(number);
                 for id in ids {
                     query = query.bind(id);

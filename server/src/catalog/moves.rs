@@ -333,6 +333,7 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM debug_infos d WHERE d.path_id = paths.id) \
+                 AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM realisations r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM realisation_candidates r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_realisations r WHERE r.path_id = paths.id) \
@@ -374,7 +375,8 @@ impl WriteTx {
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = $1 WHERE id IN ({}) \
                  AND (state <> {OBJECT_DELETING} OR {over}) \
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.object_id <> 0 \
-                 AND p.state <> {ABSENT}) RETURNING id, key, size",
+                 AND p.state <> {ABSENT}) \
+                 AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.object_id = objects.id AND r.kept_until > $2) RETURNING id, key, size",
                 bulk::placeholders(3, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)

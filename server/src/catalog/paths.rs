@@ -7,6 +7,7 @@ use niks3_nix::store_path::StorePath;
 use sqlx::{AnyConnection, Row as _};
 
 use super::bulk::{self, ROWS};
+use super::differences::{Differing, PushRank, differing_among};
 use super::{Backend, Catalog, CatalogError, Result, WriteTx, now};
 
 /// No content is known for the path.
@@ -25,6 +26,8 @@ const SAME: &str = "push_paths.nar_hash = excluded.nar_hash AND push_paths.nar_s
 pub(super) const LISTING_LOST: &str = "lost";
 /// In place of the staging key of a listing: the server has made it when it read the NAR.
 pub(super) const LISTING_OF_NAR: &str = "nar";
+/// The same, and what is in its place is the listing of other contents, which goes before the narinfo is written.
+pub(super) const LISTING_REPLACED: &str = "replaced";
 
 /// What a client says of a path it wants to push.
 #[derive(Debug, Clone)]
@@ -82,8 +85,8 @@ pub struct Claimed {
     pub path: StorePath,
     /// What is to be done about it.
     pub kind: ClaimKind,
-    /// The NAR hash that the cache has, when it is another one: it stays.
-    pub conflict: Option<NarHash>,
+    /// In what the cache has something else, which stays.
+    pub conflict: Option<Differing>,
 }
 
 /// One row of a push's claims.
@@ -117,7 +120,6 @@ const REFERENCE_BYTES: i64 = 8;
 struct Known {
     id: i64,
     state: i64,
-    nar_hash: Vec<u8>,
 }
 
 pub(super) fn pack_refs(ids: impl Iterator<Item = i64>) -> Vec<u8> {
@@ -157,6 +159,7 @@ impl WriteTx {
         push_id: i64,
         paths: &[PathMeta],
         found: &HashMap<&StorePath, i64>,
+        rank: &PushRank<'_>,
     ) -> Result<Vec<Claimed>> {
         let known = self.intern(&claimed_names(paths), Some(found)).await?;
         self.count_references(push_id, paths, &known).await?;
@@ -172,6 +175,7 @@ impl WriteTx {
                 bulk::values(chunk.len(), 10)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut committed: HashMap<i64, usize> = HashMap::new();
             for meta in chunk {
                 let row = &known[&meta.path];
                 let present = matches!(row.state, PUBLISHING | PRESENT);
@@ -180,16 +184,14 @@ impl WriteTx {
                 } else {
                     ClaimKind::Needed
                 };
-                let conflict = if present && row.nar_hash != meta.nar_hash.as_bytes() {
-                    Some(nar_hash(&row.nar_hash)?)
-                } else {
-                    None
-                };
                 claimed.push(Claimed {
                     path: meta.path.clone(),
                     kind,
-                    conflict,
+                    conflict: None,
                 });
+                if present {
+                    committed.insert(row.id, claimed.len() - 1);
+                }
                 query = query
                     .bind(push_id)
                     .bind(row.id)
@@ -205,6 +207,18 @@ impl WriteTx {
                     .bind(self.revision);
             }
             query.execute(&mut *self.tx).await?;
+            let ids: Vec<i64> = committed.keys().copied().collect();
+            let mut replaced = Vec::new();
+            for differing in differing_among(self.backend, &mut self.tx, push_id, rank, &ids).await? {
+                let claim = &mut claimed[committed[&differing.path_id]];
+                if differing.is_replaced {
+                    claim.kind = ClaimKind::Needed;
+                    replaced.push(differing.path_id);
+                } else {
+                    claim.conflict = Some(differing);
+                }
+            }
+            self.need(push_id, &replaced).await?;
         }
         Ok(claimed)
     }
@@ -361,7 +375,7 @@ impl WriteTx {
         let mut known = HashMap::with_capacity(names.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "SELECT id, state, nar_hash FROM paths WHERE id IN ({})",
+                "SELECT id, state FROM paths WHERE id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
@@ -373,7 +387,6 @@ impl WriteTx {
                 let row = Known {
                     id,
                     state: row.try_get(1)?,
-                    nar_hash: row.try_get(2)?,
                 };
                 known.insert(by_id[&id], row);
             }
@@ -407,7 +420,6 @@ impl WriteTx {
                 let row = Known {
                     id: row.try_get(0)?,
                     state: ABSENT,
-                    nar_hash: Vec::new(),
                 };
                 known.insert(*path, row);
             }
@@ -478,7 +490,7 @@ async fn lookup<'p>(
     for chunk in names.chunks(ROWS) {
         let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
         let text = format!(
-            "SELECT id, hash, name, state, nar_hash FROM paths WHERE hash IN ({})",
+            "SELECT id, hash, name, state FROM paths WHERE hash IN ({})",
             bulk::placeholders(1, chunk.len())
         );
         let mut query = bulk::query(backend, text, chunk.len() == ROWS);
@@ -500,7 +512,6 @@ async fn lookup<'p>(
                 Known {
                     id: row.try_get(0)?,
                     state: row.try_get(3)?,
-                    nar_hash: row.try_get(4)?,
                 },
             );
         }

@@ -32,6 +32,8 @@ pub struct CommitClaim {
     /// What the push would make of the path, which nobody has committed yet. No key when no NAR
     /// or listing was announced.
     pub offer: Option<Publishable>,
+    /// The path is committed with other contents, whose place the offer takes.
+    pub replaces: bool,
 }
 
 impl CommitClaim {
@@ -75,6 +77,8 @@ pub struct Publishable {
     pub listing_lost: bool,
     /// The server has made it when it read the NAR.
     pub listing_of_nar: bool,
+    /// In place of its listing is that of the contents that it replaces.
+    pub listing_replaced: bool,
     /// Bytes of its listing.
     pub listing_size: i64,
     /// Which keys sign it.
@@ -127,6 +131,7 @@ fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
         offer: (absent && kind != ClaimKind::External)
             .then(|| publishable(row))
             .transpose()?,
+        replaces: false,
     })
 }
 
@@ -138,7 +143,8 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
     let mut listing: String = row.try_get(10)?;
     let listing_lost = listing == paths::LISTING_LOST;
-    let listing_of_nar = listing == paths::LISTING_OF_NAR;
+    let listing_replaced = listing == paths::LISTING_REPLACED;
+    let listing_of_nar = listing_replaced || listing == paths::LISTING_OF_NAR;
     if listing_lost || listing_of_nar {
         listing.clear();
     }
@@ -162,6 +168,7 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
         listing,
         listing_lost,
         listing_of_nar,
+        listing_replaced,
         listing_size: row.try_get(11)?,
         keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
         publication: row.try_get("publication")?,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures::TryStreamExt as _;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
@@ -11,6 +12,7 @@ use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
+use crate::signing::union_of_names;
 use crate::verification::{ContentHash, Flaw, PackedListing, Verdict, VerifiedNar};
 
 /// Results that one statement writes: their listings may be large.
@@ -101,6 +103,30 @@ impl Catalog {
             .await?;
         row.map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
             .transpose()
+    }
+
+    /// Committed paths that a push claims with the same contents, whose NAR nobody has read, or found to be something else, and that not all keys of these
+    /// names have signed; with the ids of the NARs.
+    pub async fn unread_for_signing(&self, push_id: i64, names: &str) -> Result<Vec<(i64, Publishable)>> {
+        let text = format!(
+            "SELECT {PUBLISHABLE}, o.id AS object_id, p.signed_by AS signed_by FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             JOIN objects o ON o.id = p.object_id WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({PUBLISHING}, {PRESENT}) \
+             AND c.nar_hash = p.nar_hash AND c.nar_size = p.nar_size AND c.refs = p.refs AND p.signed_by <> $2 \
+             AND NOT EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = o.id AND v.flaw = '' \
+             AND v.nar_hash = p.nar_hash AND v.nar_size = p.nar_size)"
+        );
+        let mut unread = Vec::new();
+        let mut rows = bulk::query(self.backend, text, true)
+            .bind(push_id)
+            .bind(names.to_owned())
+            .fetch(&self.reader);
+        while let Some(row) = rows.try_next().await? {
+            let signed_by: String = row.try_get("signed_by")?;
+            if union_of_names(&signed_by, names) != union_of_names(&signed_by, "") {
+                unread.push((row.try_get("object_id")?, publish::publishable(&row)?));
+            }
+        }
+        Ok(unread)
     }
 
     /// NARs that visible paths have and that nobody has read, or that are not what such a path says, in the order of
@@ -241,6 +267,7 @@ impl WriteTx {
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 \
                  AND state IN ({OBJECT_PENDING}, {OBJECT_PRESENT}) \
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.state <> {ABSENT}) \
+                 AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.object_id = objects.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
                  WHERE c.object_id = objects.id AND q.state IN (0, 1)) RETURNING key"
             );

@@ -231,6 +231,15 @@ pub struct Args {
     #[arg(long, env = "NIKS3_VERIFY_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub verify_concurrency: Option<u16>,
 
+    /// How long contents stay readable that a push with a higher-ranked key has replaced. Nix keeps a narinfo for 30 days
+    #[arg(
+        long,
+        env = "NIKS3_KEEP_REPLACED",
+        value_name = "DURATION",
+        default_value = "30d"
+    )]
+    pub keep_replaced: humantime::Duration,
+
     /// Object store: host, host:port or URL
     #[arg(
         long,

@@ -135,7 +135,12 @@ pub struct Config {
     pub verify_uploads: VerifyUploads,
     /// Most NARs that are decompressed at once to verify them.
     pub verify_concurrency: usize,
+    /// Seconds for which replaced contents stay.
+    pub keep_replaced: i64,
 }
+
+/// Most seconds for which replaced contents are kept.
+const MAX_KEPT: i64 = 10 * 365 * 24 * 3600;
 
 fn web_url(option: &str, text: &str) -> Result<Url, UsageError> {
     let url: Url = text.parse().map_err(|error| {
@@ -206,6 +211,10 @@ impl Config {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             verify_uploads: args.verify_uploads,
+            keep_replaced: i64::try_from(args.keep_replaced.as_secs())
+                .ok()
+                .filter(|seconds| *seconds <= MAX_KEPT)
+                .ok_or_else(|| UsageError::new("--keep-replaced: at most 10 years (87600h)"))?,
             verify_concurrency: args.verify_concurrency.map_or_else(cores, usize::from),
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),

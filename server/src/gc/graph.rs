@@ -212,6 +212,17 @@ impl Graph {
         self.mark_log(&node.deriver);
     }
 
+    /// Marks what a narinfo needs that readers may still have although other contents have replaced it: its NAR and its
+    /// references, but not the path itself.
+    pub fn mark_contents(&mut self, object_id: i64, refs: &[i64]) {
+        for id in refs {
+            self.mark(*id);
+        }
+        if let Some(object) = self.object_index.get(&object_id) {
+            self.objects[*object as usize].marked = true;
+        }
+    }
+
     /// Marks the log of a derivation.
     pub fn mark_log(&mut self, drv: &str) {
         let log = self.log_of(drv);

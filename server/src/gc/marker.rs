@@ -24,6 +24,8 @@ pub(super) struct Marker {
     except_before: Option<i64>,
     pushes: HashMap<i64, i64>,
     dirty: i64,
+    /// The last replacement whose contents before were followed.
+    replacement: i64,
 }
 
 impl Marker {
@@ -68,6 +70,7 @@ impl Marker {
             except_before,
             pushes: HashMap::new(),
             dirty: 0,
+            replacement: 0,
         })
     }
 
@@ -100,6 +103,10 @@ impl Marker {
             self.graph.mark_log(&drv);
         }
         self.dirty = dirty;
+        for kept in tx.kept_contents(self.replacement).await? {
+            self.graph.mark_contents(kept.object_id, &kept.refs);
+            self.replacement = kept.id;
+        }
         Ok(())
     }
 }

@@ -12,12 +12,15 @@ use crate::catalog::{Collected, GcClosure, OldClosure, WriteTx, now};
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 use crate::pins;
+use crate::push;
 use crate::storage::REQUEST_LIFETIME;
 
 /// Rows that one transaction changes.
 const CHUNK: usize = 5_000;
 /// Closures that one transaction lets go.
 const PAGE: i64 = 5_000;
+/// Whose push it is that writes narinfos again.
+const IDENTITY: &str = "gc";
 /// Seconds for which a committed push is remembered, so that its commit can be repeated.
 const REMEMBERED: i64 = 24 * 3600;
 
@@ -78,6 +81,7 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
     if !request.dry_run {
         shared.phase(Phase::Pushes);
         end_pushes(&run).await?;
+        end_replacements(&run).await?;
         pins::settle_all(app).await?;
     }
     shared.phase(Phase::Closures);
@@ -145,6 +149,38 @@ async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
             return Ok(());
         }
     }
+}
+
+/// Lets go of replaced contents that have been kept long enough. Narinfos of replacements are written once more when no
+/// request that writes the one before can land any more: a commit whose server died may have sent it.
+async fn end_replacements(run: &Run<'_>) -> Result<(), Problem> {
+    let mut tx = run.write().await?;
+    tx.end_replacements().await?;
+    tx.commit().await?;
+    let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
+    let found = run
+        .app
+        .catalog
+        .unsettled_replacements(now() - lifetime, PAGE)
+        .await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let (ids, mut paths): (Vec<i64>, Vec<i64>) = found.into_iter().unzip();
+    paths.sort_unstable();
+    paths.dedup();
+    match push::republish(run.app, IDENTITY, &paths).await {
+        Ok(_) => {
+            let mut tx = run.write().await?;
+            tx.replacements_settled(&ids).await?;
+            tx.commit().await?;
+        }
+        Err(problem) => tracing::warn!(
+            why = problem.text(),
+            "narinfos of replaced paths are written again by the next garbage collection"
+        ),
+    }
+    Ok(())
 }
 
 /// Lets go of closures that were not pushed for long, or finds which it would.

@@ -161,6 +161,8 @@ pub struct Metrics {
     verified: Counter,
     verified_bytes: Counter,
     verification_failures: Family<Kinded, Counter>,
+    conflicts: Counter,
+    replaced: Counter,
     auth_failures: Family<Reason, Counter>,
     s3_requests: Family<S3Request, Counter>,
     s3_durations: Timed<S3Operation>,
@@ -199,6 +201,8 @@ impl Metrics {
             verified: Counter::default(),
             verified_bytes: Counter::default(),
             verification_failures: Family::default(),
+            conflicts: Counter::default(),
+            replaced: Counter::default(),
             auth_failures: Family::default(),
             s3_requests: Family::default(),
             s3_durations: Family::new_with_constructor(histogram),
@@ -258,6 +262,11 @@ impl Metrics {
             failures,
             self.verification_failures.clone(),
         );
+
+        let conflicts = "Paths of committed pushes that the cache has with other contents, which stayed";
+        registry.register("path_conflicts", conflicts, self.conflicts.clone());
+        let replaced = "Paths whose contents a push with a higher-ranked key has replaced";
+        registry.register("paths_replaced", replaced, self.replaced.clone());
 
         let failures = "Requests that were not let in";
         registry.register("auth_failures", failures, self.auth_failures.clone());
@@ -382,6 +391,16 @@ impl Metrics {
     pub fn verification_failed(&self, kind: verification::Kind) {
         let kind = kind.as_str();
         self.verification_failures.get_or_create(&Kinded { kind }).inc();
+    }
+
+    /// A committed push has other contents of so many paths than the cache.
+    pub fn path_conflicts(&self, count: usize) {
+        self.conflicts.inc_by(count as u64);
+    }
+
+    /// The contents of a path were replaced.
+    pub fn path_replaced(&self) {
+        self.replaced.inc();
     }
 
     /// Pushes were given up because nobody renewed them.

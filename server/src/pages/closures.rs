@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
-use super::format::{bytes, count, duration, number, part, path, time};
+use super::format::{bytes, clean, count, duration, number, part, path, time};
 use super::{Section, more, page, runs};
-use crate::catalog::{ClosureRow, ClosureSize, Member, Members, RunRow, now};
+use crate::catalog::{ClosureRow, ClosureSize, Member, Members, Replaced, RunRow, now};
 
 /// Paths on one page of a closure.
 pub const PATHS: usize = 100;
@@ -63,6 +63,8 @@ pub struct Closure<'a> {
     pub runs: &'a [RunRow],
     /// There are more runs.
     pub more_runs: bool,
+    /// Contents of the root that others have replaced.
+    pub replacements: &'a [Replaced],
     /// Which page of the paths, from 0 on.
     pub page: usize,
 }
@@ -120,6 +122,7 @@ pub fn show(closure: &Closure<'_>) -> String {
             ul class="list" { @for run in closure.runs { (runs::entry(run)) } }
             @if closure.more_runs { p class="soft" { "Older runs are left out." } }
         }
+        (replacements(closure.replacements))
         h2 id="paths" { "Paths" }
         @if !closure.members.complete { p { "The closure is too large for a page: these are the paths next to its root." } }
         p class="soft" { "From the largest on." }
@@ -129,6 +132,31 @@ pub fn show(closure: &Closure<'_>) -> String {
         (more(next, "More paths"))
     };
     page(&root, Some(Section::Closures), "", main)
+}
+
+fn replacements(replaced: &[Replaced]) -> Markup {
+    let signers = |names: &str| match names.is_empty() {
+        true => "no key".to_owned(),
+        false => names.lines().collect::<Vec<_>>().join(", "),
+    };
+    html! {
+        @if !replaced.is_empty() {
+            h2 { "Replacements" }
+            p class="soft" { "Contents that a push with a higher-ranked key has replaced, the latest first." }
+            ul class="list" {
+                @for one in replaced {
+                    li {
+                        (time(one.replaced_at)) " by " (clean(&one.identity))
+                        div class="meta" {
+                            (clean(&one.nar_hash.0)) ", signed by " (clean(&signers(&one.signed_by.0))) " → "
+                            (clean(&one.nar_hash.1)) ", signed by " (clean(&signers(&one.signed_by.1)))
+                            " · kept until " (time(one.kept_until))
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn member_entry(member: &Member, names: &HashMap<i64, String>) -> Markup {

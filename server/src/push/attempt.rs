@@ -36,8 +36,16 @@ pub enum CommitAnswer {
 /// decided; 409 naming what has not arrived, 422 when the
 /// closure is not closed or not a closure; the push does not count then.
 pub async fn commit(app: &Arc<App>, push: Push, wait: Option<Duration>) -> Result<CommitAnswer, Problem> {
-    let Some(done) = work_or_join(app, &push, wait).await? else {
-        return Ok(CommitAnswer::InProgress);
+    let done = match work_or_join(app, &push, wait).await {
+        Ok(Some(done)) => done,
+        Ok(None) => return Ok(CommitAnswer::InProgress),
+        Err(problem) => {
+            let status = app.catalog.commit_status(push.id).await?;
+            if status.is_some_and(|status| status.state == PushState::Aborted) {
+                remove_leftovers(app, push.token, Vec::new());
+            }
+            return Err(problem);
+        }
     };
     if let Some(name) = &push.pin {
         pins::settle(app, name).await?;

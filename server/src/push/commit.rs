@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ahead::{self, Signed};
 use super::attempt::lease_over;
-use super::{arrival, check, cycle, logs, lost, publish};
+use super::conflicts::{self, Conflict};
+use super::{arrival, check, cycle, logs, lost, publish, replace};
 use crate::app::App;
 use crate::catalog::{
     ClaimKind, ClosureSummary, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned,
@@ -35,6 +36,15 @@ pub struct Outcome {
     pub paths_added: u64,
     /// Paths that were there already.
     pub paths_present: u64,
+    /// Paths whose NARs the server has read.
+    #[serde(default)]
+    pub paths_verified: u64,
+    /// Paths that the cache has with something else than the push says.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
+    /// Base names of paths whose contents the push has replaced.
+    #[serde(default)]
+    pub replaced: Vec<String>,
 }
 
 /// A commit that has ended.
@@ -53,15 +63,16 @@ const ROUNDS: usize = 10;
 const SIGNED_PATHS: usize = 500;
 
 /// What a commit sees of its push.
-struct Look {
-    push: Push,
+pub(super) struct Look {
+    pub push: Push,
     /// The last publication before anything was read.
-    seen: i64,
-    claims: Vec<CommitClaim>,
+    pub seen: i64,
+    pub claims: Vec<CommitClaim>,
     roots: Vec<ClosureSummary>,
-    references: SeenReferences,
-    /// Places of the claims that nobody has committed yet, each after all that it refers to.
-    order: Vec<usize>,
+    pub references: SeenReferences,
+    /// Places of the claims that nobody has committed yet, or whose contents the push replaces, each after all that it
+    /// refers to.
+    pub order: Vec<usize>,
 }
 
 impl Look {
@@ -74,11 +85,13 @@ impl Look {
 
 /// What a commit has decided.
 #[derive(Default)]
-struct Decided {
+pub(super) struct Decided {
     /// Ids of the paths that this attempt has taken, and the numbers of the moves that did.
-    taken: HashMap<i64, i64>,
-    /// Those numbers.
-    own: Vec<i64>,
+    pub taken: HashMap<i64, i64>,
+    /// Ids of the paths whose contents it has replaced.
+    pub replaced: Vec<i64>,
+    /// Those numbers, and those of replacements.
+    pub own: Vec<i64>,
     /// Ids and bytes of the NARs of which the database did not know yet that they are there.
     arrived: HashMap<i64, i64>,
     /// Ids of the NARs that the server has read, and whose listings it has made.
@@ -108,8 +121,11 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
     let push = app.catalog.push(&push.token).await?.ok_or_else(lease_over)?;
     gc::settle::push(app, push.id).await?;
     let seen = app.catalog.publications().await?;
-    let references = app.catalog.seen_references(push.id).await?;
-    let claims = app.catalog.commit_claims(push.id).await?;
+    let mut references = app.catalog.seen_references(push.id).await?;
+    let mut claims = app.catalog.commit_claims(push.id).await?;
+    if replace::find(app, &push, &mut claims).await? {
+        references.replaces();
+    }
     let roots = app.catalog.roots(push.id).await?;
     // What an attempt before this one has seen of it has been checked.
     if push.state == PushState::Open {
@@ -139,6 +155,7 @@ async fn arrived(app: &App, look: &Look) -> Result<Decided, Problem> {
     }
     arrival::note_arrived(app, look.push.id, &arrived).await?;
     let verified = verification::settle(app, &look.push, &look.claims).await?;
+    verification::read_before_signing(app, &look.push).await?;
     add_signatures(app, &look.push).await?;
     Ok(Decided {
         arrived: arrived
@@ -188,19 +205,20 @@ async fn decide(
     let committed = look.ids(|claim| claim.kind != ClaimKind::External && claim.offer.is_none());
     for slice in committed.chunks(SLICE_ROWS) {
         let mut tx = app.catalog.write().await?;
-        if !tx.add_signing_keys(attempt, slice).await? {
+        if !tx.add_signing_keys(attempt, slice, &app.signer).await? {
             return Err(lease_over());
         }
         tx.commit().await?;
     }
-    let offered: Vec<&CommitClaim> = look.order.iter().map(|place| &look.claims[*place]).collect();
+    let offered = look.order.iter().map(|place| &look.claims[*place]);
+    let offered: Vec<&CommitClaim> = offered.filter(|claim| !claim.replaces).collect();
     let references = |claim: &&CommitClaim| claim.offer.as_ref().map_or(0, |offer| offer.refs.len());
     for slice in slices(&offered, SLICE_ROWS, SLICE_REFERENCES, references) {
         let last = decided.own.last().copied().unwrap_or(look.seen);
         let mut tx = app.catalog.write().await?;
         let known = (last, decided.taken.len());
         match tx
-            .claim_ownership(attempt, slice, &look.references, known)
+            .claim_ownership(attempt, slice, &look.references, known, &app.signer)
             .await?
         {
             Owned::Paths { taken, publication } => {
@@ -220,6 +238,9 @@ async fn decide(
             }
             Owned::Over => return Err(lease_over()),
         }
+    }
+    if !replace::contents(app, look, attempt, &mut decided).await? {
+        return Ok(None);
     }
     all_decided(app, look, attempt).await?;
     Ok(Some(decided))
@@ -267,12 +288,16 @@ async fn publish(
     let all = look.push.state == PushState::Open && look.order.len() == decided.taken.len();
     let logs_in_vain = logs::some_known(app, push_id).await?;
     logs::publish(app, push_id).await?;
-    let in_vain = |claim: &CommitClaim| claim.object_id != 0 && claim.offer.is_none();
+    let in_vain = |claim: &CommitClaim| match &claim.offer {
+        None => claim.object_id != 0,
+        // An exempt push has sent a listing of a NAR that was read all the same.
+        Some(offer) => !offer.listing.is_empty() && decided.verified.contains(&claim.object_id),
+    };
     let leftovers = match all && !logs_in_vain && !look.claims.iter().any(in_vain) {
         true => None,
         false => Some(app.catalog.nars_in_vain(push_id).await?),
     };
-    let outcome = outcome(app, look).await?;
+    let outcome = outcome(app, look, &decided).await?;
     let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
     let claimed: HashSet<i64> = look
         .ids(|claim| claim.kind != ClaimKind::External)
@@ -331,10 +356,20 @@ async fn publish(
     ))
 }
 
-async fn outcome(app: &App, look: &Look) -> Result<Outcome, Problem> {
+async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, Problem> {
     let relied_on = look.ids(|claim| claim.kind != ClaimKind::External).len() as u64;
     let added = app.catalog.paths_added(look.push.id).await?.min(relied_on);
+    let all_taken = look.order.len() == decided.taken.len() + decided.replaced.len();
+    let verified =
+        |claim: &&CommitClaim| claim.offer.is_some() && decided.verified.contains(&claim.object_id);
+    let replaced = look
+        .claims
+        .iter()
+        .filter(|claim| decided.replaced.contains(&claim.path_id));
     Ok(Outcome {
+        paths_verified: look.claims.iter().filter(verified).count() as u64,
+        conflicts: conflicts::of_push(app, &look.push, &look.claims, all_taken).await?,
+        replaced: replaced.map(|claim| claim.path.to_string()).collect(),
         roots: look.roots.iter().map(|root| root.root.to_string()).collect(),
         paths_added: added,
         paths_present: relied_on - added,

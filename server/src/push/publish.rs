@@ -17,7 +17,9 @@ use crate::catalog::{Publishable, Realised};
 use crate::gc;
 use crate::http::problem::Problem;
 use crate::signing::Signer;
-use crate::storage::{ObjectKey, Prepared, Published, Publishing, Staged, StorageError};
+use crate::storage::{
+    Attempt, ObjectKey, Prepared, Published, Publishing, REQUEST_LIFETIME, Staged, StorageError,
+};
 
 /// Realisations that one transaction offers, each with a few statements of its own.
 const REALISATIONS: usize = 200;
@@ -192,10 +194,66 @@ async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
     app.ownership.current(app).await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
     let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
-    for path in paths().filter(|path| path.listing_lost || unmade(path)) {
+    for path in paths().filter(|path| path.listing_lost || (unmade(path) && !path.listing_replaced)) {
         listing::mend(app, path).await?;
     }
-    match app.bucket.publish(batch.prepared).await {
+    // A narinfo never stands beside the listing of other contents.
+    for path in paths().filter(|path| path.listing_replaced) {
+        delete_listing(app, path).await?;
+    }
+    let Batch {
+        places,
+        prepared,
+        listings,
+    } = batch;
+    let paths = || places.iter().map(|place| &paper.paths[*place as usize]);
+    publish_batch(app, paper, &places, prepared, &listings).await?;
+    for path in paths().filter(|path| path.listing_replaced) {
+        match listings.get(&path.nar_key) {
+            Some(json) => {
+                app.bucket
+                    .put(&ObjectKey::listing(&path.path.hash()), json.clone())
+                    .await?
+            }
+            None => listing::mend(app, path).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the listing of contents that are being replaced.
+async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Problem> {
+    let key = ObjectKey::listing(&path.path.hash());
+    for _ in 0..ATTEMPTS {
+        match app.bucket.attempt(&key, None).await {
+            Attempt::Done => return Ok(()),
+            Attempt::Refused(why) => return Err(Problem::unavailable(why, 5)),
+            // It may still be on its way, and must not delete what is written next.
+            Attempt::Unknown(why) => {
+                tracing::warn!(
+                    key = key.as_str(),
+                    why,
+                    "a request to delete a listing was not answered"
+                );
+                tokio::time::sleep(REQUEST_LIFETIME).await;
+            }
+        }
+    }
+    Err(Problem::unavailable(
+        "the object store does not delete a listing",
+        5,
+    ))
+}
+
+async fn publish_batch(
+    app: &App,
+    paper: &Paper,
+    places: &[u32],
+    prepared: Prepared,
+    listings: &Listings,
+) -> Result<(), Problem> {
+    let paths = || places.iter().map(|place| &paper.paths[*place as usize]);
+    match app.bucket.publish(prepared).await {
         Err(StorageError::NotFound) => {}
         result => return Ok(result?),
     }
@@ -206,7 +264,7 @@ async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
             first,
             key,
             body,
-        } = paper.published(path, &batch.listings)?;
+        } = paper.published(path, listings)?;
         if let Some(Staged { from, to, size }) = staged {
             match app.bucket.promote(&from, &to, size).await {
                 Err(StorageError::NotFound) => listing::mend(app, path).await?,
@@ -249,7 +307,9 @@ impl Paper {
             Some(made) => self.signer.add_signatures(&mut info, made.iter().cloned()),
             None => self.signer.sign_narinfo(&path.keys, &self.store_dir, &mut info),
         }
-        let listing = listings.get(&path.nar_key).filter(|_| path.listing_of_nar);
+        let listing = listings
+            .get(&path.nar_key)
+            .filter(|_| path.listing_of_nar && !path.listing_replaced);
         Ok(Published {
             staged,
             first: listing.map(|json| (ObjectKey::listing(&path.path.hash()), json.clone())),

@@ -1,19 +1,16 @@
 //! Reading what became visible unread, when nothing else waits to be read; and withdrawing the paths that say something
 //! else of it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Difference, compare};
+use super::jobs::Jobs;
 use super::nar_reader::Flaw;
-use super::queue::Job;
-use super::settle::wanted_of;
 use crate::app::App;
 use crate::catalog::{DoubtfulNar, Publishable};
 use crate::gc;
 use crate::http::problem::Problem;
-use crate::storage::ObjectKey;
 
 /// How often it is looked whether nothing waits, as long as there is anything to read.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -59,7 +56,7 @@ async fn page(app: &App, after: i64) -> Result<Option<i64>, Problem> {
         return Ok(None);
     };
     let ids: Vec<i64> = nars.iter().map(|nar| nar.id).collect();
-    let mut jobs = HashMap::with_capacity(nars.len());
+    let mut jobs = Jobs::of("");
     for nar in &nars {
         let mut after = 0;
         loop {
@@ -67,26 +64,11 @@ async fn page(app: &App, after: i64) -> Result<Option<i64>, Problem> {
             let Some(path) = paths.last() else { break };
             after = path.path_id;
             for path in &paths {
-                let refers_to_itself = path.refs.contains(&path.path_id);
-                let wanted = wanted_of(path.ca.as_deref(), &path.path, refers_to_itself);
-                let job = match jobs.entry(nar.id) {
-                    std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                    std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Job {
-                        object_id: nar.id,
-                        key: ObjectKey::parse(&nar.key).map_err(Problem::internal)?,
-                        size: path.file_size.unsigned_abs(),
-                        file_hash: path.file_hash,
-                        packing: path.packing,
-                        identity: String::new(),
-                        most: 0,
-                        wanted: Vec::new(),
-                    }),
-                };
-                job.merge(path.nar_size.unsigned_abs(), wanted);
+                jobs.add(nar.id, path, [])?;
             }
         }
     }
-    app.verifications.add(jobs.into_values());
+    app.verifications.add(jobs.into_jobs());
     // What cannot be read is found by fsck.
     let _ = app.verifications.wait(0, &ids, ids.len() as u64).await;
     for nar in &nars {

@@ -1,18 +1,17 @@
 //! A commit waits until its uploads are verified, and ends its push when they are not what it said.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::store_path::StorePath;
 
 use super::check::{Difference, compare};
 use super::content_hash::Wanted;
-use super::queue::Job;
+use super::jobs::Jobs;
 use crate::app::App;
 use crate::catalog::{CommitClaim, Push};
 use crate::gc;
 use crate::http::problem::Problem;
-use crate::storage::ObjectKey;
 
 /// How often a commit reads again what an earlier reading did not show.
 const ROUNDS: usize = 4;
@@ -37,16 +36,17 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
     let offers = || {
         claims.iter().filter_map(|claim| {
             let offer = claim.offer.as_ref()?;
-            (claim.object_id != 0).then_some((claim.object_id, offer))
+            (claim.object_id != 0).then_some((claim, offer))
         })
     };
-    let ids: HashSet<i64> = offers().map(|(id, _)| id).collect();
+    let ids: HashSet<i64> = offers().map(|(claim, _)| claim.object_id).collect();
     let ids: Vec<i64> = ids.into_iter().collect();
     for _ in 0..ROUNDS {
         let verdicts = app.catalog.verdicts(&ids).await?;
-        let mut jobs: HashMap<i64, Job> = HashMap::new();
+        let mut jobs = Jobs::of(&push.identity);
         let mut differences = Vec::new();
-        for (id, offer) in offers() {
+        for (claim, offer) in offers() {
+            let id = claim.object_id;
             let verdict = verdicts.get(&id);
             match verdict.and_then(|verdict| compare(id, offer, verdict)) {
                 Some(Ok(())) => continue,
@@ -56,40 +56,26 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
                 }
                 None => {}
             }
-            if push.exempt {
+            // Nobody's word takes the place of what others have brought.
+            if push.exempt && !claim.replaces {
                 continue;
             }
-            let refers_to_itself = offer.refs.contains(&offer.path_id);
-            let wanted = wanted_of(offer.ca.as_deref(), &offer.path, refers_to_itself);
             let known = verdict.and_then(|verdict| verdict.as_ref().ok());
             let known = known.into_iter().flat_map(|nar| &nar.content_hashes);
             let known = known.map(|taken| Wanted {
                 subject: taken.subject,
                 algorithm: taken.hash.algorithm(),
             });
-            let job = match jobs.entry(id) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Job {
-                    object_id: id,
-                    key: ObjectKey::parse(&offer.nar_key).map_err(Problem::internal)?,
-                    size: offer.file_size.unsigned_abs(),
-                    file_hash: offer.file_hash,
-                    packing: offer.packing,
-                    identity: push.identity.clone(),
-                    most: 0,
-                    wanted: Vec::new(),
-                }),
-            };
-            job.merge(offer.nar_size.unsigned_abs(), wanted.into_iter().chain(known));
+            jobs.add(id, offer, known)?;
         }
         if !differences.is_empty() {
             return Err(refuse(app, push, differences).await?);
         }
-        if jobs.is_empty() {
+        let waiting = jobs.objects();
+        if waiting.is_empty() {
             return Ok(verdicts.into_keys().collect());
         }
-        let waiting: Vec<i64> = jobs.keys().copied().collect();
-        app.verifications.add(jobs.into_values());
+        app.verifications.add(jobs.into_jobs());
         let waited = app.verifications.wait(push.id, &waiting, ids.len() as u64);
         if let Err(why) = waited.await {
             return Err(Problem::unavailable(
@@ -102,6 +88,49 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
         "other pushes of the same NARs want them read again and again",
         5,
     ))
+}
+
+/// Reads the NARs of paths in the cache that a push claims with the same contents and that its keys are about to sign, as far
+/// as nobody has read them. A path that says something else of its NAR is withdrawn: the push has to bring it.
+///
+/// # Errors
+/// When a NAR cannot be read.
+pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Problem> {
+    if push.exempt {
+        return Ok(());
+    }
+    let names = app.signer.chosen_names(&push.keys);
+    let unread = app.catalog.unread_for_signing(push.id, &names).await?;
+    if unread.is_empty() {
+        return Ok(());
+    }
+    let mut jobs = Jobs::of(&push.identity);
+    for (id, path) in &unread {
+        jobs.add(*id, path, [])?;
+    }
+    let ids = jobs.objects();
+    app.verifications.add(jobs.into_jobs());
+    let waited = app.verifications.wait(push.id, &ids, ids.len() as u64).await;
+    if let Err(why) = waited {
+        return Err(Problem::unavailable(
+            format!("a NAR in the cache cannot be read to sign its path: {why}"),
+            5,
+        ));
+    }
+    let verdicts = app.catalog.verdicts(&ids).await?;
+    let mut wrong = Vec::new();
+    for (id, path) in &unread {
+        if let Some(Err(difference)) = verdicts.get(id).and_then(|verdict| compare(*id, path, verdict)) {
+            difference.audit("", "");
+            wrong.push(path.path_id);
+        }
+    }
+    for slice in wrong.chunks(FORGET) {
+        let mut tx = app.catalog.write().await?;
+        tx.withdraw_paths(slice).await?;
+        tx.commit().await?;
+    }
+    gc::settle::paths(app, &wrong).await
 }
 
 /// Ends a push whose uploads are not what it said; what it is told.

@@ -4,6 +4,7 @@
 
 mod faults;
 mod push;
+mod ranks;
 mod renewal;
 mod signing;
 mod table;

@@ -15,7 +15,7 @@ on_both!(
     a_token_of_a_lesser_rule_cannot_go_on_with_a_push_of_the_same_identity,
 );
 
-fn key(folder: &std::path::Path, name: &str) -> String {
+pub fn key(folder: &std::path::Path, name: &str) -> String {
     let made = run(Command::new("nix").args([
         "--extra-experimental-features",
         "nix-command",
@@ -57,13 +57,13 @@ async fn what_a_rule_pushes_is_signed_by_its_keys_and_by_others_when_their_pushe
     of(&mut world, "pr");
     world.api.push(A, b"the same").await.ok();
     assert_eq!(signers(&world, A), ["pr-1"]);
-    // Another's path of other contents stays as it is, and gets no key of whoever finds it there.
     of(&mut world, "main");
-    world.api.push(A, b"something else").await.ok();
-    assert_eq!(signers(&world, A), ["pr-1"]);
     world.api.push(A, b"the same").await.ok();
     assert_eq!(signers(&world, A), ["main-1", "pr-1"]);
     of(&mut world, "pr");
+    // Another's path of other contents stays as it is, and gets no key of whoever finds it there.
+    world.api.push(A, b"something else").await.ok();
+    assert_eq!(signers(&world, A), ["main-1", "pr-1"]);
     world.api.push(A, b"the same").await.ok();
     assert_eq!(signers(&world, A), ["main-1", "pr-1"]);
     world.api.push(B, b"another").await.ok();

@@ -43,7 +43,10 @@ impl World {
         let mut all = vec!["--auth-failure-limit=0".to_owned(), "--oidc-config".to_owned()];
         all.push(path.display().to_string());
         // Without a store, contents are made up.
-        all.extend(store.is_none().then(|| UNVERIFIED.to_owned()));
+        let verifies = arguments
+            .iter()
+            .any(|argument| argument.starts_with("--verify-uploads"));
+        all.extend((store.is_none() && !verifies).then(|| UNVERIFIED.to_owned()));
         all.extend_from_slice(arguments);
         let server = Server::with(
             backend,

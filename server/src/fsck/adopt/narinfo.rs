@@ -367,7 +367,7 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
         encoding,
     };
     let left_out = left_out(check, state, candidate).await?;
-    let mut adopted = adoptable(candidate, packing, left_out)?;
+    let mut adopted = adoptable(check, candidate, packing, left_out)?;
     let refers_to_itself = info.references.contains(&info.store_path);
     let mut contents = None;
     if check.request.contents || info.file_hash.is_none() {
@@ -436,7 +436,12 @@ async fn left_out(
     Ok(missing.map(|(path, _)| path).collect())
 }
 
-fn adoptable(candidate: &Candidate, packing: Packing, left_out: Vec<StorePath>) -> Result<Adopted, Problem> {
+fn adoptable(
+    check: &Check<'_>,
+    candidate: &Candidate,
+    packing: Packing,
+    left_out: Vec<StorePath>,
+) -> Result<Adopted, Problem> {
     let info = &candidate.info;
     Ok(Adopted {
         path: info.store_path.clone(),
@@ -451,6 +456,8 @@ fn adoptable(candidate: &Candidate, packing: Packing, left_out: Vec<StorePath>) 
             .map(|signature| signature.as_str().to_owned())
             .collect(),
         ca: info.ca.as_ref().map(ToString::to_string),
+        // Only this server has the keys, so it has signed these contents.
+        signed_by: check.app.signer.chosen_names(&candidate.keys),
         keys: candidate.keys.clone(),
         nar_key: candidate.nar.as_str().to_owned(),
         file_size: 0,
@@ -477,6 +484,7 @@ fn offer(adopted: &Adopted, refers_to_itself: bool) -> Publishable {
         listing: String::new(),
         listing_lost: false,
         listing_of_nar: false,
+        listing_replaced: false,
         listing_size: 0,
         keys: KeyChoice::none(),
         publication: 0,

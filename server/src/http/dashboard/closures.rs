@@ -70,6 +70,7 @@ pub(super) async fn show(app: &App, root: &str, query: Page) -> Result<String, P
     let few = usize::try_from(FEW).unwrap_or(usize::MAX);
     let more_runs = runs.len() > few;
     runs.truncate(few);
+    let replacements = catalog.replacements_of(&path).await?;
     let members = catalog.members(root.clone(), MOST).await?;
     Ok(closures::show(&Closure {
         store_dir: app.store_dir.as_str(),
@@ -84,6 +85,7 @@ pub(super) async fn show(app: &App, root: &str, query: Page) -> Result<String, P
         pins: &pins,
         runs: &runs,
         more_runs,
+        replacements: &replacements,
         page: query.page.min(MOST / closures::PATHS),
     }))
 }

@@ -8,7 +8,7 @@ use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
 use super::{App, Identity, Problem, change, find_open, limits};
-use crate::catalog::{ClaimKind, Claimed, PathMeta, Push, SLICE_ROWS, claim_slices, claimed_names};
+use crate::catalog::{ClaimKind, Claimed, PathMeta, Push, PushRank, SLICE_ROWS, claim_slices, claimed_names};
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
 
@@ -57,16 +57,16 @@ pub(super) async fn claim(
         conflicts: Vec::new(),
         logs_needed: derivers.into_iter().filter(|drv| !known.contains(drv)).collect(),
     };
+    let mut differing = Vec::new();
     for claim in claimed {
         if claim.kind == ClaimKind::Needed {
             answer.needed.push(claim.path.to_string());
-        } else if let Some(hash) = claim.conflict {
-            answer.conflicts.push(PathConflict {
-                path: claim.path.to_string(),
-                nar_hash: hash.to_string(),
-            });
+        } else if let Some(conflict) = claim.conflict {
+            differing.push(conflict);
         }
     }
+    let conflicts = push::describe(app, &differing).await?;
+    answer.conflicts = conflicts.into_iter().map(PathConflict::from).collect();
     Ok(answer)
 }
 
@@ -82,10 +82,11 @@ async fn claim_all(
     let mut names = claimed_names(paths);
     names.extend(external);
     let found = app.catalog.intern_most(&names).await?;
+    let rank = PushRank::of(&app.signer, &push.keys);
     let mut claimed = Vec::with_capacity(paths.len());
     for slice in claim_slices(paths) {
         let mut tx = change(app, push).await?;
-        claimed.extend(tx.claim(push.id, slice, &found).await?);
+        claimed.extend(tx.claim(push.id, slice, &found, &rank).await?);
         limits::check(app, who, push, &mut tx).await?;
         tx.commit().await?;
     }

@@ -31,6 +31,9 @@ pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<
             closures: outcome.roots.into_iter().map(|root| Closure { root }).collect(),
             paths_added: outcome.paths_added,
             paths_present: outcome.paths_present,
+            paths_verified: outcome.paths_verified,
+            conflicts: outcome.conflicts.into_iter().map(Into::into).collect(),
+            replaced: outcome.replaced,
             verifying: None,
         })),
         CommitAnswer::InProgress => in_progress(verifications.progress(push_id).map(|progress| Verifying {
@@ -47,6 +50,9 @@ fn in_progress(verifying: Option<Verifying>) -> Committed {
         closures: Vec::new(),
         paths_added: 0,
         paths_present: 0,
+        paths_verified: 0,
+        conflicts: Vec::new(),
+        replaced: Vec::new(),
         verifying,
     };
     Committed::InProgress(Json(commit), RETRY_AFTER)

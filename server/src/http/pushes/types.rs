@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use poem_openapi::{Enum, Object};
 
+use crate::push::Conflict;
 use crate::runs::Statement;
 
 /// Roots to push.
@@ -96,14 +97,46 @@ pub(super) struct PathConflict {
     pub path: String,
     /// The NAR hash in the cache.
     pub nar_hash: String,
+    /// Each field of its narinfo that differs.
+    pub differences: Vec<FieldDifference>,
+}
+
+/// A field of a narinfo in which a push differs from the cache.
+#[derive(Debug, Object)]
+pub(super) struct FieldDifference {
+    /// `NarHash`, `NarSize`, `References` or `CA`.
+    pub field: String,
+    /// What the cache has; of references, up to ten that the push lacks.
+    pub cached: String,
+    /// What the push says; of references, up to ten that the cache lacks.
+    pub claimed: String,
+}
+
+impl From<Conflict> for PathConflict {
+    fn from(conflict: Conflict) -> Self {
+        let differences = conflict
+            .differences
+            .into_iter()
+            .map(|difference| FieldDifference {
+                field: difference.field,
+                cached: difference.cached,
+                claimed: difference.claimed,
+            });
+        Self {
+            path: conflict.path,
+            nar_hash: conflict.nar_hash,
+            differences: differences.collect(),
+        }
+    }
 }
 
 /// What is to be done for the claimed paths; those not named are in the cache.
 #[derive(Debug, Object)]
 pub(super) struct ClaimsAnswer {
-    /// To be uploaded: NAR and listing.
+    /// To be uploaded: NAR and listing. Also paths that the cache has with other contents, which a key of a lower rank has
+    /// signed than those of the push: the commit replaces them.
     pub needed: Vec<String>,
-    /// In the cache with other contents; nothing is to be uploaded.
+    /// In the cache with something else than the push says, which stays; nothing is to be uploaded.
     pub conflicts: Vec<PathConflict>,
     /// Derivers whose build log the cache lacks.
     pub logs_needed: Vec<String>,
@@ -294,6 +327,12 @@ pub(super) struct Commit {
     pub paths_added: u64,
     /// Paths that were there, or came by another push meanwhile.
     pub paths_present: u64,
+    /// Paths of the push whose NARs the server has read.
+    pub paths_verified: u64,
+    /// Paths that the cache has with something else than the push says, which stays; at most 200 of them.
+    pub conflicts: Vec<PathConflict>,
+    /// Base names of the paths whose contents the push has replaced.
+    pub replaced: Vec<String>,
     /// With 202: the commit goes on while the server reads the uploads. Ask for it again.
     #[oai(skip_serializing_if_is_none)]
     pub verifying: Option<Verifying>,

