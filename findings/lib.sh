@@ -6,6 +6,7 @@
 # Programs that take long to build stay in $XDG_CACHE_HOME/niks3-findings; all else goes away at the end.
 # shellcheck disable=SC2034 # variables that the findings read
 set -euo pipefail
+shopt -s inherit_errexit
 
 findings=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/niks3-findings
@@ -312,3 +313,114 @@ END
 
 # Runs a Python program from standard input, which may `from s3client import *`.
 probe() { timeout 120 python3 -; }
+
+# --- Nix ------------------------------------------------------------------------------------------
+
+# Gets a Nix (2.8, 2.26 or 2.34); afterwards `nix_of VERSION COMMAND...` runs its programs with a store of its own
+# per version (all in the same store folder unless NIX_STORE_DIR is set otherwise).
+need_nix() { # VERSION...
+    local nix root
+    for nix; do
+        case $nix in
+        2.8) root=$(debian bookworm nix-bin=2.8.0-1.1+b1) ;;
+        2.26) root=$(debian trixie nix-bin=2.26.3+dfsg-1) ;;
+        2.34) root=$(debian forky nix-bin=2.34.8+dfsg-1+b1) ;;
+        esac
+        mkdir -p "$work/nix-$nix/bin"
+        for program in nix nix-build nix-store nix-instantiate; do
+            command_from "$root" "$program" "nix-$nix.$program"
+            mv "$work/bin/nix-$nix.$program" "$work/nix-$nix/bin/$program"
+        done
+        version "$("$work/nix-$nix/bin/nix" --version) of Debian"
+    done
+}
+
+# A store is a name; each has its own database, configuration and caches.
+nix_of() { # VERSION STORE COMMAND...
+    local nix=$1 state=$work/state-$2
+    shift 2
+    mkdir -p "$state"/{etc,home}
+    [[ -e $state/etc/nix.conf ]] || cat >"$state/etc/nix.conf" <<'END'
+sandbox = false
+build-users-group =
+experimental-features = nix-command ca-derivations
+substituters =
+require-sigs = false
+connect-timeout = 10
+download-attempts = 1
+END
+    NIX_STORE_DIR=${STORE:-$work/store} NIX_STATE_DIR=$state/var NIX_LOCALSTATE_DIR=$state/var NIX_LOG_DIR=$state/log \
+        NIX_CONF_DIR=$state/etc HOME=$state/home XDG_CACHE_HOME=$state/home/cache XDG_CONFIG_HOME=$state/home/config \
+        NIX_BIN_DIR=$work/nix-$nix/bin NO_COLOR=1 timeout 120 "$work/nix-$nix/bin/$1" "${@:2}"
+}
+
+# Serves a folder over HTTP and writes each request to $work/requests. With STATUS, every narinfo gets that status.
+start_files() { # FOLDER [STATUS]
+    need_python
+    port=$(free_port)
+    cat >"$work/files.py" <<'END'
+import http.server, sys
+folder, port, log, status = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, directory=folder, **options)
+
+    def send_head(self):
+        with open(log, "a") as file:
+            file.write(f"{self.command} {self.path}\n")
+        if status and self.path.endswith(".narinfo"):
+            self.send_response(int(status))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return None
+        return super().send_head()
+
+    def log_message(self, *arguments):
+        pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+END
+    : >"$work/requests"
+    start "$port" python3 "$work/files.py" "$1" "$port" "$work/requests" "${2:-}"
+    url=http://127.0.0.1:$port
+}
+
+# Writes an expression of a small derivation to $work/hello.nix: `--argstr name NAME` gives it another name,
+# `--arg selfReference true` makes a content-addressed one whose output contains its own path.
+write_hello() {
+    cat >"$work/hello.nix" <<'END'
+{ name ? "hello", selfReference ? false }:
+derivation ({
+  inherit name;
+  system = "x86_64-linux";
+  builder = "/bin/sh";
+  args = [ "-c" (if selfReference then "echo $out > $out" else "echo hello; echo hello > $out") ];
+} // (if selfReference then { __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; } else { }))
+END
+}
+
+# Builds it with a Nix and copies it to the file cache $work/cache; sets `path`, `hash` and `narinfo`.
+publish_hello() { # VERSION [ARGUMENTS...]
+    local nix=$1
+    shift
+    write_hello
+    path=$(nix_of "$nix" "writer$nix" nix-build --no-out-link "$work/hello.nix" "$@" 2>"$work/build.log") || {
+        cat "$work/build.log" >&2
+        return 1
+    }
+    nix_of "$nix" "writer$nix" nix copy --to "file://$work/cache?compression=zstd&write-nar-listing=true" "$path" 2>/dev/null
+    hash=$(basename "$path")
+    hash=${hash%%-*}
+    narinfo=$work/cache/$hash.narinfo
+}
+
+# Runs a command, prints what it says without folder names, and its exit status.
+try() {
+    local status=0
+    "$@" >"$work/said" 2>&1 || status=$?
+    sed "s#$work#DIR#g; /^copying /d; s#127.0.0.1:[0-9]*#HOST#g" "$work/said"
+    echo "exit status $status"
+}

@@ -13,7 +13,12 @@ use niks3_push::LocalStore;
 use niks3_queue::{Address, Engine, Folder, Process, QueueListener, Request, ServeOptions, ask, serve};
 use serde::{Deserialize, Serialize};
 
-use crate::{Trouble, job, runner::variable, state::State, target::Target};
+use crate::{
+    Trouble, job,
+    runner::variable,
+    state::{Doing, State},
+    target::Target,
+};
 
 const READY: Duration = Duration::from_secs(20);
 /// No job is that long: what serves one without an end in sight ends then.
@@ -26,11 +31,13 @@ const LINGER: Duration = Duration::from_secs(120);
 struct Orders {
     directory: PathBuf,
     target: Target,
+    /// What is queued is pushed with everything it refers to, also with what was substituted.
+    whole_closures: bool,
     until: Option<Process>,
 }
 
 /// Starts it, and waits until it listens.
-pub(crate) async fn start(state: &State, target: &Target) -> Result<Folder, Trouble> {
+pub(crate) async fn start(state: &State, target: &Target, doing: Doing) -> Result<Folder, Trouble> {
     let folder = state.queue()?;
     let shallow: Vec<PathBuf> = variable("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
@@ -42,6 +49,7 @@ pub(crate) async fn start(state: &State, target: &Target) -> Result<Folder, Trou
     let orders = Orders {
         directory: state.directory().to_owned(),
         target: target.clone(),
+        whole_closures: doing == Doing::Paths,
         until: job::runner_process(),
     };
     spawn(state, &orders).map_err(|error| Trouble::io("start the process that pushes", &error))?;
@@ -122,9 +130,11 @@ async fn serve_job() -> Result<(), Trouble> {
         QueueListener::bind(address.socket()).map_err(|error| Trouble::io("listen on a socket", &error))?;
     let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
     let sent = Arc::new(AtomicU64::new(0));
+    let mut pusher = orders.target.pusher(&sent)?;
+    pusher.options.leave_substituted = !orders.whole_closures;
     let engine = Engine {
         folder,
-        pusher: orders.target.pusher(&sent)?,
+        pusher,
         journal: true,
     };
     let options = ServeOptions {

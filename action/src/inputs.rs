@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use niks3_client::shown_address;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{Trouble, runner};
@@ -19,12 +20,38 @@ pub(crate) enum Mode {
 }
 
 /// What a failure does to the job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum OnError {
     Fail,
     Warn,
     Ignore,
 }
+
+impl OnError {
+    /// The value of an input `on-error`; none if it is not given.
+    pub(crate) fn read(value: Option<&str>) -> Result<Option<Self>, Trouble> {
+        match value {
+            None => Ok(None),
+            Some("fail") => Ok(Some(Self::Fail)),
+            Some("warn") => Ok(Some(Self::Warn)),
+            Some("ignore") => Ok(Some(Self::Ignore)),
+            Some(other) => Err(one_of("on-error", other, "fail, warn or ignore")),
+        }
+    }
+
+    /// Reports an error at the level that this asks for.
+    pub(crate) fn annotate(self, text: &str) {
+        match self {
+            Self::Fail => runner::error("niks3", text),
+            Self::Warn => runner::warning("niks3", text),
+            Self::Ignore => runner::log(&format!("niks3: {text}")),
+        }
+    }
+}
+
+/// The longest time that an input may ask for, in seconds.
+const MAX_TIMEOUT: u64 = 7 * 24 * 3600;
 
 /// All inputs.
 #[derive(Debug)]
@@ -72,25 +99,8 @@ impl Inputs {
         if flag("skip-push", input("skip-push"), false)? {
             mode = Mode::Off;
         }
-        let on_error = match input("on-error").as_deref() {
-            None | Some("fail") => OnError::Fail,
-            Some("warn") => OnError::Warn,
-            Some("ignore") => OnError::Ignore,
-            Some(other) => return Err(one_of("on-error", other, "fail, warn or ignore")),
-        };
-        let drain_timeout = match input("drain-timeout") {
-            None => 600,
-            Some(text) => match text.parse::<u64>() {
-                Ok(seconds) if seconds <= 7 * 24 * 3600 => seconds,
-                _ => {
-                    return Err(one_of(
-                        "drain-timeout",
-                        &text,
-                        "a number of seconds, a week at most",
-                    ));
-                }
-            },
-        };
+        let on_error = OnError::read(input("on-error").as_deref())?.unwrap_or(OnError::Fail);
+        let drain_timeout = seconds("drain-timeout", input("drain-timeout"), 600)?;
         let paths = input("paths").map(|text| words(&text)).unwrap_or_default();
         if mode == Mode::Paths && paths.is_empty() {
             return Err(Trouble::new(
@@ -126,7 +136,7 @@ impl Inputs {
             on_error,
             substituter: input("substituter"),
             configure_nix: flag("configure-nix", input("configure-nix"), true)?,
-            drain_timeout: Duration::from_secs(drain_timeout),
+            drain_timeout,
             github_token: input("github-token").map(SecretString::from),
             ca_cert: runner::variable("NIKS3_CA_CERT").map(PathBuf::from),
         })
@@ -155,6 +165,18 @@ pub(crate) fn flag(name: &str, value: Option<String>, default: bool) -> Result<b
         Some("false" | "False" | "FALSE") => Ok(false),
         Some(other) => Err(one_of(name, other, "true or false")),
     }
+}
+
+/// A length of time in seconds.
+pub(crate) fn seconds(name: &str, value: Option<String>, default: u64) -> Result<Duration, Trouble> {
+    let seconds = match value {
+        None => default,
+        Some(text) => match text.parse::<u64>() {
+            Ok(seconds) if seconds <= MAX_TIMEOUT => seconds,
+            _ => return Err(one_of(name, &text, "a number of seconds, a week at most")),
+        },
+    };
+    Ok(Duration::from_secs(seconds))
 }
 
 pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {

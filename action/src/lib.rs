@@ -1,6 +1,7 @@
 //! The GitHub Action of niks3: before a job builds, while it builds, and after.
 
 mod daemon;
+mod flush;
 mod gc;
 mod github;
 mod hook;
@@ -8,6 +9,7 @@ mod inputs;
 mod job;
 mod nix;
 mod nix_conf;
+mod outputs;
 mod paths;
 mod post;
 mod preflight;
@@ -18,6 +20,7 @@ mod setup;
 mod state;
 mod summary;
 mod target;
+mod visibility;
 
 use std::process::ExitCode;
 
@@ -46,10 +49,11 @@ pub fn run(arguments: &[String]) -> ExitCode {
         ["hook", queue, store_dir] => hook::send(queue.as_ref(), store_dir),
         ["main"] => blocking(setup::run()),
         ["post"] => blocking(post::run()),
+        ["flush"] => blocking(flush::run()),
         ["gc"] => blocking(gc::run()),
         ["daemon"] => blocking(daemon::run()),
         _ => {
-            runner::log("usage: niks3-action main | post | gc | daemon | hook QUEUE STORE_DIR");
+            runner::log("usage: niks3-action main | post | flush | gc | daemon | hook QUEUE STORE_DIR");
             ExitCode::from(2)
         }
     }

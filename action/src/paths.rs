@@ -7,36 +7,66 @@ use niks3_push::LocalStore;
 
 use crate::Trouble;
 
-/// The store paths that are meant, each once; and a sentence for each word that means none.
-pub(crate) fn resolve(store: &LocalStore, words: &[String]) -> (Vec<StorePath>, Vec<Trouble>) {
-    let (mut paths, mut troubles, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    for word in words {
-        let found = expand(word).and_then(|names| {
-            names
-                .iter()
-                .map(|name| store.resolve(name).map_err(|error| Trouble(error.to_string())))
-                .collect::<Result<Vec<_>, _>>()
-        });
-        match found {
-            Ok(found) => paths.extend(found.into_iter().filter(|path| seen.insert(path.clone()))),
-            Err(trouble) => troubles.push(trouble),
-        }
-    }
-    (paths, troubles)
+/// What the words of the input mean.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    /// The store paths, each once.
+    pub(crate) paths: Vec<StorePath>,
+    /// One for each word that means no store path.
+    pub(crate) troubles: Vec<Trouble>,
+    /// One for each pattern that also matches something else, such as a report beside the result links.
+    pub(crate) warnings: Vec<String>,
 }
 
-fn expand(word: &str) -> Result<Vec<String>, Trouble> {
-    if !word.contains(['*', '?', '[']) {
-        return Ok(vec![word.to_owned()]);
+/// Finds the store paths that are meant.
+pub(crate) fn resolve(store: &LocalStore, words: &[String]) -> Resolved {
+    let mut resolved = Resolved::default();
+    let mut seen = HashSet::new();
+    for word in words {
+        let found = if word.contains(['*', '?', '[']) {
+            matches(store, word, &mut resolved.warnings)
+        } else {
+            store
+                .resolve(word)
+                .map(|path| vec![path])
+                .map_err(|error| Trouble(error.to_string()))
+        };
+        match found {
+            Ok(found) => resolved
+                .paths
+                .extend(found.into_iter().filter(|path| seen.insert(path.clone()))),
+            Err(trouble) => resolved.troubles.push(trouble),
+        }
     }
-    let found =
-        glob::glob(word).map_err(|error| Trouble(format!("`paths`: '{word}' is no pattern: {error}")))?;
-    let names: Vec<String> = found
-        .filter_map(Result::ok)
-        .map(|path| path.to_string_lossy().into_owned())
-        .collect();
-    if names.is_empty() {
-        return Err(Trouble(format!("`paths`: nothing matches '{word}'")));
+    resolved
+}
+
+fn matches(store: &LocalStore, pattern: &str, warnings: &mut Vec<String>) -> Result<Vec<StorePath>, Trouble> {
+    let names = glob::glob(pattern)
+        .map_err(|error| Trouble(format!("`paths`: '{pattern}' is no pattern: {error}")))?;
+    let (mut found, mut others) = (Vec::new(), Vec::new());
+    for name in names.filter_map(Result::ok) {
+        let name = name.to_string_lossy().into_owned();
+        match store.resolve(&name) {
+            Ok(path) => found.push(path),
+            Err(error) => others.push((name, error.to_string())),
+        }
     }
-    Ok(names)
+    match (&found[..], &others[..]) {
+        ([], []) => return Err(Trouble(format!("`paths`: nothing matches '{pattern}'"))),
+        ([], [(_, error), ..]) => {
+            return Err(Trouble(format!(
+                "`paths`: nothing that matches '{pattern}' is a store path: {error}"
+            )));
+        }
+        (_, []) => {}
+        (_, [(_, error)]) => warnings.push(format!(
+            "`paths`: '{pattern}' matches a file that is no store path and is not pushed: {error}"
+        )),
+        (_, [(_, error), rest @ ..]) => warnings.push(format!(
+            "`paths`: '{pattern}' matches {} files that are no store paths and are not pushed: {error}",
+            rest.len() + 1
+        )),
+    }
+    Ok(found)
 }

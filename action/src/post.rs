@@ -14,7 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     Trouble,
     inputs::{Inputs, OnError},
-    nix_conf, paths, record, runner, scan,
+    nix_conf,
+    paths::{self, Resolved},
+    record, runner, scan,
     state::{Doing, State},
     summary,
     target::Target,
@@ -76,8 +78,9 @@ pub(crate) async fn run() -> ExitCode {
     };
     report.seconds = begun.elapsed().as_secs_f64();
     let log = std::fs::read_to_string(state.log_path()).unwrap_or_default();
+    let doing = state.doing();
     clean_up(&state);
-    tell(&report, on_error, State::doing(), &log)
+    tell(&report, on_error, doing, &log)
 }
 
 /// Ends with the first signal that asks for it.
@@ -109,11 +112,9 @@ struct Finish<'a> {
 impl Finish<'_> {
     async fn all(&self) -> Report {
         let mut troubles = Vec::new();
-        let doing = State::doing();
-        let done = match doing {
+        let done = match self.state.doing() {
             Doing::Nothing => return Report::default(),
-            Doing::Paths => Ok(()),
-            Doing::Hook => self.hook().await,
+            Doing::Hook | Doing::Paths => self.drain().await,
             Doing::Scan => self.scan().await,
         };
         troubles.extend(done.err().map(|trouble| trouble.0));
@@ -152,7 +153,8 @@ impl Finish<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    async fn hook(&self) -> Result<(), Trouble> {
+    /// Pushes what is queued.
+    async fn drain(&self) -> Result<(), Trouble> {
         let folder = self.state.queue()?;
         self.drain_daemon(&folder).await;
         let waiting = folder
@@ -210,7 +212,7 @@ impl Finish<'_> {
         runner::log(&format!("niks3: {} paths were built", built.len()));
         let folder = self.state.queue()?;
         enqueue(&folder, &store, &built)?;
-        self.drain_here(&folder, |_| {}).await
+        self.drain().await
     }
 
     /// The paths named, with all they refer to.
@@ -219,7 +221,14 @@ impl Finish<'_> {
             Ok(store) => store,
             Err(trouble) => return vec![trouble],
         };
-        let (found, mut troubles) = paths::resolve(&store, &self.inputs.paths);
+        let Resolved {
+            paths: found,
+            mut troubles,
+            warnings,
+        } = paths::resolve(&store, &self.inputs.paths);
+        for text in warnings {
+            runner::warning("niks3", &text);
+        }
         if self.inputs.pin.is_some() && found.len() != 1 {
             troubles.push(Trouble(format!(
                 "`pin` names one path, and `paths` gives {}",
@@ -284,11 +293,11 @@ impl Finish<'_> {
     }
 }
 
-fn store() -> Result<LocalStore, Trouble> {
+pub(crate) fn store() -> Result<LocalStore, Trouble> {
     LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))
 }
 
-fn enqueue(folder: &Folder, store: &LocalStore, paths: &[StorePath]) -> Result<(), Trouble> {
+pub(crate) fn enqueue(folder: &Folder, store: &LocalStore, paths: &[StorePath]) -> Result<(), Trouble> {
     for chunk in paths.chunks(100) {
         let full: Vec<String> = chunk.iter().map(|path| store.store_dir().display(path)).collect();
         let full: Vec<&str> = full.iter().map(String::as_str).collect();
@@ -322,11 +331,7 @@ fn clean_up(state: &State) {
 fn tell(report: &Report, on_error: OnError, doing: Doing, log: &str) -> ExitCode {
     let journal = &report.journal;
     let is_bad = journal.failed() > 0 || !report.troubles.is_empty();
-    let annotate = |text: &str| match on_error {
-        OnError::Fail => runner::error("niks3", text),
-        OnError::Warn => runner::warning("niks3", text),
-        OnError::Ignore => runner::log(&format!("niks3: {text}")),
-    };
+    let annotate = |text: &str| on_error.annotate(text);
     if is_bad && !log.trim().is_empty() {
         runner::group("niks3: log of the pusher", log);
     }
@@ -345,13 +350,9 @@ fn tell(report: &Report, on_error: OnError, doing: Doing, log: &str) -> ExitCode
             runner::log(&format!("niks3: {text}"))
         }
     }
-    let told = summary::outputs(report).and_then(|()| {
-        if doing == Doing::Nothing && !is_bad {
-            return Ok(());
-        }
-        runner::add_summary(&summary::markdown(report))
-    });
-    if let Err(trouble) = told {
+    if (doing != Doing::Nothing || is_bad)
+        && let Err(trouble) = runner::add_summary(&summary::markdown(report))
+    {
         runner::log(&format!("niks3: {trouble}"));
     }
     runner::log(&format!("niks3: {}", summary::sentence(report)));

@@ -12,11 +12,27 @@ use crate::{github, inputs::Inputs, runner, target::Target};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// All of it takes no longer, whoever does not answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Before the build, the address of the page is worth only a short wait.
+const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Records the run before anything is built; the address of its page at the server.
+pub(crate) async fn announce(inputs: &Inputs) -> Option<String> {
+    let recorded = tokio::time::timeout(ANNOUNCE_TIMEOUT, record(inputs)).await;
+    let (api, run) = recorded.ok()?.ok()??;
+    Some(page(&api, &run))
+}
 
 /// Records the run; the address of its page at the server. Nothing that goes wrong here is worth
 /// failing a job for.
 pub(crate) async fn run(inputs: &Inputs) -> Option<String> {
-    let recorded = match tokio::time::timeout(TIMEOUT, record(inputs)).await {
+    let recorded = async {
+        let Some((api, run)) = record(inputs).await? else {
+            return Ok(None);
+        };
+        complete(inputs, &api, &run).await;
+        Ok(Some(page(&api, &run)))
+    };
+    let recorded = match tokio::time::timeout(TIMEOUT, recorded).await {
         Ok(recorded) => recorded,
         Err(_) => Err("it takes too long".to_owned()),
     };
@@ -26,7 +42,12 @@ pub(crate) async fn run(inputs: &Inputs) -> Option<String> {
     })
 }
 
-async fn record(inputs: &Inputs) -> Result<Option<String>, String> {
+/// The page of a run in the dashboard.
+fn page(api: &Api, run: &types::Run) -> String {
+    format!("{}/dashboard/runs/{}", api.shown(), run.id)
+}
+
+async fn record(inputs: &Inputs) -> Result<Option<(Api, types::Run)>, String> {
     let Some(stated) = run_of_environment() else {
         return Ok(None);
     };
@@ -42,9 +63,7 @@ async fn record(inputs: &Inputs) -> Result<Option<String>, String> {
         })
         .await
         .map_err(|error| error.to_string())?;
-    let url = format!("{}/api/v1/runs/{}", api.shown(), run.id);
-    complete(inputs, &api, &run).await;
-    Ok(Some(url))
+    Ok(Some((api, run)))
 }
 
 /// Adds what GitHub knows.

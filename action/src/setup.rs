@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use niks3_client::{shown_address, types::CacheConfig};
+use niks3_client::types::CacheConfig;
 use niks3_push::LocalStore;
 use secrecy::ExposeSecret as _;
 
@@ -11,9 +11,10 @@ use crate::{
     inputs::{Inputs, Mode, OnError},
     nix,
     nix_conf::{self, Settings},
+    outputs::{Outputs, shown_url},
     preflight::{self, Permission},
-    runner, scan,
-    state::{Doing, State},
+    record, runner, scan,
+    state::{Doing, State, Use},
     target::Target,
 };
 
@@ -29,107 +30,124 @@ pub(crate) async fn run() -> ExitCode {
     if let Some(token) = &inputs.auth_token {
         runner::mask(token.expose_secret());
     }
-    let trouble = match set_up(&inputs).await {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(trouble) => trouble,
+    let mut outputs = Outputs::new(&inputs);
+    let result = set_up(&inputs, &mut outputs).await;
+    if let Err(trouble) = &result {
+        outputs.doing = Doing::Nothing;
+        outputs.reason = Some(trouble.0.clone());
+    }
+    let Err(trouble) = result.and(outputs.set()) else {
+        return ExitCode::SUCCESS;
     };
     match inputs.on_error {
         OnError::Fail => {
             runner::error("niks3", &trouble.0);
+            // Steps that run after a failure can read why.
+            let _ = outputs.set();
             ExitCode::FAILURE
         }
-        OnError::Warn => {
-            runner::warning("niks3", &format!("{trouble}. This job pushes nothing"));
-            ExitCode::SUCCESS
-        }
-        OnError::Ignore => {
-            runner::log(&format!("niks3: {trouble}. This job pushes nothing"));
+        on_error => {
+            on_error.annotate(&format!("{trouble}. This job pushes nothing"));
+            let _ = outputs.set();
             ExitCode::SUCCESS
         }
     }
 }
 
-async fn set_up(inputs: &Inputs) -> Result<(), Trouble> {
+async fn set_up(inputs: &Inputs, outputs: &mut Outputs) -> Result<(), Trouble> {
     let state = State::create()?;
-    let result = with_state(inputs, &state).await;
+    let result = with_state(inputs, &state, outputs).await;
     if result.is_err() && inputs.on_error == OnError::Fail {
         state.remove();
     }
     result
 }
 
-async fn with_state(inputs: &Inputs, state: &State) -> Result<(), Trouble> {
+async fn with_state(inputs: &Inputs, state: &State, outputs: &mut Outputs) -> Result<(), Trouble> {
     let target = Target::of(inputs);
     let config = preflight::configuration(&target).await?;
-    let refused = match may_push(inputs, &target).await {
-        Ok(may) => Ok(may),
+    let permission = match permission(inputs, &target).await {
         Err(trouble) if inputs.on_error == OnError::Fail => return Err(trouble),
-        Err(trouble) => Err(trouble),
+        permission => permission,
     };
-    let may = *refused.as_ref().unwrap_or(&false);
 
-    let setup = Setup {
+    let mut setup = Setup {
         inputs,
         state,
         target: &target,
+        outputs,
     };
     let mut settings = setup.reading(&config).await;
-    let doing = if may {
-        setup.pushing(&mut settings).await?
-    } else {
-        Doing::Nothing
+    let refused = match permission {
+        Ok(Permission::Granted) => {
+            setup.outputs.doing = setup.pushing(&mut settings).await?;
+            None
+        }
+        Ok(Permission::Never(why)) => {
+            setup.outputs.reason = Some(why);
+            None
+        }
+        Err(trouble) => Some(trouble),
     };
     if !settings.is_empty() {
         let files = setup.files(&settings)?;
         runner::export(nix_conf::VARIABLE, &files)?;
     }
-    State::save(doing)?;
+    let doing = outputs.doing;
+    state.publish(&Use {
+        server_url: outputs.server_url().to_owned(),
+        doing,
+        paths: inputs.paths.clone(),
+        on_error: inputs.on_error,
+        substituter: settings.substituter.clone(),
+    })?;
+    if doing != Doing::Nothing {
+        outputs.run_url = record::announce(inputs).await;
+    }
     runner::log(match doing {
         Doing::Hook => "niks3: pushing what is built, while it is built",
         Doing::Scan => "niks3: pushing what is built, when the job is done",
         Doing::Paths => "niks3: pushing the paths named, when the job is done",
         Doing::Nothing => "niks3: pushing nothing",
     });
-    refused.map(|_| ())
+    refused.map_or(Ok(()), Err)
 }
 
-async fn may_push(inputs: &Inputs, target: &Target) -> Result<bool, Trouble> {
+async fn permission(inputs: &Inputs, target: &Target) -> Result<Permission, Trouble> {
     if inputs.mode == Mode::Off {
-        return Ok(false);
+        return Ok(Permission::Never(
+            "pushing is switched off by an input".to_owned(),
+        ));
     }
-    match preflight::permission(target).await? {
-        Permission::Granted => Ok(true),
-        Permission::Never(why) => {
-            runner::notice("niks3", &why);
-            Ok(false)
-        }
+    let permission = preflight::permission(target).await?;
+    if let Permission::Never(why) = &permission {
+        runner::notice("niks3", why);
     }
-}
-
-/// An address of a cache as the log may show it: it may be the server's, with a password.
-fn shown(substituter: &str) -> String {
-    shown_address(substituter).trim_end_matches('/').to_owned()
+    Ok(permission)
 }
 
 struct Setup<'a> {
     inputs: &'a Inputs,
     state: &'a State,
     target: &'a Target,
+    outputs: &'a mut Outputs,
 }
 
 impl Setup<'_> {
     /// Settings for reading the cache.
-    async fn reading(&self, config: &CacheConfig) -> Settings {
+    async fn reading(&mut self, config: &CacheConfig) -> Settings {
         let mut settings = Settings::default();
+        self.outputs.public_keys.clone_from(&config.public_keys);
         if !self.inputs.configure_nix {
             return settings;
         }
         settings.substituter = preflight::substituter(self.inputs, config, self.target).await;
+        self.outputs.substituter.clone_from(&settings.substituter);
         match &settings.substituter {
             Some(url) => {
                 runner::log(&format!(
                     "niks3: reading from {}, signed by {}",
-                    shown(url),
+                    shown_url(url),
                     config.public_keys.join(" ")
                 ));
                 settings.public_keys.clone_from(&config.public_keys);
@@ -143,31 +161,53 @@ impl Setup<'_> {
     }
 
     /// Starts what pushes, and adds to the settings what Nix has to know of it.
-    async fn pushing(&self, settings: &mut Settings) -> Result<Doing, Trouble> {
+    async fn pushing(&mut self, settings: &mut Settings) -> Result<Doing, Trouble> {
         let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
-        let hooked = match self.inputs.mode {
+        let doing = match self.inputs.mode {
             Mode::Off => return Ok(Doing::Nothing),
-            Mode::Paths => return Ok(Doing::Paths),
-            Mode::Scan => None,
-            Mode::Hook => Some(self.hook(&store, settings).await?),
+            Mode::Paths => Doing::Paths,
+            _ if self.is_pushed_already() => {
+                let reason = "an earlier step of this job pushes what is built to the same server".to_owned();
+                runner::log(&format!("niks3: {reason}"));
+                self.outputs.reason = Some(reason);
+                if self.inputs.paths.is_empty() {
+                    return Ok(Doing::Nothing);
+                }
+                Doing::Paths
+            }
+            Mode::Scan => Doing::Scan,
+            Mode::Hook => {
+                settings.post_build_hook = Some(self.hook(&store, settings).await?);
+                Doing::Hook
+            }
             Mode::Auto => match self.hook(&store, settings).await {
-                Ok(hook) => Some(hook),
+                Ok(hook) => {
+                    settings.post_build_hook = Some(hook);
+                    Doing::Hook
+                }
                 Err(why) => {
                     runner::log(&format!(
                         "niks3: {why}; comparing the store before and after instead"
                     ));
-                    None
+                    self.outputs.reason = Some(why.0);
+                    Doing::Scan
                 }
             },
         };
-        if let Some(hook) = hooked {
-            settings.post_build_hook = Some(hook);
-            daemon::start(self.state, self.target).await?;
-            return Ok(Doing::Hook);
+        if doing == Doing::Scan {
+            let count = scan::remember(&store, self.state.directory()).await?;
+            runner::log(&format!("niks3: the store has {count} paths before the job"));
         }
-        let count = scan::remember(&store, self.state.directory()).await?;
-        runner::log(&format!("niks3: the store has {count} paths before the job"));
-        Ok(Doing::Scan)
+        daemon::start(self.state, self.target, doing).await?;
+        Ok(doing)
+    }
+
+    /// Whether an earlier step pushes everything that is built to this server: nothing is to be counted twice.
+    fn is_pushed_already(&self) -> bool {
+        let earlier = State::of_job().into_iter().filter_map(|state| state.published());
+        earlier
+            .filter(|used| matches!(used.doing, Doing::Hook | Doing::Scan))
+            .any(|used| used.server_url == self.outputs.server_url())
     }
 
     /// The hook, written and tried out on Nix's settings.
@@ -205,25 +245,5 @@ impl Setup<'_> {
     fn files(&self, settings: &Settings) -> Result<String, Trouble> {
         let ours = settings.write(self.state.directory())?;
         Ok(format!("{}:{}", ours.display(), nix_conf::current_files()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_shows_no_password_of_a_cache() {
-        for (substituter, expected) in [
-            (
-                "https://user:secret@cache.example.com",
-                "https://cache.example.com",
-            ),
-            ("https://cache.example.com/a", "https://cache.example.com/a"),
-            ("s3://bucket?profile=x", "s3://bucket?profile=x"),
-            ("/mnt/cache", "/mnt/cache"),
-        ] {
-            assert_eq!(shown(substituter), expected);
-        }
     }
 }

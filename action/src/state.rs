@@ -1,4 +1,4 @@
-//! What main leaves for the daemon and for post: a folder in the runner's temporary one, and a few words.
+//! What main leaves for the daemon, for the flush action and for post: a folder in the runner's temporary one.
 
 use std::{
     fs::DirBuilder,
@@ -7,19 +7,53 @@ use std::{
 };
 
 use niks3_queue::Folder;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    Trouble, job,
-    runner::{save_state, variable},
+    Trouble,
+    inputs::OnError,
+    job,
+    runner::{export, save_state, variable},
 };
 
+/// The folders of all uses of the action in this job, one a line. State that a step saves is for its own post step
+/// alone, so the flush action finds them by this variable.
+const USES_VARIABLE: &str = "NIKS3_ACTION_STATE";
+
 /// What main has set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Doing {
     Hook,
     Scan,
     Paths,
+    #[serde(rename = "off")]
     Nothing,
+}
+
+impl Doing {
+    /// The value of the output `mode`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hook => "hook",
+            Self::Scan => "scan",
+            Self::Paths => "paths",
+            Self::Nothing => "off",
+        }
+    }
+}
+
+/// What one use of the action does, for other steps of the job. It holds no secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Use {
+    /// The server, without credentials.
+    pub(crate) server_url: String,
+    pub(crate) doing: Doing,
+    /// The input `paths`.
+    pub(crate) paths: Vec<String>,
+    pub(crate) on_error: OnError,
+    /// Where Nix reads the cache.
+    pub(crate) substituter: Option<String>,
 }
 
 /// The folder of one use of the action in one job.
@@ -39,7 +73,39 @@ impl State {
             .create(&directory)
             .map_err(|error| Trouble::io(&format!("make a folder in {}", parent.display()), &error))?;
         save_state("directory", &directory.to_string_lossy())?;
+        let mut uses: Vec<String> = use_directories().collect();
+        uses.push(directory.to_string_lossy().into_owned());
+        export(USES_VARIABLE, &uses.join("\n"))?;
         Ok(Self { directory })
+    }
+
+    /// The folders of the uses in this job before this step that are not over.
+    pub(crate) fn of_job() -> Vec<Self> {
+        use_directories()
+            .map(|directory| Self::at(directory.into()))
+            .filter(|state| state.directory.is_dir())
+            .collect()
+    }
+
+    /// Whether any step of the job before this one uses the action.
+    pub(crate) fn is_used_in_job() -> bool {
+        use_directories().next().is_some()
+    }
+
+    fn use_path(&self) -> PathBuf {
+        self.directory.join("use.json")
+    }
+
+    /// Tells other steps what this use does.
+    pub(crate) fn publish(&self, used: &Use) -> Result<(), Trouble> {
+        let text = serde_json::to_vec(used).map_err(|error| Trouble(error.to_string()))?;
+        let path = self.use_path();
+        std::fs::write(&path, text).map_err(|error| Trouble::io(&format!("write {}", path.display()), &error))
+    }
+
+    /// What this use does, if its main step has come that far.
+    pub(crate) fn published(&self) -> Option<Use> {
+        serde_json::from_slice(&std::fs::read(self.use_path()).ok()?).ok()
     }
 
     /// The folder that main made, if it came that far.
@@ -71,25 +137,9 @@ impl State {
         self.directory.join("log")
     }
 
-    pub(crate) fn save(doing: Doing) -> Result<(), Trouble> {
-        save_state(
-            "doing",
-            match doing {
-                Doing::Hook => "hook",
-                Doing::Scan => "scan",
-                Doing::Paths => "paths",
-                Doing::Nothing => "nothing",
-            },
-        )
-    }
-
-    pub(crate) fn doing() -> Doing {
-        match variable("STATE_doing").as_deref() {
-            Some("hook") => Doing::Hook,
-            Some("scan") => Doing::Scan,
-            Some("paths") => Doing::Paths,
-            _ => Doing::Nothing,
-        }
+    /// What main has set up; nothing, if it did not come that far.
+    pub(crate) fn doing(&self) -> Doing {
+        self.published().map_or(Doing::Nothing, |used| used.doing)
     }
 
     /// Removes all of it.
@@ -99,4 +149,14 @@ impl State {
         }
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+fn use_directories() -> impl Iterator<Item = String> {
+    let text = variable(USES_VARIABLE).unwrap_or_default();
+    let lines: Vec<String> = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    lines.into_iter()
 }

@@ -1,12 +1,10 @@
-//! What post says: outputs, a sentence, and a page.
+//! What post says: a sentence, and a page.
 
 use std::fmt::Write as _;
 
-use niks3_nix::store_path::StoreDir;
-use niks3_push::LocalStore;
 use niks3_queue::Outcome;
 
-use crate::{Trouble, post::Report, runner::set_output};
+use crate::post::Report;
 
 /// A page of a megabyte is refused.
 const MAX_ROWS: usize = 500;
@@ -28,25 +26,6 @@ pub(crate) fn size(bytes: u64) -> String {
         None => format!("{bytes} B"),
         Some(unit) => format!("{value:.1} {unit}"),
     }
-}
-
-/// Sets the outputs of action.yml.
-pub(crate) fn outputs(report: &Report) -> Result<(), Trouble> {
-    let journal = &report.journal;
-    let store_dir = LocalStore::from_environment()
-        .map_or_else(|_| StoreDir::default(), |store| store.store_dir().clone());
-    let closures: Vec<String> = journal
-        .closures
-        .iter()
-        .map(|path| store_dir.display(path))
-        .collect();
-    let closures = serde_json::to_string(&closures).unwrap_or_else(|_| "[]".to_owned());
-    set_output("paths-pushed", &journal.pushed().to_string())?;
-    set_output("paths-cached", &journal.cached().to_string())?;
-    set_output("paths-failed", &journal.failed().to_string())?;
-    set_output("bytes-uploaded", &journal.bytes_sent.to_string())?;
-    set_output("closures", &closures)?;
-    set_output("run-url", report.run_url.as_deref().unwrap_or_default())
 }
 
 fn nar_bytes(report: &Report) -> u64 {

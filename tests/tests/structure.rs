@@ -441,20 +441,23 @@ fn identifiers(found: &mut BTreeSet<String>, tokens: TokenStream) {
 #[test]
 fn identifiers_and_files_have_the_names_of_the_style_guide() {
     let mut hits = BTreeSet::new();
-    for file in sources().iter().flat_map(|folder| files(folder)) {
-        let mut found = BTreeSet::new();
-        identifiers(
-            &mut found,
-            TokenStream::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap(),
-        );
-        found.insert(file.file_stem().unwrap().to_str().unwrap().to_owned());
-        let path = shown(&file);
-        for (old, _) in OLD_NAMES.iter().filter(|(old, _)| found.contains(*old)) {
-            if !RIGHT
-                .iter()
-                .any(|(word, place)| word == old && path.starts_with(place))
-            {
-                hits.insert(format!("{old} {path}"));
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for folder in sources() {
+        for file in files(&folder) {
+            let mut found = BTreeSet::new();
+            let text = std::fs::read_to_string(&file).unwrap();
+            identifiers(&mut found, TokenStream::from_str(&text).unwrap());
+            found.insert(file.file_stem().unwrap().to_str().unwrap().to_owned());
+            let path = shown(&file);
+            for (old, _) in OLD_NAMES.iter().filter(|(old, _)| found.contains(*old)) {
+                if !RIGHT
+                    .iter()
+                    .any(|(word, place)| word == old && path.starts_with(place))
+                {
+                    let hit = format!("{old} {}", shown(&folder));
+                    places.entry(hit.clone()).or_default().push(path.clone());
+                    hits.insert(hit);
+                }
             }
         }
     }
@@ -466,7 +469,9 @@ fn identifiers_and_files_have_the_names_of_the_style_guide() {
                 .find(|(old, _)| *old == word)
                 .map_or("", |(_, better)| better)
         };
-        let lines = added.iter().map(|line| format!("{line}: {}\n", better(line)));
+        let lines = added
+            .iter()
+            .map(|line| format!("{line}: {}; in {}\n", better(line), places[*line].join(", ")));
         format!("names that have a better one:\n{}", lines.collect::<String>())
     });
 }

@@ -95,6 +95,23 @@ impl Journal {
         self.paths.values().filter(|outcome| which(outcome)).count()
     }
 
+    /// Adds what another journal of the same cache says.
+    pub fn merge(&mut self, other: Self) {
+        for (path, outcome) in other.paths {
+            let path = path.as_str().to_owned();
+            self.add(Entry::Path { path, outcome });
+        }
+        self.add(Entry::Push {
+            roots: other
+                .closures
+                .iter()
+                .map(|root| root.as_str().to_owned())
+                .collect(),
+            bytes_sent: other.bytes_sent,
+        });
+        self.given_up = self.given_up.take().or(other.given_up);
+    }
+
     /// Takes one more line into account.
     pub fn add(&mut self, entry: Entry) {
         match entry {
@@ -179,6 +196,22 @@ mod tests {
         assert_eq!(add(failed()), (0, 1, 0));
         assert_eq!(add(Outcome::Pushed { nar_size: 1 }), (1, 0, 0));
         assert_eq!(add(Outcome::Cached { nar_size: 1 }), (1, 0, 0));
+    }
+
+    #[test]
+    fn what_two_journals_of_one_cache_say_counts_once() {
+        let journal = |outcome, bytes_sent| {
+            let path = "0c0vcw3pzmdhzdl4r3dqh7yfb4jbnvy4-a".to_owned();
+            let mut journal = Journal::default();
+            let roots = vec![path.clone()];
+            journal.add(Entry::Path { path, outcome });
+            journal.add(Entry::Push { roots, bytes_sent });
+            journal
+        };
+        let mut merged = journal(Outcome::Cached { nar_size: 1 }, 0);
+        merged.merge(journal(Outcome::Pushed { nar_size: 1 }, 7));
+        assert_eq!((merged.pushed(), merged.cached()), (1, 0));
+        assert_eq!((merged.closures.len(), merged.bytes_sent), (1, 7));
     }
 
     #[test]

@@ -77,6 +77,12 @@ pub struct Status {
     pub bytes_sent: u64,
     /// Why nothing can be pushed now.
     pub trouble: Option<String>,
+    /// Trying again does not help, until somebody changes something.
+    #[serde(default)]
+    pub lasting: bool,
+    /// How often nothing could be pushed.
+    #[serde(default)]
+    pub failures: u64,
 }
 
 struct Shared {
@@ -181,7 +187,7 @@ async fn work<P: Pusher>(
         match engine.round(&batches, &shared.interrupt).await? {
             Round::Done => {
                 (pause, last_tries) = (FIRST_PAUSE, 0);
-                shared.status(|status| status.trouble = None);
+                shared.status(|status| (status.trouble, status.lasting) = (None, false));
             }
             Round::Interrupted => {}
             Round::Later { error, passing } => {
@@ -192,7 +198,11 @@ async fn work<P: Pusher>(
                     return Ok(Ending::GivenUp);
                 }
                 tracing::warn!("nothing can be pushed for {} s: {error}", pause.as_secs());
-                shared.status(|status| status.trouble = Some(error));
+                shared.status(|status| {
+                    status.trouble = Some(error);
+                    status.lasting = !passing;
+                    status.failures += 1;
+                });
                 rest(shared, pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

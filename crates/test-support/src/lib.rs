@@ -32,6 +32,7 @@ pub use clock::Clock;
 pub use eventually::{comes_about, eventually};
 pub use garage::garage_bucket;
 pub use github_issuer::GithubIssuer;
+pub use http::WebServer;
 pub use issuer::{Issuer, IssuerFault, IssuerKey};
 pub use mounts::with_own_mounts;
 pub use niks3_check_bucket::{Finding, Kind as FlawKind, Report};

@@ -178,12 +178,20 @@ impl Job {
     pub fn end(&mut self, action: &mut Use, started: &Started) -> Step {
         let output = started.wait();
         let file = |name: &str| std::fs::read_to_string(started.folder.join(name)).unwrap_or_default();
+        // A post step has no name in its job's context, and GitHub's runner drops what it sets:
+        // `SetOutput` in https://github.com/actions/runner/blob/v2.336.0/src/Runner.Worker/ExecutionContext.cs
+        let is_post = action.state.contains_key("started");
+        let outputs = if is_post {
+            Pairs::new()
+        } else {
+            pairs(&file("GITHUB_OUTPUT"))
+        };
         action.state.extend(pairs(&file("GITHUB_STATE")));
         self.environment.extend(pairs(&file("GITHUB_ENV")));
         Step {
             code: output.code,
             log: output.stdout,
-            outputs: pairs(&file("GITHUB_OUTPUT")),
+            outputs,
             summary: file("GITHUB_STEP_SUMMARY"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use niks3_test_support::{Backend, eventually, run};
+use niks3_test_support::{Backend, Use, eventually, run};
 
 use super::bench::{Bench, released};
 
@@ -77,9 +77,7 @@ fn the_second_action_collects_garbage_and_says_what_went() {
     let mut push = bench.server.niks3();
     bench.store.prepare(push.args(["push", &path]));
     let _ = run(&mut push).ok();
-    let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("../action/gc/gc.js");
-    let inputs = [("older-than", "0s"), ("force", "true")];
-    let mut action = bench.action(&inputs).with_shim(shim);
+    let mut action = bench_gc(&bench).with("older-than", "0s").with("force", "true");
     let mut dry = action.clone().with("dry-run", "true");
     eventually("the closure is older than this very second", || {
         bench.job.main(&mut dry).green().count("old-closures-deleted") == 1
@@ -91,6 +89,10 @@ fn the_second_action_collects_garbage_and_says_what_went() {
     assert!(!bench.cached(&path));
     let wrong = bench.job.main(&mut action.with("older-than", "long")).red();
     assert!(wrong.annotations("error")[0].contains("older-than"), "{wrong:#?}");
+}
+
+fn bench_gc(bench: &Bench) -> Use {
+    Use::of("gc", &[("server-url", bench.server.url().as_str())])
 }
 
 /// What action.yml declares below a key: the names two spaces in.
@@ -111,11 +113,19 @@ fn declared(file: &str, key: &str) -> Vec<String> {
 fn what_the_programs_set_is_what_the_actions_declare() {
     let mut bench = Bench::with_token(Backend::Embedded);
     let mut action = bench.action(&[]);
-    bench.job.main(&mut action).green();
-    let post = bench.job.post(&mut action).green();
-    let mut outputs = declared("action.yml", "outputs");
-    outputs.sort();
-    assert_eq!(post.outputs.into_keys().collect::<Vec<_>>(), outputs);
+    let main = bench.job.main(&mut action).green();
+    let flush = bench.job.main(&mut Use::of("flush", &[])).green();
+    bench.job.post(&mut action).green();
+    let gc = bench.job.main(&mut bench_gc(&bench)).green();
+    for (file, step) in [
+        ("action.yml", main),
+        ("action/flush/action.yml", flush),
+        ("action/gc/action.yml", gc),
+    ] {
+        let mut outputs = declared(file, "outputs");
+        outputs.sort();
+        assert_eq!(step.outputs.into_keys().collect::<Vec<_>>(), outputs, "{file}");
+    }
     let inputs = declared("action.yml", "inputs");
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     for input in inputs.iter().filter(|input| *input != "github-token") {

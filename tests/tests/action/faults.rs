@@ -8,7 +8,7 @@ use niks3_test_support::{Backend, Fault, Job, eventually, run};
 use super::bench::{Bench, has, proxied};
 
 /// Changes a store path behind Nix's back.
-fn spoil(path: &str) {
+pub(super) fn spoil(path: &str) {
     let _ = run(Command::new("chmod").args(["u+w", path]));
     std::fs::write(path, "spoiled").unwrap();
 }
@@ -99,14 +99,8 @@ fn what_a_killed_pusher_left_is_pushed_by_post() {
     let _ = run(Command::new("kill").args(["-9", &daemon.to_string()]));
     let second = bench.job.build("build \"y\" \"echo y > $out\"", &[]).remove(0);
     let post = bench.job.post(&mut action).green();
-    assert_eq!(
-        (
-            post.count("paths-pushed") + post.count("paths-cached"),
-            post.count("paths-failed")
-        ),
-        (2, 0),
-        "{post:#?}"
-    );
+    let (pushed, cached, failed) = post.counts();
+    assert_eq!((pushed + cached, failed), (2, 0), "{post:#?}");
     assert!(bench.cached(&first) && bench.cached(&second));
     bench.job.left_nothing();
 }

@@ -7,6 +7,7 @@ mod bench;
 mod builds;
 mod delivery;
 mod faults;
+mod flush;
 mod identity;
 mod runs;
 mod surroundings;

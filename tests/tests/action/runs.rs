@@ -1,5 +1,7 @@
 //! The run at the server, completed with what GitHub says or does not say.
 
+use std::process::Command;
+
 use niks3_test_support::{Backend, Github, GithubApi, Step, run};
 use serde_json::{Value, json};
 
@@ -9,19 +11,28 @@ fn answers(body: &Value) -> Github {
     Github::Answers(200, String::new(), body.to_string())
 }
 
+/// A page of the dashboard, as somebody who may read sees it.
+fn page(bench: &Bench, url: &str) -> String {
+    let credentials = format!("x:{}", bench.server.token());
+    run(Command::new("curl").args(["-fsS", "-u", &credentials, url])).ok()
+}
+
 /// A job that builds something while GitHub answers; its post step, and the run at the server.
 fn job(github: &GithubApi) -> (Step, Value, String) {
     let mut bench = Bench::with_token(Backend::Embedded);
     github.serve(&mut bench.job);
     let mut action = bench.action(&[("github-token", "of-github")]);
-    bench.job.main(&mut action).green();
+    let main = bench.job.main(&mut action).green();
     let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
     let post = bench.job.post(&mut action).green();
     assert_eq!(post.counts(), (1, 0, 0), "{post:#?}");
-    let url = &post.outputs["run-url"];
+    let url = &main.outputs["run-url"];
     let id = url
-        .strip_prefix(&format!("{}/api/v1/runs/", bench.server.url()))
+        .strip_prefix(&format!("{}/dashboard/runs/", bench.server.url()))
         .unwrap();
+    let name = path.rsplit('/').next().unwrap();
+    let page = page(&bench, url);
+    assert!(page.contains(name), "the run's page shows what it pushed: {page}");
     assert!(post.summary.contains(&format!("]({url})")), "{}", post.summary);
     let mut show = bench.server.niks3();
     bench.store.prepare(show.args(["runs", "show", "--json", id]));
@@ -143,8 +154,12 @@ fn a_job_without_a_token_of_github_is_recorded_all_the_same() {
     let mut bench = Bench::with_token(Backend::Embedded);
     github.serve(&mut bench.job);
     let mut action = bench.action(&[]);
-    bench.job.main(&mut action).green();
+    let main = bench.job.main(&mut action).green();
     let post = bench.job.post(&mut action).green();
-    assert!(post.outputs["run-url"].contains("/api/v1/runs/"), "{post:#?}");
+    let url = &main.outputs["run-url"];
+    assert!(
+        url.contains("/dashboard/runs/") && post.summary.contains(url),
+        "{post:#?}"
+    );
     assert!(github.requests().is_empty());
 }

@@ -121,7 +121,8 @@ fn two_jobs_at_once_on_one_machine_count_what_is_theirs() {
         .collect();
     let post = bench.job.post(&mut first).green();
     assert_eq!(post.counts(), (1, 0, 0));
-    assert!(post.outputs["closures"].contains(&ours) && !post.outputs["closures"].contains(&theirs[0]));
+    let row = |path: &str| format!("| `{}` | pushed |", path.rsplit('/').next().unwrap());
+    assert!(post.summary.contains(&row(&ours)) && !post.summary.contains(&row(&theirs[0])));
     bench.job.left_nothing();
     assert_eq!(other.post(&mut second).green().counts(), (2, 0, 0));
     other.left_nothing();

@@ -12,7 +12,7 @@ pub struct Step {
     pub code: i32,
     /// What it printed, standard error too.
     pub log: String,
-    /// What it set as outputs.
+    /// What it set as outputs; nothing for a post step, of which GitHub keeps none.
     pub outputs: Pairs,
     /// What it added to the summary.
     pub summary: String,
@@ -61,15 +61,30 @@ impl Step {
             .unwrap_or_else(|| panic!("{output}: {self:#?}"))
     }
 
-    /// How many paths were pushed, cached, failed.
+    /// How many paths were pushed, cached, failed: the last line of the log that says so.
     #[must_use]
     #[track_caller]
     pub fn counts(&self) -> (u64, u64, u64) {
-        (
-            self.count("paths-pushed"),
-            self.count("paths-cached"),
-            self.count("paths-failed"),
-        )
+        let counts = self.log.lines().rev().find_map(|line| {
+            let rest = line.strip_prefix("niks3: ")?;
+            let (pushed, rest) = rest.split_once(" pushed")?;
+            let (before, rest) = rest.split_once(" already cached, ")?;
+            let (failed, _) = rest.split_once(" failed")?;
+            let cached = before.rsplit(' ').next()?;
+            Some((pushed.parse().ok()?, cached.parse().ok()?, failed.parse().ok()?))
+        });
+        counts.unwrap_or_else(|| panic!("no counts in {self:#?}"))
+    }
+
+    /// An output that is a JSON array of texts.
+    #[must_use]
+    #[track_caller]
+    pub fn list(&self, output: &str) -> Vec<String> {
+        let text = self
+            .outputs
+            .get(output)
+            .unwrap_or_else(|| panic!("{output}: {self:#?}"));
+        serde_json::from_str(text).unwrap()
     }
 }
 
@@ -105,6 +120,13 @@ impl Use {
         inputs
             .iter()
             .fold(self, |action, (name, value)| action.with(name, value))
+    }
+
+    /// The action `action/NAME` of this repository, with inputs besides the program of this build.
+    #[must_use]
+    pub fn of(name: &str, inputs: &[(&str, &str)]) -> Self {
+        let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../action/{name}/{name}.js"));
+        Self::new(inputs).with_shim(shim)
     }
 
     /// With another starting file.

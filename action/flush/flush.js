@@ -1,0 +1,4 @@
+// Starts the push of what the job has built so far.
+'use strict';
+
+require('../shim.js').start('flush');
