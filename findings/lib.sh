@@ -126,14 +126,17 @@ END
     chmod +x "$work/bin/${3:-$2}"
 }
 
-# Makes sure that Python with pip and curl are there; unpacks those of the machine's own release if not.
+# Makes sure that Python with pip is there; unpacks that of the machine's own release if not.
 need_python() {
     python3 -c 'import pip, ssl' 2>/dev/null && return
     local root
     root=$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" python3 python3-pip python3-distutils ca-certificates 2>/dev/null ||
         debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" python3 python3-pip ca-certificates)
-    cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$work/ca.crt"
-    export SSL_CERT_FILE=$work/ca.crt
+    # A fresh system has no bundle of certificates.
+    if [[ ! -e /etc/ssl/certs/ca-certificates.crt ]]; then
+        cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$work/ca.crt"
+        export SSL_CERT_FILE=$work/ca.crt PIP_CERT=$work/ca.crt
+    fi
     cat >"$work/bin/python3" <<END
 #!/bin/sh
 export PYTHONHOME="$root/usr" LD_LIBRARY_PATH="$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu"
@@ -142,9 +145,9 @@ END
     chmod +x "$work/bin/python3"
 }
 
-need_curl() {
-    command -v curl >/dev/null && return
-    command_from "$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" curl)" curl
+# Makes sure that a command is there; unpacks that of the machine's own release if not.
+need_command() { # COMMAND PACKAGE
+    command -v "$1" >/dev/null || command_from "$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$2")" "$1"
 }
 
 # Makes packages of the Python registry importable; they stay in the cache.
@@ -207,6 +210,55 @@ go_build() { # FOLDER NAME MODULE@VERSION [PACKAGE-IN-MODULE]
     )
     mv "$build/bin/$name" "$folder/$name"
     rm -rf "$build"
+}
+
+# Prints a folder with the jars of a Maven artifact and of all that it needs.
+maven_jars() { # GROUP:ARTIFACT:VERSION
+    local folder
+    folder=$cache/maven-$(tr ':' '-' <<<"$1")
+    [[ -e $folder/complete ]] || locked maven maven_get "$folder" "$1" >&2
+    echo "$folder"
+}
+
+maven_get() { # FOLDER GROUP:ARTIFACT:VERSION
+    local folder=$1 group artifact version
+    [[ ! -e $folder/complete ]] || return 0
+    IFS=: read -r group artifact version <<<"$2"
+    need_java
+    mkdir -p "$folder"
+    cat >"$folder/pom.xml" <<END
+<project>
+  <modelVersion>4.0.0</modelVersion><groupId>findings</groupId><artifactId>findings</artifactId><version>1</version>
+  <packaging>pom</packaging>
+  <dependencies><dependency>
+    <groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version>
+  </dependency></dependencies>
+</project>
+END
+    note "getting $2; this takes minutes, once"
+    timeout 1200 mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$folder/lib" >"$folder/log" 2>&1 || {
+        tail "$folder/log"
+        return 1
+    }
+    touch "$folder/complete"
+}
+
+# Makes sure that `java` and `mvn` are there; unpacks those of Debian if not.
+need_java() {
+    command -v java >/dev/null && command -v mvn >/dev/null && return
+    local root
+    root=$(debian bookworm openjdk-17-jdk-headless maven)
+    cat >"$work/bin/java" <<END
+#!/bin/sh
+export LD_LIBRARY_PATH="$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu"
+exec "$root/usr/lib/jvm/java-17-openjdk-amd64/bin/java" "\$@"
+END
+    cat >"$work/bin/mvn" <<END
+#!/bin/sh
+exec java -classpath "$root/usr/share/java/plexus-classworlds.jar" "-Dclassworlds.conf=$root/etc/maven/m2.conf" \\
+    "-Dmaven.home=$root/usr/share/maven" "-Dmaven.multiModuleProjectDirectory=$work" org.codehaus.plexus.classworlds.launcher.Launcher "\$@"
+END
+    chmod +x "$work/bin/java" "$work/bin/mvn"
 }
 
 # --- services -------------------------------------------------------------------------------------
@@ -292,6 +344,68 @@ END
     start "$port" "$weed" server "-dir=$work/data" -ip=127.0.0.1 -ip.bind=127.0.0.1 "-master.port=$master" "-volume.port=$volume" \
         "-filer.port=$filer" -s3 "-s3.port=$port" "-s3.config=$work/s3.json" -volume.max=20 -master.volumeSizeLimitMB=64
     version "SeaweedFS, module version v0.0.0-20261109003541-7506e5f91cd6"
+    make_bucket
+}
+
+start_s3proxy() {
+    s3_port
+    need_java
+    local jars
+    jars=$(maven_jars org.gaul:s3proxy:3.1.0)
+    mkdir -p "$work/data"
+    cat >"$work/s3proxy.properties" <<END
+s3proxy.endpoint=$ENDPOINT
+s3proxy.authorization=aws-v2-or-v4
+s3proxy.identity=$AWS_ACCESS_KEY_ID
+s3proxy.credential=$AWS_SECRET_ACCESS_KEY
+jclouds.provider=filesystem-nio2
+jclouds.filesystem.basedir=$work/data
+END
+    start "$port" java -Xmx512m -cp "$jars/lib/*" org.gaul.s3proxy.Main --properties "$work/s3proxy.properties"
+    version "S3Proxy 3.1.0, filesystem-nio2 backend"
+    make_bucket
+}
+
+# Garage is built with cargo, which (with a C compiler) has to be there.
+garage_build() { # FOLDER
+    [[ ! -x $1/bin/garage ]] || return 0
+    command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+    note "building Garage 2.5.0; this takes a quarter of an hour, once"
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        timeout 3600 cargo install garage --quiet --version 2.5.0 --locked --root "$1"
+}
+
+start_garage() {
+    s3_port
+    local folder=$cache/garage-2.5.0 rpc secret node
+    [[ -x $folder/bin/garage ]] || locked garage garage_build "$folder" >&2
+    export AWS_ACCESS_KEY_ID=GK31c2f218a2e44f485b94239e
+    export AWS_SECRET_ACCESS_KEY=b892c0665f0ada8a4755dae98baa3b133590e11dae3bcc1f9d769d67f16c3835
+    rpc=$(free_port)
+    secret=$(printf '%064d' 1)
+    cat >"$work/garage.toml" <<END
+metadata_dir = "$work/meta"
+data_dir = "$work/data"
+db_engine = "sqlite"
+replication_factor = 1
+rpc_bind_addr = "127.0.0.1:$rpc"
+rpc_public_addr = "127.0.0.1:$rpc"
+rpc_secret = "$secret"
+[s3_api]
+s3_region = "us-east-1"
+api_bind_addr = "127.0.0.1:$port"
+END
+    start "$port" "$folder/bin/garage" -c "$work/garage.toml" server
+    garage() { timeout 60 "$folder/bin/garage" -c "$work/garage.toml" "$@" >>"$work/garage.log" 2>&1; }
+    node=$(timeout 60 "$folder/bin/garage" -c "$work/garage.toml" node id -q 2>/dev/null | cut -d@ -f1)
+    for _ in $(seq 20); do
+        garage layout assign -z here -c 1G "$node" && break
+        sleep 0.5
+    done
+    garage layout apply --version 1
+    garage key import --yes -n findings "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"
+    garage key allow --create-bucket findings
+    version "Garage 2.5.0, one node"
     make_bucket
 }
 
@@ -423,4 +537,22 @@ try() {
     "$@" >"$work/said" 2>&1 || status=$?
     sed "s#$work#DIR#g; /^copying /d; s#127.0.0.1:[0-9]*#HOST#g" "$work/said"
     echo "exit status $status"
+}
+
+# --- GitHub Actions -------------------------------------------------------------------------------
+
+# Runs the workflow on standard input with act, on this machine instead of in containers.
+run_act() { # ARGUMENTS...
+    local act
+    need_command git git
+    act=$(go_program act github.com/nektos/act@v0.2.89)
+    mkdir -p "$work/repository/.github/workflows"
+    cat >"$work/repository/.github/workflows/workflow.yml"
+    (
+        cd "$work/repository"
+        export HOME=$work/home XDG_CACHE_HOME=$work/home/cache XDG_CONFIG_HOME=$work/home/config
+        git init -q . 2>/dev/null
+        git -c user.name=findings -c user.email=findings@example.org commit -q --allow-empty -m workflow
+        timeout 300 "$act" push --container-daemon-socket - "$@" 2>&1 </dev/null
+    )
 }
