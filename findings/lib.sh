@@ -6,6 +6,7 @@
 # Programs that take long to build stay in $XDG_CACHE_HOME/niks3-findings; all else goes away at the end.
 # shellcheck disable=SC2034 # variables that the findings read
 set -euo pipefail
+shopt -s inherit_errexit
 
 findings=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/niks3-findings
@@ -208,6 +209,55 @@ go_build() { # FOLDER NAME MODULE@VERSION [PACKAGE-IN-MODULE]
     rm -rf "$build"
 }
 
+# Prints a folder with the jars of a Maven artifact and of all that it needs.
+maven_jars() { # GROUP:ARTIFACT:VERSION
+    local folder
+    folder=$cache/maven-$(tr ':' '-' <<<"$1")
+    [[ -e $folder/complete ]] || locked maven maven_get "$folder" "$1" >&2
+    echo "$folder"
+}
+
+maven_get() { # FOLDER GROUP:ARTIFACT:VERSION
+    local folder=$1 group artifact version
+    [[ ! -e $folder/complete ]] || return 0
+    IFS=: read -r group artifact version <<<"$2"
+    need_java
+    mkdir -p "$folder"
+    cat >"$folder/pom.xml" <<END
+<project>
+  <modelVersion>4.0.0</modelVersion><groupId>findings</groupId><artifactId>findings</artifactId><version>1</version>
+  <packaging>pom</packaging>
+  <dependencies><dependency>
+    <groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version>
+  </dependency></dependencies>
+</project>
+END
+    note "getting $2; this takes minutes, once"
+    timeout 1200 mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$folder/lib" >"$folder/log" 2>&1 || {
+        tail "$folder/log"
+        return 1
+    }
+    touch "$folder/complete"
+}
+
+# Makes sure that `java` and `mvn` are there; unpacks those of Debian if not.
+need_java() {
+    command -v java >/dev/null && command -v mvn >/dev/null && return
+    local root
+    root=$(debian bookworm openjdk-17-jdk-headless maven)
+    cat >"$work/bin/java" <<END
+#!/bin/sh
+export LD_LIBRARY_PATH="$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu"
+exec "$root/usr/lib/jvm/java-17-openjdk-amd64/bin/java" "\$@"
+END
+    cat >"$work/bin/mvn" <<END
+#!/bin/sh
+exec java -classpath "$root/usr/share/java/plexus-classworlds.jar" "-Dclassworlds.conf=$root/etc/maven/m2.conf" \\
+    "-Dmaven.home=$root/usr/share/maven" "-Dmaven.multiModuleProjectDirectory=$work" org.codehaus.plexus.classworlds.launcher.Launcher "\$@"
+END
+    chmod +x "$work/bin/java" "$work/bin/mvn"
+}
+
 # --- services -------------------------------------------------------------------------------------
 
 free_port() {
@@ -294,6 +344,68 @@ END
     make_bucket
 }
 
+start_s3proxy() {
+    s3_port
+    need_java
+    local jars
+    jars=$(maven_jars org.gaul:s3proxy:3.1.0)
+    mkdir -p "$work/data"
+    cat >"$work/s3proxy.properties" <<END
+s3proxy.endpoint=$ENDPOINT
+s3proxy.authorization=aws-v2-or-v4
+s3proxy.identity=$AWS_ACCESS_KEY_ID
+s3proxy.credential=$AWS_SECRET_ACCESS_KEY
+jclouds.provider=filesystem-nio2
+jclouds.filesystem.basedir=$work/data
+END
+    start "$port" java -Xmx512m -cp "$jars/lib/*" org.gaul.s3proxy.Main --properties "$work/s3proxy.properties"
+    version "S3Proxy 3.1.0, filesystem-nio2 backend"
+    make_bucket
+}
+
+# Garage is built with cargo, which (with a C compiler) has to be there.
+garage_build() { # FOLDER
+    [[ ! -x $1/bin/garage ]] || return 0
+    command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+    note "building Garage 2.5.0; this takes a quarter of an hour, once"
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        timeout 3600 cargo install garage --quiet --version 2.5.0 --locked --root "$1"
+}
+
+start_garage() {
+    s3_port
+    local folder=$cache/garage-2.5.0 rpc secret node
+    [[ -x $folder/bin/garage ]] || locked garage garage_build "$folder" >&2
+    export AWS_ACCESS_KEY_ID=GK31c2f218a2e44f485b94239e
+    export AWS_SECRET_ACCESS_KEY=b892c0665f0ada8a4755dae98baa3b133590e11dae3bcc1f9d769d67f16c3835
+    rpc=$(free_port)
+    secret=$(printf '%064d' 1)
+    cat >"$work/garage.toml" <<END
+metadata_dir = "$work/meta"
+data_dir = "$work/data"
+db_engine = "sqlite"
+replication_factor = 1
+rpc_bind_addr = "127.0.0.1:$rpc"
+rpc_public_addr = "127.0.0.1:$rpc"
+rpc_secret = "$secret"
+[s3_api]
+s3_region = "us-east-1"
+api_bind_addr = "127.0.0.1:$port"
+END
+    start "$port" "$folder/bin/garage" -c "$work/garage.toml" server
+    garage() { timeout 60 "$folder/bin/garage" -c "$work/garage.toml" "$@" >>"$work/garage.log" 2>&1; }
+    node=$(timeout 60 "$folder/bin/garage" -c "$work/garage.toml" node id -q 2>/dev/null | cut -d@ -f1)
+    for _ in $(seq 20); do
+        garage layout assign -z here -c 1G "$node" && break
+        sleep 0.5
+    done
+    garage layout apply --version 1
+    garage key import --yes -n findings "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"
+    garage key allow --create-bucket findings
+    version "Garage 2.5.0, one node"
+    make_bucket
+}
+
 make_bucket() {
     timeout 60 python3 - <<'END'
 import time
@@ -312,3 +424,131 @@ END
 
 # Runs a Python program from standard input, which may `from s3client import *`.
 probe() { timeout 120 python3 -; }
+
+# --- Nix ------------------------------------------------------------------------------------------
+
+# Gets a Nix (2.8, 2.26 or 2.34); afterwards `nix_of VERSION COMMAND...` runs its programs with a store of its own
+# per version (all in the same store folder unless NIX_STORE_DIR is set otherwise).
+need_nix() { # VERSION...
+    local nix root
+    for nix; do
+        case $nix in
+        2.8) root=$(debian bookworm nix-bin=2.8.0-1.1+b1) ;;
+        2.26) root=$(debian trixie nix-bin=2.26.3+dfsg-1) ;;
+        2.34) root=$(debian forky nix-bin=2.34.8+dfsg-1+b1) ;;
+        esac
+        mkdir -p "$work/nix-$nix/bin"
+        for program in nix nix-build nix-store nix-instantiate; do
+            command_from "$root" "$program" "nix-$nix.$program"
+            mv "$work/bin/nix-$nix.$program" "$work/nix-$nix/bin/$program"
+        done
+        version "$("$work/nix-$nix/bin/nix" --version) of Debian"
+    done
+}
+
+# A store is a name; each has its own database, configuration and caches.
+nix_of() { # VERSION STORE COMMAND...
+    local nix=$1 state=$work/state-$2
+    shift 2
+    mkdir -p "$state"/{etc,home}
+    [[ -e $state/etc/nix.conf ]] || cat >"$state/etc/nix.conf" <<'END'
+sandbox = false
+build-users-group =
+experimental-features = nix-command ca-derivations
+substituters =
+require-sigs = false
+connect-timeout = 10
+download-attempts = 1
+END
+    NIX_STORE_DIR=${STORE:-$work/store} NIX_STATE_DIR=$state/var NIX_LOCALSTATE_DIR=$state/var NIX_LOG_DIR=$state/log \
+        NIX_CONF_DIR=$state/etc HOME=$state/home XDG_CACHE_HOME=$state/home/cache XDG_CONFIG_HOME=$state/home/config \
+        NIX_BIN_DIR=$work/nix-$nix/bin NO_COLOR=1 timeout 120 "$work/nix-$nix/bin/$1" "${@:2}"
+}
+
+# Serves a folder over HTTP and writes each request to $work/requests. With STATUS, every narinfo gets that status.
+start_files() { # FOLDER [STATUS]
+    need_python
+    port=$(free_port)
+    cat >"$work/files.py" <<'END'
+import http.server, sys
+folder, port, log, status = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, directory=folder, **options)
+
+    def send_head(self):
+        with open(log, "a") as file:
+            file.write(f"{self.command} {self.path}\n")
+        if status and self.path.endswith(".narinfo"):
+            self.send_response(int(status))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return None
+        return super().send_head()
+
+    def log_message(self, *arguments):
+        pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+END
+    : >"$work/requests"
+    start "$port" python3 "$work/files.py" "$1" "$port" "$work/requests" "${2:-}"
+    url=http://127.0.0.1:$port
+}
+
+# Writes an expression of a small derivation to $work/hello.nix: `--argstr name NAME` gives it another name,
+# `--arg selfReference true` makes a content-addressed one whose output contains its own path.
+write_hello() {
+    cat >"$work/hello.nix" <<'END'
+{ name ? "hello", selfReference ? false }:
+derivation ({
+  inherit name;
+  system = "x86_64-linux";
+  builder = "/bin/sh";
+  args = [ "-c" (if selfReference then "echo $out > $out" else "echo hello; echo hello > $out") ];
+} // (if selfReference then { __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; } else { }))
+END
+}
+
+# Builds it with a Nix and copies it to the file cache $work/cache; sets `path`, `hash` and `narinfo`.
+publish_hello() { # VERSION [ARGUMENTS...]
+    local nix=$1
+    shift
+    write_hello
+    path=$(nix_of "$nix" "writer$nix" nix-build --no-out-link "$work/hello.nix" "$@" 2>"$work/build.log") || {
+        cat "$work/build.log" >&2
+        return 1
+    }
+    nix_of "$nix" "writer$nix" nix copy --to "file://$work/cache?compression=zstd&write-nar-listing=true" "$path" 2>/dev/null
+    hash=$(basename "$path")
+    hash=${hash%%-*}
+    narinfo=$work/cache/$hash.narinfo
+}
+
+# Runs a command, prints what it says without folder names, and its exit status.
+try() {
+    local status=0
+    "$@" >"$work/said" 2>&1 || status=$?
+    sed "s#$work#DIR#g; /^copying /d; s#127.0.0.1:[0-9]*#HOST#g" "$work/said"
+    echo "exit status $status"
+}
+
+# --- GitHub Actions -------------------------------------------------------------------------------
+
+# Runs the workflow on standard input with act, on this machine instead of in containers.
+run_act() { # ARGUMENTS...
+    local act
+    act=$(go_program act github.com/nektos/act@v0.2.89)
+    mkdir -p "$work/repository/.github/workflows"
+    cat >"$work/repository/.github/workflows/workflow.yml"
+    (
+        cd "$work/repository"
+        export HOME=$work/home XDG_CACHE_HOME=$work/home/cache XDG_CONFIG_HOME=$work/home/config
+        git init -q . 2>/dev/null
+        git -c user.name=findings -c user.email=findings@example.org commit -q --allow-empty -m workflow
+        timeout 300 "$act" push --container-daemon-socket - "$@" 2>&1 </dev/null
+    )
+}

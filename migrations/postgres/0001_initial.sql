@@ -59,6 +59,7 @@ CREATE TABLE verifications (
     nar_size     BIGINT  NOT NULL, -- where it holds more than was read: after how many bytes reading ended
     flaw         TEXT COLLATE "C"  NOT NULL DEFAULT '', -- kind and words, with a tab between; '' for a NAR
     content_hashes TEXT COLLATE "C"  NOT NULL DEFAULT '', -- hashes of content addresses, one a line
+    occurrences  TEXT COLLATE "C"  NOT NULL DEFAULT '', -- hash parts that were looked for in the NAR, one a line: + before one that occurs, - before another
     listing      BYTEA   NOT NULL DEFAULT '', -- JSON in zstd, until it is published
     listing_size BIGINT  NOT NULL DEFAULT 0, -- bytes of the JSON
     verified_at  BIGINT  NOT NULL

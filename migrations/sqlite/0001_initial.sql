@@ -55,6 +55,7 @@ CREATE TABLE verifications (
     nar_size     INTEGER NOT NULL, -- where it holds more than was read: after how many bytes reading ended
     flaw         TEXT    NOT NULL DEFAULT '', -- kind and words, with a tab between; '' for a NAR
     content_hashes TEXT  NOT NULL DEFAULT '', -- hashes of content addresses, one a line
+    occurrences  TEXT  NOT NULL DEFAULT '', -- hash parts that were looked for in the NAR, one a line: + before one that occurs, - before another
     listing      BLOB    NOT NULL DEFAULT x'', -- JSON in zstd, until it is published
     listing_size INTEGER NOT NULL DEFAULT 0, -- bytes of the JSON
     verified_at  INTEGER NOT NULL

@@ -5,6 +5,7 @@ mod content_hash;
 mod idle;
 mod jobs;
 mod nar_reader;
+mod occurrences;
 mod queue;
 mod read_object;
 mod settle;
@@ -18,7 +19,9 @@ use niks3_nix::hash::NarHash;
 pub use check::{Difference, Kind, compare};
 pub use content_hash::{ContentHash, Subject, Wanted};
 pub use idle::verify_when_idle;
+pub use jobs::Jobs;
 pub use nar_reader::{Contents, Flaw, Nar, NarReader, PackedListing, read_nar};
+pub use occurrences::Occurrences;
 pub use queue::{Arriving, Job, Progress, Queue};
 pub use read_object::{read_bytes, read_object};
 pub use settle::{forget_listings, read_before_signing, refused, settle, wanted_of};
@@ -32,6 +35,19 @@ pub struct VerifiedNar {
     pub nar_size: u64,
     /// Hashes that content addresses are made of.
     pub content_hashes: Vec<ContentHash>,
+    /// Hash parts of paths that somebody has looked for in it.
+    pub occurrences: Occurrences,
+}
+
+impl VerifiedNar {
+    /// What has been asked of it, so that reading it again answers that again.
+    pub fn answers(&self) -> impl Iterator<Item = Wanted> {
+        let hashes = self
+            .content_hashes
+            .iter()
+            .map(|taken| Wanted::Hash(taken.wanted()));
+        hashes.chain(self.occurrences.keys().copied().map(Wanted::Occurrence))
+    }
 }
 
 /// What reading an object showed.

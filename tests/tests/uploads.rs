@@ -87,7 +87,7 @@ async fn a_log_is_taken_of_derivers_of_claimed_paths_alone(backend: Backend) {
 }
 
 #[test]
-fn a_copy_that_a_server_died_over_is_given_up_when_it_is_old() {
+fn an_upload_that_a_server_died_over_is_given_up_when_it_is_old() {
     let server = Server::with(Backend::Embedded, ServerOptions::default());
     let uploads = server.directory().join("uploads");
     let nar = "nar/1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0.nar.zst";
@@ -100,8 +100,10 @@ fn a_copy_that_a_server_died_over_is_given_up_when_it_is_old() {
             ("a", nar, hours(48)),
             // Another server may be copying it now.
             ("b", nar, hours(3)),
-            ("c", "staging/parts/unknown", hours(3)),
+            ("c", "staging/parts/unknown", hours(48)),
             ("d", "somebody/elses", hours(48)),
+            // It may be another's.
+            ("e", "staging/parts/unknown", hours(3)),
         ] {
             let folder = uploads.join(id.repeat(32));
             std::fs::create_dir_all(&folder).unwrap();
@@ -113,7 +115,7 @@ fn a_copy_that_a_server_died_over_is_given_up_when_it_is_old() {
         let left: BTreeSet<String> = left
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        let stay = BTreeSet::from(["b", "d"].map(|id| id.repeat(32)));
+        let stay = BTreeSet::from(["b", "d", "e"].map(|id| id.repeat(32)));
         assert_eq!(left, stay, "{command:?}: {output:?}");
     }
 }
@@ -129,6 +131,7 @@ async fn paths_that_the_bucket_refuses_to_delete_together_are_there_for_the_next
         let _ = site.push(path).ok();
     }
     site.s3.fail("POST", "delete", Fault::Status(403), usize::MAX / 4);
+    site.s3.fail("DELETE", "", Fault::Status(403), usize::MAX / 4);
     let collected = run(site
         .server
         .niks3()

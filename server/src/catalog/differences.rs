@@ -10,8 +10,10 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
+use super::objects::OBJECT_PRESENT;
 use super::paths::{self, PRESENT, PUBLISHING};
-use super::{Backend, Catalog, ClaimKind, Result, WriteTx, now};
+use super::publish::{self, PUBLISHABLE};
+use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now};
 use crate::signing::{Rank, Signer};
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
@@ -39,6 +41,14 @@ impl PushRank<'_> {
     /// can have brought other contents under that name.
     pub(super) fn replaces(&self, signed_by: &str, ca: &str, replaced_lately: i64) -> bool {
         self.rank > self.signer.rank_of_names(signed_by)
+            && ca.is_empty()
+            && replaced_lately < MAX_REPLACEMENTS
+    }
+
+    /// Whether the push is of the rank of those who brought a path, so that their references may take the place of each
+    /// other; a content address is made of references.
+    pub(super) fn ties(&self, signed_by: &str, ca: &str, replaced_lately: i64) -> bool {
+        self.rank == self.signer.rank_of_names(signed_by)
             && ca.is_empty()
             && replaced_lately < MAX_REPLACEMENTS
     }
@@ -82,6 +92,8 @@ pub struct Differing {
     pub ca: (String, String),
     /// The push brings contents that take the place of those in the cache.
     pub is_replaced: bool,
+    /// References alone differ, and the NAR tells which of them the path has.
+    pub is_tied: bool,
 }
 
 fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
@@ -91,20 +103,25 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
     );
     let ca: (String, String) = (row.try_get(6)?, row.try_get(10)?);
     let signed_by: String = row.try_get(11)?;
+    let replaced_lately = row.try_get(12)?;
+    let nar_hash = (
+        paths::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
+        paths::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
+    );
+    let nar_size: (i64, i64) = (row.try_get(4)?, row.try_get(8)?);
+    let same_nar = nar_hash.0 == nar_hash.1 && nar_size.0 == nar_size.1 && ca.0 == ca.1;
     Ok(Differing {
         path_id: row.try_get(0)?,
         path: paths::store_path(&row.try_get::<String, _>(1)?)?,
         kind: ClaimKind::from_code(row.try_get(2)?)?,
-        nar_hash: (
-            paths::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
-            paths::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
-        ),
-        nar_size: (row.try_get(4)?, row.try_get(8)?),
+        nar_hash,
+        nar_size,
         references: (
             ReferencesOfOneSide::new(&cached, &claimed),
             ReferencesOfOneSide::new(&claimed, &cached),
         ),
-        is_replaced: push.replaces(&signed_by, &ca.0, row.try_get(12)?),
+        is_replaced: push.replaces(&signed_by, &ca.0, replaced_lately),
+        is_tied: same_nar && push.ties(&signed_by, &ca.0, replaced_lately),
         ca,
     })
 }
@@ -156,6 +173,45 @@ impl Catalog {
             found.push(differing(&row, push)?);
         }
         Ok(found)
+    }
+}
+
+/// References of which a NAR tells which set a path has.
+#[derive(Debug, Clone)]
+pub struct Tied {
+    /// The path as it is in the cache.
+    pub cached: Publishable,
+    /// Id of its NAR.
+    pub object_id: i64,
+    /// Ids of the references that the push claims.
+    pub claimed: Vec<i64>,
+}
+
+impl Catalog {
+    /// Some paths that a push claims with other references than the cache has.
+    pub async fn tied(&self, push_id: i64, ids: &[i64]) -> Result<Vec<Tied>> {
+        let mut tied = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT {PUBLISHABLE}, p.object_id AS object_id, c.refs AS claimed FROM push_paths c \
+                 JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
+                 WHERE c.push_id = $1 AND c.kind <> 2 AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) \
+                 AND c.path_id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                tied.push(Tied {
+                    cached: publish::publishable(&row)?,
+                    object_id: row.try_get("object_id")?,
+                    claimed: paths::unpack_refs(&row.try_get::<Vec<u8>, _>("claimed")?)?,
+                });
+            }
+        }
+        Ok(tied)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Contents that a push with a higher-ranked key has replaced: what takes their place, and for how long they stay readable.
 
+use std::collections::HashMap;
+
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 
@@ -23,6 +25,8 @@ pub struct Replacement<'a> {
     pub rank: PushRank<'a>,
     /// Seconds for which the replaced contents stay.
     pub keep: i64,
+    /// Paths of the same rank whose references the push replaces, by id, with those that they had when that was decided.
+    pub ties: &'a HashMap<i64, Vec<i64>>,
 }
 
 /// A replacement that has happened.
@@ -51,17 +55,32 @@ pub struct KeptContents {
     pub refs: Vec<i64>,
 }
 
+/// The NAR that a path has after a replacement, and the claims that can bring it: the one uploaded by whoever needs it, or
+/// the one that is there where references alone are replaced.
+const fn brought(tied: bool) -> (&'static str, &'static str) {
+    match tied {
+        true => ("p.object_id", "c.kind <> 2"),
+        false => ("c.object_id", "c.kind = 1"),
+    }
+}
+
 impl Catalog {
-    /// What a push would make of some committed paths whose contents it replaces. No key of a NAR when none was
-    /// announced.
-    pub async fn replacement_offers(&self, push_id: i64, ids: &[i64]) -> Result<Vec<Publishable>> {
+    /// What a push would make of some committed paths whose contents it replaces, or, when they are `tied`, whose references
+    /// alone. No key of a NAR when none was announced.
+    pub async fn replacement_offers(
+        &self,
+        push_id: i64,
+        ids: &[i64],
+        tied: bool,
+    ) -> Result<Vec<Publishable>> {
+        let (object, kind) = brought(tied);
         let mut offers = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, \
                  c.listing_size, q.signing_keys, p.publication, o.file_hash, o.compression, o.encoding FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-                 JOIN paths p ON p.id = c.path_id LEFT JOIN objects o ON o.id = c.object_id \
-                 WHERE c.push_id = $1 AND c.kind = 1 AND c.path_id IN ({})",
+                 JOIN paths p ON p.id = c.path_id LEFT JOIN objects o ON o.id = {object} \
+                 WHERE c.push_id = $1 AND {kind} AND c.path_id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
@@ -143,7 +162,9 @@ impl WriteTx {
         let mut replaced = Vec::new();
         for id in slice {
             if self.replaced(replacement, *id, &signed_by).await? {
-                self.take_place(attempt.push_id, *id, &keys.to_text(), &signed_by, publication)
+                let keys = (keys.to_text(), signed_by.clone());
+                let tied = replacement.ties.contains_key(id);
+                self.take_place(attempt.push_id, *id, tied, keys, publication)
                     .await?;
                 replaced.push(*id);
             }
@@ -168,12 +189,14 @@ impl WriteTx {
     /// Writes down what is about to be replaced; false when the push does not outrank it any more, or what it brings is
     /// not there or has not been read.
     async fn replaced(&mut self, by: &Replacement<'_>, path_id: i64, signed_by: &str) -> Result<bool> {
+        let tie = by.ties.get(&path_id);
+        let (object, kind) = brought(tie.is_some());
         let text = format!(
             "SELECT p.signed_by, p.ca, \
-             (SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > $3) \
-             FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = c.object_id \
+             (SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > $3), p.refs \
+             FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = {object} \
              JOIN verifications v ON v.object_id = o.id \
-             WHERE c.push_id = $1 AND c.path_id = $2 AND c.kind = 1 AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} \
+             WHERE c.push_id = $1 AND c.path_id = $2 AND {kind} AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} \
              AND o.state = {OBJECT_PRESENT} AND v.flaw = '' AND v.nar_hash = c.nar_hash AND v.nar_size = c.nar_size"
         );
         let now = now();
@@ -185,7 +208,15 @@ impl WriteTx {
             .await?;
         let Some(row) = row else { return Ok(false) };
         let (before, ca): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        if !by.rank.replaces(&before, &ca, row.try_get(2)?) {
+        let lately = row.try_get(2)?;
+        let outranked = match tie {
+            Some(judged) => {
+                by.rank.ties(&before, &ca, lately)
+                    && paths::unpack_refs(&row.try_get::<Vec<u8>, _>(3)?)? == *judged
+            }
+            None => by.rank.replaces(&before, &ca, lately),
+        };
+        if !outranked {
             return Ok(false);
         }
         sqlx::query(
@@ -216,26 +247,31 @@ impl WriteTx {
         &mut self,
         push_id: i64,
         path_id: i64,
-        signing_keys: &str,
-        signed_by: &str,
+        tied: bool,
+        (signing_keys, signed_by): (String, String),
         publication: i64,
     ) -> Result<()> {
-        sqlx::query(
-            "UPDATE paths SET state = $1, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, deriver = c.deriver, \
-             sigs = c.sigs, ca = c.ca, object_id = c.object_id, listing = $2, \
-             listing_size = (SELECT v.listing_size FROM verifications v WHERE v.object_id = c.object_id), \
-             signing_keys = $3, signed_by = $4, publication = $5 \
-             FROM push_paths c WHERE c.push_id = $6 AND c.path_id = $7 AND paths.id = c.path_id",
-        )
-        .bind(PUBLISHING)
-        .bind(LISTING_REPLACED)
-        .bind(signing_keys.to_owned())
-        .bind(signed_by.to_owned())
-        .bind(publication)
-        .bind(push_id)
-        .bind(path_id)
-        .execute(&mut *self.tx)
-        .await?;
+        // Where references alone are replaced, NAR and listing stay as they are.
+        let contents = match tied {
+            true => String::new(),
+            false => format!(
+                "object_id = c.object_id, listing = '{LISTING_REPLACED}', \
+                 listing_size = (SELECT v.listing_size FROM verifications v WHERE v.object_id = c.object_id), "
+            ),
+        };
+        let text = format!(
+            "UPDATE paths SET {contents}state = {PUBLISHING}, nar_hash = c.nar_hash, nar_size = c.nar_size, refs = c.refs, \
+             deriver = c.deriver, sigs = c.sigs, ca = c.ca, signing_keys = $1, signed_by = $2, publication = $3 \
+             FROM push_paths c WHERE c.push_id = $4 AND c.path_id = $5 AND paths.id = c.path_id"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(signing_keys)
+            .bind(signed_by)
+            .bind(publication)
+            .bind(push_id)
+            .bind(path_id)
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 

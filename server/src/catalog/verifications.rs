@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures::TryStreamExt as _;
 use niks3_nix::hash::NarHash;
-use niks3_nix::store_path::StorePath;
+use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
@@ -13,7 +13,7 @@ use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
 use crate::signing::union_of_names;
-use crate::verification::{ContentHash, Flaw, PackedListing, Verdict, VerifiedNar};
+use crate::verification::{ContentHash, Flaw, Occurrences, PackedListing, Verdict, VerifiedNar};
 
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;
@@ -44,7 +44,7 @@ impl Catalog {
         let mut verdicts = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "SELECT object_id, nar_hash, nar_size, flaw, content_hashes FROM verifications WHERE object_id IN ({})",
+                "SELECT object_id, nar_hash, nar_size, flaw, content_hashes, occurrences FROM verifications WHERE object_id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
@@ -59,6 +59,7 @@ impl Catalog {
                         nar_hash: paths::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
                         nar_size: size,
                         content_hashes: content_hashes(&row.try_get::<String, _>(4)?)?,
+                        occurrences: occurrences(&row.try_get::<String, _>(5)?)?,
                     }),
                     false => Err(Flaw::from_text(&flaw, size)),
                 };
@@ -176,6 +177,26 @@ fn content_hashes(text: &str) -> Result<Vec<ContentHash>> {
         .collect()
 }
 
+/// Hash parts, one a line, with a sign before each: + for one that occurs.
+fn occurrences(text: &str) -> Result<Occurrences> {
+    text.lines()
+        .map(|line| {
+            let corrupt = || CatalogError::Corrupt(format!("occurrence {line:?}"));
+            let (sign, hash) = line.split_at_checked(1).ok_or_else(corrupt)?;
+            Ok((hash.parse().map_err(|_| corrupt())?, sign == "+"))
+        })
+        .collect()
+}
+
+fn occurrences_text(verdict: &Verdict) -> String {
+    let Ok(nar) = verdict else { return String::new() };
+    let line = |(hash, found): (&StorePathHash, &bool)| {
+        format!("{}{}", if *found { '+' } else { '-' }, hash.as_str())
+    };
+    let lines: Vec<String> = nar.occurrences.iter().map(line).collect();
+    lines.join("\n")
+}
+
 fn hash_bytes(hash: Option<&NarHash>) -> Vec<u8> {
     hash.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default()
 }
@@ -186,13 +207,13 @@ impl WriteTx {
         let verified_at = now();
         for chunk in new.chunks(RESULTS) {
             let text = format!(
-                "INSERT INTO verifications (object_id, nar_hash, nar_size, flaw, content_hashes, listing, listing_size, verified_at) \
-                 SELECT o.id, n.column2, n.column3, n.column4, n.column5, n.column6, n.column7, n.column8 FROM (VALUES {}) AS n \
+                "INSERT INTO verifications (object_id, nar_hash, nar_size, flaw, content_hashes, listing, listing_size, verified_at, occurrences) \
+                 SELECT o.id, n.column2, n.column3, n.column4, n.column5, n.column6, n.column7, n.column8, n.column9 FROM (VALUES {}) AS n \
                  JOIN objects o ON o.id = n.column1 WHERE true ON CONFLICT (object_id) DO UPDATE SET \
                  nar_hash = excluded.nar_hash, nar_size = excluded.nar_size, flaw = excluded.flaw, \
                  content_hashes = excluded.content_hashes, listing = excluded.listing, listing_size = excluded.listing_size, \
-                 verified_at = excluded.verified_at",
-                bulk::values(chunk.len(), 8)
+                 verified_at = excluded.verified_at, occurrences = excluded.occurrences",
+                bulk::values(chunk.len(), 9)
             );
             let mut query = bulk::query(self.backend, text, false);
             for NewVerification {
@@ -222,7 +243,8 @@ impl WriteTx {
                     .bind(hashes)
                     .bind(listing.packed.clone())
                     .bind(i64::try_from(listing.size)?)
-                    .bind(verified_at);
+                    .bind(verified_at)
+                    .bind(occurrences_text(verdict));
             }
             query.execute(&mut *self.tx).await?;
         }

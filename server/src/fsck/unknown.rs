@@ -7,14 +7,12 @@ use super::{Kind, Phase};
 use crate::catalog::{Standing, now};
 use crate::gate::GATED;
 use crate::http::problem::Problem;
-use crate::storage::{ObjectKey, StorageError, Upload};
+use crate::storage::{ObjectKey, StorageError};
 
 /// Keys that one question to the bucket lists.
 const PAGE: usize = 1000;
 /// Objects of others that are named.
 const MAX_FOREIGN: usize = 1000;
-/// Seconds after which an upload that nobody has written down is one that nobody will.
-const FRESH: i64 = 3600;
 
 pub(super) async fn objects(check: &Check<'_>) -> Result<(), Problem> {
     let Some(mut after) = check.shared.enter(Phase::Bucket) else {
@@ -219,11 +217,8 @@ pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Problem> {
     if check.shared.enter(Phase::Uploads).is_none() {
         return Ok(());
     }
-    let mut after: Option<Upload> = None;
-    loop {
-        let page = check.app.bucket.uploads(after.as_ref()).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.clone());
+    let mut uploads = check.app.bucket.uploads();
+    while let Some(page) = uploads.page().await? {
         let ids: Vec<String> = page.iter().map(|upload| upload.id.clone()).collect();
         let look = || async { Ok(check.app.catalog.known_uploads(&ids).await?) };
         let (mut tx, known) = check.gated(look).await?;
@@ -231,7 +226,7 @@ pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Problem> {
             .into_iter()
             .filter(|upload| !known.contains(&upload.id))
             .filter_map(|upload| {
-                let key = upload.abandoned(now(), FRESH)?;
+                let key = upload.abandoned(now())?;
                 let subject = format!("{}?uploadId={}", upload.key, shown(&upload.id));
                 let detail = "an upload in parts that no push knows";
                 Some(Flaw::new(
@@ -255,4 +250,5 @@ pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Problem> {
             }
         }
     }
+    Ok(())
 }

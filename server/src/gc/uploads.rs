@@ -5,12 +5,10 @@ use std::collections::HashSet;
 use super::run::Run;
 use crate::http::problem::Problem;
 use crate::push::PART_SIZE;
-use crate::storage::{Deletion, ObjectKey, Upload};
+use crate::storage::{Deletion, ObjectKey};
 
 /// Keys that one question to the bucket lists.
 const PAGE: usize = 1000;
-/// Seconds within which whoever began an upload in parts has written it down.
-const UNWRITTEN: i64 = 600;
 /// Group of the keys that parts are assembled under.
 const PARTS: &str = "parts";
 
@@ -25,12 +23,8 @@ pub(super) async fn clean(run: &Run<'_>) -> Result<(), Problem> {
 /// Gives up uploads in parts that a server began and died before it wrote that down, and
 /// copies in parts that it died over.
 async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
-    let unwritten = i64::from(run.request.failed_uploads_older_than).max(UNWRITTEN);
-    let mut after: Option<Upload> = None;
-    loop {
-        let page = run.app.bucket.uploads(after.as_ref()).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.clone());
+    let mut uploads = run.app.bucket.uploads();
+    while let Some(page) = uploads.page().await? {
         let ids: Vec<String> = page.iter().map(|upload| upload.id.clone()).collect();
         let known = run.app.catalog.known_uploads(&ids).await?;
         if page.iter().any(|upload| !known.contains(&upload.id)) {
@@ -40,11 +34,12 @@ async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
             if known.contains(&upload.id) {
                 continue;
             }
-            if let Some(key) = upload.abandoned(run.now, unwritten) {
+            if let Some(key) = upload.abandoned(run.now) {
                 app_result(run.app.bucket.abort_multipart(&key, &upload.id).await);
             }
         }
     }
+    Ok(())
 }
 
 async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {

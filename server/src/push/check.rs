@@ -89,7 +89,7 @@ pub(super) async fn arrived(
                 .2
                 .push(format!("nar {}", claim.path));
         }
-        if !push.exempt {
+        if !push.exempt || claim.replaces {
             // The server makes it when it reads the NAR.
         } else if offer.listing.is_empty() {
             missing.insert(format!("listing {}", claim.path));

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::ahead::{self, Signed};
 use super::attempt::lease_over;
 use super::conflicts::{self, Conflict};
+use super::replace::Differences;
 use super::{arrival, check, cycle, logs, lost, publish, replace};
 use crate::app::App;
 use crate::catalog::{
@@ -73,6 +74,7 @@ pub(super) struct Look {
     /// Places of the claims that nobody has committed yet, or whose contents the push replaces, each after all that it
     /// refers to.
     pub order: Vec<usize>,
+    pub differences: Differences,
 }
 
 impl Look {
@@ -123,7 +125,8 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
     let seen = app.catalog.publications().await?;
     let mut references = app.catalog.seen_references(push.id).await?;
     let mut claims = app.catalog.commit_claims(push.id).await?;
-    if replace::find(app, &push, &mut claims).await? {
+    let differences = replace::find(app, &push, &mut claims).await?;
+    if differences.replacing {
         references.replaces();
     }
     let roots = app.catalog.roots(push.id).await?;
@@ -140,6 +143,7 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
         roots,
         references,
         order,
+        differences,
     })
 }
 
@@ -359,7 +363,6 @@ async fn publish(
 async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, Problem> {
     let relied_on = look.ids(|claim| claim.kind != ClaimKind::External).len() as u64;
     let added = app.catalog.paths_added(look.push.id).await?.min(relied_on);
-    let all_taken = look.order.len() == decided.taken.len() + decided.replaced.len();
     let verified =
         |claim: &&CommitClaim| claim.offer.is_some() && decided.verified.contains(&claim.object_id);
     let replaced = look
@@ -368,7 +371,7 @@ async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, P
         .filter(|claim| decided.replaced.contains(&claim.path_id));
     Ok(Outcome {
         paths_verified: look.claims.iter().filter(verified).count() as u64,
-        conflicts: conflicts::of_push(app, &look.push, &look.claims, all_taken).await?,
+        conflicts: conflicts::of_push(app, look, decided).await?,
         replaced: replaced.map(|claim| claim.path.to_string()).collect(),
         roots: look.roots.iter().map(|root| root.root.to_string()).collect(),
         paths_added: added,

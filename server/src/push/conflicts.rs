@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use niks3_nix::store_path::StorePath;
 use serde::{Deserialize, Serialize};
 
+use super::commit::{Decided, Look};
 use crate::app::App;
-use crate::catalog::{ClaimKind, CommitClaim, Differing, Push, PushRank, ReferencesOfOneSide};
+use crate::catalog::{Differing, PushRank, ReferencesOfOneSide};
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 
@@ -92,21 +93,19 @@ fn references(side: &ReferencesOfOneSide, names: &HashMap<i64, StorePath>) -> St
     words.join(" ")
 }
 
-/// The conflicts that are left when a push has been decided; `all_taken` says that all it offered is its own now.
-pub(super) async fn of_push(
-    app: &App,
-    push: &Push,
-    claims: &[CommitClaim],
-    all_taken: bool,
-) -> Result<Vec<Conflict>, Problem> {
-    let found = |claim: &CommitClaim| claim.kind != ClaimKind::External && claim.offer.is_none();
-    if all_taken && !claims.iter().any(found) {
-        return Ok(Vec::new());
-    }
-    let mut differing = app
-        .catalog
-        .differing(push.id, &PushRank::of(&app.signer, &push.keys))
-        .await?;
+/// The conflicts that are left when a push has been decided.
+pub(super) async fn of_push(app: &App, look: &Look, decided: &Decided) -> Result<Vec<Conflict>, Problem> {
+    let push = &look.push;
+    let all_taken = look.order.len() == decided.taken.len() + decided.replaced.len();
+    let mut differing = match all_taken {
+        true => look.differences.paths.clone(),
+        // Somebody else has brought some of what the push offered.
+        false => {
+            let rank = PushRank::of(&app.signer, &push.keys);
+            app.catalog.differing(push.id, &rank).await?
+        }
+    };
+    differing.retain(|path| !decided.replaced.contains(&path.path_id));
     for path in &differing {
         tracing::info!(
             push = push.token,

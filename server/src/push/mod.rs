@@ -17,6 +17,7 @@ pub mod realisation;
 mod recover;
 mod replace;
 mod republish;
+mod ties;
 mod verify;
 
 use std::time::Duration;

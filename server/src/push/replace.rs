@@ -4,11 +4,14 @@
 //! `--keep-replaced`. From then on the path is *publishing* until its listing and narinfo are written, by this commit or,
 //! if it ends in between, by whoever publishes the path next.
 
+use std::collections::{HashMap, HashSet};
+
 use super::attempt::lease_over;
 use super::commit::{Decided, Look};
+use super::ties;
 use crate::app::App;
 use crate::catalog::{
-    ClaimKind, CommitAttempt, CommitClaim, Owned, Push, PushRank, PushState, Replacement, slices,
+    ClaimKind, CommitAttempt, CommitClaim, Differing, Owned, Push, PushRank, PushState, Replacement, slices,
 };
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
@@ -16,32 +19,60 @@ use crate::metrics::metrics;
 /// Paths that one transaction replaces, each with a few statements of its own.
 const SLICE: usize = 200;
 
-/// Finds the claims that replace what is committed, and gives them their offers; false when there are none.
-pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> Result<bool, Problem> {
-    let candidate = |claim: &CommitClaim| claim.kind == ClaimKind::Needed && claim.offer.is_none();
-    if !claims.iter().any(candidate) {
-        return Ok(false);
+/// What a push says otherwise than the cache.
+#[derive(Default)]
+pub(super) struct Differences {
+    /// The paths.
+    pub paths: Vec<Differing>,
+    /// Those of them whose references alone are replaced, by id, with the references in the cache.
+    ties: HashMap<i64, Vec<i64>>,
+    /// Whether anything is replaced.
+    pub replacing: bool,
+}
+
+/// Finds the claims that say something else than the cache, and gives those their offers that replace what is there.
+pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> Result<Differences, Problem> {
+    let found = |claim: &CommitClaim| claim.kind != ClaimKind::External && claim.offer.is_none();
+    if !claims.iter().any(found) {
+        return Ok(Differences::default());
     }
     let rank = PushRank::of(&app.signer, &push.keys);
-    let differing = app.catalog.differing(push.id, &rank).await?;
-    let ids: Vec<i64> = differing
+    let paths = app.catalog.differing(push.id, &rank).await?;
+    let mut ties = ties::won(app, push, &paths).await?;
+    // What the push does not know cannot become a reference.
+    let claimed: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
+    let tied: Vec<i64> = ties.keys().copied().collect();
+    let mut offers = HashMap::new();
+    for offer in app.catalog.replacement_offers(push.id, &tied, true).await? {
+        if offer.refs.iter().all(|id| claimed.contains(id)) {
+            offers.insert(offer.path_id, offer);
+        }
+    }
+    ties.retain(|id, _| offers.contains_key(id));
+    let replaced: Vec<i64> = paths
         .iter()
         .filter(|path| path.is_replaced && path.kind == ClaimKind::Needed)
         .map(|path| path.path_id)
         .collect();
-    if ids.is_empty() {
-        return Ok(false);
-    }
-    let offers = app.catalog.replacement_offers(push.id, &ids).await?;
-    let mut offers: std::collections::HashMap<i64, _> =
-        offers.into_iter().map(|offer| (offer.path_id, offer)).collect();
-    for claim in claims.iter_mut().filter(|claim| candidate(claim)) {
+    let replacements = app.catalog.replacement_offers(push.id, &replaced, false).await?;
+    offers.extend(replacements.into_iter().map(|offer| (offer.path_id, offer)));
+    let replacing = !offers.is_empty();
+    for claim in claims.iter_mut().filter(|claim| found(claim)) {
         if let Some(offer) = offers.remove(&claim.path_id) {
+            if let Some(tied) = ties.get(&claim.path_id) {
+                claim.object_id = tied.object_id;
+                claim.object_present = true;
+            }
             claim.offer = Some(offer);
             claim.replaces = true;
         }
     }
-    Ok(true)
+    let ties = ties.into_iter().map(|(id, tied)| (id, tied.cached.refs));
+    Ok(Differences {
+        paths,
+        ties: ties.collect(),
+        replacing,
+    })
 }
 
 /// Replaces the contents of paths, after all else of the push has been decided; false when the push is not what was
@@ -62,6 +93,7 @@ pub(super) async fn contents(
         identity: &look.push.identity,
         rank: PushRank::of(&app.signer, &look.push.keys),
         keep: app.keep_replaced,
+        ties: &look.differences.ties,
     };
     let mut seen = look.references.clone();
     for slice in slices(&ids, SLICE, SLICE, |_| 1) {

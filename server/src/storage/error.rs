@@ -10,22 +10,22 @@ pub enum StorageError {
     #[error("there is no such object")]
     NotFound,
     /// The credentials are not accepted, or do not allow this.
-    #[error("access denied: {0}")]
+    #[error("the object store denies access: {0}")]
     Denied(String),
     /// Too many requests.
-    #[error("too many requests")]
+    #[error("the object store asks for fewer requests")]
     Throttled {
         /// How long to wait, if the service said.
         retry_after: Option<Duration>,
     },
     /// No answer, or one that says to try again.
-    #[error("not available: {0}")]
+    #[error("the object store is not available: {0}")]
     Unavailable(String),
     /// No space left.
-    #[error("no space left")]
+    #[error("the object store has no space left")]
     Full,
     /// The service refused the request as wrong.
-    #[error("refused: {0}")]
+    #[error("the object store refuses: {0}")]
     Invalid(String),
 }
 

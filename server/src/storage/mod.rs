@@ -9,6 +9,7 @@ mod key;
 mod pace;
 mod s3;
 mod types;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +26,9 @@ pub use s3::S3Bucket;
 pub use types::{
     Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Condition, ConditionalWrite, Deletion,
     Extent, GetOptions, GetResult, Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range,
-    Staged, Upload,
+    Staged, Upload, UploadMarker, UploadPage,
 };
+pub use uploads::Uploads;
 
 use crate::compression::decode_text;
 use crate::config::S3Settings;
@@ -478,14 +480,20 @@ impl Bucket {
         }
     }
 
-    /// Uploads in parts that have not ended, whoever began them, in the order of their keys,
-    /// after one; fewer than 1000 only at the end.
-    pub async fn uploads(&self, after: Option<&Upload>) -> Result<Vec<Upload>> {
+    /// Uploads in parts that have not ended, whoever began them, page by page.
+    #[must_use]
+    pub fn uploads(&self) -> Uploads<'_> {
+        Uploads::of(self)
+    }
+
+    async fn uploads_after(&self, after: Option<&UploadMarker>) -> Result<UploadPage> {
         match self {
             Self::S3(bucket) => bucket.uploads(after).await,
             // Those of a folder are few enough for one answer.
-            Self::Files(_) if after.is_some() => Ok(Vec::new()),
-            Self::Files(files) => files.list_multipart_uploads().await,
+            Self::Files(files) => Ok(UploadPage {
+                uploads: files.list_multipart_uploads().await?,
+                next: None,
+            }),
         }
     }
 

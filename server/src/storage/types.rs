@@ -106,22 +106,35 @@ pub struct Upload {
     pub begun_at: i64,
 }
 
-/// Seconds within which a server has copied the largest object to its place, or has died over it.
-const COPYING: i64 = 24 * 3600;
+/// Where a list of uploads goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadMarker {
+    /// After this key,
+    pub key: String,
+    /// or after this upload of it.
+    pub id: Option<String>,
+}
+
+/// Some uploads in parts, and where the list goes on if there are more.
+#[derive(Debug, Clone, Default)]
+pub struct UploadPage {
+    /// In the order of their keys.
+    pub uploads: Vec<Upload>,
+    /// Nothing at the end.
+    pub next: Option<UploadMarker>,
+}
+
+/// Seconds for which an upload that the database does not know is left alone: it may be another's.
+const STRANGE: i64 = 24 * 3600;
 
 impl Upload {
-    /// Its key, if it is one that a server of this cache begins uploads for, and has left: what is staged
-    /// it would have written down after `unwritten` seconds; a NAR it copies in parts, which it writes down
-    /// nowhere. Others may have uploads in the bucket too.
+    /// Its key, if it is one that a server of this cache begins uploads for, and has left: it would have written it down
+    /// long ago, or completed it, where it copies a NAR in parts. Others may have uploads in the bucket, too.
     #[must_use]
-    pub fn abandoned(&self, now: i64, unwritten: i64) -> Option<ObjectKey> {
+    pub fn abandoned(&self, now: i64) -> Option<ObjectKey> {
         let key = ObjectKey::parse(&self.key).ok()?;
-        let settled = match key.staging_group() {
-            Some(_) => unwritten,
-            None if key.is_uploaded_nar() => unwritten.max(COPYING),
-            None => return None,
-        };
-        (self.begun_at < now.saturating_sub(settled)).then_some(key)
+        let ours = key.staging_group().is_some() || key.is_uploaded_nar();
+        (ours && self.begun_at < now.saturating_sub(STRANGE)).then_some(key)
     }
 }
 

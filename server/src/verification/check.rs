@@ -6,7 +6,7 @@ use niks3_nix::ca::{ContentAddress, ContentAddressMethod};
 use niks3_nix::hash::HashAlgorithm;
 use niks3_nix::store_path::StorePath;
 
-use super::content_hash::{Subject, Wanted};
+use super::content_hash::{Subject, WantedHash};
 use super::nar_reader::Flaw;
 use super::{Verdict, VerifiedNar};
 use crate::catalog::Publishable;
@@ -172,20 +172,20 @@ fn content_address(
     refers_to_itself: bool,
     nar: &VerifiedNar,
 ) -> Option<Result<(), String>> {
-    let Some(wanted) = Wanted::of(ca, path, refers_to_itself) else {
+    let Some(wanted) = WantedHash::of(ca, path, refers_to_itself) else {
         // A git tree or BLAKE3, which Nix checks itself when it substitutes the path.
         return Some(Ok(()));
     };
-    let taken = |wanted: &Wanted| {
+    let taken = |wanted: &WantedHash| {
         nar.content_hashes
             .iter()
-            .find(|taken| taken.subject == wanted.subject && taken.hash.algorithm() == wanted.algorithm)
+            .find(|taken| wanted.is(taken))
             .map(|taken| taken.hash)
     };
     let found = match wanted.subject {
         Subject::Nar if wanted.algorithm == HashAlgorithm::Sha256 => Some(nar.nar_hash.into()),
         Subject::File => {
-            let sha256 = Wanted {
+            let sha256 = WantedHash {
                 algorithm: HashAlgorithm::Sha256,
                 ..wanted
             };

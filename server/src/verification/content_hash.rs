@@ -23,11 +23,20 @@ pub enum Subject {
 
 /// A hash to take besides the SHA-256 of the NAR and of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Wanted {
+pub struct WantedHash {
     /// What is hashed.
     pub subject: Subject,
     /// How.
     pub algorithm: HashAlgorithm,
+}
+
+/// What somebody wants to know of a NAR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Wanted {
+    /// A hash.
+    Hash(WantedHash),
+    /// Whether the hash part of a path occurs in it.
+    Occurrence(StorePathHash),
 }
 
 /// A hash that was taken.
@@ -39,7 +48,7 @@ pub struct ContentHash {
     pub hash: Hash,
 }
 
-impl Wanted {
+impl WantedHash {
     /// The hash that a content address claims; `None` when the server cannot take it: git trees and BLAKE3.
     #[must_use]
     pub fn of(ca: &ContentAddress, path: &StorePath, refers_to_itself: bool) -> Option<Self> {
@@ -58,6 +67,23 @@ impl Wanted {
     #[must_use]
     pub fn is_always_taken(&self) -> bool {
         self.algorithm == HashAlgorithm::Sha256 && matches!(self.subject, Subject::File | Subject::Nar)
+    }
+
+    /// Whether a hash that was taken is the one.
+    #[must_use]
+    pub fn is(&self, taken: &ContentHash) -> bool {
+        taken.subject == self.subject && taken.hash.algorithm() == self.algorithm
+    }
+}
+
+impl ContentHash {
+    /// What was wanted when it was taken.
+    #[must_use]
+    pub fn wanted(&self) -> WantedHash {
+        WantedHash {
+            subject: self.subject,
+            algorithm: self.hash.algorithm(),
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use niks3_nix::nar::Scanner;
 use sha2::{Digest as _, Sha256};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::content_hash::{ContentHash, Hasher, ModuloHasher, Subject, Wanted};
+use super::content_hash::{ContentHash, Hasher, ModuloHasher, Subject, Wanted, WantedHash};
+use super::occurrences::{OccurrenceScanner, Occurrences};
 use super::{Verdict, VerifiedNar};
 use crate::compression::{Packing, WINDOW_LOG_MAX};
 use crate::push::MAX_LISTING;
@@ -92,6 +93,8 @@ pub struct Nar {
     pub nar_size: u64,
     /// The other hashes that were taken: the SHA-256 of the file when it holds one, and what was wanted.
     pub content_hashes: Vec<ContentHash>,
+    /// The hash parts that were wanted.
+    pub occurrences: Occurrences,
     /// Its listing.
     pub listing: PackedListing,
 }
@@ -137,6 +140,7 @@ impl Contents {
                     nar_hash: nar.nar_hash,
                     nar_size: nar.nar_size,
                     content_hashes: nar.content_hashes,
+                    occurrences: nar.occurrences,
                 };
                 (Ok(verified), nar.listing)
             }
@@ -145,7 +149,7 @@ impl Contents {
     }
 }
 
-/// Reads a NAR of at most `most` bytes that is stored in any way that Nix reads, and takes the hashes that are `wanted`. What
+/// Reads a NAR of at most `most` bytes that is stored in any way that Nix reads, and finds out what is `wanted`. What
 /// holds none is read to its end only if that is asked for.
 ///
 /// # Errors
@@ -237,7 +241,7 @@ impl fmt::Debug for NarReader {
 }
 
 impl NarReader {
-    /// Reads a NAR of at most `most` bytes, and takes the hashes that are `wanted`.
+    /// Reads a NAR of at most `most` bytes, and finds out what is `wanted`.
     #[must_use]
     pub fn new(most: u64, wanted: &[Wanted]) -> Self {
         Self {
@@ -305,6 +309,7 @@ struct Hashed {
     of_file: Vec<Hasher>,
     of_nar: Vec<Hasher>,
     modulo: Vec<ModuloHasher>,
+    occurrences: OccurrenceScanner,
     /// What does not fit into one piece is compressed on the way.
     listing: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
     listing_size: u64,
@@ -375,8 +380,18 @@ impl Unpacking {
 
 impl Hashed {
     fn new(wanted: &[Wanted]) -> Self {
-        let hasher = |wanted: &Wanted| Hasher::new(wanted.algorithm);
-        let others = || wanted.iter().filter(|wanted| !wanted.is_always_taken());
+        let hasher = |wanted: &WantedHash| Hasher::new(wanted.algorithm);
+        let hashes = || {
+            wanted.iter().filter_map(|wanted| match wanted {
+                Wanted::Hash(wanted) => Some(wanted),
+                Wanted::Occurrence(_) => None,
+            })
+        };
+        let others = || hashes().filter(|wanted| !wanted.is_always_taken());
+        let sought = wanted.iter().filter_map(|wanted| match wanted {
+            Wanted::Occurrence(hash) => Some(*hash),
+            Wanted::Hash(_) => None,
+        });
         let of = |subject| {
             others()
                 .filter(move |wanted| wanted.subject == subject)
@@ -395,6 +410,7 @@ impl Hashed {
             of_file: of(Subject::File),
             of_nar: of(Subject::Nar),
             modulo: modulo.collect(),
+            occurrences: OccurrenceScanner::new(sought),
             listing: None,
             listing_size: 0,
         }
@@ -412,6 +428,7 @@ impl Hashed {
         for hasher in &mut self.modulo {
             hasher.update(bytes);
         }
+        self.occurrences.update(bytes);
         let (file, of_file) = (&mut self.file, &mut self.of_file);
         let mut root_file = |bytes: &[u8]| {
             file.get_or_insert_with(Sha256::new).update(bytes);
@@ -490,6 +507,7 @@ impl Hashed {
             nar_hash: NarHash::from_bytes(self.sha256.finalize().into()),
             nar_size,
             content_hashes,
+            occurrences: self.occurrences.finish(),
             listing,
         })
     }

@@ -9,7 +9,7 @@ use niks3_nix::hash::FileHash;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
 use super::Verdict;
-use super::content_hash::{ContentHash, Subject, Wanted};
+use super::content_hash::{Subject, Wanted};
 use super::nar_reader::{Contents, Flaw, NarReader};
 use super::read_object::{read_bytes, read_object};
 use crate::app::App;
@@ -47,7 +47,7 @@ pub struct Job {
     pub identity: String,
     /// Bytes that the NAR is said to have.
     pub most: u64,
-    /// Hashes to take for content addresses.
+    /// What else somebody wants to know of it.
     pub wanted: Vec<Wanted>,
 }
 
@@ -67,13 +67,13 @@ impl Job {
     /// Whether that says all that is asked.
     fn is_answered_by(&self, verdict: &Verdict) -> bool {
         match verdict {
-            Ok(nar) => self.wanted.iter().all(|wanted| {
-                let is_it = |taken: &ContentHash| {
-                    taken.subject == wanted.subject && taken.hash.algorithm() == wanted.algorithm
-                };
-                nar.content_hashes.iter().any(is_it)
-                    // Only a file has the hash of one.
-                    || (wanted.subject == Subject::File && nar.content_hashes.is_empty())
+            Ok(nar) => self.wanted.iter().all(|wanted| match wanted {
+                // Only a file has the hash of one.
+                Wanted::Hash(wanted) if wanted.subject == Subject::File && nar.content_hashes.is_empty() => {
+                    true
+                }
+                Wanted::Hash(wanted) => nar.content_hashes.iter().any(|taken| wanted.is(taken)),
+                Wanted::Occurrence(hash) => nar.occurrences.contains_key(hash),
             }),
             Err(Flaw::TooLong { most }) => *most >= self.most,
             Err(_) => true,

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::store_path::StorePath;
 
+use super::VerifiedNar;
 use super::check::{Difference, compare};
-use super::content_hash::Wanted;
+use super::content_hash::{Wanted, WantedHash};
 use super::jobs::Jobs;
 use crate::app::App;
 use crate::catalog::{CommitClaim, Push};
@@ -24,7 +25,8 @@ const MAX_DIFFERENCES: usize = 100;
 #[must_use]
 pub fn wanted_of(ca: Option<&str>, path: &StorePath, refers_to_itself: bool) -> Option<Wanted> {
     let ca: ContentAddress = ca?.parse().ok()?;
-    Wanted::of(&ca, path, refers_to_itself).filter(|wanted| !wanted.is_always_taken())
+    let wanted = WantedHash::of(&ca, path, refers_to_itself).filter(|wanted| !wanted.is_always_taken());
+    wanted.map(Wanted::Hash)
 }
 
 /// Waits until everything that a push offers has been read and is what it says; ids of the objects that are. What an
@@ -61,11 +63,7 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
                 continue;
             }
             let known = verdict.and_then(|verdict| verdict.as_ref().ok());
-            let known = known.into_iter().flat_map(|nar| &nar.content_hashes);
-            let known = known.map(|taken| Wanted {
-                subject: taken.subject,
-                algorithm: taken.hash.algorithm(),
-            });
+            let known = known.into_iter().flat_map(VerifiedNar::answers);
             jobs.add(id, offer, known)?;
         }
         if !differences.is_empty() {

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use super::content_hash::{Subject, Wanted};
+use super::content_hash::{Subject, Wanted, WantedHash};
 use super::nar_reader::{Flaw, NarReader};
 
 fn nar_of(contents: &[u8]) -> Vec<u8> {
@@ -61,11 +61,11 @@ proptest! {
             .chunks(nar.len().div_ceil(frames))
             .map(|part| zstd::encode_all(part, 1).unwrap())
             .collect();
-        let wanted = Wanted {
+        let wanted = WantedHash {
             subject: Subject::NarModulo("0123456789abcdfghijklmnpqrsvwxyz".parse().unwrap()),
             algorithm: HashAlgorithm::Sha256,
         };
-        let mut reader = NarReader::new(nar.len() as u64, &[wanted]);
+        let mut reader = NarReader::new(nar.len() as u64, &[Wanted::Hash(wanted)]);
         let file = packed.concat();
         let (mut rest, mut sizes) = (&file[..], cuts.iter().cycle());
         while !rest.is_empty() {

@@ -1,7 +1,8 @@
-//! The object store, three times over the same tests: files, the same files as an
-//! S3 service, and Garage.
+//! The object store, five times over the same tests: files, the same files as an
+//! S3 service, Garage, MinIO and versitygw.
 
 mod copies;
+mod listings;
 mod parts;
 mod places;
 mod probes;
@@ -20,6 +21,8 @@ macro_rules! everywhere {
         mod files { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name($crate::places::files()).await; })+ }
         mod http { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name($crate::places::http().await).await; })+ }
         mod garage { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name($crate::places::garage().await).await; })+ }
+        mod minio { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name($crate::places::minio().await).await; })+ }
+        mod versitygw { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name($crate::places::versitygw().await).await; })+ }
     };
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use niks3_server::config::{S3Keys, S3Settings};
-use niks3_server::storage::{Bucket, FileBucket, S3Endpoint};
+use niks3_server::storage::{Bucket, FileBucket, S3Endpoint, Upload};
+use niks3_test_support::S3Service;
 use poem::EndpointExt as _;
 use poem::endpoint::BoxEndpoint;
 use tempfile::TempDir;
@@ -25,12 +26,21 @@ const ACCESS: &str = "GK0123456789abcdef01234567";
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 pub(crate) fn settings(endpoint: &str, bucket: &str, region: &str) -> S3Settings {
+    with_keys(endpoint, bucket, region, (ACCESS, SECRET))
+}
+
+pub(crate) fn with_keys(
+    endpoint: &str,
+    bucket: &str,
+    region: &str,
+    (access, secret): (&str, &str),
+) -> S3Settings {
     S3Settings {
         endpoint: Some(endpoint.parse().expect("a URL")),
         bucket: bucket.to_owned(),
         region: region.to_owned(),
         path_style: true,
-        credentials: Some(Arc::new(S3Keys::given(ACCESS, &SECRET.to_owned().into()))),
+        credentials: Some(Arc::new(S3Keys::given(access, &secret.to_owned().into()))),
         concurrency: 16,
         rate_limit: None,
         public_url: None,
@@ -111,4 +121,40 @@ pub(crate) async fn garage() -> Place {
         web: Some(made.web),
         _directory: None,
     }
+}
+
+/// Another service than Garage.
+pub(crate) async fn service(service: S3Service) -> Place {
+    let made = tokio::task::spawn_blocking(move || service.bucket())
+        .await
+        .expect("a bucket");
+    let keys = (made.access_key, made.secret_key);
+    let bucket = Bucket::s3(&with_keys(&made.endpoint, &made.name, made.region, keys))
+        .await
+        .expect("a bucket");
+    Place {
+        bucket,
+        base: None,
+        folder: None,
+        web: None,
+        _directory: None,
+    }
+}
+
+pub(crate) async fn minio() -> Place {
+    service(S3Service::Minio).await
+}
+
+pub(crate) async fn versitygw() -> Place {
+    service(S3Service::Versitygw).await
+}
+
+/// All uploads in parts that have not ended.
+pub(crate) async fn open_uploads(bucket: &Bucket) -> Vec<Upload> {
+    let mut uploads = bucket.uploads();
+    let mut all = Vec::new();
+    while let Some(page) = uploads.page().await.expect("a list") {
+        all.extend(page);
+    }
+    all
 }

@@ -16,6 +16,7 @@ on_both!(
     the_push_with_the_higher_key_has_its_contents_whoever_comes_first,
     what_was_replaced_stays_for_as_long_as_the_option_says,
     a_path_that_was_not_read_is_signed_by_a_key_only_after_it_has_been,
+    of_two_claims_of_one_rank_the_references_that_occur_in_the_nar_win,
 );
 
 const C: &str = "22222222222222222222222222222222-c";
@@ -356,6 +357,88 @@ async fn a_path_that_was_not_read_is_signed_by_a_key_only_after_it_has_been(back
     has(&world.api, A, &own, &[]);
     assert_eq!(signers(&world.api, A), ["main-1"]);
     sound(&world.api).await;
+}
+
+async fn of_two_claims_of_one_rank_the_references_that_occur_in_the_nar_win(backend: Backend) {
+    for verify in ["all", "none"] {
+        let mut ranks = Ranks::new(backend, verify, &[]);
+        let (b, c) = (nar_of(b"referred to"), nar_of(b"referred to as well"));
+        // The hash part of C occurs in it, that of B does not.
+        let nar = nar_of(format!("/nix/store/{C}/bin").as_bytes());
+        let others = [(info(B, &b, &[]), b.as_slice()), (info(C, &c, &[]), c.as_slice())];
+        // What two pushes claim, and which references the path has in the end.
+        let cases: [(&str, &[&str], &[&str], &[&str]); 6] = [
+            ("more", &[], &[C], &[C]),
+            ("less", &[C], &[], &[C]),
+            ("invented", &[], &[B], &[]),
+            ("another", &[B], &[C], &[C]),
+            ("both", &[C], &[B, C], &[C]),
+            ("neither", &[B], &[], &[B]),
+        ];
+        let mut replaced = 0;
+        for (number, (name, first, second, expected)) in cases.into_iter().enumerate() {
+            let path = format!("{:032}-{name}", number + 1);
+            let claim = |references: &[&str]| {
+                let mut paths = vec![(info(&path, &nar, references), nar.as_slice())];
+                paths.extend(others.iter().cloned());
+                paths
+            };
+            ranks.push("pr", &claim(first)).await.1.ok();
+            has(&ranks.world.api, &path, &nar, first);
+            let (claimed, committed) = ranks.push("other-pr", &claim(second)).await;
+            assert_eq!(claimed["needed"], json!([]), "{name}");
+            let committed = committed.ok();
+            let wins = expected == second;
+            let named = |list: &Value| {
+                let list = list.as_array().unwrap();
+                list.iter()
+                    .map(|conflict| conflict["path"].clone())
+                    .collect::<Vec<Value>>()
+            };
+            let path = path.as_str();
+            assert_eq!(
+                committed["replaced"],
+                json!(if wins { vec![path] } else { vec![] }),
+                "{name}"
+            );
+            assert_eq!(
+                json!(named(&committed["conflicts"])),
+                json!(if wins { vec![] } else { vec![path] })
+            );
+            let api = &ranks.world.api;
+            has(api, path, &nar, expected);
+            assert_eq!(signers(api, path), ["pr-1"]);
+            if verify == "all" {
+                is_listed(api, path, &nar);
+            }
+            replaced += usize::from(wins);
+            // A key of higher rank does not ask which of them occur.
+            if name == "both" {
+                let committed = ranks.push("main", &claim(&[B])).await.1.ok();
+                assert_eq!(committed["replaced"], json!([path]));
+                has(&ranks.world.api, path, &nar, &[B]);
+                let committed = ranks.push("pr", &claim(&[C])).await.1.ok();
+                assert_eq!(named(&committed["conflicts"]), [json!(path)]);
+                has(&ranks.world.api, path, &nar, &[B]);
+                replaced += 1;
+            }
+        }
+        sound(&ranks.world.api).await;
+        let metrics = String::from_utf8(ranks.world.api.server.get("metrics").unwrap()).unwrap();
+        let line = format!("niks3_paths_replaced_total {replaced}");
+        assert!(metrics.contains(&line), "{metrics}");
+        // A push that does not know a reference does not bring it.
+        let path = format!("{:032}-unknown", 9);
+        ranks
+            .push("pr", &[(info(&path, &nar, &[]), nar.as_slice())])
+            .await
+            .1
+            .ok();
+        let claim = [(info(&path, &nar, &[C]), nar.as_slice())];
+        let committed = ranks.push("other-pr", &claim).await.1.ok();
+        assert_eq!(committed["replaced"], json!([]), "{committed}");
+        has(&ranks.world.api, &path, &nar, &[]);
+    }
 }
 
 /// Every request by which contents are replaced.

@@ -4,7 +4,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream as Body;
 use bytes::Bytes;
 
-use super::connect::failed;
+use super::connect::Operation;
 use super::{Result, S3Bucket, content_md5};
 use crate::storage::fence::{self, Expiring};
 use crate::storage::{Condition, ConditionalWrite, ObjectKey, StorageError};
@@ -50,7 +50,7 @@ impl S3Bucket {
                 self.put(key, body).await?;
                 Ok(ConditionalWrite::Written)
             }
-            _ => match failed(error) {
+            _ => match self.failed(Operation::PutObject)(error) {
                 StorageError::Invalid(_) => Ok(ConditionalWrite::Refused),
                 error => Err(error),
             },

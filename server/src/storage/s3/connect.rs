@@ -8,7 +8,7 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::{Client, Config};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use url::Url;
@@ -36,6 +36,69 @@ pub(super) const LONG: Patience = Patience {
     answer: Duration::from_secs(120),
     all: Duration::from_secs(300),
 };
+
+/// Characters of what a service says that are shown.
+const MAX_CAUSE: usize = 300;
+
+/// An operation of S3 that the server asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    HeadBucket,
+    ListObjects,
+    GetObject,
+    HeadObject,
+    PutObject,
+    CopyObject,
+    DeleteObject,
+    DeleteObjects,
+    CreateMultipartUpload,
+    UploadPart,
+    UploadPartCopy,
+    ListParts,
+    CompleteMultipartUpload,
+    AbortMultipartUpload,
+    ListMultipartUploads,
+}
+
+impl Operation {
+    /// As S3 calls it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::HeadBucket => "HeadBucket",
+            Self::ListObjects => "ListObjectsV2",
+            Self::GetObject => "GetObject",
+            Self::HeadObject => "HeadObject",
+            Self::PutObject => "PutObject",
+            Self::CopyObject => "CopyObject",
+            Self::DeleteObject => "DeleteObject",
+            Self::DeleteObjects => "DeleteObjects",
+            Self::CreateMultipartUpload => "CreateMultipartUpload",
+            Self::UploadPart => "UploadPart",
+            Self::UploadPartCopy => "UploadPartCopy",
+            Self::ListParts => "ListParts",
+            Self::CompleteMultipartUpload => "CompleteMultipartUpload",
+            Self::AbortMultipartUpload => "AbortMultipartUpload",
+            Self::ListMultipartUploads => "ListMultipartUploads",
+        }
+    }
+
+    /// The permission that a policy has to give for it.
+    const fn permission(self) -> &'static str {
+        match self {
+            Self::HeadBucket | Self::ListObjects => "s3:ListBucket",
+            Self::GetObject | Self::HeadObject => "s3:GetObject",
+            Self::PutObject
+            | Self::CreateMultipartUpload
+            | Self::UploadPart
+            | Self::CompleteMultipartUpload => "s3:PutObject",
+            Self::CopyObject | Self::UploadPartCopy => "s3:GetObject and s3:PutObject",
+            Self::DeleteObject | Self::DeleteObjects => "s3:DeleteObject",
+            Self::ListParts => "s3:ListMultipartUploadParts",
+            Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
+            Self::ListMultipartUploads => "s3:ListBucketMultipartUploads",
+        }
+    }
+}
 
 /// A client for a bucket at an address.
 pub(in crate::storage) fn client(
@@ -73,13 +136,32 @@ pub(in crate::storage) fn client(
         );
     config = credentials.configure(config);
     if let Some(endpoint) = endpoint {
-        config = config.endpoint_url(endpoint.as_str().trim_end_matches('/'));
+        config = config.endpoint_url(base(endpoint));
     }
     Client::from_conf(config.build())
 }
 
-/// What an error of the SDK means.
-pub(super) fn failed<E>(error: SdkError<E, HttpResponse>) -> StorageError
+/// The address that the SDK puts the bucket behind: it joins paths as they are, so that one has to end in a slash.
+fn base(endpoint: &Url) -> String {
+    let text = endpoint.as_str().trim_end_matches('/');
+    match endpoint.path().trim_matches('/') {
+        "" => text.to_owned(),
+        _ => format!("{text}/"),
+    }
+}
+
+/// What an error of the SDK means, of a service at an address.
+pub(super) fn failed<E>(
+    operation: Operation,
+    address: &str,
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> StorageError + use<'_, E>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    move |error| meaning_of(operation, address, &error)
+}
+
+fn meaning_of<E>(operation: Operation, address: &str, error: &SdkError<E, HttpResponse>) -> StorageError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -90,15 +172,72 @@ where
         .and_then(|response| response.headers().get("retry-after"))
         .and_then(|value| value.parse().ok())
         .map(Duration::from_secs);
-    let text = || {
-        DisplayErrorContext(&error)
-            .to_string()
-            .chars()
-            .take(500)
-            .collect::<String>()
+    let text = || match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
+            format!("{address} does not answer: {}", cause(error, status))
+        }
+        _ => format!("{}: {}", operation.name(), cause(error, status)),
     };
-    meaning(status, &code, retry_after, text)
+    if is_unintelligible(error) {
+        // Asked again, it would say the same.
+        return StorageError::Invalid(text());
+    }
+    let meant = meaning(status, &code, retry_after, text);
+    match meant {
+        StorageError::Denied(why) if code == "AccessDenied" => StorageError::Denied(format!(
+            "{why}; the credentials of the server need {}",
+            operation.permission()
+        )),
+        meant => meant,
+    }
 }
+
+/// An answer came that is not one of S3.
+fn is_unintelligible<E: std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
+    let status = error.raw_response().map(|response| response.status());
+    matches!(error, SdkError::ResponseError(_))
+        && status.is_some_and(|status| status.is_success())
+        && innermost(error).starts_with("error parsing XML")
+}
+
+/// The text of what an error was caused by in the end, or of the first that speaks of XML.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+        if cause.to_string().starts_with("error parsing XML") {
+            break;
+        }
+    }
+    cause.to_string()
+}
+
+/// Why a request came to nothing, on one line.
+fn cause<E>(error: &SdkError<E, HttpResponse>, status: Option<u16>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let words = match error {
+        SdkError::ServiceError(_) => match (error.code(), error.message(), status) {
+            (Some(code), Some(message), _) if !message.is_empty() => format!("{code}: {message}"),
+            (Some(code), _, Some(status)) => format!("{code} (HTTP {status})"),
+            (Some(code), _, None) => code.to_owned(),
+            (None, _, status) => format!("HTTP {}", status.unwrap_or_default()),
+        },
+        SdkError::TimeoutError(_) => "it takes too long".to_owned(),
+        SdkError::DispatchFailure(_) => innermost(error),
+        SdkError::ResponseError(_) => format!("an answer that cannot be understood: {}", innermost(error)),
+        error => innermost(error),
+    };
+    words
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_CAUSE)
+        .collect()
+}
+
+/// What a service says that does not know an operation or a header of it.
+const NOT_IMPLEMENTED: u16 = 501;
 
 /// What a service means by a status and a code.
 fn meaning(
@@ -123,7 +262,7 @@ fn meaning(
         (Some(404), _) => StorageError::NotFound,
         // A request that came too slowly, too early, or met another: it may be sent again.
         (_, "RequestTimeout") | (Some(408 | 409 | 425), _) => StorageError::Unavailable(text()),
-        (Some(400..500), _) => StorageError::Invalid(text()),
+        (_, "NotImplemented") | (Some(400..=499 | NOT_IMPLEMENTED), _) => StorageError::Invalid(text()),
         _ => StorageError::Unavailable(text()),
     }
 }
@@ -185,6 +324,7 @@ mod tests {
                     (Some(400), ""),
                     (Some(405), "MethodNotAllowed"),
                     (Some(412), "PreconditionFailed"),
+                    (Some(501), "NotImplemented"),
                 ],
             ),
         ] {

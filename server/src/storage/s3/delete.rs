@@ -3,7 +3,7 @@
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::StreamExt as _;
 
-use super::connect::failed;
+use super::connect::Operation;
 use super::{Result, S3Bucket};
 use crate::storage::fence::{self, Expiring};
 use crate::storage::{ObjectKey, StorageError};
@@ -35,7 +35,7 @@ impl S3Bucket {
             .config_override(fence::bounded())
             .send()
             .await
-            .map_err(failed)
+            .map_err(self.failed(Operation::DeleteObject))
         {
             Err(StorageError::NotFound) | Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -61,7 +61,7 @@ impl S3Bucket {
                 .config_override(fence::bounded())
                 .send()
                 .await
-                .map_err(failed),
+                .map_err(self.failed(Operation::DeleteObjects)),
             Err(error) => Err(StorageError::Invalid(error.to_string())),
         };
         drop(turn);
@@ -85,16 +85,24 @@ impl S3Bucket {
                     })
                     .collect()
             }
-            // Some services lack this operation.
-            Err(StorageError::Invalid(_)) => {
-                futures::stream::iter(keys.to_vec())
+            // Some services lack this operation, or allow it by no policy that allows DeleteObject.
+            Err(StorageError::Invalid(_) | StorageError::Denied(_)) => {
+                let Some((first, rest)) = keys.split_first() else {
+                    return Vec::new();
+                };
+                let tried = self.delete(first).await;
+                if let Err(error @ StorageError::Denied(_)) = &tried {
+                    return keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect();
+                }
+                let others = futures::stream::iter(rest.to_vec())
                     .map(|key| async move {
                         let result = self.delete(&key).await;
                         (key, result)
                     })
-                    .buffer_unordered(16)
-                    .collect()
-                    .await
+                    .buffer_unordered(16);
+                let mut results: Vec<_> = others.collect().await;
+                results.push((first.clone(), tried));
+                results
             }
             Err(error) => keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect(),
         }

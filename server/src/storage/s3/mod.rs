@@ -14,8 +14,9 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::BehaviorVersion;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream as Body, DateTime};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -28,7 +29,7 @@ use super::pace::Pace;
 use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Object, ObjectKey, StorageError};
 use crate::config::S3Settings;
 pub(super) use connect::{BRIEF, client};
-use connect::{LONG, failed};
+use connect::{LONG, Operation, failed};
 pub(in crate::storage) use credentials::CredentialSource;
 use multipart::Copies;
 pub(super) use presign::{presign_part, presign_put};
@@ -47,6 +48,8 @@ pub struct S3Bucket {
     /// Signs URLs that clients use, for the address they use.
     public: Client,
     bucket: String,
+    /// Where the service is, for people.
+    address: String,
     pace: Pace,
     /// What uploads in parts are checked by.
     checksum: ChecksumKind,
@@ -85,11 +88,25 @@ impl S3Bucket {
             patient: make(settings.endpoint.as_ref(), LONG),
             public: make(public, BRIEF),
             bucket: settings.bucket.clone(),
+            address: settings.endpoint.as_ref().map_or_else(
+                || format!("AWS in {}", settings.region),
+                |endpoint| endpoint.as_str().trim_end_matches('/').to_owned(),
+            ),
             pace: Pace::new(settings.concurrency, settings.rate_limit),
             checksum: ChecksumKind::Sha256,
             copies: Copies::default(),
             credentials,
         })
+    }
+
+    fn failed<E>(
+        &self,
+        operation: Operation,
+    ) -> impl FnOnce(SdkError<E, HttpResponse>) -> StorageError + use<'_, E>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        failed(operation, &self.address)
     }
 
     /// Reads the credentials again.
@@ -116,7 +133,7 @@ impl S3Bucket {
         let asked = async {
             let _turn = self.pace.turn().await;
             let asked = self.client.head_bucket().bucket(&self.bucket).send().await;
-            asked.map_err(failed)
+            asked.map_err(self.failed(Operation::HeadBucket))
         };
         match tokio::time::timeout(READY, asked).await {
             Ok(Ok(_)) => Ok(()),
@@ -181,7 +198,7 @@ impl S3Bucket {
             .config_override(fence::bounded())
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(self.failed(Operation::PutObject))?;
         Ok(())
     }
 
@@ -205,7 +222,7 @@ impl S3Bucket {
                 .send()
                 .await
                 .map(drop)
-                .map_err(failed),
+                .map_err(self.failed(Operation::PutObject)),
             None => self
                 .client
                 .delete_object()
@@ -217,7 +234,7 @@ impl S3Bucket {
                 .send()
                 .await
                 .map(drop)
-                .map_err(failed),
+                .map_err(self.failed(Operation::DeleteObject)),
         }
     }
 
@@ -237,7 +254,7 @@ impl S3Bucket {
                 head.last_modified(),
                 head.content_encoding(),
             ))),
-            Err(error) => match failed(error) {
+            Err(error) => match self.failed(Operation::HeadObject)(error) {
                 StorageError::NotFound => Ok(None),
                 error => Err(error),
             },
@@ -294,7 +311,7 @@ impl S3Bucket {
                         None => GetResult::NotFound,
                     }),
                     Some(416) => self.beyond(key).await,
-                    _ => match failed(error) {
+                    _ => match self.failed(Operation::GetObject)(error) {
                         StorageError::NotFound => Ok(GetResult::NotFound),
                         error => Err(error),
                     },
@@ -311,7 +328,27 @@ impl S3Bucket {
         })
     }
 
+    /// Full pages, whatever the service gives in one answer: it may give fewer keys than it was asked for, and says whether
+    /// there are more.
     pub(super) async fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Listed>> {
+        let mut listed: Vec<Listed> = Vec::new();
+        while listed.len() < limit {
+            let last = listed
+                .last()
+                .map_or(after, |object| object.key.as_str())
+                .to_owned();
+            let (page, more) = self.list_once(prefix, &last, limit - listed.len()).await?;
+            // A service that ignores where to begin gives the same again and again.
+            let before = listed.len();
+            listed.extend(page.into_iter().filter(|object| object.key > last));
+            if !more || listed.len() == before {
+                break;
+            }
+        }
+        Ok(listed)
+    }
+
+    async fn list_once(&self, prefix: &str, after: &str, limit: usize) -> Result<(Vec<Listed>, bool)> {
         let _turn = self.pace.turn().await;
         let limit = i32::try_from(limit.min(1000)).unwrap_or(1000);
         let answer = self
@@ -323,12 +360,12 @@ impl S3Bucket {
             .max_keys(limit)
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(self.failed(Operation::ListObjects))?;
         let listed = answer.contents().iter().map(|object| Listed {
             key: object.key().unwrap_or_default().to_owned(),
             size: object.size().unwrap_or_default().unsigned_abs(),
         });
-        Ok(listed.collect())
+        Ok((listed.collect(), answer.is_truncated() == Some(true)))
     }
 }
 

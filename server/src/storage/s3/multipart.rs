@@ -6,10 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::connect::failed;
+use super::connect::Operation;
 use super::presign::part_number;
 use super::{Result, S3Bucket};
-use crate::storage::{ChecksumKind, CompletedPart, ListedPart, ObjectKey, StorageError, Upload};
+use crate::storage::{
+    ChecksumKind, CompletedPart, ListedPart, ObjectKey, StorageError, Upload, UploadMarker, UploadPage,
+};
 
 /// How objects are copied.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,11 @@ impl Default for Copies {
 
 impl S3Bucket {
     pub(in crate::storage) async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
+        let sha256 = self.checksum == ChecksumKind::Sha256;
+        self.begin(key, sha256.then_some(ChecksumAlgorithm::Sha256)).await
+    }
+
+    async fn begin(&self, key: &ObjectKey, checksum: Option<ChecksumAlgorithm>) -> Result<String> {
         let _turn = self.pace.turn().await;
         let created = self
             .client
@@ -39,12 +46,10 @@ impl S3Bucket {
             .key(key.as_str())
             .content_type(key.content_type())
             .cache_control(key.cache_control())
-            .set_checksum_algorithm(
-                (self.checksum == ChecksumKind::Sha256).then_some(ChecksumAlgorithm::Sha256),
-            )
+            .set_checksum_algorithm(checksum)
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(self.failed(Operation::CreateMultipartUpload))?;
         created
             .upload_id()
             .map(str::to_owned)
@@ -69,7 +74,8 @@ impl S3Bucket {
                 .set_part_number_marker(marker.take())
                 .send()
                 .await
-                .map_err(failed)?;
+                .map_err(self.failed(Operation::ListParts))?;
+            let before = parts.len();
             parts.extend(page.parts().iter().filter_map(|part| {
                 Some(ListedPart {
                     number: u32::try_from(part.part_number()?).ok()?,
@@ -78,7 +84,10 @@ impl S3Bucket {
                 })
             }));
             match page.next_part_number_marker() {
-                Some(next) if page.is_truncated() == Some(true) && parts.len() <= 10_000 => {
+                // A service that ignores where to begin gives the same again and again.
+                Some(next)
+                    if page.is_truncated() == Some(true) && parts.len() > before && parts.len() <= 10_000 =>
+                {
                     marker = Some(next.to_owned())
                 }
                 _ => return Ok(parts),
@@ -117,28 +126,55 @@ impl S3Bucket {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(self.failed(Operation::CompleteMultipartUpload))?;
         Ok(())
     }
 
-    pub(in crate::storage) async fn uploads(&self, after: Option<&Upload>) -> Result<Vec<Upload>> {
+    pub(in crate::storage) async fn uploads(&self, after: Option<&UploadMarker>) -> Result<UploadPage> {
+        match self.uploads_after(after).await {
+            // versitygw takes no id of an upload here, not even the one that it has said.
+            Err(StorageError::Invalid(_)) if after.is_some_and(|after| after.id.is_some()) => {
+                let key = after.map(|after| UploadMarker {
+                    id: None,
+                    ..after.clone()
+                });
+                self.uploads_after(key.as_ref()).await
+            }
+            // There is no upload.
+            Err(StorageError::NotFound) => Ok(UploadPage::default()),
+            page => page,
+        }
+    }
+
+    async fn uploads_after(&self, after: Option<&UploadMarker>) -> Result<UploadPage> {
         let _turn = self.pace.turn().await;
+        // Without a bound of the page: some services know none here, and 1000 is that of S3.
         let answer = self
             .client
             .list_multipart_uploads()
             .bucket(&self.bucket)
-            .set_key_marker(after.map(|upload| upload.key.clone()))
-            .set_upload_id_marker(after.map(|upload| upload.id.clone()))
-            .max_uploads(1000)
+            .set_key_marker(after.map(|after| after.key.clone()))
+            .set_upload_id_marker(after.and_then(|after| after.id.clone()))
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(self.failed(Operation::ListMultipartUploads))?;
         let uploads = answer.uploads().iter().map(|upload| Upload {
             key: upload.key().unwrap_or_default().to_owned(),
             id: upload.upload_id().unwrap_or_default().to_owned(),
             begun_at: upload.initiated().map(DateTime::secs).unwrap_or_default(),
         });
-        Ok(uploads.collect())
+        let marker = |key: &str| UploadMarker {
+            key: key.to_owned(),
+            id: answer
+                .next_upload_id_marker()
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned),
+        };
+        let next = answer.next_key_marker().filter(|key| !key.is_empty()).map(marker);
+        Ok(UploadPage {
+            uploads: uploads.collect(),
+            next: next.filter(|_| answer.is_truncated() == Some(true)),
+        })
     }
 
     pub(in crate::storage) async fn abort_multipart(&self, key: &ObjectKey, upload_id: &str) -> Result<()> {
@@ -151,7 +187,7 @@ impl S3Bucket {
             .upload_id(upload_id)
             .send()
             .await;
-        match aborted.map_err(failed) {
+        match aborted.map_err(self.failed(Operation::AbortMultipartUpload)) {
             Err(StorageError::NotFound) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -172,10 +208,11 @@ impl S3Bucket {
                 .cache_control(to.cache_control())
                 .send()
                 .await
-                .map_err(failed)?;
+                .map_err(self.failed(Operation::CopyObject))?;
             return Ok(());
         }
-        let upload_id = self.create_multipart(to).await?;
+        // Parts that are copied have no checksum, which MinIO and versitygw ask for where one is named.
+        let upload_id = self.begin(to, None).await?;
         let copied = async {
             let parts = self.copy_parts(&source, to, &upload_id, size).await?;
             self.complete(to, &upload_id, parts).await
@@ -213,19 +250,19 @@ impl S3Bucket {
                     .part_number(number)
                     .copy_source(source)
                     .copy_source_range(format!("bytes={first}-{last}"))
+                    .customize()
+                    // Ceph asks for it, though there is no body.
+                    .mutate_request(|request| {
+                        request.headers_mut().insert("content-length", "0");
+                    })
                     .send()
                     .await
-                    .map_err(failed)?;
+                    .map_err(self.failed(Operation::UploadPartCopy))?;
                 let result = part.copy_part_result();
                 Ok::<_, StorageError>(
                     SdkPart::builder()
                         .part_number(number)
                         .set_e_tag(result.and_then(|result| result.e_tag()).map(str::to_owned))
-                        .set_checksum_sha256(
-                            result
-                                .and_then(|result| result.checksum_sha256())
-                                .map(str::to_owned),
-                        )
                         .build(),
                 )
             })

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use super::connect::{BRIEF, failed};
+use super::connect::{BRIEF, Operation, failed};
 use super::{Result, S3Bucket};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey, Presigned, StorageError};
 
@@ -52,7 +52,10 @@ pub(in crate::storage) async fn presign_put(
         Checksum::Md5(hash) => request.content_md5(STANDARD.encode(hash)),
     };
     Ok(presigned(
-        &request.presigned(signed_for(ttl)?).await.map_err(failed)?,
+        &request
+            .presigned(signed_for(ttl)?)
+            .await
+            .map_err(failed(Operation::PutObject, ""))?,
     ))
 }
 
@@ -82,7 +85,10 @@ pub(in crate::storage) async fn presign_part(
         Checksum::Md5(hash) => request.content_md5(STANDARD.encode(hash)),
     };
     Ok(presigned(
-        &request.presigned(signed_for(ttl)?).await.map_err(failed)?,
+        &request
+            .presigned(signed_for(ttl)?)
+            .await
+            .map_err(failed(Operation::UploadPart, ""))?,
     ))
 }
 

@@ -1,0 +1,134 @@
+//! Which references a path has when pushes of the same rank say otherwise of the same NAR: those of which more hash parts
+//! occur in it. References cannot be derived from a NAR, since a build may discard them, so that one more that occurs
+//! speaks for a claim and one less only for a build that has discarded it.
+
+use std::collections::{HashMap, HashSet};
+
+use niks3_nix::store_path::{StorePath, StorePathHash};
+
+use crate::app::App;
+use crate::catalog::{Differing, Push, Tied};
+use crate::http::problem::Problem;
+use crate::verification::{Jobs, Occurrences, Verdict, VerifiedNar, Wanted, compare};
+
+/// Hash parts that are looked for in one NAR, by all pushes together: each time others are asked for, it is read again.
+const MAX_SOUGHT: usize = 256;
+
+/// The paths of a push whose references take the place of those in the cache, by id. The NARs are read,
+/// unless it is known already what occurs in them.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn won(
+    app: &App,
+    push: &Push,
+    differing: &[Differing],
+) -> Result<HashMap<i64, Tied>, Problem> {
+    let ids: Vec<i64> = differing
+        .iter()
+        .filter(|path| path.is_tied)
+        .map(|path| path.path_id)
+        .collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let tied = app.catalog.tied(push.id, &ids).await?;
+    let names = app.catalog.names(&in_dispute(&tied)).await?;
+    let verdicts = looked_for(app, push, &tied, &names).await?;
+    let wins = |tied: &Tied| {
+        let nar = right(tied, verdicts.get(&tied.object_id)?)?;
+        let (cached, claimed) = sides(tied);
+        let cached = occurring(&nar.occurrences, &cached, &names)?;
+        Some(occurring(&nar.occurrences, &claimed, &names)? > cached)
+    };
+    let won = tied.into_iter().filter(|tied| wins(tied) == Some(true));
+    Ok(won.map(|tied| (tied.cached.path_id, tied)).collect())
+}
+
+/// The references that only the cache has, and those that only the push claims.
+fn sides(tied: &Tied) -> (Vec<i64>, Vec<i64>) {
+    let only = |own: &[i64], other: &[i64]| {
+        let other: HashSet<&i64> = other.iter().collect();
+        own.iter().copied().filter(|id| !other.contains(id)).collect()
+    };
+    let cached = &tied.cached.refs;
+    (only(cached, &tied.claimed), only(&tied.claimed, cached))
+}
+
+fn in_dispute(tied: &[Tied]) -> Vec<i64> {
+    let ids: HashSet<i64> = tied
+        .iter()
+        .flat_map(|tied| {
+            let (cached, claimed) = sides(tied);
+            cached.into_iter().chain(claimed)
+        })
+        .collect();
+    ids.into_iter().collect()
+}
+
+/// A NAR that is what the cache says of its path.
+fn right<'v>(tied: &Tied, verdict: &'v Verdict) -> Option<&'v VerifiedNar> {
+    matches!(compare(tied.object_id, &tied.cached, verdict), Some(Ok(())))
+        .then(|| verdict.as_ref().ok())
+        .flatten()
+}
+
+/// How many of some references occur in a NAR, if each of them was looked for.
+fn occurring(occurrences: &Occurrences, ids: &[i64], names: &HashMap<i64, StorePath>) -> Option<usize> {
+    let mut count = 0;
+    for id in ids {
+        count += usize::from(*occurrences.get(&names.get(id)?.hash())?);
+    }
+    Some(count)
+}
+
+/// Has the NARs read for the hash parts that nobody has looked for yet; what is known of them then.
+async fn looked_for(
+    app: &App,
+    push: &Push,
+    tied: &[Tied],
+    names: &HashMap<i64, StorePath>,
+) -> Result<HashMap<i64, Verdict>, Problem> {
+    let objects: HashSet<i64> = tied.iter().map(|tied| tied.object_id).collect();
+    let objects: Vec<i64> = objects.into_iter().collect();
+    let verdicts = app.catalog.verdicts(&objects).await?;
+    let mut sought: HashMap<i64, HashSet<StorePathHash>> = HashMap::new();
+    for tied in tied {
+        let (cached, claimed) = sides(tied);
+        let hashes = cached.iter().chain(&claimed).filter_map(|id| names.get(id));
+        sought
+            .entry(tied.object_id)
+            .or_default()
+            .extend(hashes.map(StorePath::hash));
+    }
+    let mut jobs = Jobs::of(&push.identity);
+    for tied in tied {
+        let verdict = verdicts.get(&tied.object_id);
+        let known = verdict.and_then(|verdict| verdict.as_ref().ok());
+        let is_known = |hash: &StorePathHash| known.is_some_and(|nar| nar.occurrences.contains_key(hash));
+        let sought = &sought[&tied.object_id];
+        let new = sought.iter().filter(|hash| !is_known(hash)).count();
+        let all = new + known.map_or(0, |nar| nar.occurrences.len());
+        // What is flawed is found and withdrawn by others.
+        if new == 0 || all > MAX_SOUGHT || verdict.is_some_and(Result::is_err) {
+            continue;
+        }
+        let known = known.into_iter().flat_map(VerifiedNar::answers);
+        let more = sought.iter().copied().map(Wanted::Occurrence).chain(known);
+        jobs.add(tied.object_id, &tied.cached, more)?;
+    }
+    let waiting = jobs.objects();
+    if waiting.is_empty() {
+        return Ok(verdicts);
+    }
+    app.verifications.add(jobs.into_jobs());
+    let waited = app.verifications.wait(push.id, &waiting, waiting.len() as u64);
+    if let Err(why) = waited.await {
+        tracing::warn!(
+            push = push.token,
+            why,
+            "references that differ stay as they are, since a NAR cannot be read"
+        );
+    }
+    Ok(app.catalog.verdicts(&objects).await?)
+}
