@@ -116,7 +116,7 @@ fn our_workflows_give_no_more_than_they_need_to_actions_that_cannot_change() {
         );
         let jobs = text.matches("\n    runs-on: ").count();
         assert_eq!(text.matches("\n    timeout-minutes: ").count(), jobs, "{file:?}");
-        let top = text.split("\njobs:").next().unwrap();
+        let top = format!("{}\n", text.split("\njobs:").next().unwrap());
         assert!(
             top.contains("\npermissions: {}\n") || top.contains("\npermissions:\n  contents: read\n"),
             "{file:?}"
