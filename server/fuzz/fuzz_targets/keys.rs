@@ -1,3 +1,4 @@
-#![no_main]
+//! `entries::keys` as a fuzz target.
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| niks3_server_fuzz::entries::keys(bytes));
+niks3_server_fuzz::target!(keys);

@@ -1,3 +1,4 @@
-#![no_main]
+//! `entries::rules` as a fuzz target.
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| niks3_server_fuzz::entries::rules(bytes));
+niks3_server_fuzz::target!(rules);

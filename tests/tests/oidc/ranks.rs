@@ -160,7 +160,8 @@ async fn the_push_with_the_higher_key_has_its_contents_whoever_comes_first(backe
         let referred = nar_of(b"what is referred to");
         let c = info(C, &referred, &[]);
         ranks.push("main", &[(c.clone(), &referred)]).await.1.ok();
-        let cases: [(&str, &[u8], &[&str], &[&str]); 4] = [
+        type Case<'a> = (&'a str, &'a [u8], &'a [&'a str], &'a [&'a str]);
+        let cases: [Case<'_>; 4] = [
             ("other-bytes", &equal, &["NarHash"], &[]),
             ("other-size", &larger, &["NarHash", "NarSize"], &[]),
             ("other-references", &own, &["References"], &[C]),

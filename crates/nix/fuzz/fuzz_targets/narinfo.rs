@@ -1,3 +1,4 @@
-#![no_main]
+//! `entries::narinfo` as a fuzz target.
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| niks3_nix_fuzz::entries::narinfo(bytes));
+niks3_nix_fuzz::target!(narinfo);

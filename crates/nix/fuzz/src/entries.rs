@@ -53,6 +53,7 @@ fn round_trip<T: FromStr<Err: Display> + Display + PartialEq + Debug>(text: &str
     }
 }
 
+/// Bytes survive Nix's base32, and its text is the only one for them.
 pub fn base32(bytes: &[u8]) {
     assert_eq!(base32::decode(&base32::encode(bytes)).as_deref(), Ok(bytes));
     text(bytes, |text| {
@@ -62,6 +63,7 @@ pub fn base32(bytes: &[u8]) {
     });
 }
 
+/// Hashes in every spelling.
 pub fn hash(bytes: &[u8]) {
     text(bytes, |text| {
         round_trip::<Hash>(text);
@@ -72,6 +74,7 @@ pub fn hash(bytes: &[u8]) {
     });
 }
 
+/// Store paths, their hashes, and the folder of a store.
 pub fn store_path(bytes: &[u8]) {
     text(bytes, |text| {
         round_trip::<StorePath>(text);
@@ -87,6 +90,7 @@ pub fn store_path(bytes: &[u8]) {
     });
 }
 
+/// Narinfos: one that parses is written so that it parses to the same.
 pub fn narinfo(bytes: &[u8]) {
     let store_dir = StoreDir::default();
     text(bytes, |text| {
@@ -100,6 +104,7 @@ pub fn narinfo(bytes: &[u8]) {
     });
 }
 
+/// Signatures and keys: what a key that parses has signed is right.
 pub fn signature(bytes: &[u8]) {
     text(bytes, |text| {
         round_trip::<Signature>(text);
@@ -112,6 +117,7 @@ pub fn signature(bytes: &[u8]) {
     });
 }
 
+/// Realisations and entries of the build trace.
 pub fn realisation(bytes: &[u8]) {
     text(bytes, |text| {
         let _ = text
@@ -131,6 +137,7 @@ pub fn realisation(bytes: &[u8]) {
     }
 }
 
+/// NARs: one that is accepted is as long as the bytes, and its listing parses.
 pub fn nar(bytes: &[u8]) {
     if let Ok(packed) = nar::listing_of(bytes) {
         assert_eq!(packed.nar_size, bytes.len() as u64);
@@ -167,6 +174,7 @@ pub fn restore(bytes: &[u8]) {
     fs::remove_dir(&parent).expect("nothing else in the folder");
 }
 
+/// Listings of NARs.
 pub fn listing(bytes: &[u8]) {
     if let Ok(listing) = Listing::parse(bytes) {
         for entry in listing.entries().iter().take(16) {
@@ -176,6 +184,7 @@ pub fn listing(bytes: &[u8]) {
     }
 }
 
+/// Content addresses.
 pub fn ca(bytes: &[u8]) {
     text(bytes, round_trip::<ContentAddress>);
 }

@@ -1,0 +1,477 @@
+//! How the code is put together: which crate may use which, that modules do not import each other in a circle, and
+//! that names are those of the style guide.
+//!
+//! What is not so yet is listed in `tests/structure`; those lists only shrink. `NIKS3_UPDATE=1` writes them anew when
+//! they have.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr as _;
+
+use niks3_test_support::run;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens as _;
+
+/// What each program and library may use of this workspace. Arrows point down only.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("niks3-nix", &[]),
+    ("niks3-client", &[]),
+    ("niks3-push", &["niks3-client", "niks3-nix"]),
+    ("niks3-queue", &["niks3-push", "niks3-client", "niks3-nix"]),
+    (
+        "niks3",
+        &["niks3-client", "niks3-nix", "niks3-push", "niks3-queue"],
+    ),
+    (
+        "niks3-action",
+        &["niks3-client", "niks3-nix", "niks3-push", "niks3-queue"],
+    ),
+    ("niks3-server", &["niks3-nix"]),
+];
+
+/// Names that have a better one, and that one.
+const OLD_NAMES: &[(&str, &str)] = &[
+    ("GATE", "WRITE_LOCK"),
+    ("Census", "CacheStats"),
+    ("Door", "AuthContext"),
+    ("Failure", "CliError"),
+    ("First", "FirstError"),
+    ("Impatient", "TimeoutStream"),
+    ("Known", "Authenticated"),
+    ("Once", "Attempt"),
+    ("Order", "TopoOrder"),
+    ("Pace", "RateLimiter"),
+    ("Paper", "NarinfoContext"),
+    ("Referred", "ReferenceStatus"),
+    ("Refusal", "AuthError"),
+    ("Sentence", "CliError"),
+    ("Standing", "HashStatus"),
+    ("Stop", "Shutdown"),
+    ("Trouble", "ActionError"),
+    ("Who", "IdentityKind"),
+    ("Whole", "AssembledObject"),
+    ("ahead", "narinfo_signatures"),
+    ("arrival", "promote_staged"),
+    ("bulk", "in_clause"),
+    ("bury", "finish_deletion"),
+    ("census", "cache_stats"),
+    ("circle", "cycle"),
+    ("condemn", "mark_unreachable"),
+    ("condemned_at", "unreachable_since"),
+    ("conditions", "query_filter"),
+    ("converse", "serve_connection"),
+    ("decide", "claim_ownership"),
+    ("described", "request_validation"),
+    ("doom", "mark_deleting"),
+    ("door", "read_access"),
+    ("doors", "attack_surface"),
+    ("fence", "deadline"),
+    ("gate", "write_lock"),
+    ("gated", "under_write_lock"),
+    ("landing", "index_page"),
+    ("left_out", "external"),
+    ("losses", "missing_objects"),
+    ("moves", "gc_transitions"),
+    ("nar_lost", "mark_nar_missing"),
+    ("operation", "route_names"),
+    ("pardoned", "reachable_again"),
+    ("place", "promote_staged"),
+    ("restore", "undelete"),
+    ("ripe", "expired"),
+    ("settle", "await_deletion"),
+    ("show", "publish_batch"),
+    ("take_over", "resume_deleting"),
+    ("tidy", "remove_empty_dir"),
+    ("turn", "lease"),
+    ("undecided", "unclaimed"),
+    ("vouch", "add_signing_keys"),
+    ("white", "unreachable"),
+    ("who", "identity"),
+    ("wire", "parse"),
+];
+
+/// Where an old name is the right one: NARs are restored.
+const RIGHT: &[(&str, &str)] = &[("restore", "crates/nix/"), ("restore", "crates/push/")];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// Folders with the sources of what is shipped.
+fn sources() -> Vec<PathBuf> {
+    let crates = std::fs::read_dir(root().join("crates")).unwrap();
+    let mut folders: Vec<PathBuf> = crates.map(|entry| entry.unwrap().path()).collect();
+    folders.extend(["server", "cli", "action"].map(|name| root().join(name)));
+    folders.retain(|folder| !folder.ends_with("test-support"));
+    let mut folders: Vec<PathBuf> = folders.into_iter().map(|folder| folder.join("src")).collect();
+    folders.sort();
+    folders
+}
+
+/// Rust files in a folder, without those that are generated.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("generated.rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A path of this repository as it is written in lists.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// Compares what is found with a list that may only shrink.
+fn only_shrinks(list: &str, found: &BTreeSet<String>, new: impl Fn(&[&String]) -> String) {
+    let path = root().join("tests/structure").join(list);
+    let update = std::env::var_os("NIKS3_UPDATE").is_some();
+    let known: BTreeSet<String> = match std::fs::read_to_string(&path) {
+        Err(_) if update => found.clone(),
+        text => text.unwrap().lines().map(str::to_owned).collect(),
+    };
+    let added: Vec<&String> = found.difference(&known).collect();
+    assert!(added.is_empty(), "{}", new(&added));
+    if update {
+        let lines: String = found.iter().map(|line| format!("{line}\n")).collect();
+        std::fs::write(&path, lines).unwrap();
+    } else {
+        let gone: Vec<&String> = known.difference(found).collect();
+        assert!(
+            gone.is_empty(),
+            "no longer so, run `NIKS3_UPDATE=1 cargo test --workspace --test structure`: {gone:#?}"
+        );
+    }
+}
+
+#[test]
+fn crates_use_only_what_is_below_them() {
+    let output = run(Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root()))
+    .json();
+    let packages = output["packages"].as_array().unwrap();
+    for (name, may_use) in MAY_USE {
+        let package = packages
+            .iter()
+            .find(|package| package["name"] == *name)
+            .unwrap_or_else(|| panic!("no crate {name}"));
+        let used: BTreeSet<&str> = package["dependencies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|dependency| dependency["path"].is_string() && dependency["kind"] != "dev")
+            .map(|dependency| dependency["name"].as_str().unwrap())
+            .collect();
+        let allowed: BTreeSet<&str> = may_use.iter().copied().collect();
+        assert!(
+            used.is_subset(&allowed),
+            "{name} uses {used:?}, and may use {allowed:?}"
+        );
+    }
+    let shipped = sources();
+    for package in packages {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let source = manifest.with_file_name("src");
+        let name = package["name"].as_str().unwrap();
+        assert!(
+            !shipped.contains(&source)
+                || name == "niks3-client-gen"
+                || MAY_USE.iter().any(|(known, _)| *known == name),
+            "{name} is not in the table of what crates may use"
+        );
+    }
+}
+
+/// A module by the names from the root of its crate.
+type Module = Vec<String>;
+
+/// The modules of a crate, and what each imports of the crate.
+#[derive(Default)]
+struct Modules {
+    imports: BTreeMap<Module, Vec<Vec<String>>>,
+}
+
+impl Modules {
+    fn of(folder: &Path) -> Self {
+        let mut modules = Self::default();
+        let library = folder.join("lib.rs").exists();
+        for file in files(folder) {
+            if library && file == folder.join("main.rs") {
+                continue;
+            }
+            let relative = file.strip_prefix(folder).unwrap().with_extension("");
+            let mut module: Module = relative
+                .iter()
+                .map(|part| part.to_str().unwrap().to_owned())
+                .collect();
+            if matches!(module.last().unwrap().as_str(), "mod" | "lib" | "main") {
+                module.pop();
+            }
+            let parsed = syn::parse_file(&std::fs::read_to_string(&file).unwrap()).unwrap();
+            modules.add(module, parsed.items);
+        }
+        modules
+    }
+
+    fn add(&mut self, module: Module, items: Vec<syn::Item>) {
+        let mut paths = Vec::new();
+        for item in items {
+            match item {
+                syn::Item::Mod(inner) => {
+                    let test = inner.attrs.iter().any(|attribute| {
+                        attribute.path().is_ident("cfg")
+                            && attribute.to_token_stream().to_string().contains("test")
+                    });
+                    if let (Some((_, items)), false) = (inner.content, test) {
+                        let mut name = module.clone();
+                        name.push(inner.ident.to_string());
+                        self.add(name, items);
+                    }
+                }
+                other => find_paths(&mut paths, other.to_token_stream()),
+            }
+        }
+        self.imports.entry(module).or_default().extend(paths);
+    }
+
+    /// The module that a path in another one leads into.
+    fn resolve(&self, from: &Module, path: &[String]) -> Module {
+        let mut full = if path[0] == "crate" {
+            Vec::new()
+        } else {
+            from.clone()
+        };
+        for name in path {
+            match name.as_str() {
+                "crate" | "self" => {}
+                "super" => {
+                    full.pop();
+                }
+                name => full.push(name.to_owned()),
+            }
+        }
+        while !self.imports.contains_key(&full) && !full.is_empty() {
+            full.pop();
+        }
+        full
+    }
+
+    /// Arrows between modules that have the same parent, each with all that is in it; by that parent, and why.
+    fn arrows(&self) -> BTreeMap<Module, BTreeMap<(String, String), String>> {
+        let mut arrows: BTreeMap<Module, BTreeMap<(String, String), String>> = BTreeMap::new();
+        for (from, paths) in &self.imports {
+            for path in paths {
+                let to = self.resolve(from, path);
+                let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+                if let (Some(a), Some(b)) = (from.get(common), to.get(common)) {
+                    arrows
+                        .entry(from[..common].to_vec())
+                        .or_default()
+                        .entry((a.clone(), b.clone()))
+                        .or_insert_with(|| format!("{} imports {}", from.join("::"), path.join("::")));
+                }
+            }
+        }
+        arrows
+    }
+}
+
+/// Paths in the crate that tokens name: those that begin with `crate`, `self` or `super`.
+fn find_paths(found: &mut Vec<Vec<String>>, tokens: TokenStream) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => find_paths(found, group.stream()),
+            TokenTree::Ident(ident)
+                if ["crate", "self", "super"].iter().any(|root| ident == root)
+                    && follows(&tokens, at)
+                    && !(at > 0 && is_colon(&tokens[at - 1])) =>
+            {
+                find_tree(found, &tokens[at..], &[]);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_colon(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':')
+}
+
+/// Whether `::` is behind a token.
+fn follows(tokens: &[TokenTree], at: usize) -> bool {
+    tokens.get(at + 1).is_some_and(is_colon) && tokens.get(at + 2).is_some_and(is_colon)
+}
+
+/// The paths of a tree as in `a::{b, c::d}`.
+fn find_tree(found: &mut Vec<Vec<String>>, tokens: &[TokenTree], prefix: &[String]) {
+    match tokens.first() {
+        Some(TokenTree::Ident(ident)) => {
+            let mut path = prefix.to_vec();
+            path.push(ident.to_string());
+            if follows(tokens, 0) {
+                find_tree(found, &tokens[3..], &path);
+            } else {
+                found.push(path);
+            }
+        }
+        Some(TokenTree::Group(group)) => {
+            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+            let comma =
+                |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
+            for part in inner.split(comma) {
+                find_tree(found, part, prefix);
+            }
+        }
+        _ => found.push(prefix.to_vec()),
+    }
+}
+
+/// Groups of two and more that reach each other.
+fn circles(arrows: &BTreeMap<(String, String), String>) -> Vec<BTreeSet<String>> {
+    let reached = |from: &str| {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(at) = open.pop() {
+            for (_, to) in arrows.keys().filter(|(a, _)| a == at) {
+                if seen.insert(to.clone()) {
+                    open.push(to);
+                }
+            }
+        }
+        seen
+    };
+    let reach: BTreeMap<&str, BTreeSet<String>> = arrows
+        .keys()
+        .map(|(from, _)| (from.as_str(), reached(from)))
+        .collect();
+    let mut groups: Vec<BTreeSet<String>> = Vec::new();
+    for (from, to) in &reach {
+        let group: BTreeSet<String> = to
+            .iter()
+            .filter(|other| reach.get(other.as_str()).is_some_and(|back| back.contains(*from)))
+            .cloned()
+            .collect();
+        if group.contains(*from) && !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    groups
+}
+
+#[test]
+fn modules_do_not_import_each_other_in_a_circle() {
+    let mut in_circles = BTreeSet::new();
+    let mut reasons = BTreeMap::new();
+    for folder in sources() {
+        for (parent, arrows) in Modules::of(&folder).arrows() {
+            let parent: String = parent.iter().map(|name| format!("{name}/")).collect();
+            for group in circles(&arrows) {
+                for name in &group {
+                    let line = format!("{}/{parent}{name}", shown(&folder));
+                    let why = arrows.iter().filter(|((from, to), _)| {
+                        (from == name && group.contains(to)) || (to == name && group.contains(from))
+                    });
+                    let why: Vec<String> = why.map(|(_, why)| why.clone()).collect();
+                    reasons.insert(line.clone(), why);
+                    in_circles.insert(line);
+                }
+            }
+        }
+    }
+    only_shrinks("import_circles", &in_circles, |added| {
+        let lines = added
+            .iter()
+            .map(|line| format!("{line}:\n  {}\n", reasons[*line].join("\n  ")));
+        format!(
+            "modules that import each other in a circle:\n{}",
+            lines.collect::<String>()
+        )
+    });
+}
+
+#[test]
+fn a_circle_of_imports_is_found_through_groups_macros_and_inner_modules() {
+    let mut modules = Modules::default();
+    let mut add = |name: &str, text: &str| {
+        let items = syn::parse_file(text).unwrap().items;
+        modules.add(name.split_terminator("::").map(str::to_owned).collect(), items);
+    };
+    add("", "mod a; mod b; mod c; mod d;");
+    add(
+        "a",
+        "use crate::{b::{self, X}, d}; #[cfg(test)] mod tests { use crate::c; }",
+    );
+    add("a::inner", "use super::Y; use super::super::b::X;");
+    add("b", "fn f() { println!(\"{}\", crate::c::g()); }");
+    add("c", "mod inline { fn f() -> super::super::a::inner::Z {} }");
+    add("d", "use crate::e;");
+    let arrows = modules.arrows();
+    let top = &arrows[&Vec::new()];
+    assert_eq!(circles(top), [["a", "b", "c"].map(str::to_owned).into()]);
+    // What a parent and its child use of each other is theirs.
+    assert!(!arrows.contains_key(&vec!["a".to_owned()]));
+}
+
+fn identifiers(found: &mut BTreeSet<String>, tokens: TokenStream) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => identifiers(found, group.stream()),
+            TokenTree::Ident(ident) => {
+                found.insert(ident.to_string());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn identifiers_and_files_have_the_names_of_the_style_guide() {
+    let mut hits = BTreeSet::new();
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for folder in sources() {
+        for file in files(&folder) {
+            let mut found = BTreeSet::new();
+            let text = std::fs::read_to_string(&file).unwrap();
+            identifiers(&mut found, TokenStream::from_str(&text).unwrap());
+            found.insert(file.file_stem().unwrap().to_str().unwrap().to_owned());
+            let path = shown(&file);
+            for (old, _) in OLD_NAMES.iter().filter(|(old, _)| found.contains(*old)) {
+                if !RIGHT
+                    .iter()
+                    .any(|(word, place)| word == old && path.starts_with(place))
+                {
+                    let hit = format!("{old} {}", shown(&folder));
+                    places.entry(hit.clone()).or_default().push(path.clone());
+                    hits.insert(hit);
+                }
+            }
+        }
+    }
+    only_shrinks("old_names", &hits, |added| {
+        let better = |line: &str| {
+            let word = line.split(' ').next().unwrap_or_default();
+            OLD_NAMES
+                .iter()
+                .find(|(old, _)| *old == word)
+                .map_or("", |(_, better)| better)
+        };
+        let lines = added
+            .iter()
+            .map(|line| format!("{line}: {}; in {}\n", better(line), places[*line].join(", ")));
+        format!("names that have a better one:\n{}", lines.collect::<String>())
+    });
+}
