@@ -282,6 +282,7 @@ start() { # PORT COMMAND...
     set -m
     HOME=$work/home "$@" >"$work/service.log" 2>&1 </dev/null &
     services+=($!)
+    disown
     set +m
     for _ in $(seq 600); do
         (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return

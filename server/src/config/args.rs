@@ -87,7 +87,7 @@ pub enum LogFormat {
 #[derive(Debug, Parser)]
 #[command(
     name = "niks3-server",
-    version,
+    version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
     max_term_width = 100,
     args_conflicts_with_subcommands = true
 )]
