@@ -126,14 +126,17 @@ END
     chmod +x "$work/bin/${3:-$2}"
 }
 
-# Makes sure that Python with pip and curl are there; unpacks those of the machine's own release if not.
+# Makes sure that Python with pip is there; unpacks that of the machine's own release if not.
 need_python() {
     python3 -c 'import pip, ssl' 2>/dev/null && return
     local root
     root=$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" python3 python3-pip python3-distutils ca-certificates 2>/dev/null ||
         debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" python3 python3-pip ca-certificates)
-    cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$work/ca.crt"
-    export SSL_CERT_FILE=$work/ca.crt
+    # A fresh system has no bundle of certificates.
+    if [[ ! -e /etc/ssl/certs/ca-certificates.crt ]]; then
+        cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$work/ca.crt"
+        export SSL_CERT_FILE=$work/ca.crt PIP_CERT=$work/ca.crt
+    fi
     cat >"$work/bin/python3" <<END
 #!/bin/sh
 export PYTHONHOME="$root/usr" LD_LIBRARY_PATH="$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu"
@@ -142,9 +145,9 @@ END
     chmod +x "$work/bin/python3"
 }
 
-need_curl() {
-    command -v curl >/dev/null && return
-    command_from "$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" curl)" curl
+# Makes sure that a command is there; unpacks that of the machine's own release if not.
+need_command() { # COMMAND PACKAGE
+    command -v "$1" >/dev/null || command_from "$(debian "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$2")" "$1"
 }
 
 # Makes packages of the Python registry importable; they stay in the cache.
@@ -279,6 +282,7 @@ start() { # PORT COMMAND...
     set -m
     HOME=$work/home "$@" >"$work/service.log" 2>&1 </dev/null &
     services+=($!)
+    disown
     set +m
     for _ in $(seq 600); do
         (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
@@ -541,6 +545,7 @@ try() {
 # Runs the workflow on standard input with act, on this machine instead of in containers.
 run_act() { # ARGUMENTS...
     local act
+    need_command git git
     act=$(go_program act github.com/nektos/act@v0.2.89)
     mkdir -p "$work/repository/.github/workflows"
     cat >"$work/repository/.github/workflows/workflow.yml"

@@ -8,6 +8,7 @@
 # nothing about Deriver.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need_nix 2.34
+need_command xz xz-utils
 guess "the recompressed path is refused for its signature"
 write_hello
 nix_of 2.34 writer2.34 nix key generate-secret --key-name findings-1 >"$work/key"

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     Trouble,
-    inputs::{flag, http_url, input, one_of},
+    inputs::{flag, input, one_of, server_address},
     runner,
     summary::size,
     target::Target,
@@ -33,7 +33,7 @@ pub(crate) async fn run() -> ExitCode {
 
 async fn collect() -> Result<(), Trouble> {
     let server: Url = match input("server-url") {
-        Some(text) => http_url("server-url", &text)?,
+        Some(text) => server_address(&text, flag("allow-http", input("allow-http"), false)?)?,
         None => {
             return Err(Trouble::new(
                 "the input `server-url` is missing: give the address of your niks3 server",

@@ -53,6 +53,39 @@ impl OnError {
 /// The longest time that an input may ask for, in seconds.
 const MAX_TIMEOUT: u64 = 7 * 24 * 3600;
 
+/// How the job stands: the context `job.status`, when the step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobStatus {
+    Success,
+    Failure,
+    Cancelled,
+}
+
+impl JobStatus {
+    fn read(value: Option<&str>) -> Option<Self> {
+        match value? {
+            "success" => Some(Self::Success),
+            "failure" => Some(Self::Failure),
+            "cancelled" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+
+    /// What the server records as the conclusion.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// After a cancellation GitHub kills post steps after 5 minutes; a drain that is longer than this is cut off by that.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>
+pub(crate) const MAX_CANCELLED_DRAIN: Duration = Duration::from_secs(240);
+const MAX_SAFE_DRAIN: Duration = Duration::from_secs(270);
+
 /// All inputs.
 #[derive(Debug)]
 pub(crate) struct Inputs {
@@ -67,6 +100,8 @@ pub(crate) struct Inputs {
     pub(crate) substituter: Option<String>,
     pub(crate) configure_nix: bool,
     pub(crate) drain_timeout: Duration,
+    /// None where the runner does not say.
+    pub(crate) job_status: Option<JobStatus>,
     /// To ask GitHub about the run.
     pub(crate) github_token: Option<SecretString>,
     /// Certificates to trust besides those of the system.
@@ -74,6 +109,32 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// What is odd about them, though they work.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.drain_timeout > MAX_SAFE_DRAIN && input("drain-timeout").is_some() {
+            warnings.push(format!(
+                "the input `drain-timeout` is {} s, and GitHub kills the end of a cancelled job after 300 s: what is not \
+                 pushed by then is lost",
+                self.drain_timeout.as_secs()
+            ));
+        }
+        warnings
+    }
+
+    /// How long the end of the job may wait for pushes.
+    pub(crate) fn drain_limit(&self) -> Duration {
+        match self.job_status {
+            Some(JobStatus::Cancelled) => self.drain_timeout.min(MAX_CANCELLED_DRAIN),
+            _ => self.drain_timeout,
+        }
+    }
+
+    /// Whether an earlier step has failed, or somebody has cancelled the job.
+    pub(crate) fn is_job_broken(&self) -> bool {
+        matches!(self.job_status, Some(JobStatus::Failure | JobStatus::Cancelled))
+    }
+
     /// Those of this step.
     pub(crate) fn from_environment() -> Result<Self, Trouble> {
         Self::read(input)
@@ -119,11 +180,12 @@ impl Inputs {
                 ));
             }
         }
+        let allow_http = flag("allow-http", input("allow-http"), false)?;
         let skip_upstream = input("skip-upstream")
             .map(|text| words(&text))
             .unwrap_or_default();
         Ok(Self {
-            server_url: http_url("server-url", &server_url)?,
+            server_url: server_address(&server_url, allow_http)?,
             mode,
             paths,
             pin,
@@ -137,6 +199,7 @@ impl Inputs {
             substituter: input("substituter"),
             configure_nix: flag("configure-nix", input("configure-nix"), true)?,
             drain_timeout,
+            job_status: JobStatus::read(input("job-status").as_deref()),
             github_token: input("github-token").map(SecretString::from),
             ca_cert: runner::variable("NIKS3_CA_CERT").map(PathBuf::from),
         })
@@ -190,6 +253,30 @@ pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
     }
 }
 
+/// The address of a server that a token may be sent to.
+pub(crate) fn server_address(text: &str, allow_http: bool) -> Result<Url, Trouble> {
+    let url = http_url("server-url", text)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Trouble(format!(
+            "the input `server-url` has credentials in it: give {} and the input `auth-token`",
+            shown_address(url.as_str())
+        )));
+    }
+    let is_loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if url.scheme() == "http" && !is_loopback && !allow_http {
+        return Err(Trouble(format!(
+            "the input `server-url` is '{url}': anybody on the way could read the job's token. Use https://, or set the \
+             input `allow-http` to `true`"
+        )));
+    }
+    Ok(url)
+}
+
 pub(crate) fn one_of(name: &str, value: &str, allowed: &str) -> Trouble {
     Trouble(format!("the input `{name}` is '{value}': it has to be {allowed}"))
 }
@@ -214,6 +301,31 @@ mod tests {
         assert_eq!((inputs.mode, inputs.on_error), (Mode::Auto, OnError::Fail));
         assert!(inputs.configure_nix && inputs.auth_token.is_none());
         assert_eq!(inputs.drain_timeout, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn a_server_without_encryption_is_one_of_this_machine_or_allowed() {
+        for url in [
+            "http://127.0.0.1:5751",
+            "http://[::1]:5751",
+            "http://localhost",
+            "http://niks3.localhost",
+        ] {
+            assert!(read(&[("server-url", url)]).is_ok(), "{url}");
+        }
+        let remote = ("server-url", "http://192.0.2.1:5751");
+        assert!(read(&[remote]).unwrap_err().to_string().contains("allow-http"));
+        assert!(read(&[remote, ("allow-http", "true")]).is_ok());
+    }
+
+    #[test]
+    fn a_cancelled_job_is_drained_before_github_kills_it() {
+        for (status, limit) in [("success", 600), ("failure", 600), ("cancelled", 240), ("", 600)] {
+            let inputs = read(&[("job-status", status)]).unwrap();
+            assert_eq!(inputs.drain_limit(), Duration::from_secs(limit), "{status}");
+        }
+        let short = read(&[("job-status", "cancelled"), ("drain-timeout", "9")]).unwrap();
+        assert_eq!(short.drain_limit(), Duration::from_secs(9));
     }
 
     #[test]
@@ -242,6 +354,9 @@ mod tests {
             ("configure-nix", "yes"),
             ("pin", "a b"),
             ("pin", "good-but-of-what"),
+            ("server-url", "https://user:secret@niks3.example.com"),
+            ("server-url", "http://niks3.example.com"),
+            ("allow-http", "maybe"),
             ("skip-upstream", "cache.nixos.org"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
@@ -249,6 +364,7 @@ mod tests {
         }
         for secret in [
             "user:secret@niks3.example.com",
+            "https://user:secret@niks3.example.com",
             "ftp://user:secret@niks3.example.com",
         ] {
             let error = read(&[("server-url", secret)]).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use niks3_queue::Process;
 
-use crate::runner::variable;
+use crate::{Trouble, runner::variable};
 
 /// Why this job can have no token, if it is one of those that never can.
 pub(crate) fn never_gets_a_token() -> Option<&'static str> {
@@ -34,9 +34,25 @@ pub(crate) fn never_gets_a_token() -> Option<&'static str> {
         .then_some("a pull request from a fork")
 }
 
-/// A folder that is emptied when the job ends.
-pub(crate) fn temporary_folder() -> PathBuf {
-    variable("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from)
+/// A folder that is emptied when the job ends, if its name can stand in Nix's settings: a `:` separates the files in
+/// `NIX_USER_CONF_FILES`, a `#` begins a comment, and white space separates values.
+pub(crate) fn temporary_folder() -> Result<PathBuf, Trouble> {
+    let of_runner = variable("RUNNER_TEMP").map(PathBuf::from);
+    let of_system = std::env::temp_dir();
+    let usable = |folder: &PathBuf| {
+        let name = folder.to_string_lossy();
+        !name.contains([':', '#']) && !name.contains(char::is_whitespace)
+    };
+    let mut folders = of_runner.iter().chain([&of_system]);
+    folders.find(|folder| usable(folder)).cloned().ok_or_else(|| {
+        let names = of_runner.iter().chain([&of_system]);
+        let names: Vec<String> = names.map(|folder| format!("'{}'", folder.display())).collect();
+        Trouble(format!(
+            "the job's temporary folder is {}: Nix takes no file from a folder with white space, ':' or '#' in its name. \
+             Set RUNNER_TEMP or TMPDIR to another one",
+            names.join(" or ")
+        ))
+    })
 }
 
 /// The process that lives as long as the job: action/shim.js says which started it.

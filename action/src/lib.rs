@@ -47,6 +47,12 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match words.as_slice() {
         // Nix waits for it: no runtime, no threads.
         ["hook", queue, store_dir] => hook::send(queue.as_ref(), store_dir),
+        ["--version"] => {
+            // A release names the commit it was built from.
+            let version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION"));
+            runner::log(&format!("niks3-action {version}"));
+            ExitCode::SUCCESS
+        }
         ["main"] => blocking(setup::run()),
         ["post"] => blocking(post::run()),
         ["flush"] => blocking(flush::run()),

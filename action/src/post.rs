@@ -1,6 +1,7 @@
 //! Post: pushes what still waits, says what became of everything, and leaves nothing behind.
 
 use std::{
+    convert::Infallible,
     process::ExitCode,
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
@@ -16,7 +17,9 @@ use crate::{
     inputs::{Inputs, OnError},
     nix_conf,
     paths::{self, Resolved},
-    record, runner, scan,
+    record,
+    runner::{self, Summary},
+    scan,
     state::{Doing, State},
     summary,
     target::Target,
@@ -24,8 +27,12 @@ use crate::{
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
+/// GitHub kills a post step of a cancelled job without a word, so the summary is never older than this.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(8);
 /// What is told to end has so long beyond its time.
 const GRACE: Duration = Duration::from_secs(10);
+/// After SIGINT or SIGTERM the runner waits 7.5 s.
+const STOP_GRACE: Duration = Duration::from_secs(4);
 /// The runner shows ten annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 9;
 
@@ -58,13 +65,16 @@ pub(crate) async fn run() -> ExitCode {
     };
     let begun = Instant::now();
     let stop = on_signal();
+    let summary = Summary::of_step();
     let (mut report, on_error) = match Inputs::from_environment() {
         Ok(inputs) => {
             let finish = Finish {
                 state: &state,
                 inputs: &inputs,
                 stop: &stop,
-                deadline: begun + inputs.drain_timeout,
+                begun,
+                deadline: begun + inputs.drain_limit(),
+                summary: &summary,
             };
             (finish.all().await, inputs.on_error)
         }
@@ -80,7 +90,7 @@ pub(crate) async fn run() -> ExitCode {
     let log = std::fs::read_to_string(state.log_path()).unwrap_or_default();
     let doing = state.doing();
     clean_up(&state);
-    tell(&report, on_error, doing, &log)
+    tell(&report, on_error, doing, &summary, &log)
 }
 
 /// Ends with the first signal that asks for it.
@@ -106,43 +116,74 @@ struct Finish<'a> {
     state: &'a State,
     inputs: &'a Inputs,
     stop: &'a CancellationToken,
+    begun: Instant,
     deadline: Instant,
+    summary: &'a Summary,
 }
 
 impl Finish<'_> {
     async fn all(&self) -> Report {
-        let mut troubles = Vec::new();
-        let done = match self.state.doing() {
-            Doing::Nothing => return Report::default(),
-            Doing::Hook | Doing::Paths => self.drain().await,
-            Doing::Scan => self.scan().await,
-        };
-        troubles.extend(done.err().map(|trouble| trouble.0));
-        if !self.inputs.paths.is_empty() {
-            troubles.extend(self.paths().await.into_iter().map(|trouble| trouble.0));
+        if self.state.doing() == Doing::Nothing {
+            return Report::default();
         }
-        let journal = Folder::at(&self.state.queue_path())
-            .read_journal()
-            .unwrap_or_default();
+        // Whoever kills this step leaves a run with its conclusion and a summary.
+        let both = async { tokio::join!(self.push(), self.record()) };
+        let (mut troubles, run_url) = tokio::select! {
+            both = both => both,
+            never = self.keep_summary() => match never {},
+        };
+        let journal = self.journal();
         if self.stop.is_cancelled() {
             troubles.push("the job was cancelled while its paths were pushed".to_owned());
         } else if let Some(error) = &journal.given_up {
             troubles.push(format!("what was built could not be pushed: {error}"));
         }
-        let unreachable = journal.given_up.is_some();
         Report {
             journal,
             troubles,
             seconds: 0.0,
-            run_url: self.record(unreachable).await,
+            run_url,
         }
     }
 
-    /// The run's page, recorded if there is time and somebody to record it.
-    async fn record(&self, unreachable: bool) -> Option<String> {
-        if unreachable || self.stop.is_cancelled() {
-            return None;
+    /// Pushes everything; what went wrong besides single paths.
+    async fn push(&self) -> Vec<String> {
+        let done = match self.state.doing() {
+            Doing::Nothing => Ok(()),
+            Doing::Hook | Doing::Paths => self.drain().await,
+            Doing::Scan => self.scan().await,
+        };
+        let mut troubles = Vec::from_iter(done.err().map(|trouble| trouble.0));
+        if !self.inputs.paths.is_empty() {
+            troubles.extend(self.paths().await.into_iter().map(|trouble| trouble.0));
         }
+        troubles
+    }
+
+    fn journal(&self) -> Journal {
+        Folder::at(&self.state.queue_path())
+            .read_journal()
+            .unwrap_or_default()
+    }
+
+    /// Brings the summary up to date, again and again.
+    async fn keep_summary(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(SUMMARY_INTERVAL).await;
+            let report = Report {
+                journal: self.journal(),
+                troubles: vec!["the paths of this job are still being pushed".to_owned()],
+                seconds: self.begun.elapsed().as_secs_f64(),
+                run_url: None,
+            };
+            if let Err(trouble) = self.summary.write(&summary::markdown(&report)) {
+                runner::log(&format!("niks3: {trouble}"));
+            }
+        }
+    }
+
+    /// The run's page, recorded if there is somebody to record it.
+    async fn record(&self) -> Option<String> {
         tokio::select! {
             url = record::run(self.inputs) => url,
             () = self.stop.cancelled() => None,
@@ -179,9 +220,14 @@ impl Finish<'_> {
         };
         let mut asked = ask(address.socket(), &drain).await.is_ok();
         let mut said = Instant::now();
+        let mut stopped = None;
         loop {
             let Ok(Some(pid)) = folder.served_by() else { return };
-            if !asked || Instant::now() > self.deadline + GRACE {
+            let overdue = match stopped {
+                Some(stopped) => Instant::now() > stopped + STOP_GRACE,
+                None => Instant::now() > self.deadline + GRACE,
+            };
+            if !asked || overdue {
                 runner::log("niks3: the process that pushes does not answer; ending it");
                 if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
                     let _ = kill_process(pid, Signal::KILL);
@@ -189,7 +235,8 @@ impl Finish<'_> {
                 tokio::time::sleep(LOOK * 2).await;
                 return;
             }
-            if self.stop.is_cancelled() {
+            if self.stop.is_cancelled() && stopped.is_none() {
+                stopped = Some(Instant::now());
                 asked = ask(address.socket(), &Request::Stop).await.is_ok();
             }
             if said.elapsed() >= HEARTBEAT {
@@ -228,6 +275,18 @@ impl Finish<'_> {
         } = paths::resolve(&store, &self.inputs.paths);
         for text in warnings {
             runner::warning("niks3", &text);
+        }
+        if self.inputs.is_job_broken() && !troubles.is_empty() {
+            // The job is red already, and what it did not build cannot be there.
+            for trouble in std::mem::take(&mut troubles) {
+                runner::log(&format!(
+                    "niks3: not pushed, since the job did not build it: {trouble}"
+                ));
+            }
+            if self.inputs.pin.is_some() && found.len() != 1 {
+                runner::log("niks3: the input `pin` has no effect in a job that failed");
+                return troubles;
+            }
         }
         if self.inputs.pin.is_some() && found.len() != 1 {
             troubles.push(Trouble(format!(
@@ -328,7 +387,7 @@ fn clean_up(state: &State) {
     state.remove();
 }
 
-fn tell(report: &Report, on_error: OnError, doing: Doing, log: &str) -> ExitCode {
+fn tell(report: &Report, on_error: OnError, doing: Doing, summary: &Summary, log: &str) -> ExitCode {
     let journal = &report.journal;
     let is_bad = journal.failed() > 0 || !report.troubles.is_empty();
     let annotate = |text: &str| on_error.annotate(text);
@@ -351,7 +410,7 @@ fn tell(report: &Report, on_error: OnError, doing: Doing, log: &str) -> ExitCode
         }
     }
     if (doing != Doing::Nothing || is_bad)
-        && let Err(trouble) = runner::add_summary(&summary::markdown(report))
+        && let Err(trouble) = summary.write(&summary::markdown(report))
     {
         runner::log(&format!("niks3: {trouble}"));
     }

@@ -58,8 +58,8 @@ impl Permission {
     }
 }
 
-/// Asks whether the server takes our token for pushes.
-pub(crate) async fn permission(target: &Target) -> Result<Permission, Trouble> {
+/// Asks whether the server takes our token for pushes, and lets it make the pin.
+pub(crate) async fn permission(target: &Target, pin: Option<&str>) -> Result<Permission, Trouble> {
     let Some(tokens) = target.tokens()? else {
         return match job::never_gets_a_token() {
             Some(kind) => Ok(Permission::never(kind)),
@@ -76,14 +76,56 @@ pub(crate) async fn permission(target: &Target) -> Result<Permission, Trouble> {
         })
         .await;
     match asked {
-        Ok(_) => Ok(Permission::Granted),
-        Err(error) if error.status().is_some_and(|status| status == 404) => Ok(Permission::Granted),
+        Ok(_) => may_pin(&api, pin).await,
+        Err(error) if error.status().is_some_and(|status| status == 404) => may_pin(&api, pin).await,
         // A private repository can give tokens to forks; whether those may push is the server's to say.
         Err(error) if error.status().is_some_and(|status| status == 403) => match job::never_gets_a_token() {
             Some(kind) => Ok(Permission::never(kind)),
             None => Err(refusal(&api, &error)),
         },
         Err(error) => Err(refusal(&api, &error)),
+    }
+}
+
+/// A pin that the server would refuse at the end is refused before anything is built.
+async fn may_pin(api: &Api, pin: Option<&str>) -> Result<Permission, Trouble> {
+    let Some(pin) = pin else {
+        return Ok(Permission::Granted);
+    };
+    let who = api
+        .call("asking which pins are allowed", |client| async move {
+            client.whoami().await
+        })
+        .await
+        .map_err(|error| refusal(api, &error))?;
+    if who
+        .pins
+        .iter()
+        .any(|pattern| matches(pattern.as_bytes(), pin.as_bytes()))
+    {
+        return Ok(Permission::Granted);
+    }
+    let allowed = match &who.pins[..] {
+        [] => "no pins".to_owned(),
+        pins => format!("only pins named {}", pins.join(", ")),
+    };
+    Err(Trouble(format!(
+        "the input `pin` is '{pin}', and {} allows {} {allowed}",
+        api.shown(),
+        who.identity
+    )))
+}
+
+/// Whether a pattern of the server's rules, in which `*` and `?` stand for others, matches a name.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            matches(rest, name) || name.split_first().is_some_and(|(_, name)| matches(pattern, name))
+        }
+        (Some((b'?', rest)), Some((_, name))) => matches(rest, name),
+        (Some((a, rest)), Some((b, name))) => a == b && matches(rest, name),
+        _ => false,
     }
 }
 
@@ -117,4 +159,28 @@ pub(crate) async fn substituter(
         .await
         .ok()?;
     (answer.status() == 200).then(|| api.base().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_pins_match_as_the_rules_mean_them() {
+        for (pattern, name, expected) in [
+            ("*", "release", true),
+            ("release-*", "release-v1", true),
+            ("release-*", "release", false),
+            ("v?.?", "v1.2", true),
+            ("v?.?", "v1.20", false),
+            ("release", "release", true),
+            ("", "release", false),
+        ] {
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
+        }
+    }
 }

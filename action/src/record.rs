@@ -66,20 +66,21 @@ async fn record(inputs: &Inputs) -> Result<Option<(Api, types::Run)>, String> {
     Ok(Some((api, run)))
 }
 
-/// Adds what GitHub knows.
+/// Adds what the runner says, and what only GitHub knows.
 async fn complete(inputs: &Inputs, api: &Api, run: &types::Run) {
-    let Some(token) = &inputs.github_token else {
-        return;
-    };
     let pull_request = run.pull_request.or_else(pull_request_of_event);
-    let (known, trouble) = github::look_up(token, pull_request.is_some()).await;
+    let (known, trouble) = match &inputs.github_token {
+        Some(token) => github::look_up(token, pull_request.is_some()).await,
+        None => (github::Known::default(), None),
+    };
     if let Some(trouble) = trouble {
         runner::log(&format!("niks3: GitHub does not say more of this run: {trouble}"));
     }
+    let conclusion = inputs.job_status.map(|status| status.name().to_owned());
     let completion = types::CompleteRun {
         job: known.job,
         job_url: known.job_url,
-        conclusion: known.conclusion,
+        conclusion: conclusion.or(known.conclusion),
         url: None,
         // What the claims say stays as it is.
         pull_request: pull_request

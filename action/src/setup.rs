@@ -30,6 +30,9 @@ pub(crate) async fn run() -> ExitCode {
     if let Some(token) = &inputs.auth_token {
         runner::mask(token.expose_secret());
     }
+    for text in inputs.warnings() {
+        runner::warning("niks3", &text);
+    }
     let mut outputs = Outputs::new(&inputs);
     let result = set_up(&inputs, &mut outputs).await;
     if let Err(trouble) = &result {
@@ -119,7 +122,7 @@ async fn permission(inputs: &Inputs, target: &Target) -> Result<Permission, Trou
             "pushing is switched off by an input".to_owned(),
         ));
     }
-    let permission = preflight::permission(target).await?;
+    let permission = preflight::permission(target, inputs.pin.as_deref()).await?;
     if let Permission::Never(why) = &permission {
         runner::notice("niks3", why);
     }

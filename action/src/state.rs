@@ -65,7 +65,7 @@ pub(crate) struct State {
 impl State {
     /// Makes the folder, and tells post of it before anything else is done.
     pub(crate) fn create() -> Result<Self, Trouble> {
-        let parent = job::temporary_folder();
+        let parent = job::temporary_folder()?;
         let directory = parent.join(format!("niks3-{:08x}", rand::random::<u32>()));
         let directory = std::path::absolute(&directory).unwrap_or(directory);
         DirBuilder::new()

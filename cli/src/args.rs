@@ -25,7 +25,13 @@ Examples:
 
 /// Push closures into a Nix binary cache in an S3 bucket, and look after it.
 #[derive(Debug, Parser)]
-#[command(name = "niks3", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "niks3",
+    // A release names the commit it was built from.
+    version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub(crate) struct Args {
     /// Say more: -v what is tried again and left out, -vv every step.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]

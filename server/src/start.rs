@@ -185,14 +185,31 @@ pub(crate) async fn open_store(store: &Store) -> Result<OpenStore, StartError> {
         }
         Store::S3(settings) => (Bucket::s3(settings).await?, None),
     };
-    let ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
+    let bucket = ready_bucket(bucket, store).await?;
+    Ok(OpenStore { bucket, s3 })
+}
+
+/// The bucket once it answers, in the region that the service names if nobody has given one.
+async fn ready_bucket(mut bucket: Bucket, store: &Store) -> Result<Bucket, StartError> {
+    let mut ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
+    if let (Err(_), Store::S3(settings)) = (&ready, store)
+        && !settings.region_given
+        && let Some(region) = bucket.region().await
+        && region != settings.region
+    {
+        tracing::info!(region, "the object store has named its region");
+        let mut settings = settings.clone();
+        settings.region = region;
+        bucket = Bucket::s3(&settings).await?;
+        ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
+    }
     if let Err(error) = ready {
         return Err(match bucket.diagnose().await {
             Some(line) => StartError::Failed(line),
             None => StartError::Failed(format!("--s3-endpoint: {error}")),
         });
     }
-    Ok(OpenStore { bucket, s3 })
+    Ok(bucket)
 }
 
 /// Makes the parts ready, and begins to listen.

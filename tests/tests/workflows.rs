@@ -86,3 +86,47 @@ fn the_workflows_that_readme_shows_are_workflows() {
     actionlint(folder.path(), &shown);
     assert!(fits("vendor.github-workflows", &shown));
 }
+
+#[test]
+fn our_workflows_give_no_more_than_they_need_to_actions_that_cannot_change() {
+    for file in workflows() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut steps = text.split("\n      - ").skip(1);
+        for uses in text.lines().filter_map(|line| line.split_once("uses: ")) {
+            if uses.1.starts_with("niks3/push") {
+                // The release that has just been published, as a user has it.
+                continue;
+            }
+            let Some((_, revision)) = uses.1.split_once('@') else {
+                assert!(uses.1.starts_with("./"), "{file:?}: {uses:?}");
+                continue;
+            };
+            let (sha, version) = revision.split_once(" # v").unwrap_or((revision, ""));
+            let is_sha = sha.len() == 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(
+                is_sha && !version.is_empty(),
+                "{file:?}: a commit, and its version: {uses:?}"
+            );
+        }
+        assert!(
+            steps.all(
+                |step| !step.contains("actions/checkout@") || step.contains("persist-credentials: false")
+            ),
+            "{file:?}: a token is left in .git/config"
+        );
+        let jobs = text.matches("\n    runs-on: ").count();
+        assert_eq!(text.matches("\n    timeout-minutes: ").count(), jobs, "{file:?}");
+        let top = format!("{}\n", text.split("\njobs:").next().unwrap());
+        assert!(
+            top.contains("\npermissions: {}\n") || top.contains("\npermissions:\n  contents: read\n"),
+            "{file:?}"
+        );
+        assert!(!top.contains("write"), "{file:?}: only jobs get rights to write");
+    }
+}
+
+#[test]
+fn every_release_runs_its_own_program() {
+    let output = run(&mut Command::new(root().join("scripts/rehearse-release")));
+    assert_eq!(output.code, 0, "{output:?}");
+}

@@ -1,6 +1,10 @@
 //! Files of the runner: name and value, the value between two lines that it cannot contain.
 
-use std::{fs::File, io::Write as _};
+use std::{
+    fs::File,
+    io::{Seek as _, SeekFrom, Write as _},
+    path::PathBuf,
+};
 
 use super::variable;
 use crate::Trouble;
@@ -23,6 +27,41 @@ pub(crate) fn save_state(name: &str, value: &str) -> Result<(), Trouble> {
 /// Adds Markdown to the summary of the job.
 pub(crate) fn add_summary(markdown: &str) -> Result<(), Trouble> {
     append("GITHUB_STEP_SUMMARY", markdown)
+}
+
+/// The summary of this step, written anew whenever there is more to say: whoever kills the step leaves the newest.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    path: Option<PathBuf>,
+    /// Bytes that other steps have written; some runners have one file for all.
+    before: u64,
+}
+
+impl Summary {
+    pub(crate) fn of_step() -> Self {
+        let path = variable("GITHUB_STEP_SUMMARY").map(PathBuf::from);
+        let metadata = path.as_deref().and_then(|path| std::fs::metadata(path).ok());
+        Self {
+            path,
+            before: metadata.map_or(0, |metadata| metadata.len()),
+        }
+    }
+
+    /// Replaces what this step has written.
+    pub(crate) fn write(&self, markdown: &str) -> Result<(), Trouble> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let written = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .and_then(|mut file| {
+                file.set_len(self.before)?;
+                file.seek(SeekFrom::End(0))?;
+                file.write_all(markdown.as_bytes())
+            });
+        written.map_err(|error| Trouble::io(&format!("write {}", path.display()), &error))
+    }
 }
 
 fn entry(name: &str, value: &str) -> String {

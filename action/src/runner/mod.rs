@@ -6,7 +6,7 @@ mod commands;
 mod files;
 
 pub(crate) use commands::{HarmlessStderr, error, group, log, mask, notice, warning};
-pub(crate) use files::{add_summary, export, save_state, set_output};
+pub(crate) use files::{Summary, add_summary, export, save_state, set_output};
 
 /// A variable that is set to something.
 pub(crate) fn variable(name: &str) -> Option<String> {

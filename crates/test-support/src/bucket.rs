@@ -57,6 +57,18 @@ impl Bucket {
         }
     }
 
+    /// Begins an upload in parts of a service and leaves it, as others do.
+    ///
+    /// # Panics
+    /// When the bucket is a folder.
+    pub fn begin_upload(&self, key: &str) {
+        let Self::Service(bucket) = self else {
+            panic!("not a service");
+        };
+        let answer = Self::request(bucket, &format!("{key}?uploads="), &["--request", "POST"]);
+        assert!(answer.contains("<UploadId>"), "{answer}");
+    }
+
     /// An object as text.
     #[must_use]
     pub fn text(&self, key: &str) -> String {

@@ -320,6 +320,12 @@ impl Started {
         }
     }
 
+    /// What it has added to the summary so far.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        std::fs::read_to_string(self.folder.join("GITHUB_STEP_SUMMARY")).unwrap_or_default()
+    }
+
     /// What it has printed so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -87,7 +87,7 @@ pub enum LogFormat {
 #[derive(Debug, Parser)]
 #[command(
     name = "niks3-server",
-    version,
+    version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
     max_term_width = 100,
     args_conflicts_with_subcommands = true
 )]
@@ -258,15 +258,14 @@ pub struct Args {
     )]
     pub s3_bucket: Option<String>,
 
-    /// Region
+    /// Region [default: the one that the service names, else us-east-1]
     #[arg(
         long,
         env = "NIKS3_S3_REGION",
         value_name = "REGION",
-        default_value = "us-east-1",
         help_heading = "Object store"
     )]
-    pub s3_region: String,
+    pub s3_region: Option<String>,
 
     /// Use TLS where the endpoint does not say
     #[arg(long, env = "NIKS3_S3_USE_SSL", value_name = "BOOL", num_args = 0..=1, require_equals = true,

@@ -18,6 +18,9 @@ use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
 use crate::ownership::Adopt;
 use crate::verification::VerifyUploads;
 
+/// The region of services that mind none, and of AWS where nothing is said.
+const DEFAULT_REGION: &str = "us-east-1";
+
 /// A wrong or missing option: one line that names it and the mend.
 #[derive(Debug)]
 pub struct UsageError(String);
@@ -35,7 +38,7 @@ impl fmt::Display for UsageError {
 }
 
 /// An S3 service elsewhere.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct S3Settings {
     /// Endpoint; `None` for AWS.
     pub endpoint: Option<Url>,
@@ -43,6 +46,8 @@ pub struct S3Settings {
     pub bucket: String,
     /// Region.
     pub region: String,
+    /// Somebody has said so: the service is not asked.
+    pub region_given: bool,
     /// The bucket is in the path, not in the host name.
     pub path_style: bool,
     /// Access key and secret key; `None` to take them from the environment.
@@ -400,7 +405,11 @@ fn store(args: &Args, data_dir: Option<&DataDir>) -> Result<Store, UsageError> {
         // For AWS itself the region names the endpoint.
         endpoint: endpoint.filter(|url| url.host_str() != Some("s3.amazonaws.com")),
         bucket,
-        region: args.s3_region.clone(),
+        region: args
+            .s3_region
+            .clone()
+            .unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        region_given: args.s3_region.is_some(),
         credentials,
         concurrency: args.s3_concurrency,
         rate_limit: (args.s3_rate_limit > 0).then_some(args.s3_rate_limit),

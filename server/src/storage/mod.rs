@@ -497,6 +497,14 @@ impl Bucket {
         }
     }
 
+    /// The region that the service names when it is asked for another; nothing when it names none.
+    pub async fn region(&self) -> Option<String> {
+        match self {
+            Self::S3(bucket) => bucket.region().await,
+            Self::Files(_) => None,
+        }
+    }
+
     /// Which checksum the service enforces; `None` when it takes anything.
     ///
     /// # Errors

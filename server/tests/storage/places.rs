@@ -39,6 +39,7 @@ pub(crate) fn with_keys(
         endpoint: Some(endpoint.parse().expect("a URL")),
         bucket: bucket.to_owned(),
         region: region.to_owned(),
+        region_given: true,
         path_style: true,
         credentials: Some(Arc::new(S3Keys::given(access, &secret.to_owned().into()))),
         concurrency: 16,

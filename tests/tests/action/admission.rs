@@ -166,6 +166,8 @@ fn inputs_that_make_no_sense_are_named() {
         ("server-url", ""),
         ("on-error", "x"),
         ("drain-timeout", "soon"),
+        ("server-url", "https://user:secret@niks3.example.com"),
+        ("server-url", "http://niks3.example.com"),
     ] {
         let main = bench.job.main(&mut bench.action(&[(name, value)])).red();
         let errors = main.annotations("error");
@@ -191,5 +193,34 @@ fn pushing_can_be_switched_off() {
         assert_eq!(bench.job.post(&mut action).green().counts(), (0, 0, 0));
         assert!(!bench.cached(&path));
         bench.job.left_nothing();
+    }
+}
+
+#[test]
+fn a_pin_that_the_rules_forbid_is_refused_before_anything_is_built() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let inputs = [("paths", "result"), ("pin", "nightly")];
+    let main = bench.job.main(&mut bench.action(&inputs)).red();
+    let errors = main.annotations("error");
+    assert!(
+        errors.len() == 1 && errors[0].contains("'nightly'") && errors[0].contains("release*"),
+        "{main:#?}"
+    );
+    bench.job.left_nothing();
+}
+
+#[test]
+fn a_drain_that_outlives_a_cancelled_job_is_a_warning() {
+    for (seconds, warned) in [("270", false), ("271", true)] {
+        let mut bench = Bench::with_token(Backend::Embedded);
+        let mut action = bench.action(&[("drain-timeout", seconds)]);
+        let main = bench.job.main(&mut action).green();
+        let warnings = main.annotations("warning");
+        assert_eq!(
+            warnings.iter().any(|text| text.contains("drain-timeout")),
+            warned,
+            "{main:#?}"
+        );
+        bench.job.post(&mut action).green();
     }
 }

@@ -35,7 +35,8 @@ impl Bench {
     fn with(backend: Backend, store: Store, mut options: ServerOptions) -> Self {
         let issuer = GithubIssuer::start();
         let rules = json!([
-            { "bound_claims": { "repository_owner_id": ["2"], "ref": ["refs/heads/main"] }, "scopes": ["push", "gc"] },
+            { "bound_claims": { "repository_owner_id": ["2"], "ref": ["refs/heads/main"] }, "scopes": ["push", "gc"],
+              "pins": ["release*"] },
             { "bound_claims": { "repository_owner_id": ["2"] }, "scopes": ["read"] },
         ]);
         let config = tempfile::tempdir().unwrap();

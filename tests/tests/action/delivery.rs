@@ -1,6 +1,6 @@
 //! Where the program comes from, the second action, and what both declare.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use niks3_test_support::{Backend, Use, eventually, run};
 
@@ -42,10 +42,10 @@ fn a_program_of_a_release_runs_only_if_it_is_the_one_that_was_released() {
     let url = releases(program);
     for (expected, fits) in [(checksum.as_str(), true), ("00", false)] {
         let mut bench = Bench::with_token(Backend::Embedded);
-        bench.job.set("NIKS3_RELEASES_URL", &url);
         let files = tempfile::tempdir().unwrap();
         let shim = released(files.path(), expected);
-        let mut action = bench.action(&[("binary", "")]).with_shim(shim.clone());
+        let inputs = [("binary", ""), ("releases-url", url.as_str())];
+        let mut action = bench.action(&inputs).with_shim(shim.clone());
         let main = bench.job.main(&mut action);
         if fits {
             main.green();
@@ -68,6 +68,14 @@ fn a_program_of_a_release_runs_only_if_it_is_the_one_that_was_released() {
             "{errors:?}"
         );
     }
+}
+
+#[test]
+fn a_release_that_only_a_proxy_reaches_is_downloaded_once() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/action/proxy.js");
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(Command::new("node").arg(script).arg(folder.path()));
+    assert_eq!(output.code, 0, "{output:?}");
 }
 
 #[test]
@@ -128,11 +136,14 @@ fn what_the_programs_set_is_what_the_actions_declare() {
     }
     let inputs = declared("action.yml", "inputs");
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    for input in inputs.iter().filter(|input| *input != "github-token") {
+    for input in inputs
+        .iter()
+        .filter(|input| !["github-token", "job-status"].contains(&input.as_str()))
+    {
         assert!(
             readme.contains(&format!("`{input}`")),
             "README.md is silent about {input}"
         );
     }
-    assert_eq!(inputs.len(), 15, "{inputs:?}");
+    assert_eq!(inputs.len(), 19, "{inputs:?}");
 }

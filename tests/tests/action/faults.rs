@@ -149,10 +149,49 @@ async fn a_post_that_is_cancelled_says_so_and_leaves_nothing() {
     proxy.happened().await;
     let listening = || bench.job.process("post").filter(|pid| catches_interrupts(*pid));
     eventually("post listens for signals", || listening().is_some());
+    let asked = std::time::Instant::now();
     let _ = run(Command::new("kill").args(["-INT", &listening().unwrap().to_string()]));
     let post = bench.job.end(&mut action, &started).red();
+    let limit = std::time::Duration::from_secs(7);
+    assert!(
+        asked.elapsed() < limit,
+        "GitHub kills it after 7.5 s: {:?}",
+        asked.elapsed()
+    );
     assert_eq!(post.counts(), (0, 0, 1), "{post:#?}");
     has(&post, "the job was cancelled");
+    bench.job.left_nothing();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_kills_a_post_that_drains_leaves_a_summary_and_the_conclusion() {
+    let (mut bench, proxy) = proxied().await;
+    bench.job.set("GITHUB_REPOSITORY", "o/r");
+    bench.job.set("GITHUB_RUN_ID", "7");
+    let mut action = bench.action(&[]).with("server-url", &proxy.url());
+    let main = bench.job.main(&mut action).green();
+    let first = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    eventually("the first path is pushed", || bench.cached(&first));
+    proxy.fail("POST", "/commit", Fault::Silence, 1);
+    bench.job.build("build \"y\" \"echo y > $out\"", &[]);
+    let mut action = action.with("job-status", "cancelled");
+    let started = bench.job.begin(&action);
+    proxy.happened().await;
+    eventually("there is a summary", || {
+        started.summary().contains("-x` | pushed |")
+    });
+    let id = main.outputs["run-url"].rsplit('/').next().unwrap();
+    let mut show = bench.server.niks3();
+    bench.store.prepare(show.args(["runs", "show", "--json", id]));
+    assert_eq!(run(&mut show).json()["conclusion"], "cancelled");
+    for (pid, line) in bench.job.processes() {
+        if line.starts_with("node") || line.ends_with("niks3-action post") {
+            let _ = run(Command::new("kill").args(["-9", &pid.to_string()]));
+        }
+    }
+    let post = bench.job.end(&mut action, &started);
+    assert!(post.summary.contains("still being pushed"), "{post:#?}");
+    bench.job.kill();
     bench.job.left_nothing();
 }
 

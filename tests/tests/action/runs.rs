@@ -163,3 +163,21 @@ fn a_job_without_a_token_of_github_is_recorded_all_the_same() {
     );
     assert!(github.requests().is_empty());
 }
+
+#[test]
+fn the_runner_says_how_the_job_ended() {
+    for status in ["success", "failure", "cancelled"] {
+        let mut bench = Bench::with_token(Backend::Embedded);
+        bench.job.set("GITHUB_REPOSITORY", "o/r");
+        bench.job.set("GITHUB_RUN_ID", "7");
+        let mut action = bench.action(&[("job-status", "success")]);
+        let main = bench.job.main(&mut action).green();
+        bench.job.build("build \"x\" \"echo x > $out\"", &[]);
+        let mut action = action.with("job-status", status);
+        bench.job.post(&mut action).green();
+        let id = main.outputs["run-url"].rsplit('/').next().unwrap();
+        let mut show = bench.server.niks3();
+        bench.store.prepare(show.args(["runs", "show", "--json", id]));
+        assert_eq!(run(&mut show).json()["conclusion"], json!(status));
+    }
+}

@@ -76,6 +76,19 @@ fn a_deep_temporary_folder_is_no_obstacle() {
 }
 
 #[test]
+fn a_temporary_folder_whose_name_means_something_to_nix_is_no_obstacle() {
+    let mut bench = Bench::new(Backend::Embedded);
+    bench.job = Job::in_folder(&bench.store, "a  b:c #d");
+    bench.tokens.serve(&mut bench.job);
+    let mut action = bench.action(&[("mode", "hook")]);
+    bench.job.main(&mut action).green();
+    let path = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
+    assert!(bench.cached(&path));
+    bench.job.left_nothing();
+}
+
+#[test]
 fn two_uses_in_one_job_each_push_everything_to_their_server() {
     let mut bench = Bench::with_token(Backend::Embedded);
     let other = Server::start(Backend::Embedded, &bench.store.dir());

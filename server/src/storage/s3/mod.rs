@@ -38,6 +38,8 @@ type Result<T> = std::result::Result<T, StorageError>;
 
 /// How long the service may take to say that it is there.
 const READY: Duration = Duration::from_secs(5);
+/// Characters of a region.
+const MAX_REGION: usize = 64;
 
 /// A bucket of an S3 service.
 #[derive(Debug)]
@@ -144,6 +146,25 @@ impl S3Bucket {
                 READY.as_secs()
             ))),
         }
+    }
+
+    /// The region that the service names when it is asked for another.
+    pub(super) async fn region(&self) -> Option<String> {
+        let asked = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .max_keys(1)
+            .send();
+        let error = tokio::time::timeout(READY, asked).await.ok()?.err()?;
+        let response = error.raw_response()?;
+        let header = response.headers().get("x-amz-bucket-region").map(str::to_owned);
+        let named = header.or_else(|| region_element(response.body().bytes()?))?;
+        let is_name = |name: &str| {
+            let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            !name.is_empty() && name.len() <= MAX_REGION && name.bytes().all(word)
+        };
+        Some(named).filter(|name| is_name(name))
     }
 
     /// Which option is wrong when the bucket does not let the server in, and the mend.
@@ -367,6 +388,13 @@ impl S3Bucket {
         });
         Ok((listed.collect(), answer.is_truncated() == Some(true)))
     }
+}
+
+/// `Region` of an error in XML.
+fn region_element(body: &[u8]) -> Option<String> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<Region>")?;
+    let (region, _) = rest.split_once("</Region>")?;
+    Some(region.to_owned())
 }
 
 /// What every service checks a body against; the SDK adds nothing to a PUT by itself.
