@@ -20,7 +20,7 @@ on_both!(
 );
 
 /// Name of a path, the references that two pushes claim, and those that it has in the end.
-type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+type References<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
 
 const C: &str = "22222222222222222222222222222222-c";
 
@@ -164,7 +164,7 @@ async fn the_push_with_the_higher_key_has_its_contents_whoever_comes_first(backe
         let c = info(C, &referred, &[]);
         ranks.push("main", &[(c.clone(), &referred)]).await.1.ok();
         type Case<'a> = (&'a str, &'a [u8], &'a [&'a str], &'a [&'a str]);
-        let cases: [(&str, &[u8], &[&str], &[&str]); 4] = [
+        let cases: [Case<'_>; 4] = [
             ("other-bytes", &equal, &["NarHash"], &[]),
             ("other-size", &larger, &["NarHash", "NarSize"], &[]),
             ("other-references", &own, &["References"], &[C]),
@@ -371,7 +371,7 @@ async fn of_two_claims_of_one_rank_the_references_that_occur_in_the_nar_win(back
         let nar = nar_of(format!("/nix/store/{C}/bin").as_bytes());
         let others = [(info(B, &b, &[]), b.as_slice()), (info(C, &c, &[]), c.as_slice())];
         // What two pushes claim, and which references the path has in the end.
-        let cases: [Case<'_>; 6] = [
+        let cases: [References<'_>; 6] = [
             ("more", &[], &[C], &[C]),
             ("less", &[C], &[], &[C]),
             ("invented", &[], &[B], &[]),
