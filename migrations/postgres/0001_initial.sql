@@ -80,6 +80,8 @@ CREATE TABLE replacements (
     identity     TEXT COLLATE "C"  NOT NULL, -- whose push has replaced it
     replaced_at  BIGINT  NOT NULL,
     kept_until   BIGINT  NOT NULL,
+    tied         BIGINT  NOT NULL, -- 1: of the same rank, whose references alone were replaced
+    push_id      BIGINT  NOT NULL, -- of the push that has; it may be gone
     settled      BIGINT  NOT NULL DEFAULT 0 -- 1: no request that writes the replaced narinfo can land any more
 );
 CREATE INDEX replacements_path ON replacements (path_id, replaced_at);
@@ -307,7 +309,7 @@ CREATE TABLE counters (
     name         TEXT COLLATE "C"  PRIMARY KEY,
     value        BIGINT  NOT NULL
 );
-INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0), ('losses', 0);
+INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0), ('losses', 0), ('replacements', 0);
 
 -- Paths that were decided while a garbage collection was under way: it keeps them,
 -- and what they refer to.

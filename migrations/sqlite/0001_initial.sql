@@ -76,6 +76,8 @@ CREATE TABLE replacements (
     identity     TEXT    NOT NULL, -- whose push has replaced it
     replaced_at  INTEGER NOT NULL,
     kept_until   INTEGER NOT NULL,
+    tied         INTEGER NOT NULL, -- 1: of the same rank, whose references alone were replaced
+    push_id      INTEGER NOT NULL, -- of the push that has; it may be gone
     settled      INTEGER NOT NULL DEFAULT 0 -- 1: no request that writes the replaced narinfo can land any more
 );
 CREATE INDEX replacements_path ON replacements (path_id, replaced_at);
@@ -303,7 +305,7 @@ CREATE TABLE counters (
     name         TEXT    PRIMARY KEY,
     value        INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0), ('losses', 0);
+INSERT INTO counters (name, value) VALUES ('roots', 0), ('gc', 0), ('publications', 0), ('losses', 0), ('replacements', 0);
 
 -- Paths that were decided while a garbage collection was under way: it keeps them,
 -- and what they refer to.

@@ -17,7 +17,7 @@ use std::fmt;
 use niks3_nix::hash::NarHash;
 
 pub use check::{Difference, Kind, compare};
-pub use content_hash::{ContentHash, Subject, Wanted};
+pub use content_hash::{ContentHash, Subject, Wanted, WantedHash};
 pub use idle::verify_when_idle;
 pub use jobs::Jobs;
 pub use nar_reader::{Contents, Flaw, Nar, NarReader, PackedListing, read_nar};

@@ -29,6 +29,7 @@ macro_rules! on_both {
 on_both!(
     a_path_that_gets_another_key_while_a_push_publishes_is_signed_by_it_before_that_push_counts,
     a_narinfo_that_may_have_been_overwritten_by_an_older_one_is_written_again,
+    a_narinfo_that_others_publish_first_is_written_again_by_whoever_has_written_an_older_one,
     a_narinfo_found_lost_while_a_push_publishes_is_written_before_that_push_counts,
     a_listing_that_another_push_has_staged_anew_is_not_forgotten,
     a_push_whose_nar_is_lost_while_it_publishes_does_not_count,
@@ -264,7 +265,7 @@ async fn a_path_that_gets_another_key_while_a_push_publishes_is_signed_by_it_bef
     let mut main = world.open("main", "main", &[1]).await;
     world.decide(&mut main).await;
     let finish = world.finish(&mut pr).await;
-    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert!(matches!(finish, Finish::Overtaken(_)), "{finish:?}");
     let again = world.publish(&mut pr).await;
     assert_eq!(names(&again), only(1));
     assert!(again[0].keys.includes("main") && again[0].keys.includes("pr"));
@@ -284,7 +285,31 @@ async fn a_narinfo_that_may_have_been_overwritten_by_an_older_one_is_written_aga
     world.commit(&mut world.open("main", "main", &[1]).await).await;
     // Only now the narinfo of the slow one is written, without the signature of main.
     let finish = world.finish(&mut slow).await;
-    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert!(matches!(finish, Finish::Overtaken(_)), "{finish:?}");
+    assert!(world.publish(&mut slow).await[0].keys.includes("main"));
+    let finish = world.finish(&mut slow).await;
+    assert!(matches!(finish, Finish::Committed), "{finish:?}");
+    assert!(world.publishing().await.is_empty());
+}
+
+async fn a_narinfo_that_others_publish_first_is_written_again_by_whoever_has_written_an_older_one(
+    world: World,
+) {
+    let mut slow = world.open("slow", "pr", &[1]).await;
+    world.decide(&mut slow).await;
+    let id = world.publish(&mut slow).await[0].path_id;
+    let mut main = world.open("main", "main", &[1]).await;
+    world.decide(&mut main).await;
+    // The narinfo of the slow one, without the signature of main, may land before or after that of main.
+    let Finish::Overtaken(stale) = world.finish(&mut slow).await else {
+        panic!("nobody is told that main is about to publish");
+    };
+    assert_eq!(stale, [id]);
+    world.publish(&mut main).await;
+    let finish = world.finish(&mut main).await;
+    assert!(matches!(finish, Finish::Committed), "{finish:?}");
+    assert!(world.publish(&mut slow).await.is_empty());
+    world.catalog.publish_again(&stale).await.unwrap();
     assert!(world.publish(&mut slow).await[0].keys.includes("main"));
     let finish = world.finish(&mut slow).await;
     assert!(matches!(finish, Finish::Committed), "{finish:?}");
@@ -300,7 +325,7 @@ async fn a_narinfo_found_lost_while_a_push_publishes_is_written_before_that_push
     tx.narinfo_lost(&path(1)).await.unwrap();
     tx.commit().await.unwrap();
     let finish = world.finish(&mut push).await;
-    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert!(matches!(finish, Finish::Overtaken(_)), "{finish:?}");
     assert_eq!(names(&world.publish(&mut push).await), only(1));
     let finish = world.finish(&mut push).await;
     assert!(matches!(finish, Finish::Committed), "{finish:?}");
@@ -320,7 +345,7 @@ async fn a_listing_that_another_push_has_staged_anew_is_not_forgotten(world: Wor
     let mut new = world.open("new", "", &[1]).await;
     world.decide(&mut new).await;
     let finish = world.finish(&mut old).await;
-    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert!(matches!(finish, Finish::Overtaken(_)), "{finish:?}");
     let found = world.publish(&mut new).await;
     assert!(found[0].listing.starts_with("staging/new/"), "{:?}", found[0]);
 }
@@ -384,7 +409,7 @@ async fn what_a_push_that_is_given_up_has_overwritten_others_who_publish_it_writ
     let finish = world.finish(&mut slow).await;
     assert!(matches!(finish, Finish::Lost(_)), "{finish:?}");
     let finish = world.finish(&mut new).await;
-    assert!(matches!(finish, Finish::Overtaken), "{finish:?}");
+    assert!(matches!(finish, Finish::Overtaken(_)), "{finish:?}");
     assert_eq!(names(&world.publish(&mut new).await), only(1));
     let finish = world.finish(&mut new).await;
     assert!(matches!(finish, Finish::Committed), "{finish:?}");

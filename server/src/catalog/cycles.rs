@@ -13,6 +13,8 @@ pub struct SeenReferences {
     publications: i64,
     /// How often committed paths have been withdrawn.
     losses: i64,
+    /// How often the references of committed paths have been replaced.
+    replacements: i64,
     /// How many paths the push provides that are not committed.
     provided: i64,
     /// Committed paths may refer to some of them, so that what the push refers to has to be walked.
@@ -25,8 +27,8 @@ pub struct SeenReferences {
 
 impl SeenReferences {
     /// The push itself has replaced contents.
-    pub(super) fn add_own_loss(&mut self) {
-        self.losses += 1;
+    pub(super) fn add_own_replacement(&mut self) {
+        self.replacements += 1;
     }
 
     /// The push replaces contents of committed paths.
@@ -46,24 +48,27 @@ fn provided(empty_bytes: &str) -> String {
     )
 }
 
-const COUNTERS: &str = "SELECT name, value FROM counters WHERE name IN ('publications', 'losses')";
+const COUNTERS: &str =
+    "SELECT name, value FROM counters WHERE name IN ('publications', 'losses', 'replacements')";
 
-fn counters(rows: &[sqlx::any::AnyRow]) -> Result<(i64, i64)> {
-    let (mut publications, mut losses) = (0, 0);
+fn counters(rows: &[sqlx::any::AnyRow]) -> Result<(i64, i64, i64)> {
+    let (mut publications, mut losses, mut replacements) = (0, 0, 0);
     for row in rows {
         match row.try_get::<String, _>(0)?.as_str() {
             "losses" => losses = row.try_get(1)?,
+            "replacements" => replacements = row.try_get(1)?,
             _ => publications = row.try_get(1)?,
         }
     }
-    Ok((publications, losses))
+    Ok((publications, losses, replacements))
 }
 
 impl Catalog {
     /// Looks at what a push provides.
     pub async fn seen_references(&self, push_id: i64) -> Result<SeenReferences> {
         // First the counters: what changes after that is noticed.
-        let (publications, losses) = counters(&sqlx::query(COUNTERS).fetch_all(&self.reader).await?)?;
+        let (publications, losses, replacements) =
+            counters(&sqlx::query(COUNTERS).fetch_all(&self.reader).await?)?;
         let row = bulk::query(self.backend, provided(self.backend.empty_bytes()), true)
             .bind(push_id)
             .fetch_one(&self.reader)
@@ -71,6 +76,7 @@ impl Catalog {
         Ok(SeenReferences {
             publications,
             losses,
+            replacements,
             provided: row.try_get(0)?,
             referred: row.try_get::<i64, _>(1)? != 0,
             absent: Vec::new(),
@@ -110,7 +116,8 @@ impl WriteTx {
         seen: &SeenReferences,
         taken: i64,
     ) -> Result<bool> {
-        let (publications, losses) = counters(&sqlx::query(COUNTERS).fetch_all(&mut *self.tx).await?)?;
+        let (publications, losses, replacements) =
+            counters(&sqlx::query(COUNTERS).fetch_all(&mut *self.tx).await?)?;
         if publications == seen.publications {
             return Ok(true);
         }
@@ -124,6 +131,9 @@ impl WriteTx {
         let (provided, referred): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         if referred == 0 && !seen.replacing {
             return Ok(true);
+        }
+        if replacements != seen.replacements {
+            return Ok(false);
         }
         // What others have made of a path that the push provided refers to something else than what was walked.
         if !seen.referred || provided != seen.provided - taken {
@@ -143,6 +153,14 @@ impl WriteTx {
             }
         }
         Ok(true)
+    }
+
+    /// Counts that the references of committed paths are replaced: whoever has walked them looks again.
+    pub(super) async fn replaced_paths(&mut self) -> Result<()> {
+        sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'replacements'")
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
     }
 
     /// Counts that committed paths are withdrawn, and may come back with other references.

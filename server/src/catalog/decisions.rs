@@ -160,7 +160,6 @@ impl WriteTx {
         let Some(keys) = self.signing_keys_of(attempt).await? else {
             return Ok(false);
         };
-        // A path that is being published has its narinfo written by somebody who knows only of their keys.
         let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
         // Nothing is signed that has not been read, unless the push is exempt.
         let read = "(q.exempt <> 0 OR EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = paths.object_id \
@@ -170,7 +169,7 @@ impl WriteTx {
         for chunk in path_ids.chunks(ROWS) {
             let text = format!(
                 "SELECT paths.id, paths.signing_keys, paths.signed_by FROM push_paths c JOIN paths ON paths.id = c.path_id \
-                 JOIN pushes q ON q.id = c.push_id WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state = {PRESENT} \
+                 JOIN pushes q ON q.id = c.push_id WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state IN ({PUBLISHING}, {PRESENT}) \
                  AND (paths.signing_keys <> '' OR paths.signed_by <> $2) AND {same} AND {read}",
                 bulk::placeholders(3, chunk.len())
             );

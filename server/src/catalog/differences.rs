@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use futures::TryStreamExt as _;
+use niks3_nix::ca::ContentAddress;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::AnyConnection;
@@ -15,9 +16,49 @@ use super::paths::{self, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now};
 use crate::signing::{Rank, Signer};
+use crate::verification::WantedHash;
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
 pub(super) const MAX_REPLACEMENTS: i64 = 10;
+/// Replacements of one path lately, with the start of the period as a parameter: by a higher rank, and of references within one.
+/// They are counted apart, so that a lower rank does not use up what a higher one may do.
+pub(super) fn lately(since: &str) -> String {
+    let of = |tied: &str| {
+        format!(
+            "(SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > {since} AND r.tied {tied} 0)"
+        )
+    };
+    format!("{}, {}", of("="), of("<>"))
+}
+
+/// The server has read the NAR of a path: a content address of a kind that it can check is right then.
+pub(super) const IS_READ: &str = "CASE WHEN EXISTS (SELECT 1 FROM verifications w WHERE w.object_id = p.object_id \
+     AND w.flaw = '' AND w.nar_hash = p.nar_hash) THEN 1 ELSE 0 END";
+
+/// What a path has that is to be replaced.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Names of the keys that have signed it, one a line.
+    pub signed_by: String,
+    /// Its content address, or nothing.
+    pub ca: String,
+    /// The server has read its NAR.
+    pub is_read: bool,
+    /// Replacements of it lately, by higher ranks and within one.
+    pub lately: (i64, i64),
+}
+
+impl Held {
+    /// Nobody else can have brought other contents under that name: it is addressed by its contents, and the server has
+    /// read them. Of a git tree and of BLAKE3 it cannot tell.
+    fn is_proven(&self) -> bool {
+        let Ok(ca) = self.ca.parse::<ContentAddress>() else {
+            return false;
+        };
+        self.is_read && WantedHash::can_check(&ca)
+    }
+}
+
 /// The seconds in which they are counted.
 pub(super) const REPLACEMENTS_PERIOD: i64 = 24 * 3600;
 /// References of one side that a conflict names.
@@ -37,20 +78,19 @@ pub struct PushRank<'a> {
 }
 
 impl PushRank<'_> {
-    /// Whether the push replaces other contents of a path. What is addressed by its contents is never replaced: nobody else
-    /// can have brought other contents under that name.
-    pub(super) fn replaces(&self, signed_by: &str, ca: &str, replaced_lately: i64) -> bool {
-        self.rank > self.signer.rank_of_names(signed_by)
-            && ca.is_empty()
-            && replaced_lately < MAX_REPLACEMENTS
+    /// Whether the push replaces other contents of a path, unless their address proves them right.
+    pub(super) fn replaces(&self, held: &Held) -> bool {
+        self.rank > self.signer.rank_of_names(&held.signed_by)
+            && !held.is_proven()
+            && held.lately.0 < MAX_REPLACEMENTS
     }
 
     /// Whether the push is of the rank of those who brought a path, so that their references may take the place of each
     /// other; a content address is made of references.
-    pub(super) fn ties(&self, signed_by: &str, ca: &str, replaced_lately: i64) -> bool {
-        self.rank == self.signer.rank_of_names(signed_by)
-            && ca.is_empty()
-            && replaced_lately < MAX_REPLACEMENTS
+    pub(super) fn ties(&self, held: &Held) -> bool {
+        self.rank == self.signer.rank_of_names(&held.signed_by)
+            && held.ca.is_empty()
+            && held.lately.1 < MAX_REPLACEMENTS
     }
 }
 
@@ -92,6 +132,8 @@ pub struct Differing {
     pub ca: (String, String),
     /// The push brings contents that take the place of those in the cache.
     pub is_replaced: bool,
+    /// References alone differ.
+    pub has_same_nar: bool,
     /// References alone differ, and the NAR tells which of them the path has.
     pub is_tied: bool,
 }
@@ -102,8 +144,12 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
         paths::unpack_refs(&row.try_get::<Vec<u8>, _>(9)?)?,
     );
     let ca: (String, String) = (row.try_get(6)?, row.try_get(10)?);
-    let signed_by: String = row.try_get(11)?;
-    let replaced_lately = row.try_get(12)?;
+    let held = Held {
+        signed_by: row.try_get(11)?,
+        ca: ca.0.clone(),
+        is_read: row.try_get::<i64, _>(14)? == 1,
+        lately: (row.try_get(12)?, row.try_get(13)?),
+    };
     let nar_hash = (
         paths::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
         paths::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
@@ -120,8 +166,9 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
             ReferencesOfOneSide::new(&cached, &claimed),
             ReferencesOfOneSide::new(&claimed, &cached),
         ),
-        is_replaced: push.replaces(&signed_by, &ca.0, replaced_lately),
-        is_tied: same_nar && push.ties(&signed_by, &ca.0, replaced_lately),
+        is_replaced: push.replaces(&held),
+        has_same_nar: same_nar,
+        is_tied: same_nar && push.ties(&held),
         ca,
     })
 }
@@ -129,9 +176,10 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
 fn question(also: &str) -> String {
     format!(
         "SELECT p.id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash, c.nar_size, c.refs, c.ca, p.signed_by, \
-         (SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > $2) \
+         {}, {IS_READ} \
          FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $1 AND c.kind <> 2 \
-         AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} {also}"
+         AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} {also}",
+        lately("$2")
     )
 }
 
@@ -217,7 +265,7 @@ impl Catalog {
 
 impl WriteTx {
     /// Has a push bring some paths that it found in the cache, since its contents take their place.
-    pub(super) async fn need(&mut self, push_id: i64, ids: &[i64]) -> Result<()> {
+    pub async fn need(&mut self, push_id: i64, ids: &[i64]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE push_paths SET kind = 1 WHERE push_id = $1 AND path_id IN ({})",

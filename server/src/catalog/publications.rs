@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
-use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING, store_path};
+use super::paths::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
 use super::{Backend, Catalog, Realised, Result, WriteTx, now};
 
@@ -43,8 +43,9 @@ pub enum Finish {
     /// The push is committed.
     Committed,
     /// Somebody has paths published again that this commit may have overwritten, or that it
-    /// relies on: it publishes them, too, and finishes then.
-    Overtaken,
+    /// relies on: it publishes them, too, and finishes then. Of these ids it has written what they were before, perhaps
+    /// after those others: they have to be written once more, even if they are present by then.
+    Overtaken(Vec<i64>),
     /// These paths have lost their NARs: the push is given up.
     Lost(Vec<StorePath>),
     /// A lease has run out, or the push was given up.
@@ -64,6 +65,16 @@ struct Moves {
 }
 
 impl Moves {
+    /// Ids of those that others are about to publish, and of which the commit has written what they were before: it cannot tell
+    /// which of both is written last.
+    fn stale(&self, commit: &Finishing<'_>) -> Vec<i64> {
+        let unpublished = self.unpublished.iter();
+        unpublished
+            .filter(|id| commit.published.contains_key(id))
+            .copied()
+            .collect()
+    }
+
     /// Nothing stands in the way of the commit.
     fn is_empty(&self) -> bool {
         self.lost.is_empty() && self.overwritten.is_empty() && self.unpublished.is_empty()
@@ -97,12 +108,7 @@ impl Catalog {
         self.publish_again(&moves.overwritten).await?;
         if !moves.lost.is_empty() {
             // Also those that others are about to publish: this commit writes nothing more.
-            let written = moves.unpublished.iter();
-            let written: Vec<i64> = written
-                .filter(|id| commit.published.contains_key(id))
-                .copied()
-                .collect();
-            self.publish_again(&written).await?;
+            self.publish_again(&moves.stale(commit)).await?;
             let mut tx = self.write().await?;
             tx.give_up(commit.attempt.push_id).await?;
             tx.commit().await?;
@@ -123,7 +129,7 @@ impl Catalog {
             tx.commit().await?;
         }
         if !moves.is_empty() {
-            return Ok(Finish::Overtaken);
+            return Ok(Finish::Overtaken(moves.stale(commit)));
         }
         let mut tx = self.write().await?;
         let finish = tx.finish(commit, checked).await?;
@@ -145,7 +151,7 @@ impl Catalog {
     }
 
     /// Has the narinfos of committed paths written again, in slices.
-    async fn publish_again(&self, ids: &[i64]) -> Result<()> {
+    pub async fn publish_again(&self, ids: &[i64]) -> Result<()> {
         for slice in ids.chunks(SLICE_ROWS) {
             let mut tx = self.write().await?;
             tx.publish_again(slice).await?;
@@ -288,12 +294,15 @@ impl WriteTx {
                 own: &[],
                 ..*commit
             };
-            if !moves(self.backend, &mut self.tx, &since).await?.is_empty() {
-                return Ok(Finish::Overtaken);
+            let moves = moves(self.backend, &mut self.tx, &since).await?;
+            if !moves.is_empty() {
+                let mut stale = moves.stale(commit);
+                stale.extend(moves.overwritten);
+                return Ok(Finish::Overtaken(stale));
             }
         }
         if !self.realisations_unchanged(commit.realisations).await? {
-            return Ok(Finish::Overtaken);
+            return Ok(Finish::Overtaken(Vec::new()));
         }
         sqlx::query("UPDATE pushes SET state = 2, result = $1, commit_until = 0 WHERE id = $2")
             .bind(commit.result.to_owned())
@@ -318,7 +327,8 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Has the narinfos of committed paths written again, whoever may just have written them.
+    /// Has the narinfos of committed paths written again, whoever may just have written them; and the listings of those whose
+    /// contents were replaced.
     pub(super) async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
@@ -326,7 +336,8 @@ impl WriteTx {
         let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE paths SET state = {PUBLISHING}, publication = $1 \
+                "UPDATE paths SET state = {PUBLISHING}, publication = $1, listing = CASE WHEN listing = '' AND EXISTS \
+                 (SELECT 1 FROM replacements r WHERE r.path_id = paths.id) THEN '{LISTING_REPLACED}' ELSE listing END \
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );

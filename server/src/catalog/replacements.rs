@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
-use super::differences::{DIFFERS, PushRank, REPLACEMENTS_PERIOD};
+use super::differences::{DIFFERS, Held, IS_READ, PushRank, REPLACEMENTS_PERIOD, lately};
 use super::objects::OBJECT_PRESENT;
 use super::paths::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
 use super::publish::publishable;
@@ -25,7 +25,7 @@ pub struct Replacement<'a> {
     pub rank: PushRank<'a>,
     /// Seconds for which the replaced contents stay.
     pub keep: i64,
-    /// Paths of the same rank whose references the push replaces, by id, with those that they had when that was decided.
+    /// Paths whose references alone the push replaces, by id, with those that they had when that was decided.
     pub ties: &'a HashMap<i64, Vec<i64>>,
 }
 
@@ -92,6 +92,31 @@ impl Catalog {
             }
         }
         Ok(offers)
+    }
+
+    /// The paths whose contents a push has replaced.
+    pub async fn replaced_by(&self, push_id: i64) -> Result<Vec<StorePath>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT p.name FROM replacements r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1 ORDER BY p.name",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
+            .collect()
+    }
+
+    /// How many of the paths that a push brings have NARs that the server has read.
+    pub async fn verified_paths(&self, push_id: i64) -> Result<u64> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM push_paths c JOIN verifications v ON v.object_id = c.object_id \
+             WHERE c.push_id = $1 AND c.kind = 1 AND v.flaw = ''",
+        )
+        .bind(push_id)
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
     /// The replacements of the contents of a path, the latest first.
@@ -171,8 +196,8 @@ impl WriteTx {
         }
         if !replaced.is_empty() {
             // Whoever has walked the references of these paths looks again; this push knows of it.
-            self.lost_paths().await?;
-            seen.add_own_loss();
+            self.replaced_paths().await?;
+            seen.add_own_replacement();
             self.note_for_collection(&replaced).await?;
             sqlx::query("UPDATE pushes SET paths_added = paths_added + $1 WHERE id = $2")
                 .bind(i64::try_from(replaced.len())?)
@@ -192,12 +217,12 @@ impl WriteTx {
         let tie = by.ties.get(&path_id);
         let (object, kind) = brought(tie.is_some());
         let text = format!(
-            "SELECT p.signed_by, p.ca, \
-             (SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > $3), p.refs \
+            "SELECT p.signed_by, p.ca, {}, p.refs, {IS_READ} \
              FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = {object} \
              JOIN verifications v ON v.object_id = o.id \
              WHERE c.push_id = $1 AND c.path_id = $2 AND {kind} AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} \
-             AND o.state = {OBJECT_PRESENT} AND v.flaw = '' AND v.nar_hash = c.nar_hash AND v.nar_size = c.nar_size"
+             AND o.state = {OBJECT_PRESENT} AND v.flaw = '' AND v.nar_hash = c.nar_hash AND v.nar_size = c.nar_size",
+            lately("$3")
         );
         let now = now();
         let row = bulk::query(self.backend, text, true)
@@ -207,22 +232,27 @@ impl WriteTx {
             .fetch_optional(&mut *self.tx)
             .await?;
         let Some(row) = row else { return Ok(false) };
-        let (before, ca): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let lately = row.try_get(2)?;
+        let held = Held {
+            signed_by: row.try_get(0)?,
+            ca: row.try_get(1)?,
+            is_read: row.try_get::<i64, _>(5)? == 1,
+            lately: (row.try_get(2)?, row.try_get(3)?),
+        };
+        let of_same_rank = by.rank.ties(&held);
         let outranked = match tie {
             Some(judged) => {
-                by.rank.ties(&before, &ca, lately)
-                    && paths::unpack_refs(&row.try_get::<Vec<u8>, _>(3)?)? == *judged
+                (of_same_rank || by.rank.replaces(&held))
+                    && paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)? == *judged
             }
-            None => by.rank.replaces(&before, &ca, lately),
+            None => by.rank.replaces(&held),
         };
         if !outranked {
             return Ok(false);
         }
         sqlx::query(
             "INSERT INTO replacements (path_id, object_id, nar_hash, nar_size, refs, signed_by, new_nar_hash, new_signed_by, \
-             identity, replaced_at, kept_until) SELECT p.id, p.object_id, p.nar_hash, p.nar_size, p.refs, p.signed_by, c.nar_hash, \
-             $1, $2, $3, $4 FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $5 AND c.path_id = $6",
+             identity, replaced_at, kept_until, tied, push_id) SELECT p.id, p.object_id, p.nar_hash, p.nar_size, p.refs, p.signed_by, c.nar_hash, \
+             $1, $2, $3, $4, $7, $5 FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $5 AND c.path_id = $6",
         )
         .bind(signed_by.to_owned())
         .bind(by.identity.to_owned())
@@ -230,6 +260,7 @@ impl WriteTx {
         .bind(now.saturating_add(by.keep))
         .bind(by.attempt.push_id)
         .bind(path_id)
+        .bind(i64::from(of_same_rank))
         .execute(&mut *self.tx)
         .await?;
         // The log of the derivation before is kept as long as the path.

@@ -102,8 +102,10 @@ pub(super) struct Decided {
 
 /// Commits a push as the attempt that holds its lease.
 pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Result<Done, Problem> {
+    let mut revisions = HashSet::new();
     for _ in 0..LOOKS {
         let mut look = look(app, push).await?;
+        revisions.insert(look.push.revision);
         let deciding = async {
             let decided = arrived(app, &look).await?;
             decide(app, &look, attempt, decided).await
@@ -112,6 +114,12 @@ pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Resu
         if let Some(decided) = decided {
             return publish(app, &mut look, attempt, decided, signed).await;
         }
+    }
+    if revisions.len() == 1 {
+        return Err(Problem::unavailable(
+            "others change what the push refers to again and again",
+            1,
+        ));
     }
     Err(Problem::conflict(
         "the push is changed while it is committed: commit once everything is announced",
@@ -314,6 +322,7 @@ async fn publish(
         signed = Signed::default();
     }
     let mut published = HashMap::new();
+    let mut stale;
     for _ in 0..ROUNDS {
         let written = publish::narinfos(app, found, mem::take(&mut signed)).await?;
         let realisations = publish::realisations(app, push_id).await?;
@@ -345,7 +354,7 @@ async fn publish(
                 app.bucket.tidy(&look.push.token).await?;
                 return Ok(Done { outcome, leftovers });
             }
-            Finish::Overtaken => {}
+            Finish::Overtaken(ids) => stale = ids,
             Finish::Lost(paths) => return Err(lost(&paths)),
             Finish::Over => return Err(lease_over()),
         }
@@ -353,6 +362,10 @@ async fn publish(
         own.clear();
         found = app.catalog.publishables(push_id).await?;
         found.extend(app.catalog.publishables_among(&strangers).await?);
+        let waiting: HashSet<i64> = found.iter().map(|path| path.path_id).collect();
+        stale.retain(|id| !waiting.contains(id));
+        app.catalog.publish_again(&stale).await?;
+        found.extend(app.catalog.publishables_among(&stale).await?);
     }
     Err(Problem::unavailable(
         "others publish what the push relies on again and again",
@@ -365,14 +378,20 @@ async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, P
     let added = app.catalog.paths_added(look.push.id).await?.min(relied_on);
     let verified =
         |claim: &&CommitClaim| claim.offer.is_some() && decided.verified.contains(&claim.object_id);
-    let replaced = look
-        .claims
-        .iter()
-        .filter(|claim| decided.replaced.contains(&claim.path_id));
+    // What an attempt before this one has done, too.
+    let (verified, replaced) = match look.push.state {
+        PushState::Open if decided.replaced.is_empty() => {
+            (look.claims.iter().filter(verified).count() as u64, Vec::new())
+        }
+        _ => (
+            app.catalog.verified_paths(look.push.id).await?,
+            app.catalog.replaced_by(look.push.id).await?,
+        ),
+    };
     Ok(Outcome {
-        paths_verified: look.claims.iter().filter(verified).count() as u64,
+        paths_verified: verified,
         conflicts: conflicts::of_push(app, look, decided).await?,
-        replaced: replaced.map(|claim| claim.path.to_string()).collect(),
+        replaced: replaced.iter().map(ToString::to_string).collect(),
         roots: look.roots.iter().map(|root| root.root.to_string()).collect(),
         paths_added: added,
         paths_present: relied_on - added,

@@ -16,6 +16,8 @@ use crate::catalog::{
 use crate::http::problem::Problem;
 use crate::metrics::metrics;
 
+/// Most names of missing objects in one answer.
+const MAX_MISSING: usize = 10_000;
 /// Paths that one transaction replaces, each with a few statements of its own.
 const SLICE: usize = 200;
 
@@ -38,6 +40,7 @@ pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> 
     }
     let rank = PushRank::of(&app.signer, &push.keys);
     let paths = app.catalog.differing(push.id, &rank).await?;
+    needed_now(app, push, &paths).await?;
     let mut ties = ties::won(app, push, &paths).await?;
     // What the push does not know cannot become a reference.
     let claimed: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
@@ -73,6 +76,31 @@ pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> 
         ties: ties.collect(),
         replacing,
     })
+}
+
+/// Has a push bring the contents of paths that it found in the cache as it has them, and that others have changed since, where it
+/// outranks them.
+///
+/// # Errors
+/// 409 naming them.
+async fn needed_now(app: &App, push: &Push, paths: &[Differing]) -> Result<(), Problem> {
+    let changed = paths
+        .iter()
+        .filter(|path| path.is_replaced && path.kind == ClaimKind::Present && !path.has_same_nar);
+    let (ids, names): (Vec<i64>, Vec<&str>) = changed.map(|path| (path.path_id, path.path.as_str())).unzip();
+    if ids.is_empty() || push.state != PushState::Open {
+        return Ok(());
+    }
+    let mut tx = app.catalog.write().await?;
+    tx.need(push.id, &ids).await?;
+    tx.commit().await?;
+    let missing = names
+        .iter()
+        .flat_map(|path| [format!("nar {path}"), format!("listing {path}")]);
+    Err(
+        Problem::conflict("others have changed what the push found in the cache, and it has to be uploaded")
+            .with_missing(missing.take(MAX_MISSING).collect()),
+    )
 }
 
 /// Replaces the contents of paths, after all else of the push has been decided; false when the push is not what was

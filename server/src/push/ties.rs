@@ -7,11 +7,12 @@ use std::collections::{HashMap, HashSet};
 use niks3_nix::store_path::{StorePath, StorePathHash};
 
 use crate::app::App;
-use crate::catalog::{Differing, Push, Tied};
+use crate::catalog::{ClaimKind, Differing, Push, Tied};
 use crate::http::problem::Problem;
 use crate::verification::{Jobs, Occurrences, Verdict, VerifiedNar, Wanted, compare};
 
-/// Hash parts that are looked for in one NAR, by all pushes together: each time others are asked for, it is read again.
+/// Hash parts that are looked for in one NAR. Each time that others are asked for, it is read again, and forgotten is what does
+/// not fit in with them; so an identity may ask only so often.
 const MAX_SOUGHT: usize = 256;
 
 /// The paths of a push whose references take the place of those in the cache, by id. The NARs are read,
@@ -29,8 +30,16 @@ pub(super) async fn won(
         .filter(|path| path.is_tied)
         .map(|path| path.path_id)
         .collect();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
+    // A higher rank does not ask, and has no NAR to upload where it found the one in the cache.
+    let outranked: Vec<i64> = differing
+        .iter()
+        .filter(|path| path.is_replaced && path.has_same_nar && path.kind == ClaimKind::Present)
+        .map(|path| path.path_id)
+        .collect();
+    let outranked = app.catalog.tied(push.id, &outranked).await?;
+    let outranked = outranked.into_iter().map(|tied| (tied.cached.path_id, tied));
+    if ids.is_empty() || !app.verifications.may_compare(&push.identity) {
+        return Ok(outranked.collect());
     }
     let tied = app.catalog.tied(push.id, &ids).await?;
     let names = app.catalog.names(&in_dispute(&tied)).await?;
@@ -42,7 +51,10 @@ pub(super) async fn won(
         Some(occurring(&nar.occurrences, &claimed, &names)? > cached)
     };
     let won = tied.into_iter().filter(|tied| wins(tied) == Some(true));
-    Ok(won.map(|tied| (tied.cached.path_id, tied)).collect())
+    Ok(won
+        .map(|tied| (tied.cached.path_id, tied))
+        .chain(outranked)
+        .collect())
 }
 
 /// The references that only the cache has, and those that only the push claims.
@@ -107,13 +119,16 @@ async fn looked_for(
         let known = verdict.and_then(|verdict| verdict.as_ref().ok());
         let is_known = |hash: &StorePathHash| known.is_some_and(|nar| nar.occurrences.contains_key(hash));
         let sought = &sought[&tied.object_id];
-        let new = sought.iter().filter(|hash| !is_known(hash)).count();
-        let all = new + known.map_or(0, |nar| nar.occurrences.len());
+        let is_new = sought.iter().any(|hash| !is_known(hash));
         // What is flawed is found and withdrawn by others.
-        if new == 0 || all > MAX_SOUGHT || verdict.is_some_and(Result::is_err) {
+        if !is_new || sought.len() > MAX_SOUGHT || verdict.is_some_and(Result::is_err) {
             continue;
         }
         let known = known.into_iter().flat_map(VerifiedNar::answers);
+        let (hashes, known): (Vec<Wanted>, Vec<Wanted>) =
+            known.partition(|wanted| matches!(wanted, Wanted::Hash(_)));
+        let room = MAX_SOUGHT - sought.len();
+        let known = known.into_iter().take(room).chain(hashes);
         let more = sought.iter().copied().map(Wanted::Occurrence).chain(known);
         jobs.add(tied.object_id, &tied.cached, more)?;
     }

@@ -63,6 +63,16 @@ impl WantedHash {
         Some(Self { subject, algorithm })
     }
 
+    /// Whether the server can tell if a NAR has that address.
+    #[must_use]
+    pub fn can_check(ca: &ContentAddress) -> bool {
+        Hasher::new(ca.hash().algorithm()).is_some()
+            && matches!(
+                ca.method(),
+                ContentAddressMethod::Text | ContentAddressMethod::Flat | ContentAddressMethod::NixArchive
+            )
+    }
+
     /// Whether it is taken of every NAR.
     #[must_use]
     pub fn is_always_taken(&self) -> bool {

@@ -1,10 +1,12 @@
 //! NARs that wait to be read: in turn by identity, so many at once, each once.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use niks3_nix::hash::FileHash;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
@@ -27,6 +29,8 @@ const SMALL_AHEAD: usize = 24;
 const MAX_ARRIVING: usize = 8;
 /// Announced uploads that are remembered; others are read when their push is committed.
 const MAX_ANNOUNCED: usize = 200_000;
+/// Commits of an identity in an hour that have NARs read again to compare references.
+const MAX_COMPARISONS: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// Results that one transaction writes.
 const MAX_BATCH: usize = 500;
 
@@ -123,6 +127,7 @@ pub struct Queue {
     job_added: Notify,
     result_added: Notify,
     ended: watch::Sender<()>,
+    comparisons: DefaultKeyedRateLimiter<String>,
 }
 
 impl Queue {
@@ -138,7 +143,14 @@ impl Queue {
             job_added: Notify::new(),
             result_added: Notify::new(),
             ended: watch::Sender::new(()),
+            comparisons: RateLimiter::keyed(Quota::per_hour(MAX_COMPARISONS)),
         }
+    }
+
+    /// Whether an identity may have NARs read once more, to compare what it claims of them with what others have.
+    pub fn may_compare(&self, identity: &str) -> bool {
+        self.comparisons.retain_recent();
+        self.comparisons.check_key(&identity.to_owned()).is_ok()
     }
 
     /// Starts those who read, and the one who writes results down.

@@ -431,6 +431,61 @@ async fn of_two_claims_of_one_rank_the_references_that_occur_in_the_nar_win(back
         let metrics = String::from_utf8(ranks.world.api.server.get("metrics").unwrap()).unwrap();
         let line = format!("niks3_paths_replaced_total {replaced}");
         assert!(metrics.contains(&line), "{metrics}");
+        // However often references change within a rank, a higher one replaces them.
+        let path = format!("{:032}-often", 10);
+        let others: Vec<String> = (100..111).map(|number| format!("{number:032}-other")).collect();
+        let text = others
+            .iter()
+            .map(|other| format!("/nix/store/{other} "))
+            .collect::<String>();
+        let (nar, own) = (nar_of(text.as_bytes()), nar_of(b"own"));
+        for count in 0..=others.len() {
+            let references: Vec<&str> = others[..count].iter().map(String::as_str).collect();
+            let mut claim = vec![(info(&path, &nar, &references), nar.as_slice())];
+            claim.extend(
+                references
+                    .iter()
+                    .map(|other| (info(other, &b, &[]), b.as_slice())),
+            );
+            let committed = ranks.push("pr", &claim).await.1.ok();
+            let replaced = if (1..=10).contains(&count) {
+                vec![&path]
+            } else {
+                vec![]
+            };
+            assert_eq!(committed["replaced"], json!(replaced), "{count}: {committed}");
+        }
+        let committed = ranks
+            .push("main", &[(info(&path, &own, &[]), own.as_slice())])
+            .await
+            .1
+            .ok();
+        assert_eq!(committed["replaced"], json!([path]), "{committed}");
+        has(&ranks.world.api, &path, &own, &[]);
+        // What a higher rank found in the cache as it has it, and a lower one changes before it commits, is replaced all the same.
+        let path = format!("{:032}-changed", 11);
+        let nar = nar_of(format!("/nix/store/{C}/bin").as_bytes());
+        ranks
+            .push("pr", &[(info(&path, &nar, &[]), nar.as_slice())])
+            .await
+            .1
+            .ok();
+        ranks.world.api.token = ranks.world.token(&json!({ "sub": "main" }));
+        let ours = [(info(&path, &nar, &[]), nar.as_slice())];
+        let (id, claimed) = open(&ranks.world.api, &ours, verify == "none").await;
+        assert_eq!(claimed["needed"], json!([]));
+        let main = ranks.world.api.token.clone();
+        let theirs = [
+            (info(&path, &nar, &[C]), nar.as_slice()),
+            (info(C, &c, &[]), c.as_slice()),
+        ];
+        assert_eq!(ranks.push("pr", &theirs).await.1.ok()["replaced"], json!([path]));
+        ranks.world.api.token = main;
+        let url = format!("/pushes/{id}/commit");
+        let committed = ranks.world.api.post(&url, &json!({})).await.ok();
+        assert_eq!(committed["replaced"], json!([path]), "{committed}");
+        has(&ranks.world.api, &path, &nar, &[]);
+        sound(&ranks.world.api).await;
         // A push that does not know a reference does not bring it.
         let path = format!("{:032}-unknown", 9);
         ranks
