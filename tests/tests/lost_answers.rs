@@ -215,10 +215,19 @@ async fn other_contents_than_the_cache_has_are_reported_and_stay(backend: Backen
         "{output:?}"
     );
     let second = output.json();
+    let conflict = &second["conflicts"][0];
+    assert_eq!(second["conflicts"].as_array().unwrap().len(), 1, "{second}");
     assert_eq!(
-        second["conflicts"],
-        json!([{ "path": path, "nar_hash": nar_hash }])
+        (&conflict["path"], &conflict["nar_hash"]),
+        (&json!(path), &json!(nar_hash))
     );
+    let difference = &conflict["differences"][0];
+    assert_eq!(conflict["differences"].as_array().unwrap().len(), 1, "{second}");
+    assert_eq!(
+        (&difference["field"], &difference["cached"]),
+        (&json!("NarHash"), &json!(nar_hash))
+    );
+    assert_ne!(difference["claimed"], difference["cached"]);
     assert_eq!(second["uploaded"], 0);
     assert_eq!(narinfo(), before);
 }
