@@ -81,7 +81,7 @@ CREATE TABLE replacements (
     replaced_at  BIGINT  NOT NULL,
     kept_until   BIGINT  NOT NULL,
     tied         BIGINT  NOT NULL, -- 1: of the same rank, whose references alone were replaced
-    push_id      BIGINT  NOT NULL, -- of the push that has; it may be gone
+    push         TEXT COLLATE "C"  NOT NULL, -- token of the push that has; it may be gone
     settled      BIGINT  NOT NULL DEFAULT 0 -- 1: no request that writes the replaced narinfo can land any more
 );
 CREATE INDEX replacements_path ON replacements (path_id, replaced_at);

@@ -77,7 +77,7 @@ CREATE TABLE replacements (
     replaced_at  INTEGER NOT NULL,
     kept_until   INTEGER NOT NULL,
     tied         INTEGER NOT NULL, -- 1: of the same rank, whose references alone were replaced
-    push_id      INTEGER NOT NULL, -- of the push that has; it may be gone
+    push         TEXT    NOT NULL, -- token of the push that has; it may be gone
     settled      INTEGER NOT NULL DEFAULT 0 -- 1: no request that writes the replaced narinfo can land any more
 );
 CREATE INDEX replacements_path ON replacements (path_id, replaced_at);

@@ -97,7 +97,8 @@ impl Catalog {
     /// The paths whose contents a push has replaced.
     pub async fn replaced_by(&self, push_id: i64) -> Result<Vec<StorePath>> {
         let rows = sqlx::query(
-            "SELECT DISTINCT p.name FROM replacements r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1 ORDER BY p.name",
+            "SELECT DISTINCT p.name FROM replacements r JOIN paths p ON p.id = r.path_id JOIN pushes q ON q.token = r.push \
+             WHERE q.id = $1 ORDER BY p.name",
         )
         .bind(push_id)
         .fetch_all(&self.reader)
@@ -251,8 +252,8 @@ impl WriteTx {
         }
         sqlx::query(
             "INSERT INTO replacements (path_id, object_id, nar_hash, nar_size, refs, signed_by, new_nar_hash, new_signed_by, \
-             identity, replaced_at, kept_until, tied, push_id) SELECT p.id, p.object_id, p.nar_hash, p.nar_size, p.refs, p.signed_by, c.nar_hash, \
-             $1, $2, $3, $4, $7, $5 FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $5 AND c.path_id = $6",
+             identity, replaced_at, kept_until, tied, push) SELECT p.id, p.object_id, p.nar_hash, p.nar_size, p.refs, p.signed_by, c.nar_hash, \
+             $1, $2, $3, $4, $7, q.token FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN pushes q ON q.id = c.push_id WHERE c.push_id = $5 AND c.path_id = $6",
         )
         .bind(signed_by.to_owned())
         .bind(by.identity.to_owned())
