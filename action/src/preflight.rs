@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use niks3_client::{Api, Error, PROTOCOL_VERSION, TokenError, TokenProvider, types};
+use niks3_nix::glob::Glob;
 use niks3_push::LocalStore;
 
 use crate::{Trouble, inputs::Inputs, job, target::Target};
@@ -98,11 +99,7 @@ async fn may_pin(api: &Api, pin: Option<&str>) -> Result<Permission, Trouble> {
         })
         .await
         .map_err(|error| refusal(api, &error))?;
-    if who
-        .pins
-        .iter()
-        .any(|pattern| matches(pattern.as_bytes(), pin.as_bytes()))
-    {
+    if who.pins.iter().any(|pattern| Glob::new(pattern).matches(pin)) {
         return Ok(Permission::Granted);
     }
     let allowed = match &who.pins[..] {
@@ -114,19 +111,6 @@ async fn may_pin(api: &Api, pin: Option<&str>) -> Result<Permission, Trouble> {
         api.shown(),
         who.identity
     )))
-}
-
-/// Whether a pattern of the server's rules, in which `*` and `?` stand for others, matches a name.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            matches(rest, name) || name.split_first().is_some_and(|(_, name)| matches(pattern, name))
-        }
-        (Some((b'?', rest)), Some((_, name))) => matches(rest, name),
-        (Some((a, rest)), Some((b, name))) => a == b && matches(rest, name),
-        _ => false,
-    }
 }
 
 fn refusal(api: &Api, error: &Error) -> Trouble {
@@ -159,28 +143,4 @@ pub(crate) async fn substituter(
         .await
         .ok()?;
     (answer.status() == 200).then(|| api.base().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_pins_match_as_the_rules_mean_them() {
-        for (pattern, name, expected) in [
-            ("*", "release", true),
-            ("release-*", "release-v1", true),
-            ("release-*", "release", false),
-            ("v?.?", "v1.2", true),
-            ("v?.?", "v1.20", false),
-            ("release", "release", true),
-            ("", "release", false),
-        ] {
-            assert_eq!(
-                matches(pattern.as_bytes(), name.as_bytes()),
-                expected,
-                "{pattern} {name}"
-            );
-        }
-    }
 }

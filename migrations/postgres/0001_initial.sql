@@ -82,7 +82,7 @@ CREATE TABLE replacements (
     kept_until   BIGINT  NOT NULL,
     tied         BIGINT  NOT NULL, -- 1: of the same rank, whose references alone were replaced
     push         TEXT COLLATE "C"  NOT NULL, -- token of the push that has; it may be gone
-    settled      BIGINT  NOT NULL DEFAULT 0 -- 1: no request that writes the replaced narinfo can land any more
+    written      BIGINT  NOT NULL DEFAULT 0 -- 1: the narinfo was written again when no request could land any more that writes the one before
 );
 CREATE INDEX replacements_path ON replacements (path_id, replaced_at);
 CREATE INDEX replacements_object ON replacements (object_id) WHERE object_id IS NOT NULL;

@@ -1,4 +1,4 @@
-//! Nix formats, pure: store paths, narinfo, signatures, NAR.
+//! Nix formats, pure: store paths, narinfo, signatures, NAR; and the patterns of rules.
 //!
 //! Every parser takes hostile input: it bounds what it reads, never panics, and says what is wrong with
 //! which input. Only `nar::dump` and `nar::restore` touch a file system; nothing here is asynchronous.
@@ -8,6 +8,7 @@
 pub mod base32;
 pub mod ca;
 mod echo;
+pub mod glob;
 pub mod hash;
 pub mod listing;
 pub mod nar;

@@ -1,20 +1,12 @@
 //! What the fuzz targets run; the tests of the crate run the same on stable Rust.
 
 pub mod entries;
+pub use niks3_nix_fuzz::run;
 
-/// Makes a fuzz target of an entry for cargo-fuzz. Any other build makes a program that runs the entry on each file
-/// in its arguments: it shows on stable Rust what an input does that the fuzzer has found.
+/// Makes a fuzz target of one of the [`entries`].
 #[macro_export]
 macro_rules! target {
     ($entry:ident) => {
-        #[cfg(fuzzing)]
-        libfuzzer_sys::fuzz_target!(|bytes: &[u8]| $crate::entries::$entry(bytes));
-
-        #[cfg(not(fuzzing))]
-        fn main() {
-            for file in std::env::args_os().skip(1) {
-                $crate::entries::$entry(&std::fs::read(file).expect("a file to read"));
-            }
-        }
+        $crate::run!($crate::entries::$entry);
     };
 }

@@ -6,7 +6,7 @@ use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
 
-use super::Backend;
+use super::{Backend, Result, WriteTx};
 
 /// Rows in one statement. SQLite takes 32,766 values in a statement.
 pub(super) const ROWS: usize = 500;
@@ -42,6 +42,21 @@ pub(super) fn query<'q>(backend: Backend, text: String, full_chunk: bool) -> Que
         Backend::Postgres => text,
     };
     sqlx::query(AssertSqlSafe(text)).persistent(full_chunk)
+}
+
+impl WriteTx {
+    /// Runs a statement on ids, in chunks; `text` makes it of their placeholders, which are all that it has.
+    pub(super) async fn on_ids(&mut self, ids: &[i64], text: impl Fn(&str) -> String) -> Result<()> {
+        for chunk in ids.chunks(ROWS) {
+            let text = text(&placeholders(1, chunk.len()));
+            let mut query = query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The same text with `?` for `$1`, `$2`, … where each appears once and in order: SQLite

@@ -11,7 +11,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
-use super::objects::OBJECT_PRESENT;
+use super::objects::{OBJECT_PRESENT, is_read};
 use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
 use crate::signing::{KeyChoice, Signer, union_of_names};
@@ -134,17 +134,10 @@ impl WriteTx {
         if !self.may_commit(attempt).await? {
             return Ok(false);
         }
-        for chunk in path_ids.chunks(ROWS) {
-            let text = format!(
-                "UPDATE paths SET left_out = 1 WHERE left_out = 0 AND id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
+        self.on_ids(path_ids, |ids| {
+            format!("UPDATE paths SET left_out = 1 WHERE left_out = 0 AND id IN ({ids})")
+        })
+        .await?;
         Ok(true)
     }
 
@@ -162,8 +155,7 @@ impl WriteTx {
         };
         let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
         // Nothing is signed that has not been read, unless the push is exempt.
-        let read = "(q.exempt <> 0 OR EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = paths.object_id \
-                    AND v.flaw = '' AND v.nar_hash = paths.nar_hash AND v.nar_size = paths.nar_size))";
+        let read = format!("(q.exempt <> 0 OR {})", is_read("paths.object_id", "paths"));
         let own_names = signer.chosen_names(&keys);
         let mut publication = None;
         for chunk in path_ids.chunks(ROWS) {
@@ -227,9 +219,7 @@ impl Catalog {
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
-            .collect()
+        paths::store_paths(&rows)
     }
 
     /// How many paths the commit of a push has decided, over all attempts.

@@ -11,29 +11,37 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::objects::OBJECT_PRESENT;
+use super::objects::{OBJECT_PRESENT, is_read};
 use super::paths::{self, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now};
-use crate::signing::{Rank, Signer};
+use crate::signing::{KeyChoice, Rank, Signer};
 use crate::verification::WantedHash;
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
-pub(super) const MAX_REPLACEMENTS: i64 = 10;
-/// Replacements of one path lately, with the start of the period as a parameter: by a higher rank, and of references within one.
-/// They are counted apart, so that a lower rank does not use up what a higher one may do.
-pub(super) fn lately(since: &str) -> String {
+const MAX_REPLACEMENTS: i64 = 10;
+/// The seconds in which they are counted.
+pub(super) const REPLACEMENTS_PERIOD: i64 = 24 * 3600;
+/// References of one side that a conflict names.
+const MAX_SHOWN: usize = 10;
+
+/// The columns of [`Held`], of `paths p`: `since` is the parameter with the time from which replacements are counted.
+///
+/// Those by a higher rank and those within one are counted apart, so that a lower rank does not use up what a higher one may
+/// do.
+pub(super) fn held_columns(since: &str) -> String {
     let of = |tied: &str| {
         format!(
             "(SELECT COUNT(*) FROM replacements r WHERE r.path_id = p.id AND r.replaced_at > {since} AND r.tied {tied} 0)"
         )
     };
-    format!("{}, {}", of("="), of("<>"))
+    let read = is_read("p.object_id", "p");
+    format!(
+        "p.signed_by AS held_by, p.ca AS held_ca, CASE WHEN {read} THEN 1 ELSE 0 END AS held_read, {} AS higher, {} AS tied",
+        of("="),
+        of("<>")
+    )
 }
-
-/// The server has read the NAR of a path: a content address of a kind that it can check is right then.
-pub(super) const IS_READ: &str = "CASE WHEN EXISTS (SELECT 1 FROM verifications w WHERE w.object_id = p.object_id \
-     AND w.flaw = '' AND w.nar_hash = p.nar_hash) THEN 1 ELSE 0 END";
 
 /// What a path has that is to be replaced.
 #[derive(Debug)]
@@ -49,6 +57,16 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Reads [`held_columns`].
+    pub fn of(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            signed_by: row.try_get("held_by")?,
+            ca: row.try_get("held_ca")?,
+            is_read: row.try_get::<i64, _>("held_read")? == 1,
+            lately: (row.try_get("higher")?, row.try_get("tied")?),
+        })
+    }
+
     /// Nobody else can have brought other contents under that name: it is addressed by its contents, and the server has
     /// read them. Of a git tree and of BLAKE3 it cannot tell.
     fn is_proven(&self) -> bool {
@@ -58,11 +76,6 @@ impl Held {
         self.is_read && WantedHash::can_check(&ca)
     }
 }
-
-/// The seconds in which they are counted.
-pub(super) const REPLACEMENTS_PERIOD: i64 = 24 * 3600;
-/// References of one side that a conflict names.
-const MAX_SHOWN: usize = 10;
 
 /// A claim says something else than the cache has. The deriver is not compared: equal contents can be built by several.
 pub(super) const DIFFERS: &str =
@@ -77,7 +90,16 @@ pub struct PushRank<'a> {
     pub rank: Rank,
 }
 
-impl PushRank<'_> {
+impl<'a> PushRank<'a> {
+    /// The rank of what some keys sign.
+    #[must_use]
+    pub fn of(signer: &'a Signer, keys: &KeyChoice) -> Self {
+        Self {
+            signer,
+            rank: signer.rank(keys),
+        }
+    }
+
     /// Whether the push replaces other contents of a path, unless their address proves them right.
     pub(super) fn replaces(&self, held: &Held) -> bool {
         self.rank > self.signer.rank_of_names(&held.signed_by)
@@ -94,6 +116,12 @@ impl PushRank<'_> {
     }
 }
 
+/// Those of some ids that others lack, in their order.
+pub fn missing_from(other: &[i64], own: &[i64]) -> Vec<i64> {
+    let other: HashSet<&i64> = other.iter().collect();
+    own.iter().copied().filter(|id| !other.contains(id)).collect()
+}
+
 /// References that only one side has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReferencesOfOneSide {
@@ -105,8 +133,7 @@ pub struct ReferencesOfOneSide {
 
 impl ReferencesOfOneSide {
     fn new(own: &[i64], other: &[i64]) -> Self {
-        let other: HashSet<&i64> = other.iter().collect();
-        let mut only: Vec<i64> = own.iter().copied().filter(|id| !other.contains(id)).collect();
+        let mut only = missing_from(other, own);
         let more = only.len().saturating_sub(MAX_SHOWN);
         only.truncate(MAX_SHOWN);
         Self { shown: only, more }
@@ -144,12 +171,7 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
         paths::unpack_refs(&row.try_get::<Vec<u8>, _>(9)?)?,
     );
     let ca: (String, String) = (row.try_get(6)?, row.try_get(10)?);
-    let held = Held {
-        signed_by: row.try_get(11)?,
-        ca: ca.0.clone(),
-        is_read: row.try_get::<i64, _>(14)? == 1,
-        lately: (row.try_get(12)?, row.try_get(13)?),
-    };
+    let held = Held::of(row)?;
     let nar_hash = (
         paths::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
         paths::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
@@ -175,11 +197,10 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
 
 fn question(also: &str) -> String {
     format!(
-        "SELECT p.id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash, c.nar_size, c.refs, c.ca, p.signed_by, \
-         {}, {IS_READ} \
+        "SELECT p.id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash, c.nar_size, c.refs, c.ca, {} \
          FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $1 AND c.kind <> 2 \
          AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} {also}",
-        lately("$2")
+        held_columns("$2")
     )
 }
 

@@ -59,7 +59,7 @@ pub use closures::{ClosureRow, ClosureSummary};
 pub use commits::{CommitAttempt, CommitBegin, CommitStatus};
 pub use cycles::SeenReferences;
 pub use decisions::Owned;
-pub use differences::{Differing, PushRank, ReferencesOfOneSide, Tied};
+pub use differences::{Differing, PushRank, ReferencesOfOneSide, Tied, missing_from};
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;

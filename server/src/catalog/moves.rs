@@ -284,49 +284,43 @@ impl WriteTx {
     /// Ends the deletion of paths: nothing of them is in the bucket. Their NAR hashes tell that others may refer to them
     /// (`SeenReferences`).
     pub async fn bury_paths(&mut self, ids: &[i64]) -> Result<()> {
-        for chunk in ids.chunks(ROWS) {
-            for text in [
-                format!(
-                    "DELETE FROM realisations WHERE state = 1 AND path_id IN ({})",
-                    bulk::placeholders(1, chunk.len())
-                ),
-                format!(
-                    "DELETE FROM debug_infos WHERE path_id IN \
-                     (SELECT id FROM paths WHERE state = {DELETING} AND id IN ({}))",
-                    bulk::placeholders(1, chunk.len())
-                ),
-                format!(
-                    "DELETE FROM realisation_candidates WHERE path_id IN ({})",
-                    bulk::placeholders(1, chunk.len())
-                ),
-                format!(
-                    "UPDATE paths SET state = {ABSENT}, fence = 0, condemned_at = 0, refs = {}, object_id = 0, \
-                     sigs = '', ca = '', deriver = '', listing = '' WHERE state = {DELETING} AND id IN ({})",
-                    self.backend.empty_bytes(),
-                    bulk::placeholders(1, chunk.len())
-                ),
-                format!(
-                    "DELETE FROM path_derivers WHERE path_id IN \
-                     (SELECT id FROM paths WHERE state = {ABSENT} AND id IN ({}))",
-                    bulk::placeholders(1, chunk.len())
-                ),
-            ] {
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-                for id in chunk {
-                    query = query.bind(*id);
-                }
-                query.execute(&mut *self.tx).await?;
-            }
-        }
-        Ok(())
+        let empty = self.backend.empty_bytes();
+        // They become absent in the last statement but one: those before it ask for paths that are being deleted.
+        self.on_ids(ids, |ids| {
+            format!("DELETE FROM realisations WHERE state = 1 AND path_id IN ({ids})")
+        })
+        .await?;
+        self.on_ids(ids, |ids| {
+            format!(
+                "DELETE FROM debug_infos WHERE path_id IN (SELECT id FROM paths WHERE state = {DELETING} AND id IN ({ids}))"
+            )
+        })
+        .await?;
+        self.on_ids(ids, |ids| {
+            format!("DELETE FROM realisation_candidates WHERE path_id IN ({ids})")
+        })
+        .await?;
+        self.on_ids(ids, |ids| {
+            format!(
+                "UPDATE paths SET state = {ABSENT}, fence = 0, condemned_at = 0, refs = {empty}, object_id = 0, \
+                 sigs = '', ca = '', deriver = '', listing = '' WHERE state = {DELETING} AND id IN ({ids})"
+            )
+        })
+        .await?;
+        self.on_ids(ids, |ids| {
+            format!(
+                "DELETE FROM path_derivers WHERE path_id IN (SELECT id FROM paths WHERE state = {ABSENT} AND id IN ({ids}))"
+            )
+        })
+        .await
     }
 
     /// Forgets absent paths that nothing in the database names, besides references of other paths, which are for the
     /// caller to know.
     pub async fn forget_paths(&mut self, ids: &[i64]) -> Result<()> {
-        for chunk in ids.chunks(ROWS) {
-            let text = format!(
-                "DELETE FROM paths WHERE state = {ABSENT} AND id IN ({}) \
+        self.on_ids(ids, |ids| {
+            format!(
+                "DELETE FROM paths WHERE state = {ABSENT} AND id IN ({ids}) \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_roots r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
@@ -337,15 +331,10 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM realisations r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM realisation_candidates r WHERE r.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_realisations r WHERE r.path_id = paths.id) \
-                 AND id NOT IN (SELECT path_id FROM gc_dirty)",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
+                 AND id NOT IN (SELECT path_id FROM gc_dirty)"
+            )
+        })
+        .await?;
         Ok(())
     }
 
@@ -456,17 +445,10 @@ impl WriteTx {
     /// Ends the deletion of NARs. While a URL that writes one may live, its row stays, so
     /// that a later collection looks again. Nobody goes on with uploads in parts that became one of them.
     pub async fn bury_objects(&mut self, ids: &[i64], urls_dead_before: i64) -> Result<()> {
-        for chunk in ids.chunks(ROWS) {
-            let text = format!(
-                "UPDATE multiparts SET state = 2, object_id = NULL WHERE object_id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
+        self.on_ids(ids, |ids| {
+            format!("UPDATE multiparts SET state = 2, object_id = NULL WHERE object_id IN ({ids})")
+        })
+        .await?;
         // Nothing should name one of them by now. No foreign key says so, since one would cost a commit too much.
         self.objects_where_deleting(
             "DELETE FROM objects",

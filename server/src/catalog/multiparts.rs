@@ -381,17 +381,10 @@ impl WriteTx {
 
     /// Forgets uploads in parts of which the bucket has nothing.
     pub async fn forget_multiparts(&mut self, ids: &[i64]) -> Result<()> {
-        for chunk in ids.chunks(ROWS) {
-            let text = format!(
-                "DELETE FROM multiparts WHERE state = 2 AND id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
+        self.on_ids(ids, |ids| {
+            format!("DELETE FROM multiparts WHERE state = 2 AND id IN ({ids})")
+        })
+        .await?;
         Ok(())
     }
 

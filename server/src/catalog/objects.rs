@@ -56,6 +56,14 @@ impl NewObject {
     }
 }
 
+/// The server has read an object, and it holds the NAR that a row says.
+pub(super) fn is_read(object: &str, row: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = {object} AND v.flaw = '' \
+         AND v.nar_hash = {row}.nar_hash AND v.nar_size = {row}.nar_size)"
+    )
+}
+
 /// What the database has of the bytes of an object: their SHA-256, if that is known, and how they are stored.
 pub(super) fn stored(row: &AnyRow) -> Result<(Option<FileHash>, Packing)> {
     let hash: Option<Vec<u8>> = row.try_get("file_hash")?;

@@ -143,6 +143,13 @@ pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
     Ok(NarHash::from_bytes(bytes))
 }
 
+/// The names that rows have in their first column.
+pub(super) fn store_paths(rows: &[sqlx::any::AnyRow]) -> Result<Vec<StorePath>> {
+    rows.iter()
+        .map(|row| store_path(&row.try_get::<String, _>(0)?))
+        .collect()
+}
+
 pub(super) fn store_path(name: &str) -> Result<StorePath> {
     name.parse()
         .map_err(|_| CatalogError::Corrupt(format!("store path {name:?}")))

@@ -7,12 +7,11 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
-use super::differences::{DIFFERS, Held, IS_READ, PushRank, REPLACEMENTS_PERIOD, lately};
-use super::objects::OBJECT_PRESENT;
+use super::differences::{DIFFERS, Held, PushRank, REPLACEMENTS_PERIOD, held_columns};
+use super::objects::{OBJECT_PRESENT, is_read};
 use super::paths::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
 use super::publish::publishable;
 use super::{Catalog, Owned, Publishable, Result, SeenReferences, WriteTx, now};
-use crate::signing::Signer;
 
 /// What one move replaces contents for.
 #[derive(Debug, Clone, Copy)]
@@ -103,9 +102,7 @@ impl Catalog {
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
-            .collect()
+        paths::store_paths(&rows)
     }
 
     /// How many of the paths that a push brings have NARs that the server has read.
@@ -146,9 +143,9 @@ impl Catalog {
     /// Paths whose contents were replaced so long ago that nobody can still be writing the narinfo before, and whose
     /// narinfo has not been written again since; with the ids of the replacements. A push that is being committed
     /// and knew the contents before may still write them.
-    pub async fn unsettled_replacements(&self, before: i64, limit: i64) -> Result<Vec<(i64, i64)>> {
+    pub async fn replacements_to_write(&self, before: i64, limit: i64) -> Result<Vec<(i64, i64)>> {
         let rows = sqlx::query(
-            "SELECT r.id, r.path_id FROM replacements r WHERE r.settled = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
+            "SELECT r.id, r.path_id FROM replacements r WHERE r.written = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
              (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id WHERE c.path_id = r.path_id AND c.kind <> 2 \
              AND q.state = 1 AND q.created_at <= r.replaced_at) ORDER BY r.id LIMIT $2",
         )
@@ -218,12 +215,12 @@ impl WriteTx {
         let tie = by.ties.get(&path_id);
         let (object, kind) = brought(tie.is_some());
         let text = format!(
-            "SELECT p.signed_by, p.ca, {}, p.refs, {IS_READ} \
+            "SELECT {}, p.refs AS cached_refs \
              FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = {object} \
-             JOIN verifications v ON v.object_id = o.id \
              WHERE c.push_id = $1 AND c.path_id = $2 AND {kind} AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} \
-             AND o.state = {OBJECT_PRESENT} AND v.flaw = '' AND v.nar_hash = c.nar_hash AND v.nar_size = c.nar_size",
-            lately("$3")
+             AND o.state = {OBJECT_PRESENT} AND {}",
+            held_columns("$3"),
+            is_read("o.id", "c")
         );
         let now = now();
         let row = bulk::query(self.backend, text, true)
@@ -233,17 +230,12 @@ impl WriteTx {
             .fetch_optional(&mut *self.tx)
             .await?;
         let Some(row) = row else { return Ok(false) };
-        let held = Held {
-            signed_by: row.try_get(0)?,
-            ca: row.try_get(1)?,
-            is_read: row.try_get::<i64, _>(5)? == 1,
-            lately: (row.try_get(2)?, row.try_get(3)?),
-        };
+        let held = Held::of(&row)?;
         let of_same_rank = by.rank.ties(&held);
         let outranked = match tie {
             Some(judged) => {
                 (of_same_rank || by.rank.replaces(&held))
-                    && paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)? == *judged
+                    && paths::unpack_refs(&row.try_get::<Vec<u8>, _>("cached_refs")?)? == *judged
             }
             None => by.rank.replaces(&held),
         };
@@ -356,29 +348,11 @@ impl WriteTx {
     }
 
     /// Says that the narinfos of some replacements have been written again.
-    pub async fn replacements_settled(&mut self, ids: &[i64]) -> Result<()> {
-        for chunk in ids.chunks(ROWS) {
-            let text = format!(
-                "UPDATE replacements SET settled = 1 WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
+    pub async fn replacements_written(&mut self, ids: &[i64]) -> Result<()> {
+        self.on_ids(ids, |ids| {
+            format!("UPDATE replacements SET written = 1 WHERE id IN ({ids})")
+        })
+        .await?;
         Ok(())
-    }
-}
-
-impl<'a> PushRank<'a> {
-    /// The rank of what some keys sign.
-    #[must_use]
-    pub fn of(signer: &'a Signer, keys: &crate::signing::KeyChoice) -> Self {
-        Self {
-            signer,
-            rank: signer.rank(keys),
-        }
     }
 }

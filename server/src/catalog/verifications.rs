@@ -8,7 +8,7 @@ use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
+use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
 use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
@@ -113,8 +113,8 @@ impl Catalog {
             "SELECT {PUBLISHABLE}, o.id AS object_id, p.signed_by AS signed_by FROM push_paths c JOIN paths p ON p.id = c.path_id \
              JOIN objects o ON o.id = p.object_id WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({PUBLISHING}, {PRESENT}) \
              AND c.nar_hash = p.nar_hash AND c.nar_size = p.nar_size AND c.refs = p.refs AND p.signed_by <> $2 \
-             AND NOT EXISTS (SELECT 1 FROM verifications v WHERE v.object_id = o.id AND v.flaw = '' \
-             AND v.nar_hash = p.nar_hash AND v.nar_size = p.nar_size)"
+             AND NOT {}",
+            is_read("o.id", "p")
         );
         let mut unread = Vec::new();
         let mut rows = bulk::query(self.backend, text, true)
@@ -254,18 +254,13 @@ impl WriteTx {
     /// Forgets the listings of the NARs of some paths, which have been published.
     pub async fn listings_published(&mut self, path_ids: &[i64]) -> Result<()> {
         let empty = self.backend.empty_bytes();
-        for chunk in path_ids.chunks(ROWS) {
-            let text = format!(
+        self.on_ids(path_ids, |ids| {
+            format!(
                 "UPDATE verifications SET listing = {empty} WHERE listing <> {empty} AND object_id IN \
-                 (SELECT object_id FROM paths WHERE id IN ({}))",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            query.execute(&mut *self.tx).await?;
-        }
+                 (SELECT object_id FROM paths WHERE id IN ({ids}))"
+            )
+        })
+        .await?;
         Ok(())
     }
 

@@ -151,7 +151,7 @@ async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
     }
 }
 
-/// Lets go of replaced contents that have been kept long enough. Narinfos of replacements are written once more when no
+/// Stops keeping replaced contents that have been kept long enough. Narinfos of replacements are written once more when no
 /// request that writes the one before can land any more: a commit whose server died may have sent it.
 async fn end_replacements(run: &Run<'_>) -> Result<(), Problem> {
     let mut tx = run.write().await?;
@@ -161,7 +161,7 @@ async fn end_replacements(run: &Run<'_>) -> Result<(), Problem> {
     let found = run
         .app
         .catalog
-        .unsettled_replacements(now() - lifetime, PAGE)
+        .replacements_to_write(now() - lifetime, PAGE)
         .await?;
     if found.is_empty() {
         return Ok(());
@@ -172,7 +172,7 @@ async fn end_replacements(run: &Run<'_>) -> Result<(), Problem> {
     match push::republish(run.app, IDENTITY, &paths).await {
         Ok(_) => {
             let mut tx = run.write().await?;
-            tx.replacements_settled(&ids).await?;
+            tx.replacements_written(&ids).await?;
             tx.commit().await?;
         }
         Err(problem) => tracing::warn!(

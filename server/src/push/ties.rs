@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use niks3_nix::store_path::{StorePath, StorePathHash};
 
 use crate::app::App;
-use crate::catalog::{ClaimKind, Differing, Push, Tied};
+use crate::catalog::{ClaimKind, Differing, Push, Tied, missing_from};
 use crate::http::problem::Problem;
 use crate::verification::{Jobs, Occurrences, Verdict, VerifiedNar, Wanted, compare};
 
@@ -59,12 +59,8 @@ pub(super) async fn won(
 
 /// The references that only the cache has, and those that only the push claims.
 fn sides(tied: &Tied) -> (Vec<i64>, Vec<i64>) {
-    let only = |own: &[i64], other: &[i64]| {
-        let other: HashSet<&i64> = other.iter().collect();
-        own.iter().copied().filter(|id| !other.contains(id)).collect()
-    };
-    let cached = &tied.cached.refs;
-    (only(cached, &tied.claimed), only(&tied.claimed, cached))
+    let (cached, claimed) = (&tied.cached.refs, &tied.claimed);
+    (missing_from(claimed, cached), missing_from(cached, claimed))
 }
 
 fn in_dispute(tied: &[Tied]) -> Vec<i64> {

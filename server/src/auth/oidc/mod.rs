@@ -4,7 +4,6 @@
 mod claims;
 mod config;
 mod fetch;
-mod glob;
 mod issuer;
 pub mod jwt;
 pub mod keys;
@@ -16,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use claims::Claims;
 pub use config::{ConfigError, ProviderSettings, Settings};
-pub use glob::Glob;
+pub use niks3_nix::glob::Glob;
 pub use rule::{Bound, Rule};
 
 use self::issuer::Issuer;

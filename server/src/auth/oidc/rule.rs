@@ -1,7 +1,7 @@
 //! A rule: which tokens of a provider it admits, and to what.
 
+use super::Glob;
 use super::claims::{Claims, any_text, shown};
-use super::glob::Glob;
 use crate::auth::Grant;
 
 /// What a claim has to be.

@@ -15,6 +15,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::BehaviorVersion;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error;
 use aws_sdk_s3::primitives::{ByteStream as Body, DateTime};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use base64::Engine as _;
@@ -148,15 +149,20 @@ impl S3Bucket {
         }
     }
 
-    /// The region that the service names when it is asked for another.
-    pub(super) async fn region(&self) -> Option<String> {
+    /// How the service refuses the bucket. The answer to HEAD has no body, so it is asked in another way.
+    async fn refusal(&self) -> Option<SdkError<ListObjectsV2Error, HttpResponse>> {
         let asked = self
             .client
             .list_objects_v2()
             .bucket(&self.bucket)
             .max_keys(1)
             .send();
-        let error = tokio::time::timeout(READY, asked).await.ok()?.err()?;
+        tokio::time::timeout(READY, asked).await.ok()?.err()
+    }
+
+    /// The region that the service names when it is asked for another.
+    pub(super) async fn region(&self) -> Option<String> {
+        let error = self.refusal().await?;
         let response = error.raw_response()?;
         let header = response.headers().get("x-amz-bucket-region").map(str::to_owned);
         let named = header.or_else(|| region_element(response.body().bytes()?))?;
@@ -168,15 +174,8 @@ impl S3Bucket {
     }
 
     /// Which option is wrong when the bucket does not let the server in, and the mend.
-    /// The answer to HEAD has no body, so it is asked in another way.
     pub(super) async fn diagnose(&self) -> Option<String> {
-        let asked = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .max_keys(1)
-            .send();
-        let error = tokio::time::timeout(READY, asked).await.ok()?.err()?;
+        let error = self.refusal().await?;
         let said: String = error
             .message()
             .unwrap_or_default()

@@ -13,7 +13,7 @@ use bytesize::ByteSize;
 use url::Url;
 
 use self::cursor::Cursor;
-use super::glob::Glob;
+use super::Glob;
 use super::rule::{Bound, Rule};
 use crate::auth::{Grant, Scope, Scopes};
 

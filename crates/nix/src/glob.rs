@@ -76,6 +76,13 @@ mod tests {
             ("a*b*c", "abc", true),
             ("[a]", "a", false),
             ("a\\*", "a*", false),
+            ("*", "release", true),
+            ("release", "release", true),
+            ("", "release", false),
+            ("release-*", "release-v1", true),
+            ("release-*", "release", false),
+            ("v?.?", "v1.2", true),
+            ("v?.?", "v1.20", false),
         ] {
             assert_eq!(Glob::new(pattern).matches(text), matches, "{pattern} {text}");
         }
