@@ -18,8 +18,9 @@ use crate::{
     paths,
     post::{self, enqueue},
     runner, scan,
+    secrets::mask_token,
     state::{Doing, State, Use},
-    visibility,
+    visibility::{self, Reader},
 };
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -71,19 +72,22 @@ pub(crate) async fn run() -> ExitCode {
     let deadline = begun + inputs.timeout;
 
     let mut troubles = Vec::new();
-    let mut caches = BTreeMap::<String, (Journal, Option<String>)>::new();
+    let mut caches = BTreeMap::<String, (Journal, Option<Reader>)>::new();
     for (state, used) in &uses {
+        mask_token(state);
         if let Err(trouble) = push(state, used, deadline).await {
             troubles.push(trouble.0);
         }
         let journal = Folder::at(&state.queue_path()).read_journal();
-        let (merged, substituter) = caches.entry(used.server_url.clone()).or_default();
+        let (merged, reader) = caches.entry(used.server_url.clone()).or_default();
         merged.merge(journal.unwrap_or_default());
-        *substituter = substituter.take().or_else(|| used.substituter.clone());
+        if let (None, Some(url)) = (&reader, &used.substituter) {
+            *reader = Some(Reader::new(url, used.ca_cert.clone(), state));
+        }
     }
-    for (journal, substituter) in caches.values() {
-        if let Some(url) = substituter
-            && let Some(text) = visibility::wait_for(url, &journal.closures, deadline).await
+    for (journal, reader) in caches.values() {
+        if let Some(reader) = reader
+            && let Some(text) = visibility::wait_for(reader, &journal.closures, deadline).await
         {
             runner::warning("niks3", &text);
         }
@@ -257,7 +261,7 @@ fn set_outputs(journals: &[Journal]) -> Result<(), Trouble> {
     let closures = journals.iter().flat_map(|journal| &journal.closures);
     let present = journals.iter().flat_map(|journal| &journal.paths);
     let present = present
-        .filter(|(_, outcome)| !matches!(outcome, Outcome::Failed { .. }))
+        .filter(|(_, outcome)| matches!(outcome, Outcome::Pushed { .. } | Outcome::Cached { .. }))
         .map(|(path, _)| path);
     let closures = bounded("closures", closures.map(display));
     let present = bounded("store-paths", present.map(display));

@@ -39,8 +39,12 @@ fn nar_bytes(report: &Report) -> u64 {
 /// Everything in one line.
 pub(crate) fn sentence(report: &Report) -> String {
     let journal = &report.journal;
+    let filtered = match journal.filtered() {
+        0 => String::new(),
+        count => format!(", {count} left out by `push-filter`"),
+    };
     format!(
-        "{} pushed ({} as {}), {} already cached, {} failed; {:.1} s after the build",
+        "{} pushed ({} as {}), {} already cached, {} failed{filtered}; {:.1} s after the build",
         journal.pushed(),
         size(nar_bytes(report)),
         size(journal.bytes_sent),
@@ -54,11 +58,15 @@ pub(crate) fn sentence(report: &Report) -> String {
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = "## niks3\n\n".to_owned();
     let _ = writeln!(text, "{}\n", escaped(&sentence(report)));
+    let _ = writeln!(text, "Server: {}\n", escaped(&report.server));
     if let Some(url) = &report.run_url {
         let _ = writeln!(text, "[The run at the server]({url})\n");
     }
     for trouble in &report.troubles {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", escaped(trouble));
+    }
+    for notice in &report.notices {
+        let _ = writeln!(text, "> [!NOTE]\n> {}\n", escaped(notice));
     }
     let mut rows: Vec<(u8, String)> = report
         .journal
@@ -70,13 +78,14 @@ pub(crate) fn markdown(report: &Report) -> String {
             Outcome::Cached { nar_size } => {
                 (2, format!("| `{path}` | already cached | {} |", size(*nar_size)))
             }
+            Outcome::Filtered => (3, format!("| `{path}` | left out | `push-filter` |")),
         })
         .collect();
     if rows.is_empty() {
         return text;
     }
     rows.sort();
-    text += "| path | | size |\n|---|---|---|\n";
+    text += "| Path | Outcome | Size or reason |\n|---|---|---|\n";
     for (_, row) in rows.iter().take(MAX_ROWS) {
         text += row;
         text.push('\n');
