@@ -20,6 +20,7 @@ use crate::{
     runner, scan,
     secrets::mask_token,
     state::{Doing, State, Use},
+    summary,
     visibility::{self, Reader},
 };
 
@@ -76,7 +77,7 @@ pub(crate) async fn run() -> ExitCode {
     for (state, used) in &uses {
         mask_token(state);
         if let Err(trouble) = push(state, used, deadline).await {
-            troubles.push(trouble.0);
+            troubles.push(summary::with_address(&trouble.0, &used.server_url));
         }
         let journal = Folder::at(&state.queue_path()).read_journal();
         let (merged, reader) = caches.entry(used.server_url.clone()).or_default();
@@ -93,8 +94,13 @@ pub(crate) async fn run() -> ExitCode {
         }
     }
 
+    let failed = annotate_failures(
+        caches
+            .iter()
+            .map(|(server, (journal, _))| (server.as_str(), journal)),
+        on_error,
+    );
     let journals: Vec<Journal> = caches.into_values().map(|(journal, _)| journal).collect();
-    let failed = annotate_failures(&journals, on_error);
     for trouble in &troubles {
         on_error.annotate(trouble);
     }
@@ -234,14 +240,15 @@ fn sum(journals: &[Journal], count: impl Fn(&Journal) -> usize) -> usize {
 }
 
 /// Reports the paths that failed; how many they are.
-fn annotate_failures(journals: &[Journal], on_error: OnError) -> usize {
-    let failures = journals.iter().flat_map(|journal| &journal.paths);
+fn annotate_failures<'a>(journals: impl Iterator<Item = (&'a str, &'a Journal)>, on_error: OnError) -> usize {
+    let failures =
+        journals.flat_map(|(server, journal)| journal.paths.iter().map(move |path| (server, path)));
     let mut number = 0;
-    for (path, outcome) in failures {
+    for (server, (path, outcome)) in failures {
         let Outcome::Failed { error } = outcome else {
             continue;
         };
-        let text = format!("{path} is not in the cache: {error}");
+        let text = format!("{path} is not in the cache at {server}: {error}");
         if number < MAX_ANNOTATIONS {
             on_error.annotate(&text);
         } else {

@@ -136,22 +136,35 @@ pub(crate) fn host(url: &url::Url) -> Option<String> {
     })
 }
 
-/// Login and password of the first entry that counts for a host.
-pub(crate) fn entry(text: &str, host: &str) -> Option<(String, String)> {
+/// What a netrc file has for a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) login: String,
+    pub(crate) password: String,
+    /// It is for all hosts that have none of their own.
+    pub(crate) is_default: bool,
+}
+
+/// The first entry that counts for a host.
+pub(crate) fn entry(text: &str, host: &str) -> Option<Entry> {
     let mut words = entries(text).flat_map(|(_, line)| line.split_whitespace());
+    let (mut is_ours, mut is_default) = (false, false);
     let (mut login, mut password) = (String::new(), None);
-    let mut is_ours = false;
     while let Some(word) = words.next() {
         match word {
-            "machine" | "default" if is_ours && password.is_some() => break,
+            "machine" | "default" if password.is_some() => break,
             "machine" => is_ours = words.next().is_some_and(|name| name.eq_ignore_ascii_case(host)),
-            "default" => is_ours = true,
+            "default" => (is_ours, is_default) = (true, true),
             "login" => login = words.next().filter(|_| is_ours).unwrap_or_default().to_owned(),
             "password" => password = words.next().filter(|_| is_ours).map(str::to_owned),
             _ => {}
         }
     }
-    password.map(|password| (login, password))
+    password.map(|password| Entry {
+        login,
+        password,
+        is_default,
+    })
 }
 
 /// The lines that have entries, and where each begins: no comments, and no macro, which goes on up to an empty line.
@@ -202,29 +215,33 @@ mod tests {
             "macdef init\nmachine cache.example.com login x password wrong\ndefault\n",
         ] {
             let merged = with_entry(text, "cache.example.com", "secret");
+            let ours = entry(&merged, "cache.example.com").unwrap();
             assert_eq!(
-                entry(&merged, "cache.example.com"),
-                Some((LOGIN.to_owned(), "secret".to_owned())),
+                (ours.login.as_str(), ours.password.as_str()),
+                (LOGIN, "secret"),
                 "{merged}"
             );
             for line in text.lines() {
                 assert!(merged.lines().any(|other| other == line), "{merged}");
             }
             if text.contains("other") {
-                assert_eq!(
-                    entry(&merged, "other.example.com"),
-                    Some(("a".to_owned(), "b".to_owned()))
-                );
+                let other = entry(&merged, "other.example.com").unwrap();
+                assert_eq!((other.login.as_str(), other.password.as_str()), ("a", "b"));
             }
         }
         let theirs = "machine cache.example.com login a password theirs\n";
         let merged = with_entry(theirs, "cache.example.com", "ours");
         assert_eq!(
-            entry(&merged, "cache.example.com").unwrap().1,
+            entry(&merged, "cache.example.com").unwrap().password,
             "theirs",
             "the first counts"
         );
         assert_eq!(entry("machine x login a password b\n", "cache.example.com"), None);
+        assert!(
+            entry("default login a password b\n", "cache.example.com")
+                .unwrap()
+                .is_default
+        );
     }
 
     #[test]
@@ -260,7 +277,7 @@ mod tests {
             netrc.write("", &SecretString::from(secret)).unwrap();
             let mode = std::fs::metadata(&netrc.path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
-            assert_eq!(entry(&read(&netrc.path).unwrap(), "x").unwrap().1, secret);
+            assert_eq!(entry(&read(&netrc.path).unwrap(), "x").unwrap().password, secret);
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }

@@ -146,7 +146,8 @@ impl Finish<'_> {
         if self.stop.is_cancelled() {
             troubles.push("the job was cancelled while its paths were pushed".to_owned());
         } else if let Some(error) = &journal.given_up {
-            troubles.push(format!("what was built could not be pushed: {error}"));
+            let text = format!("what was built could not be pushed: {error}");
+            troubles.push(summary::with_address(&text, &self.server()));
         }
         notices.extend(self.pushed_in_spite_of_filter(&journal));
         Report {

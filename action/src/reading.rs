@@ -153,15 +153,18 @@ impl Search<'_> {
         let base_text = netrc
             .base_text()
             .map_err(|error| format!("the netrc file {base} cannot be read: {error}"));
-        if let Some((login, password)) = base_text
+        if let Some(entry) = base_text
             .as_deref()
             .ok()
             .and_then(|text| netrc::entry(text, &netrc.host))
         {
-            return match self.answer(&login, &password).await {
-                Some(200) => Ok(None),
-                _ => Err(format!("the entry for {} in {base} does not open it", netrc.host)),
-            };
+            if self.answer(&entry.login, &entry.password).await == Some(200) {
+                return Ok(None);
+            }
+            // Ours would come after it, and the first counts.
+            if !entry.is_default {
+                return Err(format!("the entry for {} in {base} does not open it", netrc.host));
+            }
         }
         let of_server = netrc::host(self.target.server_url());
         if of_server.as_ref() != Some(&netrc.host) {

@@ -16,6 +16,7 @@ use crate::{
     reading::{self, CurrentNix, Reading},
     record, runner, scan, secrets,
     state::{Doing, State, Use},
+    summary,
     target::Target,
 };
 
@@ -26,6 +27,7 @@ pub(crate) async fn run() -> ExitCode {
         Ok(inputs) => inputs,
         Err(trouble) => {
             runner::error("niks3", &trouble.0);
+            summarize(None, &trouble);
             return ExitCode::FAILURE;
         }
     };
@@ -41,6 +43,10 @@ pub(crate) async fn run() -> ExitCode {
     let Err(trouble) = result.and(outputs.set()) else {
         return ExitCode::SUCCESS;
     };
+    let trouble = Trouble(summary::with_address(&trouble.0, outputs.server_url()));
+    if inputs.on_error != OnError::Ignore {
+        summarize(Some(outputs.server_url()), &trouble);
+    }
     match inputs.on_error {
         OnError::Fail => {
             runner::error("niks3", &trouble.0);
@@ -53,6 +59,13 @@ pub(crate) async fn run() -> ExitCode {
             let _ = outputs.set();
             ExitCode::SUCCESS
         }
+    }
+}
+
+/// Says in the job's summary why it pushes nothing.
+fn summarize(server: Option<&str>, trouble: &Trouble) {
+    if let Err(trouble) = runner::add_summary(&summary::refusal(server, &trouble.0)) {
+        runner::log(&format!("niks3: {trouble}"));
     }
 }
 

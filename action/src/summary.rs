@@ -54,6 +54,29 @@ pub(crate) fn sentence(report: &Report) -> String {
     )
 }
 
+/// The page of a job that is refused before it builds anything.
+pub(crate) fn refusal(server: Option<&str>, reason: &str) -> String {
+    let mut text = "## niks3\n\n".to_owned();
+    if let Some(server) = server {
+        let _ = writeln!(text, "Server: {}\n", escaped(server));
+    }
+    let _ = writeln!(
+        text,
+        "> [!WARNING]\n> This job pushes nothing: {}\n",
+        escaped(reason)
+    );
+    text
+}
+
+/// A text about a server, which names its address if the text does not.
+pub(crate) fn with_address(text: &str, server: &str) -> String {
+    if text.contains(server) {
+        text.to_owned()
+    } else {
+        format!("{text} (server: {server})")
+    }
+}
+
 /// The page: what failed first, since that is what somebody looks for.
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = "## niks3\n\n".to_owned();
@@ -118,6 +141,19 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_named_once() {
+        let server = "https://niks3.example.com";
+        assert_eq!(
+            with_address("cannot reach https://niks3.example.com", server),
+            "cannot reach https://niks3.example.com"
+        );
+        assert_eq!(
+            with_address("refused", server),
+            "refused (server: https://niks3.example.com)"
+        );
+    }
 
     #[test]
     fn sizes_are_short() {

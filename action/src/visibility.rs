@@ -23,7 +23,7 @@ pub(crate) struct Reader {
     substituter: String,
     tls: Tls,
     /// Login and password, if the cache asks for them.
-    credentials: Option<(String, String)>,
+    credentials: Option<netrc::Entry>,
 }
 
 impl Reader {
@@ -63,8 +63,8 @@ pub(crate) async fn wait_for(reader: &Reader, closures: &[StorePath], deadline: 
                     .get(format!("{base}/{hash}.narinfo"))
                     .header("cache-control", "no-cache")
                     .timeout(REQUEST_TIMEOUT);
-                if let Some((login, password)) = &reader.credentials {
-                    request = request.basic_auth(login, Some(password));
+                if let Some(entry) = &reader.credentials {
+                    request = request.basic_auth(&entry.login, Some(&entry.password));
                 }
                 let path = (*path).clone();
                 requests.spawn(async move {
