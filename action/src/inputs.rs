@@ -231,7 +231,7 @@ impl Inputs {
             drain_timeout,
             job_status: JobStatus::read(input("job-status").as_deref()),
             github_token: input("github-token").map(SecretString::from),
-            tls: Tls::read(&input)?,
+            tls: Tls::read(input)?,
             allow_http,
             compression_level: number(
                 "compression-level",

@@ -10,8 +10,6 @@ use std::{
 
 use niks3_push::LocalStore;
 
-use crate::state::State;
-
 /// One for all jobs, whatever temporary folder each has.
 const PARENT: &str = "/tmp";
 /// A file in the folder of a job that has had others beside it.
@@ -29,9 +27,8 @@ fn is_ours(metadata: &Metadata) -> bool {
     metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0
 }
 
-/// Announces a job.
-pub(crate) fn announce(store: &LocalStore, directory: &Path) {
-    let uses = State::of_job();
+/// Announces a job. `uses` are the folders of other steps of the same job.
+pub(crate) fn announce(store: &LocalStore, directory: &Path, uses: &[PathBuf]) {
     let (Some(folder), Some(name)) = (folder(store), directory.file_name()) else {
         return;
     };
@@ -50,7 +47,7 @@ pub(crate) fn announce(store: &LocalStore, directory: &Path) {
         let Ok(other) = std::fs::read_link(entry.path()) else {
             continue;
         };
-        if other == directory || uses.iter().any(|used| used.directory() == other) {
+        if other == directory || uses.contains(&other) {
             continue;
         }
         if !other.is_dir() {

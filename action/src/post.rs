@@ -1,7 +1,6 @@
 //! Post: pushes what still waits, says what became of everything, and leaves nothing behind.
 
 use std::{
-    collections::HashSet,
     convert::Infallible,
     process::ExitCode,
     sync::{Arc, atomic::AtomicU64},
@@ -149,7 +148,10 @@ impl Finish<'_> {
             let text = format!("what was built could not be pushed: {error}");
             troubles.push(summary::with_address(&text, &self.server()));
         }
-        notices.extend(self.pushed_in_spite_of_filter(&journal));
+        notices.extend(summary::pushed_in_spite_of_filter(
+            self.inputs.push_filter.as_ref(),
+            &journal,
+        ));
         Report {
             journal,
             troubles,
@@ -240,8 +242,8 @@ impl Finish<'_> {
             return Ok(());
         }
         let store = store()?;
-        let built = match scan::built_since(&store, self.state.directory()).await {
-            Ok(built) => built,
+        let unseen = match scan::unseen(&store, self.state.directory(), &journal).await {
+            Ok(unseen) => unseen,
             Err(trouble) => {
                 runner::log(&format!(
                     "niks3: not looking for what the hook did not see: {trouble}"
@@ -249,64 +251,15 @@ impl Finish<'_> {
                 return Ok(());
             }
         };
-        let unseen: Vec<StorePath> = built
-            .into_iter()
-            .filter(|path| !journal.paths.contains_key(path))
-            .collect();
-        let Some(first) = unseen.first() else {
-            return Ok(());
-        };
-        let how_many = match unseen.len() {
-            1 => format!("1 path was built that the post-build hook did not see, {first}"),
-            many => {
-                format!("{many} paths were built that the post-build hook did not see, {first} for example")
-            }
-        };
-        if neighbours::were_there(self.state.directory()) {
-            notices.push(format!(
-                "{how_many}. Other jobs used the same store, so these paths are taken for theirs and not pushed. To push \
-                 everything that is built on this machine meanwhile, set the input `mode` to `scan`"
-            ));
+        let are_ours = !neighbours::were_there(self.state.directory());
+        notices.extend(summary::unseen(&unseen, are_ours));
+        if unseen.is_empty() || !are_ours {
             return Ok(());
         }
-        notices.push(format!(
-            "{how_many}: a step ran Nix without the variable {} of this job (under sudo, or with an `env` of its own). \
-             What was built is pushed all the same, but only now",
-            nix_conf::VARIABLE
-        ));
         let folder = self.state.queue()?;
         enqueue(&folder, &store, &unseen)?;
         self.drain_here(&folder, self.inputs.push_filter.clone(), |_| {})
             .await
-    }
-
-    /// What is in the cache though the filter matches it.
-    fn pushed_in_spite_of_filter(&self, journal: &Journal) -> Option<String> {
-        let filter = self.inputs.push_filter.as_ref()?;
-        let roots: HashSet<&StorePath> = journal.closures.iter().collect();
-        let pushed: Vec<&StorePath> = journal
-            .paths
-            .iter()
-            .filter(|(path, outcome)| {
-                matches!(outcome, Outcome::Pushed { .. })
-                    && filter.is_match(path.as_str())
-                    && !roots.contains(path)
-            })
-            .map(|(path, _)| path)
-            .collect();
-        let names = match &pushed[..] {
-            [] => return None,
-            [path] => {
-                return Some(format!(
-                    "{path} matches the input `push-filter`, and is pushed since another pushed path refers to it"
-                ));
-            }
-            [first, second] => format!("{first} and {second}"),
-            [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
-        };
-        Some(format!(
-            "{names} match the input `push-filter`, and are pushed since other pushed paths refer to them"
-        ))
     }
 
     /// Lets the daemon finish; ends it if it does not.

@@ -233,7 +233,11 @@ impl Setup<'_> {
         };
         let started = daemon::start(self.state, self.target, doing, self.netrc);
         if matches!(doing, Doing::Scan | Doing::Hook) {
-            neighbours::announce(&store, self.state.directory());
+            let uses: Vec<PathBuf> = State::of_job()
+                .iter()
+                .map(|used| used.directory().to_owned())
+                .collect();
+            neighbours::announce(&store, self.state.directory(), &uses);
             let (remembered, started) = tokio::join!(scan::remember(&store, self.state.directory()), started);
             started?;
             match remembered {

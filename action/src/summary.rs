@@ -1,10 +1,12 @@
 //! What post says: a sentence, and a page.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
-use niks3_queue::Outcome;
+use niks3_nix::store_path::StorePath;
+use niks3_queue::{Journal, Outcome};
+use regex::Regex;
 
-use crate::post::Report;
+use crate::{nix_conf, post::Report};
 
 /// A page of a megabyte is refused.
 const MAX_ROWS: usize = 500;
@@ -66,6 +68,59 @@ pub(crate) fn refusal(server: Option<&str>, reason: &str) -> String {
         escaped(reason)
     );
     text
+}
+
+/// What was built without the post-build hook, if anything was.
+pub(crate) fn unseen(paths: &[StorePath], are_ours: bool) -> Option<String> {
+    let how_many = match paths {
+        [] => return None,
+        [path] => format!("1 path was built that the post-build hook did not see, {path}"),
+        [first, ..] => format!(
+            "{} paths were built that the post-build hook did not see, {first} for example",
+            paths.len()
+        ),
+    };
+    Some(if are_ours {
+        format!(
+            "{how_many}: a step ran Nix without the variable {} of this job (under sudo, or with an `env` of its own). What \
+             was built is pushed all the same, but only now",
+            nix_conf::VARIABLE
+        )
+    } else {
+        format!(
+            "{how_many}. Other jobs used the same store, so these paths are taken for theirs and not pushed. To push \
+             everything that is built on this machine meanwhile, set the input `mode` to `scan`"
+        )
+    })
+}
+
+/// What is in the cache though the filter matches it, if anything is.
+pub(crate) fn pushed_in_spite_of_filter(filter: Option<&Regex>, journal: &Journal) -> Option<String> {
+    let filter = filter?;
+    let roots: HashSet<&StorePath> = journal.closures.iter().collect();
+    let pushed: Vec<&StorePath> = journal
+        .paths
+        .iter()
+        .filter(|(path, outcome)| {
+            matches!(outcome, Outcome::Pushed { .. })
+                && filter.is_match(path.as_str())
+                && !roots.contains(path)
+        })
+        .map(|(path, _)| path)
+        .collect();
+    let names = match &pushed[..] {
+        [] => return None,
+        [path] => {
+            return Some(format!(
+                "{path} matches the input `push-filter`, and is pushed since another pushed path refers to it"
+            ));
+        }
+        [first, second] => format!("{first} and {second}"),
+        [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
+    };
+    Some(format!(
+        "{names} match the input `push-filter`, and are pushed since other pushed paths refer to them"
+    ))
 }
 
 /// A text about a server, which names its address if the text does not.
