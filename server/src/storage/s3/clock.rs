@@ -38,7 +38,9 @@ const MAX_STEP: Duration = Duration::from_secs(60);
 const MAX_ANSWERS: usize = 4;
 /// Unix times that a service can mean: the years 2000 to 2099.
 const PLAUSIBLE: Range<i64> = 946_684_800..4_102_444_800;
-/// Clocks that answers disagree on are spoken of once in so long.
+/// The log is told of a difference beyond this.
+const MIN_TOLD: Duration = Duration::from_secs(10);
+/// The log is told of changes up to [`MAX_STEP`] once in so long.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// By how much clocks may differ before somebody is told: what S3 tolerates.
 const MAX_DIFFERENCE: Duration = Duration::from_secs(15 * 60);
@@ -62,8 +64,8 @@ struct State {
     measured: Option<Instant>,
     /// The last answer moved the clock by more than [`MAX_STEP`], and none has agreed since.
     disputed: bool,
-    /// When the log was told of a change.
-    told: Option<Instant>,
+    /// The difference that the log was told of last, and when.
+    told: Option<(i64, Instant)>,
 }
 
 /// What an answer says of the clock.
@@ -107,18 +109,26 @@ fn milliseconds(duration: Duration) -> i64 {
 }
 
 impl State {
-    /// Whether the clock was moved.
-    fn learn(&mut self, measurement: Measurement) -> bool {
+    fn learn(&mut self, measurement: Measurement) {
         let moved = !measurement.agrees_with(self.ahead);
-        let step = self.ahead.abs_diff(measurement.ahead);
-        self.disputed = moved
-            && self.measured.is_some()
-            && step > u64::try_from(MAX_STEP.as_millis()).unwrap_or(u64::MAX);
+        self.disputed = moved && self.measured.is_some() && self.step_to(measurement.ahead) > MAX_STEP;
         if moved {
             self.ahead = measurement.ahead;
         }
         self.measured = Some(Instant::now());
-        moved
+    }
+
+    fn step_to(&self, ahead: i64) -> Duration {
+        Duration::from_millis(self.ahead.abs_diff(ahead))
+    }
+
+    /// Whether the log is to be told how far ahead the clock is.
+    fn is_news(&self) -> bool {
+        let (told, lately) = self.told.map_or((0, false), |(told, when)| {
+            (told, when.elapsed() < TELL_AGAIN_AFTER)
+        });
+        let change = self.step_to(told);
+        !self.disputed && (change > MAX_STEP || change > MIN_TOLD && !lately)
     }
 
     fn is_fresh(&self) -> bool {
@@ -148,11 +158,11 @@ impl ServiceClock {
 
     fn learn(&self, measurement: Measurement) {
         let mut state = self.state();
-        let lately = state.told.is_some_and(|told| told.elapsed() < TELL_AGAIN_AFTER);
-        if !state.learn(measurement) || lately {
+        state.learn(measurement);
+        if !state.is_news() {
             return;
         }
-        state.told = Some(Instant::now());
+        state.told = Some((state.ahead, Instant::now()));
         let ahead = Duration::from_millis(state.ahead.unsigned_abs());
         let way = if state.ahead < 0 { "behind" } else { "ahead of" };
         drop(state);
@@ -160,7 +170,7 @@ impl ServiceClock {
             tracing::warn!(
                 "the clock of the object store is {} {way} the clock of this machine: check the time service of \
                  both; requests are signed with the time of the object store",
-                humantime::format_duration(Duration::from_secs(ahead.as_secs()))
+                humantime::format_duration(Duration::from_secs((ahead.as_secs() + 30) / 60 * 60))
             );
         } else {
             tracing::info!(
@@ -304,23 +314,22 @@ impl S3Bucket {
 mod tests {
     use super::*;
 
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
+    /// An answer that says `date`, `elapsed` after it was asked for.
     fn measured(date: i64, own: u64, elapsed: u64) -> Measurement {
-        Measurement::of(date, at(own), Duration::from_secs(elapsed)).expect("in time")
+        let own = SystemTime::UNIX_EPOCH + Duration::from_secs(own);
+        Measurement::of(date, own, Duration::from_secs(elapsed)).expect("it says something")
     }
 
     #[test]
     fn a_clock_that_agrees_within_the_error_is_left_alone() {
         let mut state = State::default();
         // Half a second, two seconds with two of way, and a cut-off second.
-        for (date, own, elapsed) in [(1000, 1000, 0), (1002, 1003, 4), (999, 1000, 0)] {
-            assert!(
-                !state.learn(measured(date, own, elapsed)),
-                "{date} {own} {elapsed}"
-            );
+        for (date, own, elapsed) in [
+            (1_000_000_000, 1_000_000_000, 0),
+            (1_000_000_002, 1_000_000_003, 4),
+            (999_999_999, 1_000_000_000, 0),
+        ] {
+            state.learn(measured(date, own, elapsed));
         }
         assert_eq!((state.ahead, state.disputed), (0, false));
     }
@@ -329,27 +338,25 @@ mod tests {
     fn a_difference_is_taken_over_at_once_and_a_large_step_disputed_until_another_answer_agrees() {
         let mut state = State::default();
         // The first answer of all is all that there is.
-        assert!(state.learn(measured(1_000_000, 1000, 0)));
-        assert!(!state.disputed);
-        assert!(state.learn(measured(1_000_031, 1001, 0)));
-        assert_eq!((state.ahead, state.disputed), (999_030_500, false));
-        assert!(state.learn(measured(900, 1002, 0)));
-        assert_eq!((state.ahead, state.disputed), (-101_500, true));
-        assert!(state.learn(measured(1_000_031, 1003, 0)));
-        assert!(state.disputed);
-        assert!(!state.learn(measured(1_000_032, 1004, 0)));
-        assert!(!state.disputed);
+        for (date, own, ahead, disputed) in [
+            (1_000_000_000, 1000, 999_999_000_500, false),
+            (1_000_000_031, 1001, 999_999_030_500, false),
+            (999_999_900, 1_000_000_002, -101_500, true),
+            (1_000_000_031, 1003, 999_999_028_500, true),
+            (1_000_000_032, 1004, 999_999_028_500, false),
+        ] {
+            state.learn(measured(date, own, 0));
+            assert_eq!((state.ahead, state.disputed), (ahead, disputed), "{date}");
+        }
     }
 
     #[test]
     fn a_slow_answer_and_dates_beyond_all_bounds_say_nothing() {
+        let own = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let slow = MAX_ROUND_TRIP + Duration::from_millis(1);
-        assert!(Measurement::of(1000, at(1000), slow).is_none());
+        assert!(Measurement::of(1_000_000_000, own, slow).is_none());
         for date in [i64::MAX, i64::MIN, 0, 9_999_999_999] {
-            assert!(
-                Measurement::of(date, at(1000), Duration::ZERO).is_none(),
-                "{date}"
-            );
+            assert!(Measurement::of(date, own, Duration::ZERO).is_none(), "{date}");
         }
     }
 }
