@@ -81,10 +81,11 @@ fn a_clock_that_differs_from_that_of_the_service_is_made_up_for(bucket: S3Bucket
     );
     let works = |server: &Server, seconds: i64, starts: bool| {
         let name = format!("at-{}-{starts}", seconds.abs() + i64::from(seconds < 0));
-        // In parts, which are signed one by one, and copied.
+        // Some in parts, which are signed one by one, and copied.
+        let size = if starts { 9 } else { 9_000_000 };
         let path = store
             .build(&format!(
-                "build \"{name}\" \"mkdir $out; head -c 9000000 /dev/urandom > $out/noise; echo {name} > $out/name\""
+                "build \"{name}\" \"mkdir $out; head -c {size} /dev/urandom > $out/noise; echo {name} > $out/name\""
             ))
             .remove(0);
         push(server, &store, &path);
