@@ -359,7 +359,7 @@ fn what_nix_copy_writes_to_a_service_itself_is_adopted_whole() {
     let found = check_bucket(&server, &store.dir(), &paths, &[]);
     assert_eq!(found.len(), 4, "{found:?}");
 
-    // Another path with the content of one in xz shares its object.
+    // What has the contents of a path in another compression is pushed as usual.
     let twins = store.build(
         "[ (build \"twin\" \"mkdir $out; echo hello > $out/words\") \
         (build \"plain-twin\" \"echo plain > $out\") ]",
@@ -367,10 +367,8 @@ fn what_nix_copy_writes_to_a_service_itself_is_adopted_whole() {
     let mut push = server.niks3();
     store.prepare(push.args(["push", "--json"]).args(&twins));
     let pushed: Value = run(&mut push).json();
-    assert_eq!(pushed["uploaded"], 2, "{pushed}");
-    for (path, compression) in twins.iter().zip(["xz", "none"]) {
-        let narinfo = server.get(&format!("{}.narinfo", hash(path))).unwrap();
-        assert_eq!(field(&narinfo, "Compression").as_deref(), Some(compression));
+    assert_eq!(pushed["verified"], 2, "{pushed}");
+    for path in &twins {
         store.substitutes(&server.url(), &place.public_key, path);
     }
     let everything: Vec<String> = paths.iter().chain(&twins).cloned().collect();
