@@ -203,8 +203,8 @@ fn a_client_certificate_pushes_and_its_key_is_nowhere_on_disk() {
     let gc = bench.job.main(&mut collect.with("auth-token", &token)).green();
     assert!(gc.log.contains(&format!("::add-mask::{token}")), "{gc:#?}");
 
-    let half = bench.action(&[("server-url", url.as_str()), ("client-key", &key)]);
-    let main = bench.job.main(&mut half.clone()).red();
+    let mut half = bench.action(&[("server-url", url.as_str()), ("client-key", &key)]);
+    let main = bench.job.main(&mut half).red();
     assert!(
         main.annotations("error")[0].contains("`client-cert`"),
         "{main:#?}"
