@@ -58,6 +58,7 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
         kind: TaskKind::Fsck,
         identity,
         request: serde_json::to_string(request).map_err(Error::internal)?,
+        not_during: None,
         resume: true,
         history: HISTORY,
     };
