@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use niks3_server::config::{Cli, Command, Config, Import, Storage};
-use niks3_server::{import, open_files, start};
+use niks3_server::{import, open_files, start, start_error};
 use tokio::runtime::Runtime;
 
 /// A commit makes and drops millions of small texts.
