@@ -23,7 +23,7 @@ pub mod generated;
 pub use describe::describe;
 pub use error::{Error, Problem, is_certificate};
 pub use generated::types;
-pub use http::{ConnectOptions, Http, HttpError, build_http, shown_address, without_userinfo};
+pub use http::{ConnectOptions, Http, HttpError, Pem, build_http, shown_address, without_userinfo};
 pub use retry::{Hint, RetryPolicy, Retryable, retry, retry_after};
 pub use session::{Api, Called, PROTOCOL_VERSION};
 pub use token::{TokenError, TokenOptions, TokenProvider};

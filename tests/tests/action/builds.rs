@@ -128,10 +128,10 @@ fn paths_are_pushed_with_all_they_refer_to_and_pinned() {
 }
 
 /// The daemon of Nix, as root has it; it ends with the test.
-struct NixDaemon(std::process::Child, PathBuf);
+pub(super) struct NixDaemon(std::process::Child, pub(super) PathBuf);
 
 impl NixDaemon {
-    fn start(store: &Store) -> Self {
+    pub(super) fn start(store: &Store) -> Self {
         let socket = store.path("socket");
         let mut command = Command::new("nix-daemon");
         store.prepare(&mut command);
