@@ -2,6 +2,7 @@
 
 mod check;
 mod content_hash;
+mod git_object;
 mod idle;
 mod jobs;
 mod nar_reader;
@@ -16,7 +17,7 @@ use std::fmt;
 
 use niks3_nix::hash::NarHash;
 
-pub use check::{Difference, Kind, compare};
+pub use check::{Difference, Kind, check_content_address, compare};
 pub use content_hash::{ContentHash, Subject, Wanted, WantedHash};
 pub use idle::verify_when_idle;
 pub use jobs::Jobs;

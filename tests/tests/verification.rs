@@ -267,8 +267,8 @@ fn hash_of(algorithm: HashAlgorithm, bytes: &[u8]) -> Hash {
 }
 
 async fn a_content_address_has_to_be_that_of_path_and_contents(backend: Backend) {
-    use ContentAddressMethod::{Flat, NixArchive, Text};
-    use HashAlgorithm::{Sha256, Sha512};
+    use ContentAddressMethod::{Flat, Git, NixArchive, Text};
+    use HashAlgorithm::{Blake3, Md5, Sha1, Sha256, Sha512};
     let api = Api::new(backend, &VERIFIED);
     let contents = b"contents with an address";
     let own = nar_of(contents);
@@ -311,6 +311,20 @@ async fn a_content_address_has_to_be_that_of_path_and_contents(backend: Backend)
         push(&api, with(&path, &right), &packed(&own)).await.ok();
         let text = narinfo(&api, path.as_str()).unwrap();
         assert!(text.contains(&format!("CA: {right}")), "{text}");
+    }
+    // Of every other kind Nix makes those that are right (`nix_versions.rs`); here are some that are not.
+    for method in [Flat, NixArchive, Git] {
+        for algorithm in [Md5, Sha1, Sha256, Sha512, Blake3] {
+            let digest = vec![7; algorithm.size()];
+            let wrong = ContentAddress::new(method, Hash::new(algorithm, &digest).unwrap()).unwrap();
+            let path = path_of(&wrong);
+            let mut info = claim(path.as_str(), &own);
+            info["ca"] = json!(wrong.to_string());
+            let problem = push(&api, info, &packed(&own)).await.problem(422);
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("content-address"), "{wrong}: {detail}");
+            assert!(detail.contains(&wrong.to_string()), "{wrong}: {detail}");
+        }
     }
     // What is no file has no address of one.
     let folder = nar(&[b"(", b"type", b"directory", b")"]);
@@ -424,10 +438,43 @@ async fn without_verification_false_contents_are_found_out_later(backend: Backen
         .await;
     api.upload(&id, "listing", A, b"{}").await;
     commit(&api, &id).await.ok();
+    // The NAR is the one that is claimed, and the content address is of something else.
+    let wrong = Hash::new(HashAlgorithm::Sha1, &[7; 20]).unwrap();
+    let wrong = ContentAddress::new(ContentAddressMethod::Git, wrong).unwrap();
+    let addressed = wrong
+        .store_path(&StoreDir::default(), "addressed", [], false)
+        .unwrap();
+    let id = api.open(addressed.as_str()).await;
+    let mut info = claim(addressed.as_str(), &own);
+    info["ca"] = json!(wrong.to_string());
+    api.claim(&id, json!([info])).await.ok();
+    api.upload(&id, "nar", addressed.as_str(), &packed(&own)).await;
+    api.upload(&id, "listing", addressed.as_str(), b"{}").await;
+    commit(&api, &id).await.ok();
     assert_eq!(metric(&api, "niks3_verified_nars_total"), 0);
-    assert!(narinfo(&api, A).is_some());
-    let _ = run(api.server.niks3().args(["fsck", "--repair"]));
-    assert_eq!(narinfo(&api, A), None);
+    for path in [A, addressed.as_str()] {
+        assert!(narinfo(&api, path).is_some());
+    }
+    let report = run(api.server.niks3().args(["fsck", "--repair", "--json"]));
+    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    let found: BTreeSet<(&str, &str)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| (finding["kind"].as_str().unwrap(), finding["subject"].as_str().unwrap()))
+        .filter(|(kind, _)| kind.starts_with("wrong-"))
+        .collect();
+    let key = |path: &str| format!("{}.narinfo", &path[..32]);
+    assert_eq!(
+        found,
+        BTreeSet::from([
+            ("wrong-nar-hash", key(A).as_str()),
+            ("wrong-content-address", key(addressed.as_str()).as_str())
+        ])
+    );
+    for path in [A, addressed.as_str()] {
+        assert_eq!(narinfo(&api, path), None);
+    }
     let id = api.open(A).await;
     let claimed = api.claim(&id, json!([claim(A, &own)])).await.ok();
     assert_eq!(claimed["needed"], json!([A]));

@@ -17,6 +17,7 @@ on_both!(
     what_was_replaced_stays_for_as_long_as_the_option_says,
     a_path_that_was_not_read_is_signed_by_a_key_only_after_it_has_been,
     of_two_claims_of_one_rank_the_references_that_occur_in_the_nar_win,
+    a_path_has_the_rank_of_the_keys_that_are_configured_now_and_have_signed_what_was_read,
 );
 
 /// Name of a path, the references that two pushes claim, and those that it has in the end.
@@ -498,6 +499,110 @@ async fn of_two_claims_of_one_rank_the_references_that_occur_in_the_nar_win(back
         assert_eq!(committed["replaced"], json!([]), "{committed}");
         has(&ranks.world.api, &path, &nar, &[]);
     }
+}
+
+/// Restarts a server with other keys, in their order.
+fn with_keys(world: &mut World, verify: &str, keys: &[&String]) {
+    world.api.server.kill();
+    world.api.server.reconfigure(|command| {
+        let mut kept = Vec::new();
+        let mut arguments = std::mem::take(command).into_iter();
+        while let Some(argument) = arguments.next() {
+            if argument == "--sign-key-path" {
+                arguments.next();
+            } else if !argument.starts_with("--verify-uploads") {
+                kept.push(argument);
+            }
+        }
+        for key in keys {
+            kept.extend(["--sign-key-path".to_owned(), (*key).clone()]);
+        }
+        kept.push(format!("--verify-uploads={verify}"));
+        *command = kept;
+    });
+    world.api.server.resume();
+}
+
+async fn a_path_has_the_rank_of_the_keys_that_are_configured_now_and_have_signed_what_was_read(
+    backend: Backend,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let [new, old, pr] = ["new-1", "old-1", "pr-1"].map(|name| key(folder.path(), name));
+    let rules = json!([
+        { "bound_subject": "owner" },
+        { "bound_subject": "new", "signing_keys": ["new-1"] },
+        { "bound_subject": "old", "signing_keys": ["old-1"] },
+        { "bound_subject": "pr", "signing_keys": ["pr-1"] },
+    ]);
+    let arguments = ["--verify-uploads=all", "--sign-key-path", &old, "--sign-key-path", &pr];
+    let arguments = arguments.map(str::to_owned);
+    let mut world = World::new(backend, None::<&niks3_test_support::Store>, &rules, &arguments);
+    let (own, other) = (nar_of(b"what is there first"), nar_of(b"what comes later and is longer"));
+    let name = |number: usize| format!("{number:032}-ranked");
+    let [read, unread, of_pr, of_old, of_old_too] = [1, 2, 3, 4, 5].map(name);
+    // Whether a push of other contents replaces those of a path, or ends in a conflict.
+    async fn replaces(world: &mut World, who: &str, path: &str, nar: &[u8]) -> bool {
+        world.api.token = world.token(&json!({ "sub": who }));
+        let (claimed, committed) = push(&world.api, &[(info(path, nar, &[]), nar)], true).await;
+        let committed = committed.ok();
+        let replaced = committed["replaced"] == json!([path]);
+        assert_eq!(claimed["needed"] == json!([path]), replaced, "{who} {path}: {committed}");
+        let conflicts = committed["conflicts"].as_array().unwrap().len();
+        assert_eq!(conflicts, usize::from(!replaced), "{who} {path}: {committed}");
+        replaced
+    }
+    let bring = async |world: &mut World, who: &str, path: &str| {
+        world.api.token = world.token(&json!({ "sub": who }));
+        push(&world.api, &[(info(path, &own, &[]), own.as_slice())], true)
+            .await
+            .1
+            .ok();
+    };
+    bring(&mut world, "owner", &read).await;
+    for (who, path) in [("pr", &of_pr), ("old", &of_old), ("old", &of_old_too)] {
+        bring(&mut world, who, path).await;
+    }
+    with_keys(&mut world, "none", &[&old, &pr]);
+    // The same bytes would have been read already.
+    let unread_nar = nar_of(b"what nobody has read");
+    world.api.token = world.token(&json!({ "sub": "owner" }));
+    push(&world.api, &[(info(&unread, &unread_nar, &[]), unread_nar.as_slice())], true)
+        .await
+        .1
+        .ok();
+
+    // A key that is added signs what is there in a repair, and counts for what was read.
+    with_keys(&mut world, "none", &[&new, &old, &pr]);
+    let mended = run(world.api.server.niks3().args(["fsck", "--repair", "--json"])).json();
+    let kinds: BTreeSet<&str> = mended["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["missing-signature"].into(), "{mended}");
+    for path in [&read, &unread] {
+        assert_eq!(signers(&world.api, path), ["new-1", "old-1", "pr-1"]);
+    }
+    assert!(!replaces(&mut world, "new", &read, &other).await);
+    assert!(replaces(&mut world, "new", &unread, &other).await);
+    assert_eq!(signers(&world.api, &unread), ["new-1"]);
+
+    // Another order: what the key behind has signed is replaced by the one before it, and no longer the other way round.
+    with_keys(&mut world, "all", &[&new, &pr, &old]);
+    assert!(!replaces(&mut world, "old", &of_pr, &other).await);
+    assert!(replaces(&mut world, "pr", &of_old, &other).await);
+
+    // What only a key has signed that is not configured any more ranks below everything; its rule outranks nothing.
+    with_keys(&mut world, "all", &[&new, &pr]);
+    assert!(!replaces(&mut world, "pr", &read, &other).await);
+    assert!(!replaces(&mut world, "old", &of_pr, &other).await);
+    assert!(replaces(&mut world, "pr", &of_old_too, &other).await);
+    has(&world.api, &read, &own, &[]);
+    for path in [&unread, &of_old, &of_old_too] {
+        has(&world.api, path, &other, &[]);
+    }
+    sound(&world.api).await;
 }
 
 /// Every request by which contents are replaced.

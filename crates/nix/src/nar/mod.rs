@@ -17,7 +17,7 @@ pub use dump_error::{Change, DumpError};
 pub use read::{FileHead, Visitor, listing_of, read, read_prefix};
 pub use read_error::ReadError;
 pub use restore::{RestoreOptions, restore};
-pub use scan::{RootFile, Scanner};
+pub use scan::{Event, RootFile, Scanner};
 
 /// How many folders within folders a NAR may have: beyond what a path of `PATH_MAX` bytes can name.
 pub const MAX_DEPTH: usize = 4096;
