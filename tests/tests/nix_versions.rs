@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -226,7 +227,10 @@ fn every_content_address_that_nix_makes_is_found_right() {
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.join("program"), executable).unwrap();
         std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
-        let (folder, file) = (folder.display().to_string(), folder.join("a").display().to_string());
+        let (folder, file) = (
+            folder.display().to_string(),
+            folder.join("a").display().to_string(),
+        );
         let mut paths = Vec::new();
         for algorithm in ["md5", "sha1", "sha256", "sha512"] {
             let add = |arguments: &[&str]| store.nix("nix-store", arguments).trim().to_owned();
@@ -234,7 +238,13 @@ fn every_content_address_that_nix_makes_is_found_right() {
             paths.push(add(&["--add-fixed", "--recursive", algorithm, &folder]));
         }
         let text = "builtins.toFile \"text\" \"refers to ${builtins.toFile \"other\" \"other\"}\"";
-        paths.push(store.nix("nix-instantiate", &["--eval", "-E", text]).trim().trim_matches('"').to_owned());
+        paths.push(
+            store
+                .nix("nix-instantiate", &["--eval", "--read-write-mode", "-E", text])
+                .trim()
+                .trim_matches('"')
+                .to_owned(),
+        );
         // Of what refers to itself the hash is taken without that, and 2.8 takes it otherwise than later ones.
         let itself = "derivation { name = \"itself\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
              PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" \"mkdir $out; echo $out $out > $out/x; ln -s $out/x $out/y\" ]; \
@@ -242,7 +252,13 @@ fn every_content_address_that_nix_makes_is_found_right() {
         let expression = format!("{{ itself = {itself}; }}");
         paths.push(built(&store, &version, &expression, "itself", &[]));
         if version.number >= STORE_ADD_MODES {
-            let features = "nix-command git-hashing blake3-hashes";
+            let mut config = std::fs::OpenOptions::new()
+                .append(true)
+                .open(store.path("etc/nix.conf"))
+                .unwrap();
+            config
+                .write_all(b"extra-experimental-features = git-hashing blake3-hashes\n")
+                .unwrap();
             for (mode, algorithm, from) in [
                 ("git", "sha1", &folder),
                 ("git", "sha256", &folder),
@@ -254,8 +270,15 @@ fn every_content_address_that_nix_makes_is_found_right() {
                 let added = store.nix(
                     "nix",
                     &[
-                        "--extra-experimental-features", features, "store", "add", "--name", &name, "--mode", mode,
-                        "--hash-algo", algorithm, from,
+                        "store",
+                        "add",
+                        "--name",
+                        &name,
+                        "--mode",
+                        mode,
+                        "--hash-algo",
+                        algorithm,
+                        from,
                     ],
                 );
                 paths.push(added.trim().to_owned());
@@ -263,9 +286,14 @@ fn every_content_address_that_nix_makes_is_found_right() {
         }
         let roots: Vec<&str> = paths.iter().map(String::as_str).collect();
         let pushed = push(&server, &store, &roots);
-        assert!(pushed["uploaded"].as_u64().unwrap() >= paths.len() as u64, "{version:?}: {pushed}");
+        assert!(
+            pushed["uploaded"].as_u64().unwrap() >= paths.len() as u64,
+            "{version:?}: {pushed}"
+        );
         for path in &paths {
-            let text = server.get(&format!("{}.narinfo", &base_name(path)[..32])).unwrap();
+            let text = server
+                .get(&format!("{}.narinfo", &base_name(path)[..32]))
+                .unwrap();
             let text = String::from_utf8(text).unwrap();
             assert!(text.contains("\nCA: "), "{version:?}: {text}");
         }

@@ -130,9 +130,7 @@ impl Catalog {
         let own: HashSet<i64> = commit.own.iter().copied().collect();
         for slice in published.chunks(SLICE_MARKS) {
             // Of its own decisions the keys are known.
-            let of_others = slice
-                .iter()
-                .filter(|(_, publication)| !own.contains(publication));
+            let of_others = slice.iter().filter(|(_, publication)| !own.contains(publication));
             let of_others: Vec<(i64, i64)> = of_others.copied().collect();
             let mut tx = self.write().await?;
             tx.record_signing_keys(&of_others, commit.signer).await?;

@@ -188,7 +188,9 @@ fn wrong_content_address(nar: &Nar, user: &User) -> Option<String> {
     let hashes = (nar.nar_hash, nar.content_hashes.as_slice());
     // What its address needs is read, unless it has changed meanwhile: then the next check does.
     let found = check_content_address(&ca, path, user.refers_to_itself, hashes)?.err()?;
-    Some(format!("{path} should have the content address {ca}, and its NAR has {found}"))
+    Some(format!(
+        "{path} should have the content address {ca}, and its NAR has {found}"
+    ))
 }
 
 /// Finds the paths that say something else of an intact NAR, and withdraws them alone: what else has the NAR stays, and

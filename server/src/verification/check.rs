@@ -6,9 +6,9 @@ use niks3_nix::ca::{ContentAddress, ContentAddressMethod};
 use niks3_nix::hash::{HashAlgorithm, NarHash};
 use niks3_nix::store_path::StorePath;
 
+use super::Verdict;
 use super::content_hash::{ContentHash, Subject, WantedHash};
 use super::nar_reader::Flaw;
-use super::Verdict;
 use crate::catalog::Publishable;
 use crate::metrics::metrics;
 

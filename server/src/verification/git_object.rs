@@ -121,7 +121,8 @@ impl GitHasher {
     }
 
     fn tree(&self, mut tree: Tree) -> Option<Hash> {
-        tree.entries.sort_by(|one, other| one.sort_key.cmp(&other.sort_key));
+        tree.entries
+            .sort_by(|one, other| one.sort_key.cmp(&other.sort_key));
         let size: usize = tree.entries.iter().map(Entry::len).sum();
         let mut hasher = self.object("tree", size as u64)?;
         for entry in &tree.entries {
@@ -196,7 +197,11 @@ mod tests {
         ]);
         // By `git write-tree` and `git hash-object`, and by `nix store add --mode git`.
         for (node, algorithm, expected) in [
-            (&tree, HashAlgorithm::Sha1, "5cd2d6905986ea2be440fc1c154ce61a704bb344"),
+            (
+                &tree,
+                HashAlgorithm::Sha1,
+                "5cd2d6905986ea2be440fc1c154ce61a704bb344",
+            ),
             (
                 &tree,
                 HashAlgorithm::Sha256,

@@ -245,9 +245,9 @@ fn the_summary_says_what_was_verified_and_where_the_cache_has_something_else() {
     bench.store.nix("nix-store", &["--delete", &path]);
     // As if somebody else had brought it with another size.
     let base = path.rsplit('/').next().unwrap();
-    let size = bench
-        .server
-        .sql(&format!("UPDATE paths SET nar_size = nar_size + 8 WHERE name = '{base}' RETURNING nar_size"));
+    let size = bench.server.sql(&format!(
+        "UPDATE paths SET nar_size = nar_size + 8 WHERE name = '{base}' RETURNING nar_size"
+    ));
     let mut action = bench.action(&[]);
     bench.job.main(&mut action).green();
     bench.job.build(disputed, &[]);
