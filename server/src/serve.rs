@@ -12,7 +12,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use poem::endpoint::BoxEndpoint;
 use poem::http::uri::Scheme;
-use poem::http::{StatusCode, header};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint as _, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -195,10 +194,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let (endpoint, origin) = (endpoint.clone(), origin.clone());
         async move {
             if head_size(&request) > MAX_HEADER {
-                let refused = Response::builder()
-                    .status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-                    .header(header::CONNECTION, "close");
-                return Ok(refused.finish().into());
+                return Ok(crate::http::head_too_large().into());
             }
             let mut request = poem::Request::from((
                 request,

@@ -17,10 +17,11 @@ use crate::auth::oidc::Oidc;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{Args, ChecksumChoice, Config, CredentialFiles, LogFormat, Store};
+use crate::http::S3Endpoint;
 use crate::metrics::Census;
 use crate::reload::Reload;
 use crate::signing::Signer;
-use crate::storage::{Bucket, ChecksumKind, FileBucket, S3Endpoint, StorageError};
+use crate::storage::{Bucket, ChecksumKind, FileBucket, StorageError};
 use crate::tls::Tls;
 use crate::verification::{Queue, VerifyUploads, verify_when_idle};
 use crate::{http, landing, ownership, pins, push, serve, watchdog};
@@ -311,7 +312,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
 /// Makes the bucket what the database and the options say.
 async fn take_up(app: &Arc<App>) -> Result<(), StartError> {
     let recorded = app.ownership.record(app).await;
-    recorded.map_err(|problem| StartError::Failed(problem.text()))?;
+    recorded.map_err(|problem| StartError::Failed(problem.text().to_owned()))?;
     if app.embedded_store {
         // The lock on its folder says that no other process can be writing there.
         app.catalog.lift_fences().await?;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::catalog::{NewTask, TaskKind, TaskRow, TaskState, now};
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// Seconds without a sign of life after which a task counts as abandoned.
 const LEASE: i64 = 20;
@@ -62,12 +62,12 @@ pub struct Start<'a> {
 /// of its row, and what it says of its progress from then on.
 ///
 /// # Errors
-/// 409 when another one of this kind is under way.
-pub async fn start<P, W, F>(app: &Arc<App>, start: Start<'_>, work: W) -> Result<TaskRow, Problem>
+/// `Conflict` when another one of this kind is under way.
+pub async fn start<P, W, F>(app: &Arc<App>, start: Start<'_>, work: W) -> Result<TaskRow, Error>
 where
     P: Default + Clone + Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static,
     W: FnOnce(Arc<App>, i64, Shared<P>) -> F,
-    F: Future<Output = Result<(), Problem>> + Send + 'static,
+    F: Future<Output = Result<(), Error>> + Send + 'static,
 {
     let kind = start.kind;
     let token = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
@@ -82,7 +82,7 @@ where
             if last.request == start.request {
                 return Ok(last);
             }
-            return Err(Problem::conflict(format!(
+            return Err(Error::conflict(format!(
                 "another {} is under way, {}, with other options: wait for its end",
                 kind.words(),
                 last.token
@@ -124,7 +124,7 @@ where
         .catalog
         .task(kind, &token)
         .await?
-        .ok_or_else(|| Problem::internal("a task is gone"))?;
+        .ok_or_else(|| Error::internal("a task is gone"))?;
     let work = work(app.clone(), id, shared.clone());
     app.tasks.spawn(supervise(app.clone(), id, token, shared, work));
     Ok(row)
@@ -136,7 +136,7 @@ async fn supervise<P: Clone + Serialize + std::fmt::Debug>(
     id: i64,
     token: String,
     shared: Shared<P>,
-    work: impl Future<Output = Result<(), Problem>>,
+    work: impl Future<Output = Result<(), Error>>,
 ) {
     let report = async {
         let mut tick = tokio::time::interval(REPORT);
@@ -159,7 +159,7 @@ async fn supervise<P: Clone + Serialize + std::fmt::Debug>(
     let (state, error) = tokio::select! {
         result = work => match result {
             Ok(()) => (TaskState::Done, String::new()),
-            Err(problem) => (TaskState::Failed, problem.text()),
+            Err(problem) => (TaskState::Failed, problem.text().to_owned()),
         },
         why = report => (TaskState::Failed, why.to_owned()),
         () = app.stop.cancelled() => (TaskState::Cancelled, "the server stopped; the next one goes on".to_owned()),

@@ -195,6 +195,59 @@ fn crates_use_only_what_is_below_them() {
     }
 }
 
+/// Outside of `http`, only who speaks HTTP to somebody else names status codes: the clients of S3 services and the
+/// embedded one, and the help texts of options, which say what clients see.
+const KNOWS_STATUS_CODES: &[&str] = &[
+    "server/src/http",
+    "server/src/storage/s3",
+    "server/src/storage/files/s3.rs",
+    "server/src/config/args.rs",
+];
+
+/// Lines of a file that name a status code, as a type or in a comment.
+fn status_codes(text: &str) -> Vec<&str> {
+    let named = |line: &&str| {
+        let (code, comment) = line.split_once("//").unwrap_or((line, ""));
+        let mut words = comment.split(|c: char| !c.is_ascii_alphanumeric());
+        code.contains("StatusCode")
+            || words.any(|word| {
+                word.len() == 3
+                    && word.starts_with(['4', '5'])
+                    && word.parse().is_ok_and(|code: u16| http_status(code))
+            })
+    };
+    text.lines().filter(named).collect()
+}
+
+/// The status codes that the server answers with when something fails.
+const fn http_status(code: u16) -> bool {
+    matches!(code, 400..=417 | 422 | 425 | 428 | 429 | 431 | 500..=507)
+}
+
+#[test]
+fn only_http_knows_status_codes() {
+    let mut found = Vec::new();
+    for file in files(&root().join("server/src")) {
+        let path = shown(&file);
+        if KNOWS_STATUS_CODES.iter().any(|place| path.starts_with(place)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        found.extend(
+            status_codes(&text)
+                .into_iter()
+                .map(|line| format!("{path}: {line}")),
+        );
+    }
+    assert!(
+        found.is_empty(),
+        "use `ErrorKind` of server/src/error.rs: {found:#?}"
+    );
+    let examples =
+        "/// 404 when there is none\nlet x = StatusCode::OK;\nconst PAGE: i64 = 500;\n// 16404 of 5";
+    assert_eq!(status_codes(examples).len(), 2);
+}
+
 /// A module by the names from the root of its crate.
 type Module = Vec<String>;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::oidc::OidcIdentity;
 use super::{Grant, Limits, Scope};
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// How somebody is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,8 +97,8 @@ impl Identity {
     /// Lets those through who have the scope.
     ///
     /// # Errors
-    /// 403, naming the scope, and what of a rule that would give it does not fit.
-    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+    /// `MissingScope`, naming the scope, and what of a rule that would give it does not fit.
+    pub fn require(&self, scope: Scope) -> Result<(), Error> {
         let scopes = self.grant().scopes;
         if scopes.allow(scope) {
             return Ok(());
@@ -109,18 +109,18 @@ impl Identity {
                 detail = format!("{detail}; {why}");
             }
         }
-        Err(Problem::missing_scope(scope, detail))
+        Err(Error::missing_scope(scope, detail))
     }
 
     /// Lets those through whose pins may have that name.
     ///
     /// # Errors
-    /// 403, naming the pin.
-    pub fn require_pin(&self, name: &str) -> Result<(), Problem> {
+    /// `Forbidden`, naming the pin.
+    pub fn require_pin(&self, name: &str) -> Result<(), Error> {
         if self.grant().allows_pin(name) {
             return Ok(());
         }
-        Err(Problem::forbidden(format!(
+        Err(Error::forbidden(format!(
             "{} may not set the pin {name}: the rule that admits it names others",
             self.name()
         )))

@@ -1,12 +1,10 @@
 //! Who is asking, and what they may do.
 //!
 //! [`Credentials`] are what a request brings, [`Authenticator`] finds the
-//! [`Identity`] they prove, and an operation takes the extractor of the scope
-//! it needs ([`Reader`], [`Pusher`], [`Collector`], [`Administrator`]), which is
-//! also what the OpenAPI document says of it.
+//! [`Identity`] they prove, and `http/extract.rs` asks it for the scope that an
+//! operation needs.
 
 mod admin_token;
-mod allowed;
 mod authenticator;
 mod certificates;
 mod credentials;
@@ -20,7 +18,6 @@ mod refusal;
 mod scope;
 
 pub use admin_token::AdminToken;
-pub use allowed::{Administrator, Collector, Known, Pusher, Reader};
 pub use authenticator::{Authenticator, Door};
 pub use certificates::{CertificateSettings, Peer, TrustedHeaders};
 pub use credentials::Credentials;

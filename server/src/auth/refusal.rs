@@ -1,7 +1,7 @@
 //! Why somebody is not let in.
 
 use crate::catalog::CatalogError;
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// Why a request proves no identity.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub enum Refusal {
     /// so many seconds it may be.
     TooMany(u32),
     /// It cannot be told now.
-    Unavailable(Problem),
+    Unavailable(Error),
 }
 
 impl Refusal {
@@ -56,11 +56,11 @@ impl From<CatalogError> for Refusal {
     }
 }
 
-impl From<Refusal> for Problem {
+impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Nothing => Self::unauthorized("this needs a token: Authorization: Bearer TOKEN"),
-            Refusal::Invalid(why) => Self::invalid_token(why),
+            Refusal::Nothing => Self::no_credentials("this needs a token: Authorization: Bearer TOKEN"),
+            Refusal::Invalid(why) => Self::invalid_credentials(why),
             Refusal::TooMany(wait) => Self::too_many(
                 "too many tokens from this address were not accepted, and this one is not either",
                 wait,

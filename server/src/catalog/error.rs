@@ -1,5 +1,7 @@
 //! What can go wrong with the database, sorted by what the caller should do.
 
+use crate::error::Error;
+
 /// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -46,6 +48,27 @@ pub enum CatalogError {
     /// Anything else: a defect of this program.
     #[error("database: {0}")]
     Other(#[source] sqlx::Error),
+}
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        match &error {
+            CatalogError::Unavailable(_) | CatalogError::CannotOpen(_) => {
+                Self::unavailable("the database does not answer", 2).with_cause(error)
+            }
+            CatalogError::Denied(_) => {
+                Self::unavailable("the database does not let the server in", 60).with_cause(error)
+            }
+            CatalogError::Full(_) => {
+                Self::unavailable("the database has no space left", 60).with_cause(error)
+            }
+            CatalogError::WentBack => {
+                Self::unavailable("the database has lost transactions: try again", 1).with_cause(error)
+            }
+            CatalogError::NameMismatch(detail) => Self::invalid("path", detail.clone()),
+            _ => Self::internal(error),
+        }
+    }
 }
 
 impl From<sqlx::migrate::MigrateError> for CatalogError {

@@ -13,7 +13,7 @@ use niks3_nix::store_path::{StorePath, StorePathHash};
 use super::Kind;
 use super::check::Check;
 use crate::catalog::Standing;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::storage::{Attempt, ObjectKey, REQUEST_LIFETIME};
 
 /// Findings that are read at once.
@@ -46,7 +46,7 @@ impl State {
     }
 
     /// Why an object that no adopted path has may still belong to one.
-    fn may_be_used(&self, known: bool) -> Result<(), Problem> {
+    fn may_be_used(&self, known: bool) -> Result<(), Error> {
         if known {
             return Err(refused("it belongs to a narinfo that could not be adopted"));
         }
@@ -57,8 +57,8 @@ impl State {
     }
 }
 
-pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
-    let parse = |key: &String| key.parse().map_err(Problem::internal);
+pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
+    let parse = |key: &String| key.parse().map_err(Error::internal);
     let mut state = State {
         trusted: check
             .request
@@ -83,7 +83,7 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
 }
 
 /// Adopts every open finding of a kind.
-async fn each(check: &Check<'_>, kind: Kind, state: &mut State) -> Result<(), Problem> {
+async fn each(check: &Check<'_>, kind: Kind, state: &mut State) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let mut tx = check.write().await?;
@@ -94,7 +94,7 @@ async fn each(check: &Check<'_>, kind: Kind, state: &mut State) -> Result<(), Pr
         };
         after = *last;
         for (_, subject) in page {
-            let key = ObjectKey::parse(&subject).map_err(Problem::internal)?;
+            let key = ObjectKey::parse(&subject).map_err(Error::internal)?;
             if kind == Kind::UnknownNarinfo {
                 narinfo::with_references(check, state, hash_of(&key)?).await?;
             } else if !check.request.dry_run {
@@ -106,19 +106,19 @@ async fn each(check: &Check<'_>, kind: Kind, state: &mut State) -> Result<(), Pr
 }
 
 /// What keeps something from being adopted.
-fn refused(why: impl Into<String>) -> Problem {
-    Problem::conflict(why.into())
+fn refused(why: impl Into<String>) -> Error {
+    Error::conflict(why.into())
 }
 
 /// The hash part in the key of a narinfo or listing.
-fn hash_of(key: &ObjectKey) -> Result<StorePathHash, Problem> {
+fn hash_of(key: &ObjectKey) -> Result<StorePathHash, Error> {
     let hash = key.as_str().split('.').next().unwrap_or_default();
     hash.parse()
-        .map_err(|_| Problem::internal("a key without a hash part"))
+        .map_err(|_| Error::internal("a key without a hash part"))
 }
 
 /// Whether nobody has pushed the path of a hash part.
-async fn is_absent(check: &Check<'_>, hash: &StorePathHash) -> Result<bool, Problem> {
+async fn is_absent(check: &Check<'_>, hash: &StorePathHash) -> Result<bool, Error> {
     let hash = hash.as_str().to_owned();
     let known = check
         .app
@@ -129,7 +129,7 @@ async fn is_absent(check: &Check<'_>, hash: &StorePathHash) -> Result<bool, Prob
 }
 
 /// Deletes an object; to be called while nobody can begin to write one of that key.
-async fn delete(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
+async fn delete(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
     match check.app.bucket.attempt(key, None).await {
         Attempt::Done => Ok(()),
         Attempt::Refused(why) => Err(refused(why)),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Kind, Request, Shared};
 use crate::app::App;
 use crate::catalog::{FindingState, NewFinding, WriteTx};
+use crate::error::Error;
 use crate::gate::{self, GATE};
-use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
 /// How often a look with the gate held is tried.
@@ -58,24 +58,24 @@ pub(super) struct Found<S> {
 impl Check<'_> {
     /// A writing transaction, as long as this is the check under way.
     #[track_caller]
-    pub fn write(&self) -> impl Future<Output = Result<WriteTx, Problem>> {
+    pub fn write(&self) -> impl Future<Output = Result<WriteTx, Error>> {
         self.write_for(Location::caller())
     }
 
-    async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
+    async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Error> {
         self.app.ownership.require()?;
         let mut tx = self.app.catalog.write_for(by).await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);
         }
-        Err(Problem::conflict("another check took over"))
+        Err(Error::conflict("another check took over"))
     }
 
     /// Looks, with the gate held; gives the gate back together with what was seen, so that
     /// what is done about it is done to what was seen.
-    pub async fn gated<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Problem>
+    pub async fn gated<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Error>
     where
-        F: Future<Output = Result<T, Problem>>,
+        F: Future<Output = Result<T, Error>>,
     {
         for _ in 0..ATTEMPTS {
             let tx = self.write().await?;
@@ -89,7 +89,7 @@ impl Check<'_> {
     }
 
     /// Writes down what does not fit.
-    pub async fn note<S>(&self, tx: &mut WriteTx, flaws: Vec<Flaw<S>>) -> Result<Vec<Found<S>>, Problem> {
+    pub async fn note<S>(&self, tx: &mut WriteTx, flaws: Vec<Flaw<S>>) -> Result<Vec<Found<S>>, Error> {
         let new: Vec<NewFinding> = flaws
             .iter()
             .map(|flaw| NewFinding {
@@ -117,7 +117,7 @@ impl Check<'_> {
     }
 
     /// Says what became of findings.
-    pub async fn end(&self, ids: &[i64], mended: bool) -> Result<(), Problem> {
+    pub async fn end(&self, ids: &[i64], mended: bool) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -140,11 +140,11 @@ impl Check<'_> {
         &self,
         kind: Kind,
         key: &ObjectKey,
-        done: Result<String, Problem>,
-    ) -> Result<(), Problem> {
+        done: Result<String, Error>,
+    ) -> Result<(), Error> {
         let (state, reason) = match &done {
             Ok(reason) => (FindingState::Mended, reason.clone()),
-            Err(problem) => (FindingState::Failed, problem.words()),
+            Err(problem) => (FindingState::Failed, problem.message().to_owned()),
         };
         if let Err(problem) = &done
             && self.request.repair
@@ -171,7 +171,7 @@ impl Check<'_> {
     }
 
     /// The same for what was tried; why it failed goes to the log.
-    pub async fn tried<T>(&self, ids: &[i64], result: Result<T, Problem>) -> Result<(), Problem> {
+    pub async fn tried<T>(&self, ids: &[i64], result: Result<T, Error>) -> Result<(), Error> {
         if let Err(problem) = &result {
             tracing::warn!(why = problem.text(), "a finding could not be mended");
         }
@@ -180,7 +180,7 @@ impl Check<'_> {
             Ok(_) => Ok(()),
             Err(problem) => {
                 let mut tx = self.write().await?;
-                tx.explain_findings(ids, &problem.words()).await?;
+                tx.explain_findings(ids, &problem.message().to_owned()).await?;
                 Ok(tx.commit().await?)
             }
         }

@@ -4,8 +4,8 @@
 use super::Kind;
 use super::check::{Check, Flaw};
 use crate::catalog::{ImportedPin, SLICE_ROWS};
+use crate::error::Error;
 use crate::gate::GATED;
-use crate::http::problem::Problem;
 use crate::pins;
 use crate::storage::ObjectKey;
 
@@ -13,14 +13,14 @@ use crate::storage::ObjectKey;
 const PAGE: i64 = 500;
 
 /// Makes what can be made, gives up what is lost, and reports both that and what goes on waiting.
-pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
+pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
     closures(check).await?;
     pins(check).await
 }
 
 /// Whether every imported root is a closure or pin, or lost. Otherwise something of it is in the bucket that no
 /// collection would know to keep what it refers to.
-pub(super) async fn are_settled(check: &Check<'_>) -> Result<bool, Problem> {
+pub(super) async fn are_settled(check: &Check<'_>) -> Result<bool, Error> {
     let waiting = check.app.catalog.waiting_roots().await?;
     if waiting.closures + waiting.pins == 0 {
         return Ok(true);
@@ -33,7 +33,7 @@ pub(super) async fn are_settled(check: &Check<'_>) -> Result<bool, Problem> {
     Ok(false)
 }
 
-async fn closures(check: &Check<'_>) -> Result<(), Problem> {
+async fn closures(check: &Check<'_>) -> Result<(), Error> {
     let mut after = String::new();
     loop {
         let limit = i64::try_from(SLICE_ROWS).unwrap_or(i64::MAX);
@@ -47,8 +47,8 @@ async fn closures(check: &Check<'_>) -> Result<(), Problem> {
         for hashes in still.chunks(GATED) {
             let keys = hashes
                 .iter()
-                .map(|hash| Ok(ObjectKey::narinfo(&hash.parse().map_err(Problem::internal)?)))
-                .collect::<Result<Vec<_>, Problem>>()?;
+                .map(|hash| Ok(ObjectKey::narinfo(&hash.parse().map_err(Error::internal)?)))
+                .collect::<Result<Vec<_>, Error>>()?;
             let found = check.app.bucket.sizes(keys).await?;
             let (lost, waiting) = partition(hashes, &found);
             let mut tx = check.write().await?;
@@ -81,7 +81,7 @@ fn partition(hashes: &[String], found: &[Option<u64>]) -> (Vec<String>, Vec<Stri
     (lost, waiting)
 }
 
-async fn pins(check: &Check<'_>) -> Result<(), Problem> {
+async fn pins(check: &Check<'_>) -> Result<(), Error> {
     let mut after = String::new();
     loop {
         let page = check.app.catalog.waiting_pins(&after, PAGE).await?;
@@ -93,7 +93,7 @@ async fn pins(check: &Check<'_>) -> Result<(), Problem> {
     }
 }
 
-async fn pin(check: &Check<'_>, imported: &ImportedPin) -> Result<(), Problem> {
+async fn pin(check: &Check<'_>, imported: &ImportedPin) -> Result<(), Error> {
     let mut tx = check.write().await?;
     if tx.settle_imported_pin(imported).await? {
         tx.commit().await?;

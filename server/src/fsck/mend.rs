@@ -3,14 +3,14 @@
 use super::check::{Check, Found};
 use super::paths::About;
 use crate::catalog::{CheckedPath, Realised};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::push;
 use crate::push::listing::{self, Listed};
 use crate::storage::ObjectKey;
 use bytes::Bytes;
 
 /// Mends what was found of paths, as far as that is possible without a push.
-pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result<(), Problem> {
+pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result<(), Error> {
     let mut narinfos: Vec<(i64, i64)> = Vec::new();
     for finding in found {
         let ids = [finding.id];
@@ -39,11 +39,11 @@ pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result
 }
 
 /// Makes a listing from the NAR.
-async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Problem> {
+async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Error> {
     let row = &path.row;
-    let nar = ObjectKey::parse(&row.nar_key).map_err(Problem::internal)?;
+    let nar = ObjectKey::parse(&row.nar_key).map_err(Error::internal)?;
     let limit = row.nar_size.unsigned_abs();
-    let cannot = |why: &str| Problem::conflict(format!("the NAR of {} cannot be listed: {why}", row.path));
+    let cannot = |why: &str| Error::conflict(format!("the NAR of {} cannot be listed: {why}", row.path));
     let json = match listing::of_nar(check.app, &nar, row.packing, limit).await? {
         Listed::Listing(json) => json,
         Listed::Gone => return Err(cannot("it is not there")),
@@ -56,7 +56,7 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Problem
         .iter()
         .any(|now| now.published && now.row.nar_key == row.nar_key)
     {
-        return Err(Problem::conflict(format!("{} has changed meanwhile", row.path)));
+        return Err(Error::conflict(format!("{} has changed meanwhile", row.path)));
     }
     check
         .app
@@ -69,21 +69,18 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Problem
 }
 
 /// Writes a realisation again, if the database has it still.
-async fn realisation(check: &Check<'_>, realised: &Realised) -> Result<(), Problem> {
-    let key = ObjectKey::parse(&realised.key).map_err(Problem::internal)?;
+async fn realisation(check: &Check<'_>, realised: &Realised) -> Result<(), Error> {
+    let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;
     let same = || async { Ok(check.app.catalog.realisations_of(&[realised.path_id]).await?) };
     let (tx, now) = check.gated(same).await?;
     if !now
         .iter()
         .any(|now| now.key == realised.key && now.body == realised.body)
     {
-        return Err(Problem::conflict(format!(
-            "{} has changed meanwhile",
-            realised.key
-        )));
+        return Err(Error::conflict(format!("{} has changed meanwhile", realised.key)));
     }
     let text = push::realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
-        .map_err(Problem::internal)?;
+        .map_err(Error::internal)?;
     check.app.bucket.put(&key, Bytes::from(text)).await?;
     check.app.bucket.sync().await?;
     drop(tx);

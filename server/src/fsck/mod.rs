@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::catalog::{TaskKind, TaskRow};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::tasks::{self, Start};
 
 use check::Check;
@@ -52,12 +52,12 @@ pub struct Request {
 /// one when that was cut off.
 ///
 /// # Errors
-/// 409 when another one is under way.
-pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<TaskRow, Problem> {
+/// `Conflict` when another one is under way.
+pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<TaskRow, Error> {
     let start = Start {
         kind: TaskKind::Fsck,
         identity,
-        request: serde_json::to_string(request).map_err(Problem::internal)?,
+        request: serde_json::to_string(request).map_err(Error::internal)?,
         resume: true,
         history: HISTORY,
     };

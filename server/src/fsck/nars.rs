@@ -11,9 +11,9 @@ use niks3_nix::ca::ContentAddress;
 use super::check::{Check, Flaw, Found};
 use super::{Kind, Phase};
 use crate::catalog::{CheckedObject, User};
+use crate::error::Error;
 use crate::gate::GATED;
 use crate::gc;
-use crate::http::problem::Problem;
 use crate::push;
 use crate::storage::ObjectKey;
 use crate::verification::{
@@ -51,7 +51,7 @@ struct Seen {
     most: u64,
 }
 
-pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
+pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
     let Some(after) = check.shared.enter(Phase::Nars) else {
         return Ok(());
     };
@@ -103,10 +103,10 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
     }
 }
 
-async fn sizes(check: &Check<'_>, objects: &[CheckedObject]) -> Result<Vec<Option<u64>>, Problem> {
+async fn sizes(check: &Check<'_>, objects: &[CheckedObject]) -> Result<Vec<Option<u64>>, Error> {
     let keys = objects
         .iter()
-        .map(|object| ObjectKey::parse(&object.key).map_err(Problem::internal))
+        .map(|object| ObjectKey::parse(&object.key).map_err(Error::internal))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(check.app.bucket.sizes(keys).await?)
 }
@@ -115,8 +115,8 @@ async fn read(
     check: &Check<'_>,
     object: &CheckedObject,
     users: &[User],
-) -> Result<Option<(i64, Seen)>, Problem> {
-    let key = ObjectKey::parse(&object.key).map_err(Problem::internal)?;
+) -> Result<Option<(i64, Seen)>, Error> {
+    let key = ObjectKey::parse(&object.key).map_err(Error::internal)?;
     let most = users
         .iter()
         .map(|user| user.nar_size)
@@ -200,7 +200,7 @@ async fn misdescribing(
     object: &CheckedObject,
     users: &[User],
     seen: &Seen,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     if seen.corrupt.is_some() {
         return Ok(());
     }
@@ -210,7 +210,7 @@ async fn misdescribing(
         .filter(|user| wrong(user).is_some())
         .map(|user| user.path_id)
         .collect();
-    let key = ObjectKey::parse(&object.key).map_err(Problem::internal)?;
+    let key = ObjectKey::parse(&object.key).map_err(Error::internal)?;
     for ids in suspects.chunks(WITHDRAWN) {
         let look = || async {
             let meta = check.app.bucket.head(&key).await?;
@@ -242,7 +242,7 @@ async fn misdescribing(
 }
 
 /// Looks again with the gate held, and does there what is to be done in the database.
-async fn again(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Result<(), Problem> {
+async fn again(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Result<(), Error> {
     let look = || look(check, ids, seen);
     let (mut tx, flaws) = check.gated(look).await?;
     let found = check.note(&mut tx, flaws).await?;
@@ -283,10 +283,10 @@ async fn mend(
     check: &Check<'_>,
     finding: &Found<About>,
     users: &HashMap<i64, Vec<User>>,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     match &finding.flaw.of {
         About::Lost(_) => Ok(()),
-        About::Replaced => Err(Problem::conflict("a NAR was replaced while it was read")),
+        About::Replaced => Err(Error::conflict("a NAR was replaced while it was read")),
         About::Corrupt(_, key) => gc::settle::objects(check.app, std::slice::from_ref(key)).await,
         About::Resize(id, _) => {
             let paths = users.get(id).into_iter().flatten().map(|user| user.path_id);
@@ -296,16 +296,12 @@ async fn mend(
     }
 }
 
-async fn look(
-    check: &Check<'_>,
-    ids: &[i64],
-    seen: &HashMap<i64, Seen>,
-) -> Result<Vec<Flaw<About>>, Problem> {
+async fn look(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Result<Vec<Flaw<About>>, Error> {
     let objects = check.app.catalog.checked_objects_among(ids).await?;
     let users = check.app.catalog.users_of(ids).await?;
     let mut flaws = Vec::new();
     for object in objects {
-        let key = ObjectKey::parse(&object.key).map_err(Problem::internal)?;
+        let key = ObjectKey::parse(&object.key).map_err(Error::internal)?;
         let meta = check.app.bucket.head(&key).await?;
         let names = match users.get(&object.id) {
             Some(users) if users.len() > 1 => format!("of {} and {} more", users[0].path, users.len() - 1),

@@ -10,8 +10,8 @@ use niks3_nix::store_path::StorePath;
 use super::check::{Check, Flaw};
 use super::{Kind, Phase, mend};
 use crate::catalog::{CheckedPath, Publishable, Realised, Referred};
+use crate::error::Error;
 use crate::gate::GATED;
-use crate::http::problem::Problem;
 use crate::push;
 use crate::storage::ObjectKey;
 
@@ -35,7 +35,7 @@ pub(super) enum About {
     Lost,
 }
 
-pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
+pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
     let Some(after) = check.shared.enter(Phase::Paths) else {
         return Ok(());
     };
@@ -67,7 +67,7 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Problem> {
 }
 
 /// What of those paths does not fit, each with the id of the path to look at again.
-async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64, Flaw<About>)>, Problem> {
+async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64, Flaw<About>)>, Error> {
     let catalog = &check.app.catalog;
     // What a push under way is about to publish is its affair.
     page.retain(|path| path.published || !path.claimed);
@@ -117,7 +117,7 @@ async fn unpublished(
     check: &Check<'_>,
     page: &[CheckedPath],
     referred: &HashMap<i64, Referred>,
-) -> Result<Vec<(i64, Flaw<About>)>, Problem> {
+) -> Result<Vec<(i64, Flaw<About>)>, Error> {
     let mut suspects: Vec<(i64, i64, ObjectKey)> = Vec::new();
     for path in page.iter().filter(|path| path.published) {
         for id in path.row.refs.iter().filter(|id| **id != path.row.path_id) {
@@ -143,7 +143,7 @@ async fn narinfo(
     path: &CheckedPath,
     referred: &HashMap<i64, Referred>,
     rooted: bool,
-) -> Result<Vec<(i64, Flaw<About>)>, Problem> {
+) -> Result<Vec<(i64, Flaw<About>)>, Error> {
     let row = &path.row;
     let mut flaws = Vec::new();
     let mut references: BTreeSet<StorePath> = BTreeSet::new();
@@ -184,7 +184,7 @@ async fn narinfo(
         }
         Some(text) => {
             let expected = push::narinfo(&check.app.signer, &check.app.store_dir, row, references)
-                .map_err(Problem::internal)?;
+                .map_err(Error::internal)?;
             if let Some((kind, why)) = compare(check, &text, &expected) {
                 found(kind, format!("the narinfo of {} {why}", row.path), narinfo);
             }
@@ -249,23 +249,20 @@ fn compare(check: &Check<'_>, text: &[u8], expected: &NarInfo) -> Option<(Kind, 
     Some((Kind::MissingSignature, format!("has no signature by {name}")))
 }
 
-async fn realisations(
-    check: &Check<'_>,
-    realised: Vec<Realised>,
-) -> Result<Vec<(i64, Flaw<About>)>, Problem> {
+async fn realisations(check: &Check<'_>, realised: Vec<Realised>) -> Result<Vec<(i64, Flaw<About>)>, Error> {
     let found: Vec<Option<(i64, Flaw<About>)>> = futures::stream::iter(realised)
         .map(|realised| async move {
-            let key = ObjectKey::parse(&realised.key).map_err(Problem::internal)?;
+            let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;
             let expected =
                 push::realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
-                    .map_err(Problem::internal)?;
+                    .map_err(Error::internal)?;
             let (kind, detail) = match check.app.bucket.read_text(&key, MAX_TEXT).await? {
                 None => (Kind::MissingRealisation, "it is not in the bucket"),
                 Some(text) if !push::realisation::says(&realised.key, &text, &expected) => (
                     Kind::WrongRealisation,
                     "it does not say what the database has, or not with our signatures",
                 ),
-                Some(_) => return Ok::<_, Problem>(None),
+                Some(_) => return Ok::<_, Error>(None),
             };
             let id = realised.path_id;
             Ok(Some((

@@ -7,15 +7,15 @@ use niks3_nix::store_path::StorePath;
 use super::check::{Check, Flaw};
 use super::{Kind, Phase};
 use crate::catalog::CheckedPin;
+use crate::error::Error;
 use crate::gate::GATED;
-use crate::http::problem::Problem;
 use crate::pins;
 use crate::storage::ObjectKey;
 
 /// Rows that are looked at together.
 const PAGE: i64 = 500;
 
-pub(super) async fn logs(check: &Check<'_>) -> Result<(), Problem> {
+pub(super) async fn logs(check: &Check<'_>) -> Result<(), Error> {
     let Some(mut after) = check.shared.enter(Phase::Logs) else {
         return Ok(());
     };
@@ -64,14 +64,14 @@ pub(super) async fn logs(check: &Check<'_>) -> Result<(), Problem> {
 }
 
 /// Those logs that the bucket does not have with their size.
-async fn wrong_logs(check: &Check<'_>, logs: &[(String, i64)]) -> Result<Vec<(String, i64)>, Problem> {
+async fn wrong_logs(check: &Check<'_>, logs: &[(String, i64)]) -> Result<Vec<(String, i64)>, Error> {
     let keys = logs
         .iter()
         .map(|(drv, _)| {
-            let drv: StorePath = drv.parse().map_err(|_| Problem::internal("the name of a log"))?;
+            let drv: StorePath = drv.parse().map_err(|_| Error::internal("the name of a log"))?;
             Ok(ObjectKey::log(&drv))
         })
-        .collect::<Result<Vec<_>, Problem>>()?;
+        .collect::<Result<Vec<_>, Error>>()?;
     let sizes = check.app.bucket.sizes(keys).await?;
     Ok(logs
         .iter()
@@ -81,7 +81,7 @@ async fn wrong_logs(check: &Check<'_>, logs: &[(String, i64)]) -> Result<Vec<(St
         .collect())
 }
 
-pub(super) async fn roots(check: &Check<'_>) -> Result<(), Problem> {
+pub(super) async fn roots(check: &Check<'_>) -> Result<(), Error> {
     if check.shared.enter(Phase::Roots).is_none() {
         return Ok(());
     }
@@ -90,7 +90,7 @@ pub(super) async fn roots(check: &Check<'_>) -> Result<(), Problem> {
 }
 
 /// Closures without a root are few, and there is nothing to ask the bucket.
-async fn closures(check: &Check<'_>) -> Result<(), Problem> {
+async fn closures(check: &Check<'_>) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let look = || async { Ok(check.app.catalog.rootless_closures(after, PAGE).await?) };
@@ -115,7 +115,7 @@ async fn closures(check: &Check<'_>) -> Result<(), Problem> {
     }
 }
 
-async fn pins(check: &Check<'_>) -> Result<(), Problem> {
+async fn pins(check: &Check<'_>) -> Result<(), Error> {
     let mut after = String::new();
     loop {
         let page = check.app.catalog.checked_pins(&after, PAGE).await?;
@@ -154,10 +154,10 @@ async fn pins(check: &Check<'_>) -> Result<(), Problem> {
     }
 }
 
-async fn wrong_pins(check: &Check<'_>, page: Vec<CheckedPin>) -> Result<Vec<Flaw<String>>, Problem> {
+async fn wrong_pins(check: &Check<'_>, page: Vec<CheckedPin>) -> Result<Vec<Flaw<String>>, Error> {
     let mut flaws = Vec::new();
     for pin in page {
-        let key = ObjectKey::pin(&pin.name).map_err(Problem::internal)?;
+        let key = ObjectKey::pin(&pin.name).map_err(Error::internal)?;
         if !pin.there {
             let detail = format!("it points at {}, which is not in the cache", pin.path);
             flaws.push(Flaw::new(

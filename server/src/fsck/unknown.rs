@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::check::{Check, Flaw};
 use super::{Kind, Phase};
 use crate::catalog::{Standing, now};
+use crate::error::Error;
 use crate::gate::GATED;
-use crate::http::problem::Problem;
 use crate::storage::{ObjectKey, StorageError};
 
 /// Keys that one question to the bucket lists.
@@ -14,7 +14,7 @@ const PAGE: usize = 1000;
 /// Objects of others that are named.
 const MAX_FOREIGN: usize = 1000;
 
-pub(super) async fn objects(check: &Check<'_>) -> Result<(), Problem> {
+pub(super) async fn objects(check: &Check<'_>) -> Result<(), Error> {
     let Some(mut after) = check.shared.enter(Phase::Bucket) else {
         return Ok(());
     };
@@ -60,7 +60,7 @@ pub(super) async fn objects(check: &Check<'_>) -> Result<(), Problem> {
 }
 
 /// Those of some objects that are there still.
-async fn there(check: &Check<'_>, keys: &[String]) -> Result<Vec<String>, Problem> {
+async fn there(check: &Check<'_>, keys: &[String]) -> Result<Vec<String>, Error> {
     let parsed: Vec<Option<ObjectKey>> = keys.iter().map(|key| ObjectKey::parse(key).ok()).collect();
     let sizes = check
         .app
@@ -78,7 +78,7 @@ async fn there(check: &Check<'_>, keys: &[String]) -> Result<Vec<String>, Proble
 }
 
 /// The objects that the database has no place for, each with its key.
-async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, Problem> {
+async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, Error> {
     let catalog = &check.app.catalog;
     let mut groups: HashMap<Group, Vec<(&String, String)>> = HashMap::new();
     let mut flaws = Vec::new();
@@ -213,7 +213,7 @@ fn group(key: &ObjectKey) -> Option<(Group, String)> {
 }
 
 /// Uploads in parts that nobody knows.
-pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Problem> {
+pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Error> {
     if check.shared.enter(Phase::Uploads).is_none() {
         return Ok(());
     }
@@ -244,7 +244,7 @@ pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Problem> {
                 let (key, id) = &finding.flaw.of;
                 let aborted = match check.app.bucket.abort_multipart(key, id).await {
                     Ok(()) | Err(StorageError::NotFound) => Ok(()),
-                    Err(error) => Err(Problem::from(error)),
+                    Err(error) => Err(Error::from(error)),
                 };
                 check.tried(&[finding.id], aborted).await?;
             }

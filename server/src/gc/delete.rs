@@ -11,7 +11,7 @@ use niks3_nix::store_path::StorePath;
 
 use crate::app::App;
 use crate::catalog::{Collected, DoomedPath, now};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::push::URL_LIFETIME;
 use crate::storage::{Deletion, ObjectKey, REQUEST_LIFETIME};
 
@@ -65,7 +65,7 @@ impl<'a> Fence<'a> {
 
     /// Moves the fence where it must be for a request that begins now; false when it could
     /// not be, since somebody else has taken over.
-    async fn ready(&mut self) -> Result<bool, Problem> {
+    async fn ready(&mut self) -> Result<bool, Error> {
         if now() + lifetime() <= self.until {
             return Ok(true);
         }
@@ -85,7 +85,7 @@ pub(super) async fn objects(
     app: &App,
     fence: &mut Fence<'_>,
     keys: Vec<ObjectKey>,
-) -> Result<HashMap<ObjectKey, End>, Problem> {
+) -> Result<HashMap<ObjectKey, End>, Error> {
     let mut ends = HashMap::with_capacity(keys.len());
     let mut left = keys;
     for attempt in 1..=ATTEMPTS {
@@ -123,7 +123,7 @@ pub(super) async fn objects(
 
 /// Deletes what the bucket has of paths: realisations and debug information, then narinfos, then listings, so
 /// that nothing is found that points to what is gone.
-pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Result<Vec<End>, Problem> {
+pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Result<Vec<End>, Error> {
     let names = doomed
         .iter()
         .map(|path| hash_part(path).map(|hash| hash.as_str().to_owned()))
@@ -136,7 +136,7 @@ pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Resul
     let pointers = keys(doomed, &ends, |path| {
         path.pointers
             .iter()
-            .map(|key| ObjectKey::parse(key).map_err(Problem::internal))
+            .map(|key| ObjectKey::parse(key).map_err(Error::internal))
             .collect()
     })?;
     step(app, &mut fence, pointers, &mut touched, &mut ends).await?;
@@ -151,11 +151,11 @@ pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Resul
     Ok(ends)
 }
 
-fn hash_part(path: &DoomedPath) -> Result<niks3_nix::store_path::StorePathHash, Problem> {
+fn hash_part(path: &DoomedPath) -> Result<niks3_nix::store_path::StorePathHash, Error> {
     let path: StorePath = path
         .name
         .parse()
-        .map_err(|_| Problem::internal(format!("{:?} is no store path", path.name)))?;
+        .map_err(|_| Error::internal(format!("{:?} is no store path", path.name)))?;
     Ok(path.hash())
 }
 
@@ -163,8 +163,8 @@ fn hash_part(path: &DoomedPath) -> Result<niks3_nix::store_path::StorePathHash, 
 fn keys(
     doomed: &[DoomedPath],
     ends: &[End],
-    of: impl Fn(&DoomedPath) -> Result<Vec<ObjectKey>, Problem>,
-) -> Result<Vec<(ObjectKey, usize)>, Problem> {
+    of: impl Fn(&DoomedPath) -> Result<Vec<ObjectKey>, Error>,
+) -> Result<Vec<(ObjectKey, usize)>, Error> {
     let mut keys = Vec::with_capacity(doomed.len());
     for (position, path) in doomed.iter().enumerate() {
         if ends[position] == End::Gone {
@@ -180,7 +180,7 @@ async fn step(
     keys: Vec<(ObjectKey, usize)>,
     touched: &mut HashSet<usize>,
     ends: &mut [End],
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     if keys.is_empty() {
         return Ok(());
     }

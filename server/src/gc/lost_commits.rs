@@ -12,7 +12,7 @@ use niks3_nix::narinfo::NarInfo;
 use super::run::Run;
 use crate::app::App;
 use crate::catalog::{Push, PushState, UncommittedClaim};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::pins;
 use crate::push;
 use crate::storage::ObjectKey;
@@ -25,7 +25,7 @@ const MAX_TEXT: usize = 4 << 20;
 /// Commits again the pushes without a lease of which readers see something; returns the ids of the others, which may
 /// expire. One that cannot be committed keeps its claims until the next collection, or until a check takes its narinfos
 /// into the database.
-pub(super) async fn commit_again(run: &Run<'_>, committing_before: i64) -> Result<Vec<i64>, Problem> {
+pub(super) async fn commit_again(run: &Run<'_>, committing_before: i64) -> Result<Vec<i64>, Error> {
     let mut held: BTreeMap<i64, (String, String)> = BTreeMap::new();
     loop {
         let mut over = Vec::new();
@@ -66,7 +66,7 @@ pub(super) async fn commit_again(run: &Run<'_>, committing_before: i64) -> Resul
 
 /// Whether a push has a commit that the database has lost. Of an open one readers see a narinfo that says what the push
 /// does; of one that is being committed those of its roots, which are written last.
-async fn seen_by_readers(app: &App, push: &Push) -> Result<bool, Problem> {
+async fn seen_by_readers(app: &App, push: &Push) -> Result<bool, Error> {
     if push.state == PushState::Committing {
         return roots_are_seen(app, push).await;
     }
@@ -90,7 +90,7 @@ async fn seen_by_readers(app: &App, push: &Push) -> Result<bool, Problem> {
     }
 }
 
-async fn roots_are_seen(app: &App, push: &Push) -> Result<bool, Problem> {
+async fn roots_are_seen(app: &App, push: &Push) -> Result<bool, Error> {
     let roots = app.catalog.roots(push.id).await?;
     let keys = roots.iter().map(|root| ObjectKey::narinfo(&root.root.hash()));
     let sizes = app.bucket.sizes(keys.collect()).await?;
@@ -102,13 +102,13 @@ async fn roots_are_seen(app: &App, push: &Push) -> Result<bool, Problem> {
 ///
 /// # Errors
 /// When the database or the object store do not answer.
-pub async fn is_lost(app: &App, push: &Push) -> Result<bool, Problem> {
+pub async fn is_lost(app: &App, push: &Push) -> Result<bool, Error> {
     Ok(push.state == PushState::Open
         && roots_are_seen(app, push).await?
         && seen_by_readers(app, push).await?)
 }
 
-async fn again(run: &Run<'_>, found: Push) -> Result<(), Problem> {
+async fn again(run: &Run<'_>, found: Push) -> Result<(), Error> {
     let keep_pin = match &found.pin {
         Some(name) => still_pinned(run, &found, name).await?,
         None => true,
@@ -121,7 +121,7 @@ async fn again(run: &Run<'_>, found: Push) -> Result<(), Problem> {
     tx.commit().await?;
     let (id, token) = (found.id, found.token.clone());
     let renewed = run.app.catalog.push(&token).await?;
-    let renewed = renewed.ok_or_else(|| Problem::internal("a push is gone"))?;
+    let renewed = renewed.ok_or_else(|| Error::internal("a push is gone"))?;
     if let Err(problem) = push::commit(run.app, renewed, None).await {
         let mut tx = run.write().await?;
         tx.begin_lease(id, 0).await?;
@@ -132,8 +132,8 @@ async fn again(run: &Run<'_>, found: Push) -> Result<(), Problem> {
 }
 
 /// Whether the pin of a push is what its commit made of it, or would: nobody has set it otherwise since.
-async fn still_pinned(run: &Run<'_>, found: &Push, name: &str) -> Result<bool, Problem> {
-    let key = ObjectKey::pin(name).map_err(Problem::internal)?;
+async fn still_pinned(run: &Run<'_>, found: &Push, name: &str) -> Result<bool, Error> {
+    let key = ObjectKey::pin(name).map_err(Error::internal)?;
     let Some(text) = run.app.bucket.read_text(&key, MAX_TEXT).await? else {
         return Ok(true);
     };

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::catalog::{TaskKind, TaskRow};
 use crate::clock;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::metrics::GcWatch;
 use crate::tasks::{self, Start};
 
@@ -54,13 +54,13 @@ impl Request {
 
 /// What has to hold before a collection begins. Each check refuses by itself, with a sentence that says
 /// how to go on.
-async fn preflight(app: &App, accept_clock: bool) -> Result<(), Problem> {
+async fn preflight(app: &App, accept_clock: bool) -> Result<(), Error> {
     app.ownership.before_deletion(app).await?;
     believe_clock(app, accept_clock).await
 }
 
 /// Refuses to delete by age when the clock cannot be believed, unless somebody says that it is right.
-async fn believe_clock(app: &App, accept: bool) -> Result<(), Problem> {
+async fn believe_clock(app: &App, accept: bool) -> Result<(), Error> {
     let deviations = clock::deviations(app).await?;
     if deviations.is_empty() {
         return Ok(());
@@ -75,7 +75,7 @@ async fn believe_clock(app: &App, accept: bool) -> Result<(), Problem> {
         return Ok(());
     }
     tracing::warn!(deviations, "a garbage collection is held");
-    Err(Problem::conflict(format!(
+    Err(Error::conflict(format!(
         "nothing was deleted, because ages cannot be trusted: {deviations}; set the clock and restart the server, \
          or say --accept-clock (accept_clock in the API) if the clock is right"
     )))
@@ -85,18 +85,18 @@ async fn believe_clock(app: &App, accept: bool) -> Result<(), Problem> {
 /// it, unless `accept_clock`.
 ///
 /// # Errors
-/// 409 when another one is under way, or a check holds it.
+/// `Conflict` when another one is under way, or a check holds it.
 pub async fn start(
     app: &Arc<App>,
     identity: &str,
     request: &Request,
     accept_clock: bool,
-) -> Result<TaskRow, Problem> {
+) -> Result<TaskRow, Error> {
     preflight(app, accept_clock).await?;
     let start = Start {
         kind: TaskKind::Gc,
         identity,
-        request: serde_json::to_string(request).map_err(Problem::internal)?,
+        request: serde_json::to_string(request).map_err(Error::internal)?,
         resume: false,
         history: HISTORY,
     };

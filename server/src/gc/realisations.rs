@@ -1,7 +1,7 @@
 //! Realisations of paths that stay, in place of those that went with their paths.
 
 use super::run::Run;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::push;
 
 /// Realisations that are written together.
@@ -9,7 +9,7 @@ const PAGE: i64 = 500;
 
 /// Publishes, under each key whose realisation is gone, the next one that a push has brought, if its path is there. It
 /// comes after the one before is gone from the bucket, so that none names a path that is not there.
-pub(super) async fn publish_next(run: &Run<'_>) -> Result<(), Problem> {
+pub(super) async fn publish_next(run: &Run<'_>) -> Result<(), Error> {
     let mut after = String::new();
     loop {
         let mut tx = run.write().await?;

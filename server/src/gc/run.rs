@@ -9,7 +9,7 @@ use super::progress::{Phase, Shared};
 use super::{Request, lost_commits, realisations, sweep, uploads};
 use crate::app::App;
 use crate::catalog::{Collected, GcClosure, OldClosure, WriteTx, now};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::metrics::metrics;
 use crate::pins;
 use crate::push;
@@ -37,21 +37,21 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// A writing transaction, as long as this is the collection under way.
     #[track_caller]
-    pub fn write(&self) -> impl Future<Output = Result<WriteTx, Problem>> {
+    pub fn write(&self) -> impl Future<Output = Result<WriteTx, Error>> {
         self.write_for(Location::caller())
     }
 
-    async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
+    async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx, Error> {
         self.app.ownership.require_collectable()?;
         let mut tx = self.app.catalog.write_for(by).await?;
         if tx.holds_task(self.id).await? {
             return Ok(tx);
         }
-        Err(Problem::conflict("another garbage collection took over"))
+        Err(Error::conflict("another garbage collection took over"))
     }
 
     /// Comes between the transaction that says what is to be deleted, and its deletion.
-    pub async fn before_deletion(&self) -> Result<(), Problem> {
+    pub async fn before_deletion(&self) -> Result<(), Error> {
         self.app.ownership.before_deletion(self.app).await
     }
 
@@ -68,7 +68,7 @@ impl Run<'_> {
 ///
 /// # Errors
 /// When the database or the object store do not let it go on.
-pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Shared) -> Result<(), Problem> {
+pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Shared) -> Result<(), Error> {
     let run = Run {
         app,
         id,
@@ -125,7 +125,7 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
 }
 
 /// Ends pushes that nobody renews, forgets those that failed long ago.
-async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
+async fn end_pushes(run: &Run<'_>) -> Result<(), Error> {
     // A commit that lost its lease may have narinfos on their way to the bucket.
     let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
     let committing_before = now() - lifetime;
@@ -153,7 +153,7 @@ async fn end_pushes(run: &Run<'_>) -> Result<(), Problem> {
 
 /// Stops keeping replaced contents that have been kept long enough. Narinfos of replacements are written once more when no
 /// request that writes the one before can land any more: a commit whose server died may have sent it.
-async fn end_replacements(run: &Run<'_>) -> Result<(), Problem> {
+async fn end_replacements(run: &Run<'_>) -> Result<(), Error> {
     let mut tx = run.write().await?;
     tx.end_replacements().await?;
     tx.commit().await?;
@@ -184,7 +184,7 @@ async fn end_replacements(run: &Run<'_>) -> Result<(), Problem> {
 }
 
 /// Lets go of closures that were not pushed for long, or finds which it would.
-async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Problem> {
+async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Error> {
     let mut old = Vec::new();
     let mut after = 0;
     loop {
@@ -214,7 +214,7 @@ async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Pro
 
 /// Writes down, closure by closure, what goes with it: each path and NAR once, with the
 /// first closure that has it.
-async fn note_closures(run: &Run<'_>, marker: &Marker, old: &[OldClosure]) -> Result<(), Problem> {
+async fn note_closures(run: &Run<'_>, marker: &Marker, old: &[OldClosure]) -> Result<(), Error> {
     let mut seen_paths = vec![false; marker.graph.len()];
     let mut seen_nars = vec![false; marker.graph.objects().count()];
     let mut notes = Vec::with_capacity(old.len());
@@ -276,7 +276,7 @@ fn foresee(run: &Run<'_>, marker: &Marker, ripe: &Ripe) {
 
 /// Writes down since when nothing needs what nothing needs, and takes it back where
 /// something does again.
-async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Problem> {
+async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Error> {
     let graph = &marker.graph;
     let fresh: Vec<u32> = graph
         .white()
@@ -309,7 +309,7 @@ async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn write(run: &Run<'_>, what: Collected, ids: &[i64], at: i64) -> Result<(), Problem> {
+async fn write(run: &Run<'_>, what: Collected, ids: &[i64], at: i64) -> Result<(), Error> {
     for chunk in ids.chunks(CHUNK) {
         let mut tx = run.write().await?;
         tx.condemn(what, chunk, at).await?;
@@ -318,7 +318,7 @@ async fn write(run: &Run<'_>, what: Collected, ids: &[i64], at: i64) -> Result<(
     Ok(())
 }
 
-async fn condemn_logs(run: &Run<'_>, marker: &Marker) -> Result<u64, Problem> {
+async fn condemn_logs(run: &Run<'_>, marker: &Marker) -> Result<u64, Error> {
     let mut marked = 0;
     let mut after = String::new();
     loop {

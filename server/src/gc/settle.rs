@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::delete::{self, End, Fence};
 use crate::app::App;
 use crate::catalog::Collected;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::storage::ObjectKey;
 
 /// How long a request waits before its client is told to come back.
@@ -16,8 +16,8 @@ const BATCH: usize = 500;
 /// How often it looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-fn come_back() -> Problem {
-    Problem::unavailable(
+fn come_back() -> Error {
+    Error::unavailable(
         "something that the push needs is being deleted from the object store, which does not answer",
         5,
     )
@@ -26,8 +26,8 @@ fn come_back() -> Problem {
 /// Returns when nothing that a push relies on, or brings, is being deleted.
 ///
 /// # Errors
-/// 503 when a deletion does not end.
-pub async fn push(app: &App, push_id: i64) -> Result<(), Problem> {
+/// `Unavailable` when a deletion does not end.
+pub async fn push(app: &App, push_id: i64) -> Result<(), Error> {
     let started = Instant::now();
     loop {
         let paths = app.catalog.doomed_for(push_id).await?;
@@ -49,15 +49,15 @@ pub async fn push(app: &App, push_id: i64) -> Result<(), Problem> {
 ///
 /// # Errors
 /// When the database or the object store do not let it.
-pub async fn paths(app: &App, ids: &[i64]) -> Result<(), Problem> {
+pub async fn paths(app: &App, ids: &[i64]) -> Result<(), Error> {
     end_paths(app, ids).await
 }
 
 /// Returns when none of those NARs is being deleted.
 ///
 /// # Errors
-/// 503 when a deletion does not end.
-pub async fn objects(app: &App, keys: &[String]) -> Result<(), Problem> {
+/// `Unavailable` when a deletion does not end.
+pub async fn objects(app: &App, keys: &[String]) -> Result<(), Error> {
     let started = Instant::now();
     loop {
         let doomed = app.catalog.doomed_objects(keys).await?;
@@ -71,7 +71,7 @@ pub async fn objects(app: &App, keys: &[String]) -> Result<(), Problem> {
     }
 }
 
-async fn pause(started: Instant) -> Result<(), Problem> {
+async fn pause(started: Instant) -> Result<(), Error> {
     if started.elapsed() > PATIENCE {
         return Err(come_back());
     }
@@ -79,7 +79,7 @@ async fn pause(started: Instant) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Problem> {
+async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Error> {
     let fence = delete::fence();
     let mut tx = app.catalog.write().await?;
     let doomed = tx.take_over_paths(ids, fence).await?;
@@ -104,7 +104,7 @@ async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn end_object(app: &App, key: &str) -> Result<(), Problem> {
+async fn end_object(app: &App, key: &str) -> Result<(), Error> {
     let until = delete::fence();
     let mut tx = app.catalog.write().await?;
     let doomed = tx.take_over_object(key, until).await?;
@@ -112,7 +112,7 @@ async fn end_object(app: &App, key: &str) -> Result<(), Problem> {
     let Some(doomed) = doomed else {
         return Ok(());
     };
-    let parsed = ObjectKey::parse(key).map_err(Problem::internal)?;
+    let parsed = ObjectKey::parse(key).map_err(Error::internal)?;
     app.ownership.record(app).await?;
     let mut fence = Fence::new(app, Collected::Objects, vec![key.to_owned()], until);
     let ends = delete::objects(app, &mut fence, vec![parsed.clone()]).await?;
@@ -129,7 +129,7 @@ async fn end_object(app: &App, key: &str) -> Result<(), Problem> {
 ///
 /// # Errors
 /// When the database or the object store do not let it.
-pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Problem> {
+pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Error> {
     for ids in ids.chunks(BATCH) {
         let until = delete::fence();
         let mut tx = app.catalog.write().await?;
@@ -140,7 +140,7 @@ pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Problem> {
         }
         let names: Vec<String> = doomed.iter().map(|object| object.name.clone()).collect();
         let keys = names.iter().map(|name| ObjectKey::parse(name));
-        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
         let mut fence = Fence::new(app, Collected::Objects, names, until);
         let ends = delete::objects(app, &mut fence, keys.clone()).await?;
         let of = |end: End| -> Vec<i64> {
@@ -159,7 +159,7 @@ pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn end_log(app: &App, drv: &str) -> Result<(), Problem> {
+async fn end_log(app: &App, drv: &str) -> Result<(), Error> {
     let until = delete::fence();
     let mut tx = app.catalog.write().await?;
     let mine = tx.take_over_log(drv, until).await?;
@@ -167,7 +167,7 @@ async fn end_log(app: &App, drv: &str) -> Result<(), Problem> {
     if !mine {
         return Ok(());
     }
-    let path = drv.parse().map_err(|_| Problem::internal("the name of a log"))?;
+    let path = drv.parse().map_err(|_| Error::internal("the name of a log"))?;
     let key = ObjectKey::log(&path);
     app.ownership.record(app).await?;
     let mut fence = Fence::new(app, Collected::Logs, vec![drv.to_owned()], until);

@@ -10,7 +10,7 @@ use super::graph::{Order, Ripe};
 use super::marker::Marker;
 use super::run::Run;
 use crate::catalog::{Collected, DoomedObject, DoomedPath};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::storage::ObjectKey;
 
 /// What one request deletes.
@@ -22,7 +22,7 @@ const ROWS: usize = 5_000;
 
 /// Deletes narinfos, listings and realisations of paths that nothing needs, each after those
 /// of all that refer to it.
-pub(super) async fn paths(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Problem> {
+pub(super) async fn paths(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Error> {
     let ripe = |path: u32| ripe.path(path);
     let mut order = Order::new(&marker.graph, ripe);
     let mut running = FuturesUnordered::new();
@@ -36,7 +36,7 @@ pub(super) async fn paths(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Re
                     run.before_deletion().await?;
                     let paths: Vec<DoomedPath> = doomed.iter().map(|(_, path)| path.clone()).collect();
                     let ends = delete::paths(run.app, &paths, fence).await?;
-                    Ok::<_, Problem>((doomed, ends))
+                    Ok::<_, Error>((doomed, ends))
                 });
             }
         }
@@ -60,7 +60,7 @@ async fn doom_paths(
     marker: &mut Marker,
     batch: &[u32],
     fence: i64,
-) -> Result<Vec<(u32, DoomedPath)>, Problem> {
+) -> Result<Vec<(u32, DoomedPath)>, Error> {
     let mut tx = run.write().await?;
     marker.catch_up(&mut tx).await?;
     let white: HashMap<i64, u32> = batch
@@ -82,7 +82,7 @@ async fn bury_paths(
     marker: &mut Marker,
     doomed: &[(u32, DoomedPath)],
     ends: &[End],
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let of = |end: End| -> Vec<(u32, i64)> {
         doomed
             .iter()
@@ -111,7 +111,7 @@ async fn bury_paths(
 }
 
 /// Deletes NARs that no path has any more.
-pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Problem> {
+pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Error> {
     let mut left: Vec<i64> = marker
         .graph
         .objects()
@@ -136,7 +136,7 @@ pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> 
                 running.push(async move {
                     run.before_deletion().await?;
                     let ends = delete_objects(run, &doomed, fence).await?;
-                    Ok::<_, Problem>((doomed, ends))
+                    Ok::<_, Error>((doomed, ends))
                 });
             }
         }
@@ -182,7 +182,7 @@ async fn delete_objects(
     run: &Run<'_>,
     doomed: &[DoomedObject],
     until: i64,
-) -> Result<(Vec<End>, HashMap<i64, u64>), Problem> {
+) -> Result<(Vec<End>, HashMap<i64, u64>), Error> {
     let pending: Vec<&DoomedObject> = doomed.iter().filter(|object| object.pending).collect();
     let mut arrived = HashMap::new();
     if !pending.is_empty() {
@@ -190,7 +190,7 @@ async fn delete_objects(
             .iter()
             .map(|object| ObjectKey::parse(&object.name))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(Problem::internal)?;
+            .map_err(Error::internal)?;
         let sizes = run.app.bucket.sizes(keys).await?;
         for (object, size) in pending.iter().zip(sizes) {
             if let Some(size) = size {
@@ -203,7 +203,7 @@ async fn delete_objects(
         .iter()
         .map(|name| ObjectKey::parse(name))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(Problem::internal)?;
+        .map_err(Error::internal)?;
     let mut fence = Fence::new(run.app, Collected::Objects, names, until);
     let ends = delete::objects(run.app, &mut fence, keys.clone()).await?;
     let ends = keys
@@ -214,7 +214,7 @@ async fn delete_objects(
 }
 
 /// Deletes build logs of derivations of which no path is there any more.
-pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Problem> {
+pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Error> {
     let mut after = String::new();
     loop {
         let page = run
@@ -248,7 +248,7 @@ pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Res
             .iter()
             .map(|name| name.parse().map(|drv| ObjectKey::log(&drv)))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(Problem::internal)?;
+            .map_err(Error::internal)?;
         let mut fence = Fence::new(run.app, Collected::Logs, names, until);
         let ends = delete::objects(run.app, &mut fence, keys.clone()).await?;
         let of = |end: End| -> Vec<&DoomedObject> {
@@ -278,7 +278,7 @@ pub(super) async fn logs(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Res
 }
 
 /// Forgets paths that are not there and that nothing names.
-pub(super) async fn rows(run: &Run<'_>, marker: &mut Marker) -> Result<(), Problem> {
+pub(super) async fn rows(run: &Run<'_>, marker: &mut Marker) -> Result<(), Error> {
     let left = marker.graph.leftover();
     for chunk in left.chunks(ROWS) {
         let mut tx = run.write().await?;

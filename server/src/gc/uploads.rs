@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::run::Run;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::push::PART_SIZE;
 use crate::storage::{Deletion, ObjectKey};
 
@@ -14,7 +14,7 @@ const PARTS: &str = "parts";
 
 /// Gives up uploads in parts that nobody went on with for long, and deletes what was
 /// staged by pushes that are over.
-pub(super) async fn clean(run: &Run<'_>) -> Result<(), Problem> {
+pub(super) async fn clean(run: &Run<'_>) -> Result<(), Error> {
     multiparts(run).await?;
     unknown(run).await?;
     staged(run).await
@@ -22,7 +22,7 @@ pub(super) async fn clean(run: &Run<'_>) -> Result<(), Problem> {
 
 /// Gives up uploads in parts that a server began and died before it wrote that down, and
 /// copies in parts that it died over.
-async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
+async fn unknown(run: &Run<'_>) -> Result<(), Error> {
     let mut uploads = run.app.bucket.uploads();
     while let Some(page) = uploads.page().await? {
         let ids: Vec<String> = page.iter().map(|upload| upload.id.clone()).collect();
@@ -42,7 +42,7 @@ async fn unknown(run: &Run<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {
+async fn multiparts(run: &Run<'_>) -> Result<(), Error> {
     let before = run.now - i64::from(run.request.failed_uploads_older_than);
     let mut after = 0;
     loop {
@@ -64,7 +64,7 @@ async fn multiparts(run: &Run<'_>) -> Result<(), Problem> {
         run.before_deletion().await?;
         let mut ended = Vec::with_capacity(stale.len());
         for upload in &stale {
-            let key = ObjectKey::parse(&upload.staging).map_err(Problem::internal)?;
+            let key = ObjectKey::parse(&upload.staging).map_err(Error::internal)?;
             let aborted = app_result(run.app.bucket.abort_multipart(&key, &upload.upload_id).await);
             let deleted = run.app.bucket.delete(vec![key]).await;
             if aborted && deleted.iter().all(|(_, end)| *end == Deletion::Gone) {
@@ -87,7 +87,7 @@ fn app_result(result: Result<(), crate::storage::StorageError>) -> bool {
     }
 }
 
-async fn staged(run: &Run<'_>) -> Result<(), Problem> {
+async fn staged(run: &Run<'_>) -> Result<(), Error> {
     let mut after = String::new();
     loop {
         let page = run.app.bucket.list("staging/", &after, PAGE).await?;

@@ -12,6 +12,7 @@ use poem::{Body, IntoResponse as _, Request, Response, handler};
 use super::door;
 use super::problem::Problem;
 use crate::app::App;
+use crate::error::Error;
 use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
 
 /// How long an answer may take to begin, the wait for a turn included.
@@ -33,7 +34,7 @@ pub(super) async fn endpoint(Data(app): Data<&Arc<App>>, request: &Request) -> R
 }
 
 async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
-    let nothing = || Problem::not_found("there is nothing under this path");
+    let nothing = || Problem::from(Error::not_found("there is nothing under this path"));
     // Readers differ in which characters of a key they encode.
     let path = percent_encoding::percent_decode_str(request.uri().path())
         .decode_utf8()
@@ -75,7 +76,7 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
         }
     };
     let Ok(result) = tokio::time::timeout(PATIENCE, asked).await else {
-        return Err(Problem::unavailable("the object store does not answer", 2));
+        return Err(Error::unavailable("the object store does not answer", 2).into());
     };
     match result {
         Ok(GetResult::Found(object)) => {
@@ -119,7 +120,7 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
             Ok(response)
         }
         Ok(GetResult::NotFound) | Err(StorageError::NotFound) => Err(nothing()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Error::from(error).into()),
     }
 }
 

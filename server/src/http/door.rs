@@ -8,6 +8,7 @@ use poem::Request;
 use super::problem::Problem;
 use crate::app::App;
 use crate::auth::{Door, Identity, Scope};
+use crate::error::Error;
 use crate::metrics::metrics;
 
 /// Lets those in who have the scope `read`.
@@ -17,7 +18,7 @@ use crate::metrics::metrics;
 pub(super) async fn reader(app: &Arc<App>, request: &Request) -> Result<Identity, Problem> {
     let identity = match app.auth.identify(request, Door::Reads).await {
         Ok(identity) => identity,
-        Err(refusal) => return Err(Problem::from(refusal).or_basic()),
+        Err(refusal) => return Err(Problem::from(Error::from(refusal)).or_basic()),
     };
     identity.require(Scope::Read).inspect_err(|_| {
         tracing::info!(scope = %Scope::Read, "the scope is missing");

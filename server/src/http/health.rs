@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::web::Data;
-use poem::{IntoResponse as _, Response, handler};
+use poem::{Response, handler};
 
-use super::problem::Problem;
+use super::problem::answer;
 use crate::app::App;
+use crate::error::Error;
 
 /// How long database and bucket may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +22,7 @@ pub(super) fn health() -> Response {
 /// Whether the bucket is this server's to write into.
 fn owned(app: &App) -> Response {
     if let Err(problem) = app.ownership.require() {
-        return problem.into_response();
+        return answer(problem);
     }
     let body = match app.ownership.needs_repair() {
         None => "ready\n".to_owned(),
@@ -37,9 +38,9 @@ pub(super) async fn ready(Data(app): Data<&Arc<App>>) -> Response {
     let bucket = tokio::time::timeout(PATIENCE, app.bucket.ready());
     match tokio::join!(database, bucket) {
         (Ok(Ok(())), Ok(Ok(()))) => owned(app),
-        (Ok(Err(error)), _) => Problem::from(error).into_response(),
-        (_, Ok(Err(error))) => Problem::from(error).into_response(),
-        (Err(_), _) => Problem::unavailable("the database does not answer", 2).into_response(),
-        (_, Err(_)) => Problem::unavailable("the object store does not answer", 2).into_response(),
+        (Ok(Err(error)), _) => answer(error),
+        (_, Ok(Err(error))) => answer(error),
+        (Err(_), _) => answer(Error::unavailable("the database does not answer", 2)),
+        (_, Err(_)) => answer(Error::unavailable("the object store does not answer", 2)),
     }
 }

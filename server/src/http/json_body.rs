@@ -7,14 +7,15 @@ use std::sync::{Arc, LazyLock, mpsc};
 
 use bytes::{Buf as _, Bytes};
 use futures::TryStreamExt as _;
-use poem::{IntoResponse as _, Request, RequestBody, Result};
+use poem::{Request, RequestBody, Result};
 use poem_openapi::error::ParseRequestPayloadError;
 use poem_openapi::payload::{Json, ParsePayload, Payload};
 use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseFromJSON, Type};
 
-use super::problem::Problem;
+use super::problem::refuse;
 use super::request_schema::{BodyError, RequestSchemas};
+use crate::error::Error;
 
 /// Bytes of a text in a body that is larger than one block; the parser has each text in memory once more.
 const MAX_TEXT: usize = 1 << 20;
@@ -46,30 +47,25 @@ impl<T: ParseFromJSON + 'static> ParsePayload for JsonBody<T> {
         let schemas: Arc<RequestSchemas> = request
             .data()
             .cloned()
-            .ok_or_else(|| refused(Problem::internal("a request without schemas")))?;
+            .ok_or_else(|| refuse(Error::internal("a request without schemas")))?;
         // Read already, within its bounds.
         let blocks = body.take()?.into_bytes_stream().try_collect().await;
-        let blocks: VecDeque<Bytes> =
-            blocks.map_err(|error| refused(Problem::malformed(error.to_string())))?;
+        let blocks: VecDeque<Bytes> = blocks.map_err(|error| refuse(Error::malformed(error.to_string())))?;
         let parsed = match blocks.len() {
             0 | 1 => parse(&schemas, blocks),
             _ => on_parser_thread(move || parse(&schemas, blocks))
                 .await
-                .map_err(|error| refused(Problem::internal(error)))?,
+                .map_err(|error| refuse(Error::internal(error)))?,
         };
         match parsed {
             Ok(body) => Ok(Self(body)),
-            Err(BodyError::Wrong(wrong)) => Err(refused(wrong.into())),
+            Err(BodyError::Wrong(wrong)) => Err(refuse(wrong)),
             Err(BodyError::Malformed(reason)) => Err(ParseRequestPayloadError { reason }.into()),
         }
     }
 }
 
 poem_openapi::impl_apirequest_for_payload!(JsonBody<T>, T: ParseFromJSON + 'static);
-
-fn refused(problem: Problem) -> poem::Error {
-    poem::Error::from_response(problem.into_response())
-}
 
 /// Parses bodies of more than one block, one at a time. The allocator keeps what a thread has freed for that thread,
 /// so a body on every thread of a pool would cost memory on each of them.

@@ -7,14 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use memmap2::MmapMut;
 use poem::http::header;
-use poem::{Body, Endpoint, IntoResponse as _, Request, Response, Result};
+use poem::{Body, Endpoint, Request, Response, Result};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::described::Described;
-use super::problem::Problem;
+use super::problem::answer;
 use crate::app::App;
 use crate::auth::{Door, Identity};
+use crate::error::{Error, ErrorKind};
 
 /// Bytes of a request's JSON body.
 pub const MAX_BODY: usize = 32 << 20;
@@ -69,13 +70,13 @@ impl BodyLimits {
     }
 
     /// Waits for room for so many bytes of an identity's body.
-    async fn reserve(&self, identity: &str, bytes: usize) -> Result<Reserved, Problem> {
+    async fn reserve(&self, identity: &str, bytes: usize) -> Result<Reserved, Error> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let until = tokio::time::Instant::now() + HELD_WAIT;
         // The share first: who waits for that holds nothing that others need.
         let share = tokio::time::timeout_at(until, self.share(identity).acquire_many_owned(bytes)).await;
         let Ok(Ok(share)) = share else {
-            return Err(Problem::too_many(
+            return Err(Error::too_many(
                 format!(
                     "the large requests of {identity} that are in progress have {} MiB, the most that one identity may send at once: wait for one to end",
                     SHARE >> 20
@@ -85,7 +86,7 @@ impl BodyLimits {
         };
         match tokio::time::timeout_at(until, self.held.clone().acquire_many_owned(bytes)).await {
             Ok(Ok(held)) => Ok([held, share]),
-            _ => Err(Problem::unavailable(
+            _ => Err(Error::unavailable(
                 "the server has as many large requests at hand as it can hold",
                 5,
             )),
@@ -137,7 +138,7 @@ where
             if !asks {
                 drain(&mut body).await;
             }
-            return Ok(problem.into_response());
+            return Ok(answer(problem));
         }
     };
     let gathered = gather(&mut body, expected, most);
@@ -152,10 +153,10 @@ where
             request.set_body(in_blocks(blocks));
         }
         Err(problem) => {
-            if problem.status() == 413 {
+            if matches!(problem.kind(), ErrorKind::TooLarge) {
                 drain(&mut body).await;
             }
-            return Ok(problem.into_response());
+            return Ok(answer(problem));
         }
     }
     drop(body);
@@ -165,23 +166,23 @@ where
 }
 
 /// Finds out who sends a request, and notes it for the operation.
-async fn admit(request: &mut Request) -> Result<Identity, Problem> {
+async fn admit(request: &mut Request) -> Result<Identity, Error> {
     let app = request.data::<Arc<App>>().cloned();
-    let app = app.ok_or_else(|| Problem::internal("a request without the application"))?;
+    let app = app.ok_or_else(|| Error::internal("a request without the application"))?;
     let identity = app.auth.identify(request, Door::Api).await?;
     request.set_data(identity.clone());
     Ok(identity)
 }
 
-fn too_large(most: usize) -> Problem {
-    Problem::too_large(match most {
+fn too_large(most: usize) -> Error {
+    Error::too_large(match most {
         MAX_BODY => format!("a request body may have {MAX_BODY} bytes; send it in smaller batches"),
         _ => format!("nothing here takes a request body of more than {most} bytes"),
     })
 }
 
-fn too_slow() -> Problem {
-    Problem::malformed("the request body took too long")
+fn too_slow() -> Error {
+    Error::malformed("the request body took too long")
 }
 
 /// Reads a body into blocks.
@@ -189,7 +190,7 @@ async fn gather(
     body: &mut (impl AsyncRead + Unpin),
     expected: usize,
     most: usize,
-) -> Result<Vec<Bytes>, Problem> {
+) -> Result<Vec<Bytes>, Error> {
     // One more than that is needed to see the end.
     let mut first = vec![0; (expected.min(most) + 1).min(BLOCK)];
     let mut bytes = fill(body, &mut first).await?;
@@ -199,7 +200,7 @@ async fn gather(
     while !ended {
         // Unlike memory of the allocator, a mapping is free again at once, whichever thread drops it.
         let mut block = MmapMut::map_anon(BLOCK)
-            .map_err(|error| Problem::unavailable("the server has no memory left", 5).with_cause(error))?;
+            .map_err(|error| Error::unavailable("the server has no memory left", 5).with_cause(error))?;
         let read = fill(body, &mut block).await?;
         bytes += read;
         if bytes > most {
@@ -212,14 +213,14 @@ async fn gather(
 }
 
 /// Reads until a block is full, or the body has ended; how much.
-async fn fill(body: &mut (impl AsyncRead + Unpin), block: &mut [u8]) -> Result<usize, Problem> {
+async fn fill(body: &mut (impl AsyncRead + Unpin), block: &mut [u8]) -> Result<usize, Error> {
     let mut filled = 0;
     while filled < block.len() {
         let read = tokio::time::timeout(SILENCE, body.read(&mut block[filled..])).await;
         match read.map_err(|_| too_slow())? {
             Ok(0) => break,
             Ok(read) => filled += read,
-            Err(_) => return Err(Problem::malformed("the request body ended before its end")),
+            Err(_) => return Err(Error::malformed("the request body ended before its end")),
         }
     }
     Ok(filled)

@@ -6,8 +6,9 @@ use poem::web::Data;
 use poem::{IntoResponse as _, Request, Response, handler};
 
 use super::door;
-use super::problem::Problem;
+use super::problem::answer;
 use crate::app::App;
+use crate::error::Error;
 use crate::metrics::{CONTENT_TYPE, expose};
 
 /// The metrics of this process and of the cache.
@@ -23,6 +24,6 @@ pub(super) async fn scrape(Data(app): Data<&Arc<App>>, request: &Request) -> Res
             .content_type(CONTENT_TYPE)
             .header("cache-control", "no-store")
             .body(text),
-        Err(error) => Problem::internal(error).into_response(),
+        Err(error) => answer(Error::internal(error)),
     }
 }

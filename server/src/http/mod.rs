@@ -8,6 +8,7 @@ pub mod closures;
 mod dashboard;
 mod described;
 mod door;
+mod extract;
 pub mod fsck;
 mod gc;
 mod health;
@@ -22,6 +23,7 @@ pub mod pushes;
 pub mod request_id;
 mod request_schema;
 pub mod runs;
+mod s3_endpoint;
 mod task_state;
 pub mod tokens;
 mod upload_base;
@@ -31,12 +33,13 @@ mod wire;
 use std::sync::Arc;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::StatusCode;
+use poem::http::{StatusCode, header};
 use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Result, Route};
 
 use crate::app::App;
-use crate::storage::S3Endpoint;
+use crate::error::Error;
 use problem::Problem;
+pub use s3_endpoint::S3Endpoint;
 
 const NOTHING: &str = "there is nothing under this path";
 
@@ -109,10 +112,18 @@ impl<E: Endpoint> Endpoint for Readable<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let path = percent_encoding::percent_decode_str(request.uri().path());
         if path.decode_utf8().is_err() {
-            return Ok(Problem::not_found(NOTHING).into_response());
+            return Ok(problem::answer(Error::not_found(NOTHING)));
         }
         Ok(self.0.call(request).await?.into_response())
     }
+}
+
+/// The answer to a request whose head is longer than the server reads.
+pub fn head_too_large() -> Response {
+    Response::builder()
+        .status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        .header(header::CONNECTION, "close")
+        .finish()
 }
 
 /// Failures before a handler come as plain text; they leave as problems.
@@ -124,7 +135,7 @@ fn plain_error(error: poem::Error) -> Response {
     let detail = match status {
         StatusCode::UNAUTHORIZED => "this needs a token: Authorization: Bearer TOKEN".to_owned(),
         StatusCode::NOT_FOUND => NOTHING.to_owned(),
-        status if status.is_server_error() => return Problem::internal(error).into_response(),
+        status if status.is_server_error() => return problem::answer(Error::internal(error)),
         _ => error.to_string().chars().take(500).collect(),
     };
     Problem::from_status(status, detail).into_response()

@@ -4,7 +4,8 @@
 use poem::http::{HeaderName, HeaderValue};
 use poem::{Endpoint, Request, Response, Result};
 
-use super::problem::Problem;
+use super::problem::answer;
+use crate::error::Error;
 
 /// Name of the header, both ways.
 pub const HEADER: HeaderName = HeaderName::from_static("niks3-protocol-version");
@@ -35,11 +36,11 @@ pub async fn layer<E: Endpoint<Output = Response>>(next: E, request: Request) ->
                     "the client speaks version {version} of the niks3 protocol, this server ({}) speaks {OLDEST} to {NEWEST}: {mend}",
                     env!("CARGO_PKG_VERSION")
                 );
-                return Ok(poem::IntoResponse::into_response(Problem::malformed(detail)));
+                return Ok(answer(Error::malformed(detail)));
             }
             None => {
                 let detail = "the header Niks3-Protocol-Version is not a number";
-                return Ok(poem::IntoResponse::into_response(Problem::malformed(detail)));
+                return Ok(answer(Error::malformed(detail)));
             }
         }
     }

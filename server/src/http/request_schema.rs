@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::problem::Problem;
+use crate::error::Error;
 
 /// How deep schemas may refer to each other.
 const MAX_DEPTH: usize = 16;
@@ -166,7 +166,7 @@ pub(super) struct WrongField {
     too_much: bool,
 }
 
-impl From<WrongField> for Problem {
+impl From<WrongField> for Error {
     fn from(WrongField { field, why, too_much }: WrongField) -> Self {
         let detail = format!("{field}: {why}");
         match too_much {

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use poem::http::header;
-use poem::{FromRequest, IntoResponse as _, Request, RequestBody, Result};
+use poem::{FromRequest, Request, RequestBody, Result};
 
-use super::problem::Problem;
+use super::problem::refuse;
 use crate::app::App;
+use crate::error::Error;
 
 /// Scheme and authority for upload URLs; `None` where the store has an address of its own.
 pub struct UploadBase(Option<String>);
@@ -37,9 +38,9 @@ impl<'a> FromRequest<'a> for UploadBase {
                 .is_ok_and(|url| url.path() == "/" && url.query().is_none() && url.username().is_empty())
         };
         let Some(host) = host.filter(bare) else {
-            let problem =
-                Problem::malformed("the Host header does not say where the upload URLs should lead");
-            return Err(poem::Error::from_response(problem.into_response()));
+            return Err(refuse(Error::malformed(
+                "the Host header does not say where the upload URLs should lead",
+            )));
         };
         let base = Some(format!("{}://{host}", request.scheme().as_str()));
         Ok(Self(base))

@@ -4,8 +4,9 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
 
 use super::api::ApiTags;
+use super::extract::Known;
 use super::problem::ApiProblem;
-use crate::auth::{Identity, Known, Who};
+use crate::auth::{Identity, Who};
 
 /// How somebody is known.
 #[derive(Debug, Enum)]

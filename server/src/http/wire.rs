@@ -3,31 +3,31 @@
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 
-use super::problem::Problem;
+use crate::error::Error;
 
 /// A store path's base name.
-pub(super) fn store_path(field: &str, text: &str) -> Result<StorePath, Problem> {
+pub(super) fn store_path(field: &str, text: &str) -> Result<StorePath, Error> {
     text.parse()
-        .map_err(|error| Problem::invalid(field, format!("{error}")))
+        .map_err(|error| Error::invalid(field, format!("{error}")))
 }
 
 /// A NAR hash.
-pub(super) fn nar_hash(field: &str, text: &str) -> Result<NarHash, Problem> {
+pub(super) fn nar_hash(field: &str, text: &str) -> Result<NarHash, Error> {
     text.parse()
-        .map_err(|error| Problem::invalid(field, format!("{error}")))
+        .map_err(|error| Error::invalid(field, format!("{error}")))
 }
 
 /// SHA-256 of an object.
-pub(super) fn file_hash(field: &str, text: &str) -> Result<FileHash, Problem> {
+pub(super) fn file_hash(field: &str, text: &str) -> Result<FileHash, Error> {
     text.parse()
-        .map_err(|error| Problem::invalid(field, format!("{error}")))
+        .map_err(|error| Error::invalid(field, format!("{error}")))
 }
 
 /// A number of bytes, from 0 to `most`.
-pub(super) fn size(field: &str, bytes: u64, most: u64) -> Result<i64, Problem> {
+pub(super) fn size(field: &str, bytes: u64, most: u64) -> Result<i64, Error> {
     match i64::try_from(bytes) {
         Ok(size) if bytes <= most => Ok(size),
-        _ => Err(Problem::invalid(
+        _ => Err(Error::invalid(
             field,
             format!("{bytes} bytes are more than the {most} that are possible here"),
         )),
@@ -35,19 +35,19 @@ pub(super) fn size(field: &str, bytes: u64, most: u64) -> Result<i64, Problem> {
 }
 
 /// A list with a bound on its length.
-pub(super) fn list<'a, T>(field: &str, items: &'a [T], most: usize) -> Result<&'a [T], Problem> {
+pub(super) fn list<'a, T>(field: &str, items: &'a [T], most: usize) -> Result<&'a [T], Error> {
     if items.len() > most {
         let detail = format!("{} entries in one request; send at most {most}", items.len());
-        return Err(Problem::invalid(field, detail));
+        return Err(Error::invalid(field, detail));
     }
     Ok(items)
 }
 
 /// An MD5 checksum in hexadecimal.
-pub(super) fn md5(field: &str, text: &str) -> Result<[u8; 16], Problem> {
+pub(super) fn md5(field: &str, text: &str) -> Result<[u8; 16], Error> {
     let mut bytes = [0; 16];
     hex::decode_to_slice(text, &mut bytes)
-        .map_err(|_| Problem::invalid(field, "an MD5 checksum has 32 hexadecimal digits"))?;
+        .map_err(|_| Error::invalid(field, "an MD5 checksum has 32 hexadecimal digits"))?;
     Ok(bytes)
 }
 
@@ -55,20 +55,20 @@ pub(super) fn md5(field: &str, text: &str) -> Result<[u8; 16], Problem> {
 const MAX_PAGE: u32 = 1000;
 
 /// A text that rows are compared with.
-pub(super) fn wanted(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+pub(super) fn wanted(field: &str, text: Option<String>) -> Result<Option<String>, Error> {
     match text {
         Some(text) if text.len() > 1024 || text.chars().any(char::is_control) => {
-            Err(Problem::invalid(field, "nothing can be called that"))
+            Err(Error::invalid(field, "nothing can be called that"))
         }
         text => Ok(text),
     }
 }
 
 /// How many entries a page has, 100 unless said otherwise.
-pub(super) fn page(limit: Option<u32>) -> Result<i64, Problem> {
+pub(super) fn page(limit: Option<u32>) -> Result<i64, Error> {
     match limit.unwrap_or(100) {
         limit @ 1..=MAX_PAGE => Ok(i64::from(limit)),
-        _ => Err(Problem::invalid(
+        _ => Err(Error::invalid(
             "limit",
             format!("a page has 1 to {MAX_PAGE} entries"),
         )),
@@ -76,11 +76,11 @@ pub(super) fn page(limit: Option<u32>) -> Result<i64, Problem> {
 }
 
 /// The name after which a page begins; the first page begins after none.
-pub(super) fn after(name: Option<&str>) -> Result<&str, Problem> {
+pub(super) fn after(name: Option<&str>) -> Result<&str, Error> {
     let name = name.unwrap_or_default();
     // A database that holds text has no place for NUL, and no name is as long.
     if name.len() > 1024 || name.contains('\0') {
-        return Err(Problem::invalid("after", "it is no place in this list"));
+        return Err(Error::invalid("after", "it is no place in this list"));
     }
     Ok(name)
 }

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::error::ErrorKind;
 use crate::gc::{Counts, Phase};
 use crate::verification;
 
@@ -122,14 +123,14 @@ impl PushEnd {
         Self::Failed,
     ];
 
-    /// What the status of an answer means for the push.
+    /// What the failure of a commit means for the push.
     #[must_use]
-    pub const fn of_status(status: u16) -> Self {
-        match status {
-            404 => Self::Late,
-            409 => Self::Incomplete,
-            400..500 => Self::Refused,
-            _ => Self::Failed,
+    pub const fn of(failure: &ErrorKind) -> Self {
+        match failure {
+            ErrorKind::NotFound | ErrorKind::PushGone => Self::Late,
+            ErrorKind::Conflict { .. } => Self::Incomplete,
+            ErrorKind::Unavailable { .. } | ErrorKind::Internal => Self::Failed,
+            _ => Self::Refused,
         }
     }
 

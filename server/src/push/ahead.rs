@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::publish;
 use crate::app::App;
 use crate::catalog::CommitClaim;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::signing::KeyChoice;
 
 /// Paths of one call.
@@ -30,7 +30,7 @@ impl Signed {
 
 /// Signs all that a push offers, as far as it can be published. Nobody sees a signature before the database has
 /// decided that the offer is what the path is from now on.
-pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Problem> {
+pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Error> {
     let offers: Vec<_> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
     let names: HashMap<i64, &StorePath> = claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -51,7 +51,7 @@ pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Pr
         if signing.len() > threads
             && let Some(batch) = signing.join_next().await
         {
-            signed.extend(batch.map_err(Problem::internal)?);
+            signed.extend(batch.map_err(Error::internal)?);
         }
         let (signer, store_dir) = (Arc::clone(&app.signer), app.store_dir.clone());
         signing.spawn_blocking(move || {
@@ -62,7 +62,7 @@ pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Pr
         });
     }
     while let Some(batch) = signing.join_next().await {
-        signed.extend(batch.map_err(Problem::internal)?);
+        signed.extend(batch.map_err(Error::internal)?);
     }
     Ok(Signed(signed))
 }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::PART_SIZE;
 use crate::app::App;
 use crate::catalog::{ArrivedObject, NewVerification, SLICE_MARKS};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::metrics::metrics;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
 use crate::verification::NarReader;
@@ -43,7 +43,7 @@ pub(super) async fn sizes(
     app: &App,
     push: &str,
     keys: Vec<(ObjectKey, Option<FileHash>)>,
-) -> Result<Vec<Option<u64>>, Problem> {
+) -> Result<Vec<Option<u64>>, Error> {
     match app.checksum {
         ChecksumKind::Sha256 => {
             let keys = keys.into_iter().map(|(key, _)| key);
@@ -67,8 +67,8 @@ pub(super) async fn sizes(
 /// Writes down that objects which a push claims are in the bucket.
 ///
 /// # Errors
-/// 503 when the object store or the database does not answer; nothing is written down then.
-pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) -> Result<(), Problem> {
+/// `Unavailable` when the object store or the database does not answer; nothing is written down then.
+pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) -> Result<(), Error> {
     if arrived.is_empty() {
         return Ok(());
     }
@@ -87,11 +87,11 @@ pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) ->
 /// bytes. Done already is done. What has another hash is deleted.
 ///
 /// # Errors
-/// 503 when the object store does not answer.
-pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>, Problem> {
+/// `Unavailable` when the object store does not answer.
+pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>, Error> {
     let (from, to) = (staged(push, hash), ObjectKey::nar(hash));
-    let held = HELD.acquire().await.map_err(Problem::internal)?;
-    let most = usize::try_from(PART_SIZE).map_err(Problem::internal)?;
+    let held = HELD.acquire().await.map_err(Error::internal)?;
+    let most = usize::try_from(PART_SIZE).map_err(Error::internal)?;
     let Some(bytes) = app.bucket.read(&from, most).await? else {
         drop(held);
         // It was moved, and nobody heard of that. Who wrote it there is not asked but what it is.
@@ -112,7 +112,7 @@ pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>,
             .map_or_else(|| FileHash::of(&bytes), |(_, read)| read.file_hash);
         (found, read, bytes)
     });
-    let (found, read, bytes) = hashed.await.map_err(Problem::internal)?;
+    let (found, read, bytes) = hashed.await.map_err(Error::internal)?;
     let right = found == hash;
     if right {
         app.bucket.put(&to, bytes.into()).await?;
@@ -139,8 +139,8 @@ pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>,
 /// SHA-256 and bytes of an object, however large, if it is there.
 ///
 /// # Errors
-/// 503 when the object store does not answer.
-pub async fn hash_of(app: &App, key: &ObjectKey) -> Result<Option<(FileHash, u64)>, Problem> {
+/// `Unavailable` when the object store does not answer.
+pub async fn hash_of(app: &App, key: &ObjectKey) -> Result<Option<(FileHash, u64)>, Error> {
     let GetResult::Found(object) = app.bucket.get(key, &GetOptions::default()).await? else {
         return Ok(None);
     };

@@ -8,7 +8,7 @@ use super::commit::{self, Done, Outcome};
 use super::remove_leftovers;
 use crate::app::App;
 use crate::catalog::{CommitAttempt, CommitStatus, Push, PushState};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::metrics::{PushEnd, metrics};
 use crate::pins;
 use crate::verification;
@@ -32,10 +32,10 @@ pub enum CommitAnswer {
 /// only as long as somebody else does it.
 ///
 /// # Errors
-/// 404 when its lease has run out, or something that it relies on was lost after it was
-/// decided; 409 naming what has not arrived, 422 when the
+/// `PushGone` when its lease has run out, or something that it relies on was lost after it was
+/// decided; `Conflict` naming what has not arrived, `Invalid` when the
 /// closure is not closed or not a closure; the push does not count then.
-pub async fn commit(app: &Arc<App>, push: Push, wait: Option<Duration>) -> Result<CommitAnswer, Problem> {
+pub async fn commit(app: &Arc<App>, push: Push, wait: Option<Duration>) -> Result<CommitAnswer, Error> {
     let done = match work_or_join(app, &push, wait).await {
         Ok(Some(done)) => done,
         Ok(None) => return Ok(CommitAnswer::InProgress),
@@ -57,7 +57,7 @@ pub async fn commit(app: &Arc<App>, push: Push, wait: Option<Duration>) -> Resul
 }
 
 /// `None` when others are still at work after `wait`.
-async fn work_or_join(app: &Arc<App>, push: &Push, wait: Option<Duration>) -> Result<Option<Done>, Problem> {
+async fn work_or_join(app: &Arc<App>, push: &Push, wait: Option<Duration>) -> Result<Option<Done>, Error> {
     let asked = Instant::now();
     let mut joined = None;
     let mut pause = PAUSES.0;
@@ -88,22 +88,22 @@ async fn work_or_join(app: &Arc<App>, push: &Push, wait: Option<Duration>) -> Re
 }
 
 /// The result of a commit that is over: also that of the attempt that was waited for, if it has failed.
-fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Done, Problem>> {
+fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Done, Error>> {
     match status.state {
         PushState::Committed => {
-            let outcome = serde_json::from_str(&status.result).map_err(Problem::internal);
+            let outcome = serde_json::from_str(&status.result).map_err(Error::internal);
             Some(outcome.map(|outcome| Done {
                 outcome,
                 leftovers: None,
             }))
         }
         PushState::Aborted if !status.result.is_empty() => Some(Err(verification::refused(&status.result))),
-        PushState::Aborted => Some(Err(Problem::push_gone("the push was given up: begin again"))),
+        PushState::Aborted => Some(Err(Error::push_gone("the push was given up: begin again"))),
         PushState::Expired => Some(Err(lease_over())),
         PushState::Open | PushState::Committing => {
             let failed = !status.in_progress() && joined == Some(status.owner.as_str());
             if failed && !status.problem.is_empty() {
-                return Some(Err(Problem::from_stored(&status.problem)));
+                return Some(Err(Error::from_stored(&status.problem)));
             }
             status.expired.then(|| Err(lease_over()))
         }
@@ -111,10 +111,10 @@ fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Done, Pro
 }
 
 /// Commits as the attempt that holds the lease, which ends with it.
-async fn work(app: &Arc<App>, push: &Push, attempt: &CommitAttempt) -> Result<Done, Problem> {
+async fn work(app: &Arc<App>, push: &Push, attempt: &CommitAttempt) -> Result<Done, Error> {
     let result = keep_leases(app, attempt, commit::run(app, push, attempt)).await;
     if let Err(problem) = &result {
-        metrics().push_ended(PushEnd::of_status(problem.status()));
+        metrics().push_ended(PushEnd::of(problem.kind()));
         tracing::info!(push = push.token, why = problem.text(), "a commit has failed");
         app.catalog.fail_commit(attempt, &problem.to_stored()).await?;
     }
@@ -125,8 +125,8 @@ async fn work(app: &Arc<App>, push: &Push, attempt: &CommitAttempt) -> Result<Do
 async fn keep_leases<T>(
     app: &App,
     attempt: &CommitAttempt,
-    work: impl Future<Output = Result<T, Problem>>,
-) -> Result<T, Problem> {
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let length = Duration::from_secs(COMMIT_LEASE.min(app.lease_seconds).into());
     let mut ends = Instant::now() + length;
     let renew = || {
@@ -160,14 +160,14 @@ async fn keep_leases<T>(
     };
     tokio::select! {
         done = work => done,
-        () = renewing => Err(Problem::unavailable(
+        () = renewing => Err(Error::unavailable(
             "the database did not renew the lease of this commit in time: commit again",
             1,
         )),
     }
 }
 
-/// 404: nobody has renewed the lease of the push, and what it claims may be collected.
-pub(super) fn lease_over() -> Problem {
-    Problem::push_gone("the lease of the push has run out: begin again")
+/// `PushGone`: nobody has renewed the lease of the push, and what it claims may be collected.
+pub(super) fn lease_over() -> Error {
+    Error::push_gone("the lease of the push has run out: begin again")
 }

@@ -9,7 +9,7 @@ use super::order::Order;
 use super::{arrival, cycle};
 use crate::app::App;
 use crate::catalog::{ArrivedObject, ClaimKind, CommitClaim, Publishable, Push, StagedLog};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::storage::{KeyError, ObjectKey};
 
 /// Most names of missing objects in one answer.
@@ -21,7 +21,7 @@ pub(super) async fn closed<'r>(
     app: &App,
     claims: &[CommitClaim],
     roots: impl Iterator<Item = &'r str>,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let known: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
     let names: HashSet<&str> = claims
         .iter()
@@ -30,7 +30,7 @@ pub(super) async fn closed<'r>(
         .collect();
     for root in roots {
         if !names.contains(root) {
-            return Err(Problem::invalid(
+            return Err(Error::invalid(
                 "roots",
                 format!("the root {root} is not among the claimed paths"),
             ));
@@ -44,7 +44,7 @@ pub(super) async fn closed<'r>(
                 "{} refers to {stray}, which the push neither claims nor names as external",
                 offer.path
             );
-            return Err(Problem::invalid("paths.references", detail));
+            return Err(Error::invalid("paths.references", detail));
         }
     }
     Ok(())
@@ -54,8 +54,8 @@ pub(super) async fn closed<'r>(
 /// refers to.
 ///
 /// # Errors
-/// 422 when a path refers to itself through others.
-pub(super) async fn order(app: &App, claims: &[CommitClaim]) -> Result<Vec<usize>, Problem> {
+/// `Invalid` when a path refers to itself through others.
+pub(super) async fn order(app: &App, claims: &[CommitClaim]) -> Result<Vec<usize>, Error> {
     let places: Vec<usize> = (0..claims.len())
         .filter(|place| claims[*place].offer.is_some())
         .collect();
@@ -66,7 +66,7 @@ pub(super) async fn order(app: &App, claims: &[CommitClaim]) -> Result<Vec<usize
     }
     let offers: Vec<&Publishable> = offers.collect();
     cycle::among(app, &offers).await?;
-    Err(Problem::internal("an order of paths was not found"))
+    Err(Error::internal("an order of paths was not found"))
 }
 
 /// Everything the push has to provide is in the bucket with the right size; the objects of which the
@@ -75,7 +75,7 @@ pub(super) async fn arrived(
     app: &App,
     push: &Push,
     claims: &[CommitClaim],
-) -> Result<Vec<ArrivedObject>, Problem> {
+) -> Result<Vec<ArrivedObject>, Error> {
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
     for claim in claims {
@@ -116,7 +116,7 @@ pub(super) async fn arrived(
         .keys()
         .map(|key| Ok((ObjectKey::parse(key)?, hashes.get(key).copied())))
         .collect::<Result<Vec<_>, KeyError>>()
-        .map_err(Problem::internal)?;
+        .map_err(Error::internal)?;
     let sizes = arrival::sizes(app, &push.token, keys).await?;
     let published = published(app, claims, &logs, &unseen, &sizes).await?;
     let mut arrived = Vec::new();
@@ -128,7 +128,7 @@ pub(super) async fn arrived(
                 arrived.push(ArrivedObject {
                     id,
                     key: key.to_owned(),
-                    size: i64::try_from(found).map_err(Problem::internal)?,
+                    size: i64::try_from(found).map_err(Error::internal)?,
                 });
             }
             Some(found) if found == size.unsigned_abs() => {}
@@ -140,7 +140,8 @@ pub(super) async fn arrived(
     }
     arrival::note_arrived(app, push.id, &arrived).await?;
     let detail = format!("{} objects have not arrived", missing.len());
-    Err(Problem::conflict(detail).with_missing(missing.into_iter().take(MAX_MISSING).collect()))
+    let missing = missing.into_iter().take(MAX_MISSING).collect();
+    Err(Error::missing(detail, missing))
 }
 
 /// Of what a push has staged and is not there, the staging keys of what is where readers look already, with its size: a
@@ -151,7 +152,7 @@ async fn published<'s>(
     logs: &'s [StagedLog],
     unseen: &BTreeMap<&str, (i64, i64, Vec<String>)>,
     sizes: &[Option<u64>],
-) -> Result<HashSet<&'s str>, Problem> {
+) -> Result<HashSet<&'s str>, Error> {
     let missing: HashSet<&str> = unseen
         .iter()
         .zip(sizes)
@@ -172,7 +173,7 @@ async fn published<'s>(
         let drv: StorePath = log
             .drv
             .parse()
-            .map_err(|_| Problem::internal("the name of a log"))?;
+            .map_err(|_| Error::internal("the name of a log"))?;
         moved.push((&log.staging, ObjectKey::log(&drv), log.size));
     }
     let keys = moved.iter().map(|(_, key, _)| key.clone()).collect();

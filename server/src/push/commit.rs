@@ -23,8 +23,8 @@ use crate::catalog::{
     ClaimKind, ClosureSummary, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned,
     Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, SeenReferences, slices,
 };
+use crate::error::Error;
 use crate::gc;
-use crate::http::problem::Problem;
 use crate::metrics::{PushEnd, metrics};
 use crate::verification;
 
@@ -101,7 +101,7 @@ pub(super) struct Decided {
 }
 
 /// Commits a push as the attempt that holds its lease.
-pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Result<Done, Problem> {
+pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Result<Done, Error> {
     let mut revisions = HashSet::new();
     for _ in 0..LOOKS {
         let mut look = look(app, push).await?;
@@ -116,18 +116,18 @@ pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Resu
         }
     }
     if revisions.len() == 1 {
-        return Err(Problem::unavailable(
+        return Err(Error::unavailable(
             "others change what the push refers to again and again",
             1,
         ));
     }
-    Err(Problem::conflict(
+    Err(Error::conflict(
         "the push is changed while it is committed: commit once everything is announced",
     ))
 }
 
 /// Reads everything, and checks what needs no question to the bucket.
-async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
+async fn look(app: &App, push: &Push) -> Result<Look, Error> {
     let push = app.catalog.push(&push.token).await?.ok_or_else(lease_over)?;
     gc::settle::push(app, push.id).await?;
     let seen = app.catalog.publications().await?;
@@ -156,7 +156,7 @@ async fn look(app: &App, push: &Push) -> Result<Look, Problem> {
 }
 
 /// Looks whether everything has arrived, records what has, and waits until all of it is verified.
-async fn arrived(app: &App, look: &Look) -> Result<Decided, Problem> {
+async fn arrived(app: &App, look: &Look) -> Result<Decided, Error> {
     if look.push.state != PushState::Open {
         return Ok(Decided::default());
     }
@@ -181,7 +181,7 @@ async fn arrived(app: &App, look: &Look) -> Result<Decided, Problem> {
 
 /// Adds the signatures that the push brings of paths that are in the cache. The decision comes after that, so that it has
 /// their narinfos written again.
-async fn add_signatures(app: &App, push: &Push) -> Result<(), Problem> {
+async fn add_signatures(app: &App, push: &Push) -> Result<(), Error> {
     let own_keys = app.signer.key_names().map(str::to_owned).collect();
     let new = app.catalog.new_signatures(push.id, &own_keys).await?;
     for slice in new.chunks(SIGNED_PATHS) {
@@ -199,7 +199,7 @@ async fn decide(
     look: &Look,
     attempt: &CommitAttempt,
     mut decided: Decided,
-) -> Result<Option<Decided>, Problem> {
+) -> Result<Option<Decided>, Error> {
     let mut tx = app.catalog.write().await?;
     match tx.begin_commit(attempt, look.push.revision).await? {
         CommitBegin::Begun => tx.commit().await?,
@@ -261,9 +261,9 @@ async fn decide(
 /// Everything that the push relies on is committed, by whomever.
 ///
 /// # Errors
-/// 409 naming what has to be uploaded again; 404 when some of the push may have been published, so that
+/// `Conflict` naming what has to be uploaded again; `PushGone` when some of the push may have been published, so that
 /// only another push can bring it.
-async fn all_decided(app: &App, look: &Look, attempt: &CommitAttempt) -> Result<(), Problem> {
+async fn all_decided(app: &App, look: &Look, attempt: &CommitAttempt) -> Result<(), Error> {
     let unclaimed = app.catalog.unclaimed(look.push.id).await?;
     if unclaimed.is_empty() {
         return Ok(());
@@ -280,10 +280,8 @@ async fn all_decided(app: &App, look: &Look, attempt: &CommitAttempt) -> Result<
     let missing = unclaimed
         .iter()
         .flat_map(|path| [format!("nar {path}"), format!("listing {path}")]);
-    Err(
-        Problem::conflict("something that the push relies on was lost and has to be uploaded again")
-            .with_missing(missing.collect()),
-    )
+    let why = "something that the push relies on was lost and has to be uploaded again";
+    Err(Error::missing(why, missing.collect()))
 }
 
 /// Writes what readers see, until all that the push relies on is as the database has it; then
@@ -294,7 +292,7 @@ async fn publish(
     attempt: &CommitAttempt,
     decided: Decided,
     mut signed: Signed,
-) -> Result<Done, Problem> {
+) -> Result<Done, Error> {
     let push_id = look.push.id;
     // An attempt that goes on with what another has begun does not know what that one has verified: the database does.
     let all = look.push.state == PushState::Open && look.order.len() == decided.taken.len();
@@ -310,7 +308,7 @@ async fn publish(
         false => Some(app.catalog.nars_in_vain(push_id).await?),
     };
     let outcome = outcome(app, look, &decided).await?;
-    let result = serde_json::to_string(&outcome).map_err(Problem::internal)?;
+    let result = serde_json::to_string(&outcome).map_err(Error::internal)?;
     let claimed: HashSet<i64> = look
         .ids(|claim| claim.kind != ClaimKind::External)
         .into_iter()
@@ -368,13 +366,13 @@ async fn publish(
         app.catalog.publish_again(&stale).await?;
         found.extend(app.catalog.publishables_among(&stale).await?);
     }
-    Err(Problem::unavailable(
+    Err(Error::unavailable(
         "others publish what the push relies on again and again",
         1,
     ))
 }
 
-async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, Problem> {
+async fn outcome(app: &App, look: &Look, decided: &Decided) -> Result<Outcome, Error> {
     let relied_on = look.ids(|claim| claim.kind != ClaimKind::External).len() as u64;
     let added = app.catalog.paths_added(look.push.id).await?.min(relied_on);
     let verified =
@@ -421,7 +419,7 @@ async fn publishables(
     look: &mut Look,
     decided: &Decided,
     all: bool,
-) -> Result<Vec<Publishable>, Problem> {
+) -> Result<Vec<Publishable>, Error> {
     if !all {
         return Ok(app.catalog.publishables(look.push.id).await?);
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::commit::{Decided, Look};
 use crate::app::App;
 use crate::catalog::{Differing, PushRank, ReferencesOfOneSide};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::metrics::metrics;
 
 /// Conflicts that the result of a commit names.
@@ -40,7 +40,7 @@ pub struct Difference {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn describe(app: &App, differing: &[Differing]) -> Result<Vec<Conflict>, Problem> {
+pub async fn describe(app: &App, differing: &[Differing]) -> Result<Vec<Conflict>, Error> {
     let mut ids: Vec<i64> = differing
         .iter()
         .flat_map(|path| path.references.0.shown.iter().chain(&path.references.1.shown))
@@ -94,7 +94,7 @@ fn references(side: &ReferencesOfOneSide, names: &HashMap<i64, StorePath>) -> St
 }
 
 /// The conflicts that are left when a push has been decided.
-pub(super) async fn of_push(app: &App, look: &Look, decided: &Decided) -> Result<Vec<Conflict>, Problem> {
+pub(super) async fn of_push(app: &App, look: &Look, decided: &Decided) -> Result<Vec<Conflict>, Error> {
     let push = &look.push;
     let all_taken = look.order.len() == decided.taken.len() + decided.replaced.len();
     let mut differing = match all_taken {

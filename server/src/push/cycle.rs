@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::catalog::{CommitClaim, Publishable, SeenReferences};
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// Walks in progress at once: one through a million paths takes about 150 MB.
 static WALKS: Semaphore = Semaphore::const_new(2);
@@ -23,16 +23,16 @@ const MAX_NAMED: usize = 10;
 /// Adds to what was seen of a push before its claims were read what it refers to, as far as it matters.
 ///
 /// # Errors
-/// 422 naming the paths of a cycle that the push would close.
+/// `Invalid` naming the paths of a cycle that the push would close.
 pub(super) async fn check(
     app: &App,
     mut seen: SeenReferences,
     claims: &[CommitClaim],
-) -> Result<SeenReferences, Problem> {
+) -> Result<SeenReferences, Error> {
     if !seen.referred {
         return Ok(seen);
     }
-    let _permit = WALKS.acquire().await.map_err(Problem::internal)?;
+    let _permit = WALKS.acquire().await.map_err(Error::internal)?;
     let mut graph = Graph::of(claims.iter().filter_map(|claim| claim.offer.as_ref()));
     let offered = graph.len();
     let mut next = graph.unknown(0);
@@ -55,7 +55,7 @@ pub(super) async fn check(
 }
 
 /// The same for the claims of a push alone.
-pub(super) async fn among(app: &App, offers: &[&Publishable]) -> Result<(), Problem> {
+pub(super) async fn among(app: &App, offers: &[&Publishable]) -> Result<(), Error> {
     let graph = Graph::of(offers.iter().copied());
     match graph.cycle(graph.len()) {
         Some(cycle) => Err(refused(app, &cycle).await?),
@@ -63,8 +63,8 @@ pub(super) async fn among(app: &App, offers: &[&Publishable]) -> Result<(), Prob
     }
 }
 
-/// 422 naming the paths of a cycle.
-async fn refused(app: &App, cycle: &[i64]) -> Result<Problem, Problem> {
+/// `Invalid` naming the paths of a cycle.
+async fn refused(app: &App, cycle: &[i64]) -> Result<Error, Error> {
     let shown = &cycle[..cycle.len().min(MAX_NAMED)];
     let names = app.catalog.names(shown).await?;
     let name = |id: &i64| names.get(id).map(ToString::to_string).unwrap_or_default();
@@ -74,7 +74,7 @@ async fn refused(app: &App, cycle: &[i64]) -> Result<Problem, Problem> {
         chain.push(format!("{} more paths", cycle.len() - shown.len()));
     }
     chain.push(first.clone());
-    Ok(Problem::invalid(
+    Ok(Error::invalid(
         "paths.references",
         format!(
             "{first} refers to itself through other paths: {}",

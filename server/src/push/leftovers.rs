@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::error::Error;
 use crate::gc;
-use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
 /// Keys of one request.
@@ -28,7 +28,7 @@ pub fn remove_leftovers(app: &Arc<App>, push: String, nars: Vec<i64>) {
     });
 }
 
-async fn staged(app: &App, push: &str) -> Result<(), Problem> {
+async fn staged(app: &App, push: &str) -> Result<(), Error> {
     let prefix = format!("staging/{push}/");
     let mut after = String::new();
     loop {

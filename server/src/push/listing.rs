@@ -6,8 +6,8 @@ use super::{MAX_LISTING, hash_of};
 use crate::app::App;
 use crate::catalog::Publishable;
 use crate::compression::{Codec, Packing};
+use crate::error::Error;
 use crate::gate::{self, GATE};
-use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 use crate::verification;
 
@@ -31,7 +31,7 @@ pub enum Listed {
 ///
 /// # Errors
 /// When the object store does not answer.
-pub async fn of_nar(app: &App, key: &ObjectKey, packing: Packing, most: u64) -> Result<Listed, Problem> {
+pub async fn of_nar(app: &App, key: &ObjectKey, packing: Packing, most: u64) -> Result<Listed, Error> {
     let read = verification::read_object(app, key, packing, most, &[], false).await?;
     let Some((meta, contents)) = read else {
         return Ok(Listed::Gone);
@@ -45,30 +45,30 @@ pub async fn of_nar(app: &App, key: &ObjectKey, packing: Packing, most: u64) -> 
             });
         }
     };
-    let most = usize::try_from(MAX_LISTING).map_err(Problem::internal)?;
+    let most = usize::try_from(MAX_LISTING).map_err(Error::internal)?;
     let unpacking = tokio::task::spawn_blocking(move || Codec::Zstd.decode(nar.listing.packed, most));
-    let json = unpacking.await.map_err(Problem::internal)?;
-    Ok(Listed::Listing(json.map_err(Problem::internal)?))
+    let json = unpacking.await.map_err(Error::internal)?;
+    Ok(Listed::Listing(json.map_err(Error::internal)?))
 }
 
 /// Writes the listing of a committed path whose narinfo is about to be written.
 ///
 /// # Errors
-/// 404 when its NAR is lost or cannot be listed, which is written down: whoever begins again brings it.
-pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
+/// `PushGone` when its NAR is lost or cannot be listed, which is written down: whoever begins again brings it.
+pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Error> {
     if let Some(other) = app
         .catalog
         .path_with_same_nar(path.path_id, &path.nar_key)
         .await?
     {
-        let most = usize::try_from(MAX_LISTING).map_err(Problem::internal)?;
+        let most = usize::try_from(MAX_LISTING).map_err(Error::internal)?;
         let listing = ObjectKey::listing(&other.hash());
         if let Some(json) = app.bucket.read_text(&listing, most).await? {
             let to = ObjectKey::listing(&path.path.hash());
             return Ok(app.bucket.put(&to, Bytes::from(json)).await?);
         }
     }
-    let key = ObjectKey::parse(&path.nar_key).map_err(Problem::internal)?;
+    let key = ObjectKey::parse(&path.nar_key).map_err(Error::internal)?;
     match of_nar(app, &key, path.packing, path.nar_size.unsigned_abs()).await? {
         Listed::Listing(json) => {
             tracing::warn!(path = path.path.as_str(), "a lost listing is made anew");
@@ -94,7 +94,7 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Problem> {
                     tx.misdescribed(&path.path, path.path_id, &path.nar_key).await?;
                 }
                 Some(meta) if meta.etag == etag => tx.nar_corrupt(&path.path, &path.nar_key).await?,
-                Some(_) => return Err(Problem::unavailable("a NAR was replaced while it was read", 1)),
+                Some(_) => return Err(Error::unavailable("a NAR was replaced while it was read", 1)),
             }
             tx.commit().await?;
             tracing::warn!(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::publish::move_staged;
 use crate::app::App;
 use crate::catalog::{StagedLog, now};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::storage::{ObjectKey, REQUEST_LIFETIME};
 
 /// Logs that are moved between two transactions.
@@ -23,8 +23,8 @@ const DERIVERS: usize = 500;
 /// deriver before keep them.
 ///
 /// # Errors
-/// 503 when another push does not end publishing a log of the same derivation.
-pub(super) async fn publish(app: &App, push_id: i64) -> Result<(), Problem> {
+/// `Unavailable` when another push does not end publishing a log of the same derivation.
+pub(super) async fn publish(app: &App, push_id: i64) -> Result<(), Error> {
     let started = Instant::now();
     let mut missing = app.catalog.staged_logs(push_id).await?;
     loop {
@@ -42,7 +42,7 @@ pub(super) async fn publish(app: &App, push_id: i64) -> Result<(), Problem> {
             continue;
         }
         if started.elapsed() > LOG_TIMEOUT {
-            return Err(Problem::unavailable(
+            return Err(Error::unavailable(
                 "another push publishes a build log of the same derivation, and does not end",
                 5,
             ));
@@ -59,14 +59,14 @@ pub(super) async fn publish(app: &App, push_id: i64) -> Result<(), Problem> {
 }
 
 /// Whether the cache has some of the build logs that a push has staged.
-pub(super) async fn some_known(app: &App, push_id: i64) -> Result<bool, Problem> {
+pub(super) async fn some_known(app: &App, push_id: i64) -> Result<bool, Error> {
     let staged = app.catalog.staged_logs(push_id).await?;
     let drvs: Vec<String> = staged.into_iter().map(|log| log.drv).collect();
     Ok(!app.catalog.known_logs(&drvs).await?.is_empty())
 }
 
 /// Moves those logs into place that no other push is publishing; false when there is none.
-async fn publish_batch(app: &App, push_id: i64, batch: &[StagedLog]) -> Result<bool, Problem> {
+async fn publish_batch(app: &App, push_id: i64, batch: &[StagedLog]) -> Result<bool, Error> {
     let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
     let fence = now() + lifetime + SLACK;
     let mut tx = app.catalog.write().await?;
@@ -81,8 +81,8 @@ async fn publish_batch(app: &App, push_id: i64, batch: &[StagedLog]) -> Result<b
         let drv = log
             .drv
             .parse()
-            .map_err(|_| Problem::internal("the name of a log"))?;
-        let staged = ObjectKey::parse(&log.staging).map_err(Problem::internal)?;
+            .map_err(|_| Error::internal("the name of a log"))?;
+        let staged = ObjectKey::parse(&log.staging).map_err(Error::internal)?;
         move_staged(app, &staged, &ObjectKey::log(&drv), log.size).await?;
         published.push(log.drv.clone());
     }

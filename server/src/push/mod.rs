@@ -34,7 +34,7 @@ pub use recover::recover;
 pub use republish::republish;
 pub use verify::verify;
 
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// How long an upload URL lives.
 pub const URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -59,14 +59,14 @@ pub const MAX_LISTING: u64 = 256 << 20;
 /// Most bytes of a build log.
 pub const MAX_LOG: u64 = 1 << 30;
 
-/// 404: what a push relies on was lost after it was decided, so that only another push can bring it.
-fn lost(paths: &[StorePath]) -> Problem {
+/// `PushGone`: what a push relies on was lost after it was decided, so that only another push can bring it.
+fn lost(paths: &[StorePath]) -> Error {
     let first = paths.first().map(ToString::to_string).unwrap_or_default();
     let others = match paths.len() {
         0 | 1 => String::new(),
         count => format!(" and {} more", count - 1),
     };
-    Problem::push_gone(format!(
+    Error::push_gone(format!(
         "the NAR of {first}{others} was lost meanwhile: begin again"
     ))
 }

@@ -14,8 +14,8 @@ use super::listing;
 use super::order::Order;
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
+use crate::error::Error;
 use crate::gc;
-use crate::http::problem::Problem;
 use crate::signing::Signer;
 use crate::storage::{
     Attempt, ObjectKey, Prepared, Published, Publishing, REQUEST_LIFETIME, Staged, StorageError,
@@ -33,7 +33,7 @@ pub(super) async fn narinfos(
     app: &App,
     mut found: Vec<Publishable>,
     signed: Signed,
-) -> Result<Vec<(i64, i64)>, Problem> {
+) -> Result<Vec<(i64, i64)>, Error> {
     let mut paths: Vec<Publishable> = Vec::new();
     let mut names: HashMap<i64, StorePath> = HashMap::new();
     let mut others: HashSet<i64> = HashSet::new();
@@ -68,7 +68,7 @@ pub(super) async fn narinfos(
 }
 
 /// Publishes at once whatever need not wait for each other.
-async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize) -> Result<(), Problem> {
+async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize) -> Result<(), Error> {
     let mut running = FuturesUnordered::new();
     loop {
         while running.len() < count
@@ -77,7 +77,7 @@ async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize)
             running.push(async move {
                 let prepared = prepare(app, paper, vec![place]).await?;
                 show(app, paper, prepared).await?;
-                Ok::<_, Problem>(place)
+                Ok::<_, Error>(place)
             });
         }
         match running.next().await {
@@ -95,7 +95,7 @@ async fn in_turn(
     mut order: Order,
     batch: usize,
     ahead: usize,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let mut sequence = Vec::with_capacity(paper.paths.len());
     loop {
         while let Some(place) = order.ready.pop() {
@@ -119,7 +119,7 @@ async fn in_turn(
                 break;
             }
         }
-        Ok::<_, Problem>(())
+        Ok::<_, Error>(())
     };
     let publishing = async {
         while let Some(batch) = receiver.recv().await {
@@ -149,7 +149,7 @@ struct Batch {
 type Listings = HashMap<String, Bytes>;
 
 /// The listings that the server has made of the NARs of some paths and that have not been published.
-async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, Problem> {
+async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, Error> {
     let keys = places
         .iter()
         .map(|place| &paper.paths[*place as usize])
@@ -166,11 +166,11 @@ async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, 
         packed.into_iter().map(unpack).collect::<std::io::Result<_>>()
     })
     .await
-    .map_err(Problem::internal)?
-    .map_err(Problem::internal)
+    .map_err(Error::internal)?
+    .map_err(Error::internal)
 }
 
-async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batch, Problem> {
+async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batch, Error> {
     let paper = Arc::clone(paper);
     let listings = Arc::new(listings(app, &paper, &places).await?);
     let made = Arc::clone(&listings);
@@ -178,10 +178,10 @@ async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batc
     let (places, objects) = tokio::task::spawn_blocking(move || {
         let published = |place: &u32| paper.published(&paper.paths[*place as usize], &made);
         let objects = places.iter().map(published).collect::<Result<Vec<_>, _>>()?;
-        Ok::<_, Problem>((places, objects))
+        Ok::<_, Error>((places, objects))
     })
     .await
-    .map_err(Problem::internal)??;
+    .map_err(Error::internal)??;
     let prepared = app.bucket.prepare(objects).await?;
     Ok(Batch {
         places,
@@ -190,7 +190,7 @@ async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batc
     })
 }
 
-async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
+async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Error> {
     app.ownership.current(app).await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
     let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
@@ -222,12 +222,12 @@ async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Problem> {
 }
 
 /// Deletes the listing of contents that are being replaced.
-async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Problem> {
+async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Error> {
     let key = ObjectKey::listing(&path.path.hash());
     for _ in 0..ATTEMPTS {
         match app.bucket.attempt(&key, None).await {
             Attempt::Done => return Ok(()),
-            Attempt::Refused(why) => return Err(Problem::unavailable(why, 5)),
+            Attempt::Refused(why) => return Err(Error::unavailable(why, 5)),
             // It may still be on its way, and must not delete what is written next.
             Attempt::Unknown(why) => {
                 tracing::warn!(
@@ -239,7 +239,7 @@ async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Problem> {
             }
         }
     }
-    Err(Problem::unavailable(
+    Err(Error::unavailable(
         "the object store does not delete a listing",
         5,
     ))
@@ -251,7 +251,7 @@ async fn publish_batch(
     places: &[u32],
     prepared: Prepared,
     listings: &Listings,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let paths = || places.iter().map(|place| &paper.paths[*place as usize]);
     match app.bucket.publish(prepared).await {
         Err(StorageError::NotFound) => {}
@@ -291,18 +291,18 @@ struct Paper {
 
 impl Paper {
     /// The narinfo of a path, and the listing that has to be there before it.
-    fn published(&self, path: &Publishable, listings: &Listings) -> Result<Published, Problem> {
+    fn published(&self, path: &Publishable, listings: &Listings) -> Result<Published, Error> {
         let staged = if path.listing.is_empty() {
             None
         } else {
             Some(Staged {
-                from: ObjectKey::parse(&path.listing).map_err(Problem::internal)?,
+                from: ObjectKey::parse(&path.listing).map_err(Error::internal)?,
                 to: ObjectKey::listing(&path.path.hash()),
                 size: path.listing_size.unsigned_abs(),
             })
         };
         let references = references(path, |id| self.names.get(&id))?;
-        let mut info = unsigned(path, references).map_err(Problem::internal)?;
+        let mut info = unsigned(path, references).map_err(Error::internal)?;
         match self.signed.of(path.path_id) {
             Some(made) => self.signer.add_signatures(&mut info, made.iter().cloned()),
             None => self.signer.sign_narinfo(&path.keys, &self.store_dir, &mut info),
@@ -325,9 +325,9 @@ pub(super) async fn move_staged(
     staged: &ObjectKey,
     to: &ObjectKey,
     size: i64,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     match app.bucket.promote(staged, to, size.unsigned_abs()).await {
-        Err(StorageError::NotFound) => Err(Problem::internal(format!(
+        Err(StorageError::NotFound) => Err(Error::internal(format!(
             "{} is gone before it was published",
             staged.as_str()
         ))),
@@ -337,7 +337,7 @@ pub(super) async fn move_staged(
 
 /// Publishes the realisations of a push. The first writer's stays, so that is the
 /// one that is written. Returns what was written.
-pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised>, Problem> {
+pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised>, Error> {
     let staged = app.catalog.staged_realisations(push_id).await?;
     if staged.is_empty() {
         return Ok(Vec::new());
@@ -360,7 +360,7 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised
         // One that is being deleted with its path is not written under the request that deletes it.
         gc::settle::push(app, push_id).await?;
     }
-    Err(Problem::unavailable(
+    Err(Error::unavailable(
         "realisations that the push brings are deleted again and again",
         1,
     ))
@@ -370,10 +370,10 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised
 ///
 /// # Errors
 /// When the object store does not take them.
-pub async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Problem> {
+pub async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Error> {
     for Realised { key, body, keys, .. } in realisations {
-        let text = super::realisation::signed(&app.signer, keys, key, body).map_err(Problem::internal)?;
-        let key = ObjectKey::parse(key).map_err(Problem::internal)?;
+        let text = super::realisation::signed(&app.signer, keys, key, body).map_err(Error::internal)?;
+        let key = ObjectKey::parse(key).map_err(Error::internal)?;
         app.bucket.put(&key, Bytes::from(text)).await?;
     }
     Ok(())
@@ -398,10 +398,10 @@ pub fn narinfo(
 pub(super) fn references<'n>(
     path: &Publishable,
     name: impl Fn(i64) -> Option<&'n StorePath>,
-) -> Result<BTreeSet<StorePath>, Problem> {
+) -> Result<BTreeSet<StorePath>, Error> {
     let named = path.refs.iter().map(|id| {
         let name = name(*id).cloned();
-        name.ok_or_else(|| Problem::internal(format!("path {id} has no name")))
+        name.ok_or_else(|| Error::internal(format!("path {id} has no name")))
     });
     named.collect()
 }

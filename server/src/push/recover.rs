@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{attempt, publish, republish};
 use crate::app::App;
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// Paths that are published together.
 const PAGE: i64 = 5_000;
@@ -19,7 +19,7 @@ const IDENTITY: &str = "start";
 ///
 /// # Errors
 /// When the database does not answer; a path that cannot be published does not keep others.
-pub async fn recover(app: &Arc<App>) -> Result<(), Problem> {
+pub async fn recover(app: &Arc<App>) -> Result<(), Error> {
     let (ended, live): (Vec<_>, Vec<_>) = app
         .catalog
         .committing_pushes()

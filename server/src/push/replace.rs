@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::catalog::{
     ClaimKind, CommitAttempt, CommitClaim, Differing, Owned, Push, PushRank, PushState, Replacement, slices,
 };
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::metrics::metrics;
 
 /// Most names of missing objects in one answer.
@@ -33,7 +33,7 @@ pub(super) struct Differences {
 }
 
 /// Finds the claims that say something else than the cache, and gives those their offers that replace what is there.
-pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> Result<Differences, Problem> {
+pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> Result<Differences, Error> {
     let found = |claim: &CommitClaim| claim.kind != ClaimKind::External && claim.offer.is_none();
     if !claims.iter().any(found) {
         return Ok(Differences::default());
@@ -82,8 +82,8 @@ pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> 
 /// outranks them.
 ///
 /// # Errors
-/// 409 naming them.
-async fn needed_now(app: &App, push: &Push, paths: &[Differing]) -> Result<(), Problem> {
+/// `Conflict` naming them.
+async fn needed_now(app: &App, push: &Push, paths: &[Differing]) -> Result<(), Error> {
     let changed = paths
         .iter()
         .filter(|path| path.is_replaced && path.kind == ClaimKind::Present && !path.has_same_nar);
@@ -97,10 +97,8 @@ async fn needed_now(app: &App, push: &Push, paths: &[Differing]) -> Result<(), P
     let missing = names
         .iter()
         .flat_map(|path| [format!("nar {path}"), format!("listing {path}")]);
-    Err(
-        Problem::conflict("others have changed what the push found in the cache, and it has to be uploaded")
-            .with_missing(missing.take(MAX_MISSING).collect()),
-    )
+    let why = "others have changed what the push found in the cache, and it has to be uploaded";
+    Err(Error::missing(why, missing.take(MAX_MISSING).collect()))
 }
 
 /// Replaces the contents of paths, after all else of the push has been decided; false when the push is not what was
@@ -110,7 +108,7 @@ pub(super) async fn contents(
     look: &Look,
     attempt: &CommitAttempt,
     decided: &mut Decided,
-) -> Result<bool, Problem> {
+) -> Result<bool, Error> {
     let claims = look.order.iter().map(|place| &look.claims[*place]);
     let ids: Vec<i64> = claims
         .filter(|claim| claim.replaces)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attempt;
 use crate::app::App;
 use crate::catalog::NewPush;
-use crate::http::problem::Problem;
+use crate::error::{Error, ErrorKind};
 use crate::signing::KeyChoice;
 
 /// Writes the narinfos of committed paths as the database has them, each after those it
@@ -14,7 +14,7 @@ use crate::signing::KeyChoice;
 ///
 /// # Errors
 /// When something that a narinfo would point to has been lost.
-pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u64, Problem> {
+pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u64, Error> {
     let token = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
     let mut tx = app.catalog.write().await?;
     let push_id = tx
@@ -35,7 +35,7 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
         .catalog
         .push(&token)
         .await?
-        .ok_or_else(|| Problem::internal("a push is gone"))?;
+        .ok_or_else(|| Error::internal("a push is gone"))?;
     if let Err(problem) = attempt::commit(app, push, None).await {
         let mut tx = app.catalog.write().await?;
         let aborted = tx.abort_push(push_id).await?;
@@ -47,8 +47,8 @@ pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u6
             app.catalog.release_push(push_id).await?;
         }
         // To the caller it is not the push that is gone.
-        return Err(match problem.status() {
-            404 => Problem::conflict(problem.text()),
+        return Err(match problem.kind() {
+            ErrorKind::NotFound | ErrorKind::PushGone => Error::conflict(problem.text()),
             _ => problem,
         });
     }

@@ -8,7 +8,7 @@ use niks3_nix::store_path::{StorePath, StorePathHash};
 
 use crate::app::App;
 use crate::catalog::{ClaimKind, Differing, Push, Tied, missing_from};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::verification::{Jobs, Occurrences, Verdict, VerifiedNar, Wanted, compare};
 
 /// Hash parts that are looked for in one NAR. Each time that others are asked for, it is read again, and forgotten is what does
@@ -24,7 +24,7 @@ pub(super) async fn won(
     app: &App,
     push: &Push,
     differing: &[Differing],
-) -> Result<HashMap<i64, Tied>, Problem> {
+) -> Result<HashMap<i64, Tied>, Error> {
     let ids: Vec<i64> = differing
         .iter()
         .filter(|path| path.is_tied)
@@ -96,7 +96,7 @@ async fn looked_for(
     push: &Push,
     tied: &[Tied],
     names: &HashMap<i64, StorePath>,
-) -> Result<HashMap<i64, Verdict>, Problem> {
+) -> Result<HashMap<i64, Verdict>, Error> {
     let objects: HashSet<i64> = tied.iter().map(|tied| tied.object_id).collect();
     let objects: Vec<i64> = objects.into_iter().collect();
     let verdicts = app.catalog.verdicts(&objects).await?;

@@ -6,8 +6,8 @@ use niks3_nix::store_path::StorePath;
 
 use crate::app::App;
 use crate::catalog::{ClaimKind, Claimed};
+use crate::error::Error;
 use crate::gate::{self, GATE, GATED};
-use crate::http::problem::Problem;
 use crate::storage::ObjectKey;
 
 /// A NAR with its bytes, and the paths that have it.
@@ -18,7 +18,7 @@ type Nars = BTreeMap<(String, i64), Vec<StorePath>>;
 ///
 /// # Errors
 /// When the database or the bucket do not answer.
-pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Problem> {
+pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Error> {
     let present: Vec<StorePath> = claimed
         .iter()
         .filter(|claim| claim.kind == ClaimKind::Present)
@@ -69,10 +69,10 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Problem> {
 async fn missing<'n>(
     app: &App,
     nars: impl Iterator<Item = &'n (String, i64)> + Clone,
-) -> Result<Vec<(String, i64)>, Problem> {
+) -> Result<Vec<(String, i64)>, Error> {
     let keys = nars
         .clone()
-        .map(|(key, _)| ObjectKey::parse(key).map_err(Problem::internal))
+        .map(|(key, _)| ObjectKey::parse(key).map_err(Error::internal))
         .collect::<Result<Vec<_>, _>>()?;
     let sizes = app.bucket.sizes(keys).await?;
     Ok(nars
@@ -87,7 +87,7 @@ async fn absent<'p>(
     app: &App,
     paths: &'p [StorePath],
     key: impl Fn(&niks3_nix::store_path::StorePathHash) -> ObjectKey,
-) -> Result<BTreeSet<&'p StorePath>, Problem> {
+) -> Result<BTreeSet<&'p StorePath>, Error> {
     let keys = paths.iter().map(|path| key(&path.hash())).collect();
     let sizes = app.bucket.sizes(keys).await?;
     Ok(paths

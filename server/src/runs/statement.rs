@@ -4,7 +4,7 @@ use poem_openapi::Object;
 use url::Url;
 
 use super::RunFacts;
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// Most bytes of a text.
 const MAX: usize = 512;
@@ -54,8 +54,8 @@ impl Statement {
     /// Checks every field.
     ///
     /// # Errors
-    /// 422, naming the field under the name of the object it is in.
-    pub fn facts(self, object: &str) -> Result<RunFacts, Problem> {
+    /// `Invalid`, naming the field under the name of the object it is in.
+    pub fn facts(self, object: &str) -> Result<RunFacts, Error> {
         let field = |name: &str| {
             if object.is_empty() {
                 name.to_owned()
@@ -88,14 +88,14 @@ impl Statement {
 /// A text that can be shown and kept.
 ///
 /// # Errors
-/// 422, naming the field.
-pub fn checked_text(field: &str, value: Option<String>) -> Result<String, Problem> {
+/// `Invalid`, naming the field.
+pub fn checked_text(field: &str, value: Option<String>) -> Result<String, Error> {
     let value = value.unwrap_or_default();
     if value.len() > MAX {
-        return Err(Problem::invalid(field, format!("it is longer than {MAX} bytes")));
+        return Err(Error::invalid(field, format!("it is longer than {MAX} bytes")));
     }
     if value.chars().any(char::is_control) {
-        return Err(Problem::invalid(field, "it has control characters"));
+        return Err(Error::invalid(field, "it has control characters"));
     }
     Ok(value)
 }
@@ -103,15 +103,15 @@ pub fn checked_text(field: &str, value: Option<String>) -> Result<String, Proble
 /// An address that a browser may be led to.
 ///
 /// # Errors
-/// 422, naming the field.
-pub fn checked_url(field: &str, value: Option<String>) -> Result<String, Problem> {
+/// `Invalid`, naming the field.
+pub fn checked_url(field: &str, value: Option<String>) -> Result<String, Error> {
     let value = checked_text(field, value)?;
     if value.is_empty() {
         return Ok(value);
     }
     match Url::parse(&value) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url.into()),
-        _ => Err(Problem::invalid(
+        _ => Err(Error::invalid(
             field,
             "an address begins with http:// or https://",
         )),
@@ -121,8 +121,8 @@ pub fn checked_url(field: &str, value: Option<String>) -> Result<String, Problem
 /// The number of a pull request.
 ///
 /// # Errors
-/// 422, naming the field.
-pub fn checked_number(field: &str, value: Option<u64>) -> Result<i64, Problem> {
+/// `Invalid`, naming the field.
+pub fn checked_number(field: &str, value: Option<u64>) -> Result<i64, Error> {
     i64::try_from(value.unwrap_or_default())
-        .map_err(|_| Problem::invalid(field, "no pull request has that number"))
+        .map_err(|_| Error::invalid(field, "no pull request has that number"))
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::error::Error;
+
 /// An error of the object store. Its text is for the log, without secrets.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
@@ -27,6 +29,30 @@ pub enum StorageError {
     /// The service refused the request as wrong.
     #[error("the object store refuses: {0}")]
     Invalid(String),
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match &error {
+            // What may be missing the caller of the store looks for.
+            StorageError::NotFound => Self::internal("the object store lacks what it has to have"),
+            StorageError::Throttled { retry_after } => {
+                let seconds =
+                    retry_after.map_or(1, |wait| u32::try_from(wait.as_secs()).unwrap_or(60).max(1));
+                Self::unavailable("the object store asks for patience", seconds).with_cause(error)
+            }
+            StorageError::Full => {
+                Self::unavailable("the object store has no space left", 60).with_cause(error)
+            }
+            StorageError::Denied(_) => {
+                Self::unavailable("the object store does not let the server in", 60).with_cause(error)
+            }
+            StorageError::Unavailable(_) => {
+                Self::unavailable("the object store does not answer", 2).with_cause(error)
+            }
+            StorageError::Invalid(_) => Self::internal(error),
+        }
+    }
 }
 
 impl From<io::Error> for StorageError {

@@ -1,7 +1,6 @@
 //! The object store, and all that touches it: an S3 service elsewhere, or files
 //! inside this process. The rest of the server does not know which.
 
-mod endpoint;
 mod error;
 mod fence;
 mod files;
@@ -17,7 +16,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
-pub use endpoint::S3Endpoint;
 pub use error::StorageError;
 pub use fence::REQUEST_LIFETIME;
 pub use files::FileBucket;

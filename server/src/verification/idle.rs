@@ -9,8 +9,8 @@ use super::jobs::Jobs;
 use super::nar_reader::Flaw;
 use crate::app::App;
 use crate::catalog::{DoubtfulNar, Publishable};
+use crate::error::Error;
 use crate::gc;
-use crate::http::problem::Problem;
 
 /// How often it is looked whether nothing waits, as long as there is anything to read.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ pub async fn verify_when_idle(app: Arc<App>) {
 }
 
 /// Reads some NARs after one, and withdraws what is wrong; the last of them.
-async fn page(app: &App, after: i64) -> Result<Option<i64>, Problem> {
+async fn page(app: &App, after: i64) -> Result<Option<i64>, Error> {
     app.ownership.require()?;
     let nars = app.catalog.doubtful_nars(after, PAGE).await?;
     let Some(last) = nars.last().map(|nar| nar.id) else {
@@ -79,7 +79,7 @@ async fn page(app: &App, after: i64) -> Result<Option<i64>, Problem> {
 
 /// Withdraws the paths that say something else of a NAR than what was read; all that have it if its bytes are not those
 /// that its key names.
-async fn withdraw_misdescribing(app: &App, nar: &DoubtfulNar) -> Result<(), Problem> {
+async fn withdraw_misdescribing(app: &App, nar: &DoubtfulNar) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let paths = app.catalog.descriptions(nar.id, after, WITHDRAWN).await?;
@@ -118,7 +118,7 @@ async fn differences(
     app: &App,
     object_id: i64,
     paths: &[Publishable],
-) -> Result<Vec<(i64, Difference)>, Problem> {
+) -> Result<Vec<(i64, Difference)>, Error> {
     let verdicts = app.catalog.verdicts(&[object_id]).await?;
     let Some(verdict) = verdicts.get(&object_id) else {
         return Ok(Vec::new());

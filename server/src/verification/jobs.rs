@@ -7,7 +7,7 @@ use super::content_hash::Wanted;
 use super::queue::Job;
 use super::settle::wanted_of;
 use crate::catalog::Publishable;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::storage::ObjectKey;
 
 /// NARs to read, each once for all paths that have it.
@@ -35,14 +35,14 @@ impl Jobs {
         object_id: i64,
         path: &Publishable,
         more: impl IntoIterator<Item = Wanted>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Error> {
         let refers_to_itself = path.refs.contains(&path.path_id);
         let wanted = wanted_of(path.ca.as_deref(), &path.path, refers_to_itself);
         let job = match self.by_object.entry(object_id) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(Job {
                 object_id,
-                key: ObjectKey::parse(&path.nar_key).map_err(Problem::internal)?,
+                key: ObjectKey::parse(&path.nar_key).map_err(Error::internal)?,
                 size: path.file_size.unsigned_abs(),
                 file_hash: path.file_hash,
                 packing: path.packing,

@@ -11,8 +11,8 @@ use super::content_hash::{Wanted, WantedHash};
 use super::jobs::Jobs;
 use crate::app::App;
 use crate::catalog::{CommitClaim, Push};
+use crate::error::Error;
 use crate::gc;
-use crate::http::problem::Problem;
 
 /// How often a commit reads again what an earlier reading did not show.
 const ROUNDS: usize = 4;
@@ -33,8 +33,8 @@ pub fn wanted_of(ca: Option<&str>, path: &StorePath, refers_to_itself: bool) -> 
 /// exempt push offers is compared as far as it is known.
 ///
 /// # Errors
-/// 422 naming the first difference: the push is over then. 503 when an upload cannot be read.
-pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<HashSet<i64>, Problem> {
+/// `Invalid` naming the first difference: the push is over then. `Unavailable` when an upload cannot be read.
+pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<HashSet<i64>, Error> {
     let offers = || {
         claims.iter().filter_map(|claim| {
             let offer = claim.offer.as_ref()?;
@@ -76,13 +76,13 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
         app.verifications.add(jobs.into_jobs());
         let waited = app.verifications.wait(push.id, &waiting, ids.len() as u64);
         if let Err(why) = waited.await {
-            return Err(Problem::unavailable(
+            return Err(Error::unavailable(
                 format!("an upload cannot be read to verify it: {why}"),
                 5,
             ));
         }
     }
-    Err(Problem::unavailable(
+    Err(Error::unavailable(
         "other pushes of the same NARs want them read again and again",
         5,
     ))
@@ -93,7 +93,7 @@ pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<Ha
 ///
 /// # Errors
 /// When a NAR cannot be read.
-pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Problem> {
+pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Error> {
     if push.exempt {
         return Ok(());
     }
@@ -110,7 +110,7 @@ pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Problem> 
     app.verifications.add(jobs.into_jobs());
     let waited = app.verifications.wait(push.id, &ids, ids.len() as u64).await;
     if let Err(why) = waited {
-        return Err(Problem::unavailable(
+        return Err(Error::unavailable(
             format!("a NAR in the cache cannot be read to sign its path: {why}"),
             5,
         ));
@@ -135,7 +135,7 @@ pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Problem> 
 ///
 /// # Errors
 /// When the database does not answer: nothing has changed then.
-pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) -> Result<Problem, Problem> {
+pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) -> Result<Error, Error> {
     let count = differences.len();
     differences.truncate(MAX_DIFFERENCES);
     for difference in &differences {
@@ -184,8 +184,8 @@ pub fn forget_listings(app: &App, published: HashSet<i64>) {
     });
 }
 
-/// 422: what the commit of a push answers whose uploads are not what it said.
+/// `Invalid`: what the commit of a push answers whose uploads are not what it said.
 #[must_use]
-pub fn refused(detail: &str) -> Problem {
-    Problem::invalid("paths", detail)
+pub fn refused(detail: &str) -> Error {
+    Error::invalid("paths", detail)
 }

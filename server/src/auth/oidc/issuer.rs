@@ -10,7 +10,7 @@ use super::fetch;
 use super::jwt::Unverified;
 use super::keys::{KeySet, Verdict};
 use crate::auth::Refusal;
-use crate::http::problem::Problem;
+use crate::error::Error;
 
 /// Keys this old are fetched again, beside the requests that use them.
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
@@ -102,7 +102,7 @@ impl Issuer {
                 let why = failure.unwrap_or_else(|| "they were asked for a moment ago".into());
                 let detail = format!("the keys of the issuer {} cannot be fetched: {why}", self.url);
                 let seconds = u32::try_from(FIRST_RETRY.as_secs()).unwrap_or(5);
-                Err(Refusal::Unavailable(Problem::unavailable(detail, seconds)))
+                Err(Refusal::Unavailable(Error::unavailable(detail, seconds)))
             }
         }
     }

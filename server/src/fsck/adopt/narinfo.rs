@@ -12,7 +12,7 @@ use super::super::paths::MAX_TEXT;
 use super::{State, delete, is_absent, refused};
 use crate::catalog::{Adopted, NewVerification, Publishable, Standing, now};
 use crate::compression::{Codec, Packing};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::push::MAX_LISTING;
 use crate::signing::KeyChoice;
 use crate::storage::{Meta, ObjectKey};
@@ -50,7 +50,7 @@ pub(super) async fn with_references(
     check: &Check<'_>,
     state: &mut State,
     root: StorePathHash,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let frame = |hash| Frame {
         hash,
         candidate: None,
@@ -108,7 +108,7 @@ async fn begin(
     state: &mut State,
     key: &ObjectKey,
     hash: StorePathHash,
-) -> Result<Fate, Problem> {
+) -> Result<Fate, Error> {
     if !is_absent(check, &hash).await? {
         return Ok(Fate::Settled);
     }
@@ -140,7 +140,7 @@ async fn begin(
             compression,
         },
         Err(Obstacle::LostNar(nar)) => return lost_nar(check, state, key, &text, &info, &nar).await,
-        Err(Obstacle::Problem(problem)) => {
+        Err(Obstacle::Failed(problem)) => {
             state.belongs_to_refused(&info);
             return Err(problem);
         }
@@ -151,12 +151,12 @@ async fn begin(
 /// What keeps a narinfo from being adopted.
 enum Obstacle {
     LostNar(ObjectKey),
-    Problem(Problem),
+    Failed(Error),
 }
 
-impl From<Problem> for Obstacle {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
+impl From<Error> for Obstacle {
+    fn from(problem: Error) -> Self {
+        Self::Failed(problem)
     }
 }
 
@@ -170,14 +170,7 @@ async fn judge(
         .ok()
         .filter(ObjectKey::is_nar)
         .ok_or_else(|| refused(format!("its URL {:?} is not below nar/", info.url.as_str())))?;
-    if check
-        .app
-        .bucket
-        .head(&nar)
-        .await
-        .map_err(Problem::from)?
-        .is_none()
-    {
+    if check.app.bucket.head(&nar).await.map_err(Error::from)?.is_none() {
         return Err(Obstacle::LostNar(nar));
     }
     let compression = info.compression.as_str();
@@ -188,7 +181,7 @@ async fn judge(
 }
 
 /// Which of this server's keys have signed a narinfo, or none where a trusted key has.
-fn signers(check: &Check<'_>, state: &State, info: &NarInfo) -> Result<KeyChoice, Problem> {
+fn signers(check: &Check<'_>, state: &State, info: &NarInfo) -> Result<KeyChoice, Error> {
     let store_dir = &check.app.store_dir;
     if let Some(keys) = check.app.signer.signed_by(store_dir, info) {
         return Ok(keys);
@@ -221,7 +214,7 @@ async fn lost_nar(
     text: &[u8],
     info: &NarInfo,
     nar: &ObjectKey,
-) -> Result<Fate, Problem> {
+) -> Result<Fate, Error> {
     let gone = format!("its NAR {} is not in the bucket", nar.as_str());
     if !check.request.repair {
         return Err(refused(format!("{gone}: a repair removes the narinfo")));
@@ -261,7 +254,7 @@ async fn needed(
     check: &Check<'_>,
     state: &State,
     candidate: &Candidate,
-) -> Result<Vec<StorePathHash>, Problem> {
+) -> Result<Vec<StorePathHash>, Error> {
     let own = candidate.info.store_path.hash();
     let references = candidate.info.references.iter().map(|path| path.hash());
     let references: Vec<StorePathHash> = references.filter(|hash| *hash != own).collect();
@@ -288,7 +281,7 @@ struct Seen {
     adopted: Adopted,
 }
 
-async fn adopt(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result<String, Problem> {
+async fn adopt(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result<String, Error> {
     let app = check.app;
     let seen = read(check, state, candidate).await?;
     if check.request.dry_run {
@@ -326,10 +319,8 @@ async fn adopt(check: &Check<'_>, state: &State, candidate: &Candidate) -> Resul
     };
     if let Some((verdict, packed)) = seen.contents {
         if !listed {
-            let most = usize::try_from(MAX_LISTING).map_err(Problem::internal)?;
-            let json = Codec::Zstd
-                .decode(packed.packed, most)
-                .map_err(Problem::internal)?;
+            let most = usize::try_from(MAX_LISTING).map_err(Error::internal)?;
+            let json = Codec::Zstd.decode(packed.packed, most).map_err(Error::internal)?;
             app.bucket.put(&listing, Bytes::from(json)).await?;
             app.bucket.sync().await?;
         }
@@ -352,7 +343,7 @@ async fn adopt(check: &Check<'_>, state: &State, candidate: &Candidate) -> Resul
 }
 
 /// Reads the NAR of a narinfo, and compares it with what the narinfo says.
-async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result<Seen, Problem> {
+async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result<Seen, Error> {
     let Candidate { info, nar, .. } = candidate;
     let gone = || refused(format!("{} is gone", nar.as_str()));
     let mut meta = check.app.bucket.head(nar).await?.ok_or_else(gone)?;
@@ -408,7 +399,7 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
             meta.size
         )));
     }
-    adopted.file_size = i64::try_from(meta.size).map_err(Problem::internal)?;
+    adopted.file_size = i64::try_from(meta.size).map_err(Error::internal)?;
     Ok(Seen {
         meta,
         contents,
@@ -418,11 +409,7 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
 
 /// What a narinfo refers to and the bucket has no narinfo of: whoever filled the bucket has left it out, as pushes do with
 /// what an upstream cache has.
-async fn left_out(
-    check: &Check<'_>,
-    state: &State,
-    candidate: &Candidate,
-) -> Result<Vec<StorePath>, Problem> {
+async fn left_out(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result<Vec<StorePath>, Error> {
     let own = &candidate.info.store_path;
     let references: Vec<_> = candidate
         .info
@@ -445,7 +432,7 @@ fn adoptable(
     candidate: &Candidate,
     packing: Packing,
     left_out: Vec<StorePath>,
-) -> Result<Adopted, Problem> {
+) -> Result<Adopted, Error> {
     let info = &candidate.info;
     Ok(Adopted {
         path: info.store_path.clone(),

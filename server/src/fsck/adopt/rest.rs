@@ -10,7 +10,7 @@ use super::super::paths::MAX_TEXT;
 use super::{State, hash_of, is_absent, refused};
 use crate::catalog::{PinnedAs, Realised};
 use crate::compression::{Codec, Packing};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::pins;
 use crate::signing::KeyChoice;
 use crate::storage::ObjectKey;
@@ -23,7 +23,7 @@ pub(super) async fn adopt(
     state: &State,
     kind: Kind,
     key: &ObjectKey,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     match kind {
         Kind::UnknownRealisation => realisation(check, key).await,
         Kind::UnknownListing => listing(check, key).await,
@@ -34,11 +34,11 @@ pub(super) async fn adopt(
     }
 }
 
-fn gone() -> Problem {
+fn gone() -> Error {
     refused("it is gone")
 }
 
-async fn realisation(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
+async fn realisation(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
     let look = || async {
         let name = [key.as_str().to_owned()];
         let unknown = check.app.catalog.known_realisations(&name).await?.is_empty();
@@ -75,7 +75,7 @@ async fn realisation(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> 
 }
 
 /// A listing is known by its path.
-async fn listing(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
+async fn listing(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
     let owned = !is_absent(check, &hash_of(key)?).await?;
     if owned || check.app.bucket.head(key).await?.is_none() {
         return Ok(());
@@ -83,7 +83,7 @@ async fn listing(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
     Err(refused("it belongs to no narinfo that was adopted"))
 }
 
-async fn log(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Problem> {
+async fn log(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Error> {
     let drv = key.as_str().trim_start_matches("log/").to_owned();
     let belongs_to_others = state.may_be_used(state.derivers.contains(&drv));
     if belongs_to_others.is_err() && !check.app.catalog.has_deriver(&drv).await? {
@@ -91,7 +91,7 @@ async fn log(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Pr
     }
     let look = || async { Ok(check.app.bucket.head(key).await?) };
     let (mut tx, found) = check.gated(look).await?;
-    let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Problem::internal)?;
+    let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Error::internal)?;
     tx.adopt_log(&drv, size).await?;
     Ok(tx.commit().await?)
 }
@@ -103,7 +103,7 @@ struct DebugInfo {
     archive: String,
 }
 
-async fn debug_info(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
+async fn debug_info(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
     let look = || async { Ok(check.app.bucket.read_text(key, MAX_SMALL).await?) };
     let (mut tx, text) = check.gated(look).await?;
     let info: DebugInfo = serde_json::from_slice(&text.ok_or_else(gone)?)
@@ -117,7 +117,7 @@ async fn debug_info(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
     Ok(tx.commit().await?)
 }
 
-async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
+async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
     let name = key.as_str().trim_start_matches("pins/").to_owned();
     let look = || async {
         let known = check.app.catalog.known_pins(std::slice::from_ref(&name)).await?;
@@ -144,7 +144,7 @@ async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Problem> {
 }
 
 /// A NAR that no narinfo has goes with the next collections.
-async fn nar(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Problem> {
+async fn nar(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Error> {
     let name = [key.as_str().to_owned()];
     if !check.app.catalog.known_nars(&name).await?.is_empty() {
         return Ok(());
@@ -152,7 +152,7 @@ async fn nar(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Pr
     state.may_be_used(state.nars.contains(key.as_str()))?;
     let look = || async { Ok(check.app.bucket.head(key).await?) };
     let (mut tx, found) = check.gated(look).await?;
-    let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Problem::internal)?;
+    let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Error::internal)?;
     let compression = match key.as_str().rsplit_once('.').map(|(_, extension)| extension) {
         Some("zst") => Codec::Zstd,
         Some("xz") => Codec::Xz,

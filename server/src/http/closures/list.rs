@@ -1,7 +1,7 @@
 //! `GET /closures`
 
 use super::types::{Closure, Closures};
-use super::{App, Filter, Problem};
+use super::{App, Error, Filter};
 use crate::http::runs;
 
 /// Most closures of a page: each is walked for its size.
@@ -13,18 +13,18 @@ pub(super) async fn list(
     run: Option<&str>,
     after: Option<&str>,
     limit: Option<u32>,
-) -> Result<Closures, Problem> {
+) -> Result<Closures, Error> {
     let limit = match limit.unwrap_or(MAX_PAGE) {
         limit @ 1..=MAX_PAGE => i64::from(limit),
         _ => {
             let detail = format!("a page has 1 to {MAX_PAGE} entries");
-            return Err(Problem::invalid("limit", detail));
+            return Err(Error::invalid("limit", detail));
         }
     };
     let filter = filter.checked()?;
     let run = run.map(runs::token).transpose()?;
     let after = after
-        .map(|place| parse(place).ok_or_else(|| Problem::invalid("after", "it is no place in this list")))
+        .map(|place| parse(place).ok_or_else(|| Error::invalid("after", "it is no place in this list")))
         .transpose()?;
     let rows = app.catalog.closures(&filter, run, after, limit).await?;
     let full = i64::try_from(rows.len()) == Ok(limit);

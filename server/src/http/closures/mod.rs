@@ -12,10 +12,11 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
 use super::api::ApiTags;
-use super::problem::{ApiProblem, Problem};
+use super::extract::Reader;
+use super::problem::ApiProblem;
 use super::runs::types::Filter;
 use crate::app::App;
-use crate::auth::Reader;
+use crate::error::Error;
 use types::{Closure, Closures};
 
 /// Operations on closures.

@@ -1,13 +1,13 @@
 //! `GET /closures/{root}`
 
 use super::types::Closure;
-use super::{App, Problem};
+use super::{App, Error};
 use crate::http::wire;
 
-pub(super) async fn show(app: &App, root: &str) -> Result<Closure, Problem> {
+pub(super) async fn show(app: &App, root: &str) -> Result<Closure, Error> {
     let root = wire::store_path("root", root)?;
     let Some(row) = app.catalog.closure(&root).await? else {
-        return Err(Problem::not_found(format!(
+        return Err(Error::not_found(format!(
             "nobody has pushed the closure of {root}"
         )));
     };

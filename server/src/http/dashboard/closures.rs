@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{PAGE, address};
 use crate::app::App;
 use crate::catalog::{ClosureRow, ClosureSize, RunFilter};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::http::wire;
 use crate::pages::closures::{self, Closure};
 
@@ -21,12 +21,12 @@ pub(super) struct After {
     after: Option<String>,
 }
 
-pub(super) fn place(text: &str) -> Result<(i64, i64), Problem> {
+pub(super) fn place(text: &str) -> Result<(i64, i64), Error> {
     let parse = || {
         let (time, id) = text.split_once('.')?;
         Some((time.parse().ok()?, id.parse().ok()?))
     };
-    parse().ok_or_else(|| Problem::invalid("after", "it is no place in this list"))
+    parse().ok_or_else(|| Error::invalid("after", "it is no place in this list"))
 }
 
 pub(super) fn place_after(rows: &[ClosureRow], limit: i64) -> Option<String> {
@@ -35,7 +35,7 @@ pub(super) fn place_after(rows: &[ClosureRow], limit: i64) -> Option<String> {
     Some(format!("{}.{}", last.pushed_at, last.id))
 }
 
-pub(super) async fn list(app: &App, query: After) -> Result<String, Problem> {
+pub(super) async fn list(app: &App, query: After) -> Result<String, Error> {
     let after = query.after.as_deref().map(place).transpose()?;
     let rows = app
         .catalog
@@ -57,10 +57,10 @@ pub(super) struct Page {
     page: usize,
 }
 
-pub(super) async fn show(app: &App, root: &str, query: Page) -> Result<String, Problem> {
+pub(super) async fn show(app: &App, root: &str, query: Page) -> Result<String, Error> {
     let path = wire::store_path("root", root)?;
     let catalog = &app.catalog;
-    let nothing = || Problem::not_found("the cache does not have this path");
+    let nothing = || Error::not_found("the cache does not have this path");
     let root = catalog.member(&path).await?.ok_or_else(nothing)?;
     let row = catalog.closure(&path).await?;
     let pins = catalog.pins_of(root.id, FEW).await?;

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use super::{PAGE, address};
 use crate::app::App;
 use crate::catalog::{TaskKind, TaskState, now};
+use crate::error::Error;
 use crate::gc::Request;
-use crate::http::problem::Problem;
 use crate::pages;
 use crate::pages::gc::{MANY, Next};
 
@@ -14,7 +14,7 @@ use crate::pages::gc::{MANY, Next};
 const RECENT: i64 = 50;
 
 /// What is known of the next collection, without marking anything.
-pub(super) async fn ahead(app: &App) -> Result<Next, Problem> {
+pub(super) async fn ahead(app: &App) -> Result<Next, Error> {
     let mut next = Next::default();
     let mut last = None;
     for task in app.catalog.tasks(TaskKind::Gc, None, RECENT).await? {
@@ -42,7 +42,7 @@ pub(super) struct Before {
     before: Option<i64>,
 }
 
-pub(super) async fn list(app: &App, query: Before) -> Result<String, Problem> {
+pub(super) async fn list(app: &App, query: Before) -> Result<String, Error> {
     let rows = app.catalog.tasks(TaskKind::Gc, query.before, PAGE).await?;
     let full = i64::try_from(rows.len()) == Ok(PAGE);
     let older = rows

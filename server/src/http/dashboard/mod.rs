@@ -20,6 +20,7 @@ use super::door;
 use super::problem::Problem;
 use super::request_id;
 use crate::app::App;
+use crate::error::Error;
 use crate::pages;
 
 /// How long a page may take.
@@ -45,16 +46,16 @@ pub(super) fn add_to(route: Route) -> Route {
 async fn answer(
     app: &Arc<App>,
     request: &Request,
-    page: impl Future<Output = Result<String, Problem>>,
+    page: impl Future<Output = Result<String, Error>>,
 ) -> Response {
     let made = async {
         door::reader(app, request).await?;
         match tokio::time::timeout(PATIENCE, page).await {
-            Ok(made) => made,
-            Err(_) => Err(Problem::unavailable(
-                "the database takes too long over this page",
-                10,
-            )),
+            Ok(made) => Ok(made?),
+            Err(_) => {
+                let why = "the database takes too long over this page";
+                Err(Problem::from(Error::unavailable(why, 10)))
+            }
         }
     };
     let mut response = match made.await {
@@ -77,7 +78,7 @@ fn failed(headers: &HeaderMap, problem: Problem) -> Response {
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.contains("text/html"));
-    let words = problem.words();
+    let words = problem.detail().to_owned();
     let mut response = problem.into_response();
     let status = response.status();
     if wants_page {
@@ -121,10 +122,10 @@ fn protect(headers: &mut HeaderMap) {
 }
 
 /// The parameters of the query.
-fn query<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+fn query<T: DeserializeOwned>(request: &Request) -> Result<T, Error> {
     request
         .params()
-        .map_err(|_| Problem::malformed("the address of the page is not one of a link of these pages"))
+        .map_err(|_| Error::malformed("the address of the page is not one of a link of these pages"))
 }
 
 fn address(path: &str, parameters: &[(&str, &str)]) -> String {
@@ -182,7 +183,7 @@ async fn show_search(Data(app): Data<&Arc<App>>, request: &Request) -> Response 
 #[handler]
 async fn nothing(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
     answer(app, request, async {
-        Err(Problem::not_found("there is no such page"))
+        Err(Error::not_found("there is no such page"))
     })
     .await
 }

@@ -3,7 +3,7 @@
 use super::gc;
 use crate::app::App;
 use crate::catalog::{RunFilter, TaskKind, now};
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::pages::overview::{self, Overview};
 
 const DAY: i64 = 86_400;
@@ -12,7 +12,7 @@ const DAYS: i64 = 90;
 /// Entries of each list.
 const FEW: i64 = 5;
 
-pub(super) async fn show(app: &App) -> Result<String, Problem> {
+pub(super) async fn show(app: &App) -> Result<String, Error> {
     let catalog = &app.catalog;
     let filter = RunFilter::default();
     let counts = app.census.current(catalog).await;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{PAGE, address};
 use crate::app::App;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::http::wire;
 use crate::pages;
 
@@ -13,7 +13,7 @@ pub(super) struct After {
     after: Option<String>,
 }
 
-pub(super) async fn list(app: &App, query: After) -> Result<String, Problem> {
+pub(super) async fn list(app: &App, query: After) -> Result<String, Error> {
     let after = wire::after(query.after.as_deref())?;
     let pins = app.catalog.pins(after, PAGE).await?;
     let full = i64::try_from(pins.len()) == Ok(PAGE);

@@ -6,7 +6,7 @@ use super::closures::{place, place_after};
 use super::{PAGE, address};
 use crate::app::App;
 use crate::catalog::RunFilter;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::http::runs;
 use crate::pages;
 
@@ -22,11 +22,11 @@ pub(super) struct Filter {
     before: Option<i64>,
 }
 
-pub(super) async fn list(app: &App, query: Filter) -> Result<String, Problem> {
+pub(super) async fn list(app: &App, query: Filter) -> Result<String, Error> {
     let text = |field: &str, text: &str| {
         let text = text.trim();
         if text.chars().count() > MAX_FILTER || text.contains('\0') {
-            return Err(Problem::invalid(field, "it is no name of one"));
+            return Err(Error::invalid(field, "it is no name of one"));
         }
         Ok((!text.is_empty()).then(|| text.to_owned()))
     };
@@ -57,9 +57,9 @@ pub(super) struct After {
     after: Option<String>,
 }
 
-pub(super) async fn show(app: &App, id: &str, query: After) -> Result<String, Problem> {
+pub(super) async fn show(app: &App, id: &str, query: After) -> Result<String, Error> {
     let token = runs::token(id)?;
-    let nothing = || Problem::not_found("there is no such run");
+    let nothing = || Error::not_found("there is no such run");
     let run = app.catalog.run(token).await?.ok_or_else(nothing)?;
     let after = query.after.as_deref().map(place).transpose()?;
     let filter = RunFilter::default();

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{PAGE, address};
 use crate::app::App;
 use crate::catalog::Found;
-use crate::http::problem::Problem;
+use crate::error::Error;
 use crate::pages;
 
 /// Most characters of what is searched for: no name is longer.
@@ -23,10 +23,10 @@ pub(super) struct Query {
     before: Option<i64>,
 }
 
-pub(super) async fn show(app: &App, query: Query) -> Result<String, Problem> {
+pub(super) async fn show(app: &App, query: Query) -> Result<String, Error> {
     let asked = query.q.trim();
     if asked.chars().count() > MAX_QUERY || asked.contains('\0') {
-        return Err(Problem::invalid("q", "no store path and no name is like that"));
+        return Err(Error::invalid("q", "no store path and no name is like that"));
     }
     let found = look(app, asked, query.before).await?;
     let next = found.before.map(|before| {
@@ -38,7 +38,7 @@ pub(super) async fn show(app: &App, query: Query) -> Result<String, Problem> {
     Ok(pages::search::show(asked, &found.paths, next))
 }
 
-async fn look(app: &App, asked: &str, before: Option<i64>) -> Result<Found, Problem> {
+async fn look(app: &App, asked: &str, before: Option<i64>) -> Result<Found, Error> {
     let name = asked
         .strip_prefix(app.store_dir.as_str())
         .map_or(asked, |rest| rest.trim_start_matches('/'));

@@ -1,9 +1,9 @@
 //! `GET /fsck`
 
 use super::types::{FsckRun, FsckRuns};
-use super::{App, Problem, TaskKind, find, page};
+use super::{App, Error, TaskKind, find, page};
 
-pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> Result<FsckRuns, Problem> {
+pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> Result<FsckRuns, Error> {
     let limit = page(limit)?;
     let before = match after {
         Some(id) => Some(find(app, id).await?.id),

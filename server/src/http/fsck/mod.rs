@@ -15,12 +15,13 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::extract::Collector;
 use super::json_body::JsonBody;
-use super::problem::{ApiProblem, Problem};
+use super::problem::ApiProblem;
 use super::wire::page;
 use crate::app::App;
-use crate::auth::Collector;
 use crate::catalog::{TaskKind, TaskRow};
+use crate::error::Error;
 use types::{Findings, FsckRun, FsckRuns, StartFsck};
 
 /// Operations on checks.
@@ -96,9 +97,9 @@ impl FsckApi {
 }
 
 /// The check of that id.
-async fn find(app: &App, id: &str) -> Result<TaskRow, Problem> {
+async fn find(app: &App, id: &str) -> Result<TaskRow, Error> {
     let unknown = || {
-        Problem::not_found(format!(
+        Error::not_found(format!(
             "there is no check {:?}",
             id.chars().take(64).collect::<String>()
         ))

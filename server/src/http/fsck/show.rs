@@ -1,8 +1,8 @@
 //! `GET /fsck/{id}`
 
 use super::types::FsckRun;
-use super::{App, Problem, find};
+use super::{App, Error, find};
 
-pub(super) async fn show(app: &App, id: &str) -> Result<FsckRun, Problem> {
+pub(super) async fn show(app: &App, id: &str) -> Result<FsckRun, Error> {
     FsckRun::of(app, find(app, id).await?).await
 }

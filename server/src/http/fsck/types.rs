@@ -3,7 +3,7 @@
 use poem_openapi::{Enum, Object};
 
 use super::super::task_state::TaskState;
-use super::{App, Problem};
+use super::{App, Error};
 use crate::catalog::{FindingRow, FindingState, TaskRow};
 use crate::fsck::{Phase, Progress, Request};
 
@@ -146,10 +146,10 @@ pub(super) struct FsckRun {
 }
 
 impl FsckRun {
-    pub(super) async fn of(app: &App, row: TaskRow) -> Result<Self, Problem> {
+    pub(super) async fn of(app: &App, row: TaskRow) -> Result<Self, Error> {
         let state = TaskState::of(&row);
-        let request: Request = serde_json::from_str(&row.request).map_err(Problem::internal)?;
-        let progress: Progress = serde_json::from_str(&row.progress).map_err(Problem::internal)?;
+        let request: Request = serde_json::from_str(&row.request).map_err(Error::internal)?;
+        let progress: Progress = serde_json::from_str(&row.progress).map_err(Error::internal)?;
         let counts = progress.counts;
         let found = app.catalog.finding_counts(row.id).await?;
         Ok(Self {

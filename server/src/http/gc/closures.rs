@@ -1,18 +1,18 @@
 //! `GET /gc/{id}/closures`
 
 use super::types::{GcClosure, GcClosures};
-use super::{App, Problem, find, page};
+use super::{App, Error, find, page};
 
 pub(super) async fn closures(
     app: &App,
     id: &str,
     after: Option<u64>,
     limit: Option<u32>,
-) -> Result<GcClosures, Problem> {
+) -> Result<GcClosures, Error> {
     let limit = page(limit)?;
     let run = find(app, id).await?;
     let after = i64::try_from(after.unwrap_or_default())
-        .map_err(|_| Problem::invalid("after", "it is no place in this list"))?;
+        .map_err(|_| Error::invalid("after", "it is no place in this list"))?;
     let rows = app.catalog.gc_closures(run.id, after, limit).await?;
     let full = i64::try_from(rows.len()) == Ok(limit);
     Ok(GcClosures {

@@ -1,9 +1,9 @@
 //! `GET /gc`
 
 use super::types::{GcRun, GcRuns};
-use super::{App, Problem, TaskKind, find, page};
+use super::{App, Error, TaskKind, find, page};
 
-pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> Result<GcRuns, Problem> {
+pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> Result<GcRuns, Error> {
     let limit = page(limit)?;
     let before = match after {
         Some(id) => Some(find(app, id).await?.id),

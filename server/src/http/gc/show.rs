@@ -1,8 +1,8 @@
 //! `GET /gc/{id}`
 
 use super::types::GcRun;
-use super::{App, Problem, find};
+use super::{App, Error, find};
 
-pub(super) async fn show(app: &App, id: &str) -> Result<GcRun, Problem> {
+pub(super) async fn show(app: &App, id: &str) -> Result<GcRun, Error> {
     GcRun::of(find(app, id).await?)
 }

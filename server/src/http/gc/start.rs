@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use super::types::{GcRun, StartGc};
-use super::{App, Problem};
+use super::{App, Error};
 use crate::auth::Identity;
 use crate::gc::{self, Request};
 
 /// Most seconds of an age: a hundred years.
 const MAX_AGE: u64 = 100 * 365 * 24 * 3600;
 
-pub(super) async fn start(app: &Arc<App>, who: &Identity, body: &StartGc) -> Result<GcRun, Problem> {
+pub(super) async fn start(app: &Arc<App>, who: &Identity, body: &StartGc) -> Result<GcRun, Error> {
     let age = |field: &str, seconds: u64| match u32::try_from(seconds) {
         Ok(short) if seconds <= MAX_AGE => Ok(short),
-        _ => Err(Problem::invalid(
+        _ => Err(Error::invalid(
             field,
             format!("{seconds} seconds are more than the {MAX_AGE} of a hundred years"),
         )),

@@ -3,7 +3,7 @@
 use poem_openapi::{Enum, Object};
 
 use super::super::task_state::TaskState;
-use super::Problem;
+use super::Error;
 use crate::catalog::TaskRow;
 use crate::gc::{Phase, Progress, Request};
 
@@ -119,10 +119,10 @@ pub(super) struct GcRun {
 }
 
 impl GcRun {
-    pub(super) fn of(row: TaskRow) -> Result<Self, Problem> {
+    pub(super) fn of(row: TaskRow) -> Result<Self, Error> {
         let state = TaskState::of(&row);
-        let request: Request = serde_json::from_str(&row.request).map_err(Problem::internal)?;
-        let progress: Progress = serde_json::from_str(&row.progress).map_err(Problem::internal)?;
+        let request: Request = serde_json::from_str(&row.request).map_err(Error::internal)?;
+        let progress: Progress = serde_json::from_str(&row.progress).map_err(Error::internal)?;
         let counts = progress.counts;
         Ok(Self {
             id: row.token,

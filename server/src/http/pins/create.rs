@@ -5,11 +5,11 @@ use std::sync::Arc;
 use niks3_nix::store_path::StorePath;
 
 use super::types::{CreatePin, Pin};
-use super::{App, PinName, Problem};
+use super::{App, Error, PinName};
 use crate::pins;
 
-pub(super) async fn create(app: &Arc<App>, name: &PinName, body: &CreatePin) -> Result<Pin, Problem> {
-    let path = path(app, &body.path).map_err(|why| Problem::invalid("path", why))?;
+pub(super) async fn create(app: &Arc<App>, name: &PinName, body: &CreatePin) -> Result<Pin, Error> {
+    let path = path(app, &body.path).map_err(|why| Error::invalid("path", why))?;
     Ok(Pin::of(app, pins::create(app, name, &path).await?))
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{App, PinName, Problem};
+use super::{App, Error, PinName};
 use crate::pins;
 
-pub(super) async fn delete(app: &Arc<App>, name: &PinName) -> Result<(), Problem> {
+pub(super) async fn delete(app: &Arc<App>, name: &PinName) -> Result<(), Error> {
     pins::delete(app, name).await
 }

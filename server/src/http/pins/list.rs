@@ -1,10 +1,10 @@
 //! `GET /pins`
 
 use super::types::{Pin, Pins};
-use super::{App, Problem};
+use super::{App, Error};
 use crate::http::wire;
 
-pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> Result<Pins, Problem> {
+pub(super) async fn list(app: &App, after: Option<&str>, limit: Option<u32>) -> Result<Pins, Error> {
     let limit = wire::page(limit)?;
     let after = wire::after(after)?;
     let pins = app.catalog.pins(after, limit).await?;

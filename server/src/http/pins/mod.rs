@@ -14,10 +14,11 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::extract::{Pusher, Reader};
 use super::json_body::JsonBody;
-use super::problem::{ApiProblem, Problem};
+use super::problem::ApiProblem;
 use crate::app::App;
-use crate::auth::{Pusher, Reader};
+use crate::error::Error;
 use crate::pin_name::PinName;
 use types::{CreatePin, Pin, Pins};
 
@@ -94,6 +95,6 @@ impl PinsApi {
     }
 }
 
-fn parse(name: &str) -> Result<PinName, Problem> {
-    name.parse().map_err(|why: String| Problem::invalid("name", why))
+fn parse(name: &str) -> Result<PinName, Error> {
+    name.parse().map_err(|why: String| Error::invalid("name", why))
 }

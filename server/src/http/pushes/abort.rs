@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{App, Identity, Problem, PushState, find};
+use super::{App, Error, Identity, PushState, find};
 use crate::gc;
 use crate::metrics::{PushEnd, metrics};
 use crate::push;
 
-pub(super) async fn abort(app: &Arc<App>, who: &Identity, id: &str) -> Result<(), Problem> {
+pub(super) async fn abort(app: &Arc<App>, who: &Identity, id: &str) -> Result<(), Error> {
     let push = find(app, who, id).await?;
     if matches!(push.state, PushState::Aborted | PushState::Expired) {
         return Ok(());
@@ -24,7 +24,7 @@ pub(super) async fn abort(app: &Arc<App>, who: &Identity, id: &str) -> Result<()
     }
     let mut tx = app.catalog.write().await?;
     if !tx.abort_push(push.id).await? {
-        return Err(Problem::conflict("the push is committed, or about to be"));
+        return Err(Error::conflict("the push is committed, or about to be"));
     }
     tx.commit().await?;
     app.catalog.release_push(push.id).await?;

@@ -7,17 +7,12 @@ use niks3_nix::signature::Signature;
 use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
-use super::{App, Identity, Problem, change, find_open, limits};
+use super::{App, Error, Identity, change, find_open, limits};
 use crate::catalog::{ClaimKind, Claimed, PathMeta, Push, PushRank, SLICE_ROWS, claim_slices, claimed_names};
 use crate::http::wire;
 use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
 
-pub(super) async fn claim(
-    app: &App,
-    who: &Identity,
-    id: &str,
-    body: Claims,
-) -> Result<ClaimsAnswer, Problem> {
+pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> Result<ClaimsAnswer, Error> {
     let push = find_open(app, who, id).await?;
     wire::list("paths", &body.paths, MAX_BATCH)?;
     // Each is let go of when it has been read.
@@ -28,10 +23,7 @@ pub(super) async fn claim(
     let paths: Vec<PathMeta> = paths.collect::<Result<_, _>>()?;
     let mut seen = HashSet::with_capacity(paths.len());
     if let Some(twice) = paths.iter().find(|meta| !seen.insert(&meta.path)) {
-        return Err(Problem::invalid(
-            "paths",
-            format!("{} is named twice", twice.path),
-        ));
+        return Err(Error::invalid("paths", format!("{} is named twice", twice.path)));
     }
     let external = wire::list("external", &body.external, MAX_BATCH * 10)?;
     let external: BTreeSet<StorePath> = external
@@ -78,7 +70,7 @@ async fn claim_all(
     push: &Push,
     paths: &[PathMeta],
     external: &[StorePath],
-) -> Result<Vec<Claimed>, Problem> {
+) -> Result<Vec<Claimed>, Error> {
     let mut names = claimed_names(paths);
     names.extend(external);
     let found = app.catalog.intern_most(&names).await?;
@@ -104,15 +96,15 @@ fn content_address(
     path: &StorePath,
     references: &BTreeSet<StorePath>,
     text: &str,
-) -> Result<String, Problem> {
-    let wrong = |why: String| Problem::invalid("paths.ca", format!("of {path}: {why}"));
+) -> Result<String, Error> {
+    let wrong = |why: String| Error::invalid("paths.ca", format!("of {path}: {why}"));
     let ca: ContentAddress = text.parse().map_err(|error| wrong(format!("{error}")))?;
     ca.check_path(store_dir, path, references)
         .map_err(|error| wrong(error.to_string()))?;
     Ok(ca.to_string())
 }
 
-fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Problem> {
+fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Error> {
     let path = wire::store_path("paths.path", &info.path)?;
     let references = wire::list("paths.references", &info.references, MAX_REFERENCES)?;
     let references: BTreeSet<StorePath> = references
@@ -124,10 +116,7 @@ fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Problem>
         .iter()
         .map(|sig| match sig.parse::<Signature>() {
             Ok(sig) => Ok(sig.to_string()),
-            Err(error) => Err(Problem::invalid(
-                "paths.signatures",
-                format!("of {path}: {error}"),
-            )),
+            Err(error) => Err(Error::invalid("paths.signatures", format!("of {path}: {error}"))),
         })
         .collect::<Result<_, _>>()?;
     let ca = info
@@ -140,13 +129,13 @@ fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Problem>
         .map(|deriver| wire::store_path("paths.deriver", deriver))
         .transpose()?;
     if let Some(deriver) = deriver.as_ref().filter(|deriver| !deriver.is_derivation()) {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "paths.deriver",
             format!("{deriver} is not a derivation"),
         ));
     }
     if info.nar_size == 0 {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "paths.nar_size",
             format!("no NAR is empty, so neither is that of {path}"),
         ));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::types::{Closure, Commit, CommitState, Verifying};
-use super::{App, Committed, Identity, Problem, find, wire_error};
+use super::{App, Committed, Error, Identity, find, wire_error};
 use crate::push::{CommitAnswer, commit as commit_push};
 use poem_openapi::payload::Json;
 
@@ -15,7 +15,7 @@ const WAIT: Duration = Duration::from_secs(20);
 const RETRY_AFTER: u32 = 1;
 
 /// Runs to its end even if the client goes away: what it began it finishes. Whoever asks again joins it.
-pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<Committed, Problem> {
+pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<Committed, Error> {
     let push = find(app, &who, &id).await?;
     let (push_id, verifications) = (push.id, Arc::clone(&app.verifications));
     let app = app.clone();

@@ -8,7 +8,7 @@ use niks3_nix::hash::FileHash;
 use tokio::time::Instant;
 
 use super::types::{CompleteMultipart, Empty};
-use super::{App, Identity, Problem, change, find_open, limits, multipart, parts, uploads, wire_error};
+use super::{App, Error, Identity, change, find_open, limits, multipart, parts, uploads, wire_error};
 use crate::catalog::{
     ArrivedObject, Multipart, MultipartState, NewObject, NewVerification, ObjectRow, PartRow, Push,
     UploadedNar, WriteTx,
@@ -33,7 +33,7 @@ pub(super) async fn complete(
     id: String,
     multipart_id: i64,
     body: CompleteMultipart,
-) -> Result<Empty, Problem> {
+) -> Result<Empty, Error> {
     let app = app.clone();
     let work = async move { run(&app, &who, &id, multipart_id, body).await };
     crate::http::request_id::spawn(work).await.map_err(wire_error)?
@@ -45,7 +45,7 @@ async fn run(
     id: &str,
     multipart_id: i64,
     body: CompleteMultipart,
-) -> Result<Empty, Problem> {
+) -> Result<Empty, Error> {
     let push = find_open(app, who, id).await?;
     let (multipart, _) = multipart::find(app, who, multipart_id).await?;
     let file_hash = wire::file_hash("file_hash", &body.file_hash)?;
@@ -56,7 +56,7 @@ async fn run(
     )?;
     check_shape(&announced, file_size, multipart.part_size)?;
     if file_size.unsigned_abs() <= PART_SIZE {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "file_size",
             format!("up to {PART_SIZE} bytes go up in one piece"),
         ));
@@ -90,7 +90,7 @@ async fn run(
                 return Ok(Empty {});
             }
             MultipartState::GivenUp => {
-                return Err(Problem::conflict(
+                return Err(Error::conflict(
                     "this upload in parts was given up: begin another",
                 ));
             }
@@ -135,11 +135,11 @@ impl Whole {
 
 /// Another request has made an object of the same parts: it is taken if it is the one that they are said to make, and
 /// still there.
-async fn take_over(app: &App, push: &Push, multipart: &Multipart, whole: &Whole) -> Result<(), Problem> {
+async fn take_over(app: &App, push: &Push, multipart: &Multipart, whole: &Whole) -> Result<(), Error> {
     let known = app.catalog.parts(multipart.id).await?;
     let same = |part: &PartRow| known.get(&part.number) == Some(part);
     if whole.parts.len() != known.len() || !whole.parts.iter().all(same) {
-        return Err(Problem::conflict(
+        return Err(Error::conflict(
             "this upload in parts had other parts: begin again, fresh",
         ));
     }
@@ -160,17 +160,17 @@ async fn announce(
     push: &Push,
     key: &ObjectKey,
     whole: &Whole,
-) -> Result<(WriteTx, ObjectRow), Problem> {
+) -> Result<(WriteTx, ObjectRow), Error> {
     let size = whole.file_size;
     let new = NewObject::uploaded(size, whole.file_hash);
     let wanted = HashMap::from([(key.as_str().to_owned(), new)]);
     let (tx, mut objects) = uploads::announce(app, push, &wanted).await?;
     let object = objects
         .remove(key.as_str())
-        .ok_or_else(|| Problem::internal("no row"))?;
+        .ok_or_else(|| Error::internal("no row"))?;
     if object.present && object.size != size {
         let detail = format!("{} is known with {} bytes, not {size}", key.as_str(), object.size);
-        return Err(Problem::conflict(detail));
+        return Err(Error::conflict(detail));
     }
     Ok((tx, object))
 }
@@ -184,7 +184,7 @@ async fn take_turn(
     multipart: &Multipart,
     staging: &ObjectKey,
     whole: &Whole,
-) -> Result<bool, Problem> {
+) -> Result<bool, Error> {
     let key = whole.key();
     let (mut tx, object) = announce(app, push, &key, whole).await?;
     let turn = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
@@ -250,7 +250,7 @@ async fn take_turn(
             }
             tx.commit().await?;
             app.bucket.delete_many(std::slice::from_ref(staging)).await;
-            Err(Problem::invalid(
+            Err(Error::invalid(
                 "file_hash",
                 format!("the parts make {found}, not {}", whole.file_hash),
             ))
@@ -268,8 +268,8 @@ async fn while_ours<T>(
     app: &App,
     multipart_id: i64,
     turn: &str,
-    work: impl Future<Output = Result<T, Problem>>,
-) -> Option<Result<T, Problem>> {
+    work: impl Future<Output = Result<T, Error>>,
+) -> Option<Result<T, Error>> {
     let length = Duration::from_secs(TURN_SECONDS.unsigned_abs());
     let mut ends = Instant::now() + length;
     let renewing = async {
@@ -307,7 +307,7 @@ async fn make(
     staging: &ObjectKey,
     key: &ObjectKey,
     whole: &Whole,
-) -> Result<Made, Problem> {
+) -> Result<Made, Error> {
     let moved =
         app.bucket.head(staging).await?.is_none() && uploads::arrived(app, key, whole.file_size).await?;
     let mut read = None;
@@ -335,12 +335,12 @@ async fn inspect(
     app: &App,
     staging: &ObjectKey,
     whole: &Whole,
-) -> Result<(FileHash, Option<Box<Contents>>), Problem> {
+) -> Result<(FileHash, Option<Box<Contents>>), Error> {
     if !whole.verify {
         let (found, _) = push::hash_of(app, staging).await?.ok_or_else(vanished)?;
         return Ok((found, None));
     }
-    let _turn = app.verifications.turn().await.map_err(Problem::internal)?;
+    let _turn = app.verifications.turn().await.map_err(Error::internal)?;
     let read = verification::read_object(
         app,
         staging,
@@ -356,30 +356,30 @@ async fn inspect(
 }
 
 /// Parts 1, 2, 3, … of one size but for the last, which add up.
-fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), Problem> {
+fn check_shape(parts: &[PartRow], file_size: i64, part_size: i64) -> Result<(), Error> {
     let in_order = parts
         .iter()
         .zip(1_i64..)
         .all(|(part, number)| part.number == number);
     let full = parts.iter().rev().skip(1).all(|part| part.size == part_size);
     if parts.is_empty() || !in_order || !full {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "parts",
             "every part is needed, in order, all of one size but the last",
         ));
     }
     if parts.iter().map(|part| part.size).sum::<i64>() != file_size {
-        return Err(Problem::invalid("file_size", "the parts add up to another size"));
+        return Err(Error::invalid("file_size", "the parts add up to another size"));
     }
     Ok(())
 }
 
-fn vanished() -> Problem {
-    Problem::conflict("the object store has lost what the parts made: begin again, fresh")
+fn vanished() -> Error {
+    Error::conflict("the object store has lost what the parts made: begin again, fresh")
 }
 
-fn upload_lost() -> Problem {
-    Problem::conflict("the object store has lost this upload in parts: begin another")
+fn upload_lost() -> Error {
+    Error::conflict("the object store has lost this upload in parts: begin another")
 }
 
 /// Makes one object of the parts, unless that was done before an answer was lost.
@@ -389,7 +389,7 @@ async fn assemble(
     staging: &ObjectKey,
     parts: &[PartRow],
     file_size: i64,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let known = app.catalog.parts(multipart.id).await?;
     let listed = match app.bucket.list_parts(staging, &multipart.upload_id).await {
         Ok(listed) => listed,
@@ -423,7 +423,7 @@ async fn assemble(
     }
     if !missing.is_empty() {
         missing.truncate(1000);
-        return Err(Problem::conflict("some parts have not arrived").with_missing(missing));
+        return Err(Error::missing("some parts have not arrived", missing));
     }
     let completed = app
         .bucket
@@ -433,7 +433,7 @@ async fn assemble(
         result => result?,
     }
     if !uploads::arrived(app, staging, file_size).await? {
-        return Err(Problem::conflict(
+        return Err(Error::conflict(
             "the object store made something else of the parts: begin again, fresh",
         ));
     }

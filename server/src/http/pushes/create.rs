@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use niks3_nix::store_path::{StoreDir, StorePath};
 
 use super::types::{ChecksumAlgorithm, CreatePush, CreatedPush};
-use super::{App, Identity, Problem, limits};
+use super::{App, Error, Identity, limits};
 use crate::catalog::NewPush;
 use crate::http::{request_id, wire};
 use crate::metrics::metrics;
@@ -14,14 +14,14 @@ use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
 use crate::runs::{self, NewRun};
 use crate::storage::ChecksumKind;
 
-pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Result<CreatedPush, Problem> {
+pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Result<CreatedPush, Error> {
     let store_dir: StoreDir = body
         .store_dir
         .parse()
-        .map_err(|error| Problem::invalid("store_dir", format!("{error}")))?;
+        .map_err(|error| Error::invalid("store_dir", format!("{error}")))?;
     if store_dir != app.store_dir {
         let detail = format!("this cache is of the store {}, not of {store_dir}", app.store_dir);
-        return Err(Problem::invalid("store_dir", detail));
+        return Err(Error::invalid("store_dir", detail));
     }
     let roots = wire::list("roots", &body.roots, MAX_ROOTS)?;
     let roots: BTreeSet<StorePath> = roots
@@ -30,15 +30,15 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         .collect::<Result<_, _>>()?;
     let roots: Vec<StorePath> = roots.into_iter().collect();
     if roots.is_empty() {
-        return Err(Problem::invalid("roots", "a push needs a root"));
+        return Err(Error::invalid("roots", "a push needs a root"));
     }
     let pin = body
         .pin
         .map(|name| name.parse::<PinName>())
         .transpose()
-        .map_err(|error| Problem::invalid("pin", error))?;
+        .map_err(|error| Error::invalid("pin", error))?;
     if pin.is_some() && roots.len() > 1 {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "pin",
             "a pin names one path, so the push must have one root",
         ));

@@ -1,6 +1,6 @@
 //! What one identity may have in progress, and how many bytes a claim lets it bring.
 
-use super::{App, Identity, Problem};
+use super::{App, Error, Identity};
 use crate::catalog::{Push, WriteTx};
 
 /// Seconds after which a push of the same identity may have ended.
@@ -28,7 +28,7 @@ pub(super) fn largest_nar(nar_size: i64) -> u64 {
 }
 
 /// Lets a compressed NAR through that has no more bytes than one of that claim can have.
-pub(super) fn nar(field: &str, size: i64, nar_size: i64) -> Result<(), Problem> {
+pub(super) fn nar(field: &str, size: i64, nar_size: i64) -> Result<(), Error> {
     match size.unsigned_abs() <= largest_nar(nar_size) {
         true => Ok(()),
         false => Err(too_large_nar(field, nar_size)),
@@ -36,8 +36,8 @@ pub(super) fn nar(field: &str, size: i64, nar_size: i64) -> Result<(), Problem> 
 }
 
 /// 422: a compressed NAR has more bytes than its claim allows.
-pub(super) fn too_large_nar(field: &str, nar_size: i64) -> Problem {
-    Problem::invalid(
+pub(super) fn too_large_nar(field: &str, nar_size: i64) -> Error {
+    Error::invalid(
         field,
         format!(
             "the push claims a NAR of {nar_size} bytes, which has at most {} bytes compressed",
@@ -47,7 +47,7 @@ pub(super) fn too_large_nar(field: &str, nar_size: i64) -> Problem {
 }
 
 /// The same for a listing.
-pub(super) fn listing(field: &str, size: i64, nar_size: i64) -> Result<(), Problem> {
+pub(super) fn listing(field: &str, size: i64, nar_size: i64) -> Result<(), Error> {
     let most = nar_size
         .unsigned_abs()
         .saturating_mul(LISTING_SHARE)
@@ -56,7 +56,7 @@ pub(super) fn listing(field: &str, size: i64, nar_size: i64) -> Result<(), Probl
         return Ok(());
     }
     let detail = format!("the push claims a NAR of {nar_size} bytes, whose listing has at most {most} bytes");
-    Err(Problem::invalid(field, detail))
+    Err(Error::invalid(field, detail))
 }
 
 /// Most references of all paths that a push claims, 8 bytes each in the database and in memory: a million
@@ -66,7 +66,7 @@ const MAX_PUSH_REFERENCES: u64 = 16_000_000;
 const MAX_IDENTITY_REFERENCES: u64 = 2 * MAX_PUSH_REFERENCES;
 
 /// Lets somebody open another push.
-pub(super) async fn admit(app: &App, who: &Identity, tx: &mut WriteTx) -> Result<(), Problem> {
+pub(super) async fn admit(app: &App, who: &Identity, tx: &mut WriteTx) -> Result<(), Error> {
     let Some(most) = who.limits(app.limits).pushes else {
         return Ok(());
     };
@@ -74,7 +74,7 @@ pub(super) async fn admit(app: &App, who: &Identity, tx: &mut WriteTx) -> Result
     if open < most {
         return Ok(());
     }
-    Err(Problem::too_many(
+    Err(Error::too_many(
         format!(
             "{} has {open} pushes in progress and may have {most}: wait for one to end",
             who.name()
@@ -89,14 +89,14 @@ pub(super) async fn admit_multipart(
     who: &Identity,
     nar_size: i64,
     mut tx: WriteTx,
-) -> Result<WriteTx, Problem> {
+) -> Result<WriteTx, Error> {
     let limits = who.limits(app.limits);
     if limits.multiparts.is_none() && limits.claimed_bytes.is_none() {
         return Ok(tx);
     }
     let (unfinished, bytes) = tx.unfinished_multiparts(&who.name()).await?;
     if let Some(most) = limits.multiparts.filter(|most| unfinished >= *most) {
-        return Err(Problem::too_many(
+        return Err(Error::too_many(
             format!(
                 "{} has {unfinished} unfinished uploads in parts and may have {most}: finish one of them, or wait for a \
                  garbage collection to end those that were left",
@@ -107,7 +107,7 @@ pub(super) async fn admit_multipart(
     }
     let bytes = bytes.saturating_add(nar_size.unsigned_abs());
     if let Some(most) = limits.claimed_bytes.filter(|most| bytes > *most) {
-        return Err(Problem::too_many(
+        return Err(Error::too_many(
             format!(
                 "with this one, the unfinished uploads in parts of {} would have {bytes} bytes, and may have {most}: \
                  finish one of them, or wait for a garbage collection to end those that were left",
@@ -121,20 +121,20 @@ pub(super) async fn admit_multipart(
 
 /// Looks whether somebody may bring what they have just claimed or announced; otherwise the transaction must not be
 /// committed.
-pub(super) async fn check(app: &App, who: &Identity, push: &Push, tx: &mut WriteTx) -> Result<(), Problem> {
+pub(super) async fn check(app: &App, who: &Identity, push: &Push, tx: &mut WriteTx) -> Result<(), Error> {
     references(who, push, tx).await?;
     let Some(most) = who.limits(app.limits).claimed_bytes else {
         return Ok(());
     };
     let (of_push, of_all) = tx.claimed_bytes(push).await?;
     if of_push > most {
-        return Err(Problem::too_large(format!(
+        return Err(Error::too_large(format!(
             "this push would bring {of_push} bytes, and {} may bring {most} at once: push fewer paths at a time",
             who.name()
         )));
     }
     if of_all > most {
-        return Err(Problem::too_many(
+        return Err(Error::too_many(
             format!(
                 "all pushes of {} together would bring {of_all} bytes, and may bring {most} at once: wait for one to end",
                 who.name()
@@ -146,16 +146,16 @@ pub(super) async fn check(app: &App, who: &Identity, push: &Push, tx: &mut Write
 }
 
 /// Bounds the references of what is claimed: the commit of a push holds them all in memory.
-async fn references(who: &Identity, push: &Push, tx: &mut WriteTx) -> Result<(), Problem> {
+async fn references(who: &Identity, push: &Push, tx: &mut WriteTx) -> Result<(), Error> {
     let (of_push, of_all) = tx.claimed_references(push).await?;
     if of_push > MAX_PUSH_REFERENCES {
-        return Err(Problem::too_large(format!(
+        return Err(Error::too_large(format!(
             "the paths of this push would have {of_push} references, and a push may have {MAX_PUSH_REFERENCES}: \
              push fewer paths at a time"
         )));
     }
     if of_all > MAX_IDENTITY_REFERENCES {
-        return Err(Problem::too_many(
+        return Err(Error::too_many(
             format!(
                 "the paths of all pushes of {} together would have {of_all} references, and may have \
                  {MAX_IDENTITY_REFERENCES}: wait for a push to end",

@@ -24,12 +24,14 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::extract::Pusher;
 use super::json_body::JsonBody;
-use super::problem::{ApiProblem, Problem};
+use super::problem::ApiProblem;
 use super::upload_base::UploadBase;
 use crate::app::App;
-use crate::auth::{Identity, Pusher};
+use crate::auth::Identity;
 use crate::catalog::{Push, PushState, WriteTx};
+use crate::error::Error;
 use crate::signing::KeyChoice;
 use types::{
     Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart,
@@ -69,7 +71,7 @@ type Answer<T> = Result<Json<T>, ApiProblem>;
     clippy::result_large_err,
     reason = "what the framework answers with is that large"
 )]
-fn answer<T>(result: Result<T, Problem>) -> Answer<T> {
+fn answer<T>(result: Result<T, Error>) -> Answer<T> {
     Ok(Json(result?))
 }
 
@@ -245,14 +247,14 @@ impl PushesApi {
     }
 }
 
-fn wire_error(error: tokio::task::JoinError) -> Problem {
-    Problem::internal(error)
+fn wire_error(error: tokio::task::JoinError) -> Error {
+    Error::internal(error)
 }
 
 /// The push of that id, which belongs to the caller.
-async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
+async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Error> {
     let unknown = || {
-        Problem::push_gone(format!(
+        Error::push_gone(format!(
             "there is no push {:?}",
             id.chars().take(64).collect::<String>()
         ))
@@ -272,13 +274,13 @@ async fn find(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
 
 /// Tokens of one identity may differ in what they may do: those of a CI job have claims of their own, and rules that fit
 /// them. Whoever goes on with a push needs what it was opened with, since its commit signs and pins.
-fn may_go_on(who: &Identity, push: &Push) -> Result<(), Problem> {
+fn may_go_on(who: &Identity, push: &Push) -> Result<(), Error> {
     if !who.grant().allows_keys(&push.keys) {
         let keys = match &push.keys {
             KeyChoice::All => "all keys of the server".to_owned(),
             KeyChoice::Only(names) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         };
-        return Err(Problem::forbidden(format!(
+        return Err(Error::forbidden(format!(
             "this push was opened to be signed by {keys}, and the rule that admits {} here allows others",
             who.name()
         )));
@@ -287,35 +289,31 @@ fn may_go_on(who: &Identity, push: &Push) -> Result<(), Problem> {
 }
 
 /// That push, when it still takes claims and uploads.
-async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Problem> {
+async fn find_open(app: &App, who: &Identity, id: &str) -> Result<Push, Error> {
     let push = find(app, who, id).await?;
     require_open(&push)?;
     Ok(push)
 }
 
 /// Why a push takes no more claims and uploads, if it does not.
-fn require_open(push: &Push) -> Result<(), Problem> {
+fn require_open(push: &Push) -> Result<(), Error> {
     match push.state {
-        _ if push.expired() => Err(Problem::push_gone(
-            "the lease of the push has run out: begin again",
-        )),
+        _ if push.expired() => Err(Error::push_gone("the lease of the push has run out: begin again")),
         PushState::Open => Ok(()),
-        PushState::Committing | PushState::Committed => {
-            Err(Problem::conflict("the push is committed already"))
-        }
+        PushState::Committing | PushState::Committed => Err(Error::conflict("the push is committed already")),
         PushState::Aborted | PushState::Expired => {
-            Err(Problem::push_gone("the push was given up: begin again"))
+            Err(Error::push_gone("the push was given up: begin again"))
         }
     }
 }
 
 /// Begins a transaction that changes what a push claims or announces.
 #[track_caller]
-fn change(app: &App, push: &Push) -> impl Future<Output = Result<WriteTx, Problem>> {
+fn change(app: &App, push: &Push) -> impl Future<Output = Result<WriteTx, Error>> {
     change_for(app, push, Location::caller())
 }
 
-async fn change_for(app: &App, push: &Push, by: &'static Location<'static>) -> Result<WriteTx, Problem> {
+async fn change_for(app: &App, push: &Push, by: &'static Location<'static>) -> Result<WriteTx, Error> {
     let mut tx = app.catalog.write_for(by).await?;
     if tx.change_push(push.id).await? {
         return Ok(tx);
@@ -323,7 +321,7 @@ async fn change_for(app: &App, push: &Push, by: &'static Location<'static>) -> R
     // Something has happened to it since the request found it open.
     match tx.push(&push.token).await? {
         Some(push) => require_open(&push)?,
-        None => return Err(Problem::push_gone("the push was given up: begin again")),
+        None => return Err(Error::push_gone("the push was given up: begin again")),
     }
-    Err(Problem::conflict("the push is being committed, or over"))
+    Err(Error::conflict("the push is being committed, or over"))
 }

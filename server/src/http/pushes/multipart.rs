@@ -1,7 +1,7 @@
 //! `POST /pushes/{id}/multipart-uploads`
 
 use super::types::{Multipart as Answer, NewMultipart};
-use super::{App, Identity, Problem, find_open, limits};
+use super::{App, Error, Identity, find_open, limits};
 use crate::catalog::{ClaimKind, Multipart, MultipartState, now};
 use crate::http::wire;
 use crate::push::{MAX_PART, MAX_PARTS, PART_SIZE};
@@ -13,12 +13,7 @@ pub(super) const STAGING: &str = "parts";
 /// client takes between two parts.
 const IDLE: i64 = 15 * 60;
 
-pub(super) async fn begin(
-    app: &App,
-    who: &Identity,
-    id: &str,
-    body: NewMultipart,
-) -> Result<Answer, Problem> {
+pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipart) -> Result<Answer, Error> {
     let push = find_open(app, who, id).await?;
     let path = wire::store_path("path", &body.path)?;
     let claim = app
@@ -27,24 +22,24 @@ pub(super) async fn begin(
         .await?
         .filter(|claim| claim.kind == ClaimKind::Needed);
     let claim = claim.ok_or_else(|| {
-        Problem::invalid(
+        Error::invalid(
             "path",
             format!("{path} is not a path that this push has to upload"),
         )
     })?;
     if !(PART_SIZE..=MAX_PART).contains(&body.part_size) {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "part_size",
             format!("a part has {PART_SIZE} to {MAX_PART} bytes"),
         ));
     }
     if claim.nar_size.unsigned_abs() / body.part_size >= MAX_PARTS {
         let detail = format!("{path} would need more than {MAX_PARTS} parts: make them larger");
-        return Err(Problem::invalid("part_size", detail));
+        return Err(Error::invalid("part_size", detail));
     }
     let part_size = wire::size("part_size", body.part_size, MAX_PART)?;
     if !body.compressor.bytes().all(|byte| byte.is_ascii_graphic()) || body.compressor.is_empty() {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "compressor",
             "a name of visible ASCII characters is needed",
         ));
@@ -108,19 +103,19 @@ pub(super) async fn begin(
 }
 
 /// 409: a push goes on only with uploads of what it claims.
-pub(super) fn other_contents() -> Problem {
-    Problem::conflict("the push claims no path with the contents of this upload")
+pub(super) fn other_contents() -> Error {
+    Error::conflict("the push claims no path with the contents of this upload")
 }
 
 /// The upload in parts of that id, which belongs to the caller.
-pub(super) async fn find(app: &App, who: &Identity, id: i64) -> Result<(Multipart, ObjectKey), Problem> {
-    let unknown = || Problem::not_found(format!("there is no upload in parts {id}"));
+pub(super) async fn find(app: &App, who: &Identity, id: i64) -> Result<(Multipart, ObjectKey), Error> {
+    let unknown = || Error::not_found(format!("there is no upload in parts {id}"));
     let multipart = app
         .catalog
         .multipart(id)
         .await?
         .filter(|found| who.owns(&found.identity))
         .ok_or_else(unknown)?;
-    let staging = ObjectKey::parse(&multipart.staging).map_err(Problem::internal)?;
+    let staging = ObjectKey::parse(&multipart.staging).map_err(Error::internal)?;
     Ok((multipart, staging))
 }

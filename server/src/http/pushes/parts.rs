@@ -5,30 +5,30 @@ use std::collections::HashMap;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::types::{Part, Parts, PartsAnswer, UploadTarget};
-use super::{App, Identity, Problem, change, find_open, limits, multipart, uploads};
+use super::{App, Error, Identity, change, find_open, limits, multipart, uploads};
 use crate::catalog::{Announced, MultipartState, PartRow};
 use crate::http::wire;
 use crate::push::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
 use crate::storage::StorageError;
 
 /// Parts, typed, each number once.
-pub(super) fn parse(parts: &[Part], part_size: i64) -> Result<Vec<PartRow>, Problem> {
+pub(super) fn parse(parts: &[Part], part_size: i64) -> Result<Vec<PartRow>, Error> {
     let mut rows: Vec<PartRow> = Vec::with_capacity(parts.len());
     for part in parts {
         if !(1..=MAX_PARTS).contains(&u64::from(part.number)) {
-            return Err(Problem::invalid(
+            return Err(Error::invalid(
                 "parts.number",
                 format!("parts are numbered 1 to {MAX_PARTS}"),
             ));
         }
         let size = wire::size("parts.size", part.size, part_size.unsigned_abs())?;
         if size == 0 {
-            return Err(Problem::invalid("parts.size", "a part has at least one byte"));
+            return Err(Error::invalid("parts.size", "a part has at least one byte"));
         }
         let sha256 = *wire::file_hash("parts.sha256", &part.sha256)?.as_bytes();
         let number = i64::from(part.number);
         if rows.iter().rev().take(MAX_BATCH).any(|row| row.number == number) {
-            return Err(Problem::invalid(
+            return Err(Error::invalid(
                 "parts.number",
                 format!("part {number} is named twice"),
             ));
@@ -45,7 +45,7 @@ pub(super) async fn parts(
     multipart_id: i64,
     body: Parts,
     base: Option<&str>,
-) -> Result<PartsAnswer, Problem> {
+) -> Result<PartsAnswer, Error> {
     let push = find_open(app, who, id).await?;
     let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
     let announced = parse(wire::list("parts", &body.parts, MAX_BATCH)?, multipart.part_size)?;
@@ -62,7 +62,7 @@ pub(super) async fn parts(
     let all_there = || PartsAnswer {
         parts: announced.iter().map(|_| UploadTarget::default()).collect(),
     };
-    let ended = || Problem::conflict("this upload in parts has ended: begin again, fresh");
+    let ended = || Error::conflict("this upload in parts has ended: begin again, fresh");
     match multipart.state {
         MultipartState::Open => {}
         // Another request finished it: every part has arrived.
@@ -93,7 +93,7 @@ pub(super) async fn parts(
         Announced::Closed if all_known => return Ok(all_there()),
         Announced::Closed => return Err(ended()),
         Announced::Other(number) => {
-            return Err(Problem::conflict(format!(
+            return Err(Error::conflict(format!(
                 "part {number} was announced with other bytes: begin again, fresh"
             )));
         }
@@ -111,7 +111,7 @@ pub(super) async fn parts(
         .map(|part| async move {
             let known = before.contains_key(&i64::from(part.number));
             if known && arrived.get(&part.number) == Some(&part.size) {
-                return Ok::<_, Problem>(UploadTarget::default());
+                return Ok::<_, Error>(UploadTarget::default());
             }
             let sha256 = wire::file_hash("parts.sha256", &part.sha256)?;
             let checksum = uploads::checksum(app, "parts.md5", sha256, part.md5.as_ref())?;

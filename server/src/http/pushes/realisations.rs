@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::types::{Empty, Realisations};
-use super::{App, Identity, Problem, change, find_open};
+use super::{App, Error, Identity, change, find_open};
 use crate::http::wire;
 use crate::push::{MAX_BATCH, realisation};
 
 /// Bytes of one realisation.
 const MAX_REALISATION: usize = 64 << 10;
 
-pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations) -> Result<Empty, Problem> {
+pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations) -> Result<Empty, Error> {
     let push = find_open(app, who, id).await?;
     let realisations = wire::list("realisations", &body.realisations, MAX_BATCH)?;
-    let wrong = |detail: String| Problem::invalid("realisations", detail);
+    let wrong = |detail: String| Error::invalid("realisations", detail);
     let mut rows = Vec::with_capacity(realisations.len());
     for given in realisations {
         let path = wire::store_path("realisations.path", &given.path)?;

@@ -1,9 +1,9 @@
 //! `GET /pushes/{id}`
 
 use super::types::{PushStatus, State};
-use super::{App, Identity, Problem, PushState, find};
+use super::{App, Error, Identity, PushState, find};
 
-pub(super) async fn show(app: &App, who: &Identity, id: &str) -> Result<PushStatus, Problem> {
+pub(super) async fn show(app: &App, who: &Identity, id: &str) -> Result<PushStatus, Error> {
     let push = find(app, who, id).await?;
     let state = match push.state {
         _ if push.expired() => State::Expired,

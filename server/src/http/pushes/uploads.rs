@@ -7,7 +7,7 @@ use niks3_nix::hash::FileHash;
 use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
-use super::{App, Identity, Problem, change, find_open, limits};
+use super::{App, Error, Identity, change, find_open, limits};
 use crate::catalog::{ArrivedObject, Claim, ClaimKind, NewObject, ObjectRow, Push, UploadedNar, WriteTx};
 use crate::compression::Packing;
 use crate::gc;
@@ -52,7 +52,7 @@ pub(super) async fn uploads(
     id: &str,
     body: Uploads,
     base: Option<&str>,
-) -> Result<UploadsAnswer, Problem> {
+) -> Result<UploadsAnswer, Error> {
     let push = find_open(app, who, id).await?;
     wire::list("uploads", &body.uploads, MAX_BATCH)?;
     for hash in wire::list("arrived", &body.arrived, MAX_BATCH)? {
@@ -69,7 +69,7 @@ pub(super) async fn uploads(
         .iter()
         .find(|upload| !seen.insert((upload.kind, &upload.path)))
     {
-        return Err(Problem::invalid(
+        return Err(Error::invalid(
             "uploads",
             format!("{:?} of {} is named twice", twice.kind, twice.path),
         ));
@@ -97,11 +97,11 @@ pub(super) fn checksum(
     field: &str,
     sha256: FileHash,
     md5: Option<&String>,
-) -> Result<Checksum, Problem> {
+) -> Result<Checksum, Error> {
     match (app.checksum, md5) {
         (ChecksumKind::Sha256, _) => Ok(Checksum::Sha256(*sha256.as_bytes())),
         (ChecksumKind::Md5, Some(md5)) => Ok(Checksum::Md5(wire::md5(field, md5)?)),
-        (ChecksumKind::Md5, None) => Err(Problem::invalid(
+        (ChecksumKind::Md5, None) => Err(Error::invalid(
             field,
             "the object store behind this server checks MD5, so it is needed",
         )),
@@ -135,7 +135,7 @@ fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<
     }
 }
 
-async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, Problem> {
+async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, Error> {
     let paths: Vec<StorePath> = uploads
         .iter()
         .map(|upload| wire::store_path("uploads.path", &upload.path))
@@ -160,7 +160,7 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                     .filter(|claim| claim.kind == ClaimKind::Needed)
                     .cloned()
                     .ok_or_else(|| {
-                        Problem::invalid(
+                        Error::invalid(
                             "uploads.path",
                             format!("{path} is not a path that this push has to upload"),
                         )
@@ -185,13 +185,13 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                     (staging(), MAX_LOG, Content::Log { drv: path })
                 }
                 UploadKind::Log if path.is_derivation() => {
-                    return Err(Problem::invalid(
+                    return Err(Error::invalid(
                         "uploads.path",
                         format!("{path} is not the deriver of a path that this push claims"),
                     ));
                 }
                 UploadKind::Log => {
-                    return Err(Problem::invalid(
+                    return Err(Error::invalid(
                         "uploads.path",
                         format!("{path} is not a derivation, so it has no log"),
                     ));
@@ -235,7 +235,7 @@ async fn record(
     who: &Identity,
     push: &Push,
     items: &[Item],
-) -> Result<HashMap<String, ObjectRow>, Problem> {
+) -> Result<HashMap<String, ObjectRow>, Error> {
     let mut wanted = HashMap::new();
     for item in items {
         let Content::Nar { key, .. } = &item.content else {
@@ -248,7 +248,7 @@ async fn record(
             )
             .is_some_and(|other| other.size != item.size)
         {
-            return Err(Problem::invalid(
+            return Err(Error::invalid(
                 "uploads.size",
                 format!("two sizes for {}", item.sha256),
             ));
@@ -268,7 +268,7 @@ async fn record(
                         "{} is known with {} bytes, not {}",
                         item.sha256, object.size, item.size
                     );
-                    return Err(Problem::conflict(detail));
+                    return Err(Error::conflict(detail));
                 }
                 announced.add(item, !object.present && claim.object_id != object.id);
                 nars.push(UploadedNar {
@@ -290,7 +290,7 @@ async fn record(
         }
     }
     if !tx.set_nars(push.id, &nars).await? {
-        return Err(Problem::conflict(
+        return Err(Error::conflict(
             "the push has claimed other contents for one of these paths meanwhile",
         ));
     }
@@ -313,7 +313,7 @@ pub(super) async fn announce(
     app: &App,
     push: &Push,
     wanted: &HashMap<String, NewObject>,
-) -> Result<(WriteTx, HashMap<String, ObjectRow>), Problem> {
+) -> Result<(WriteTx, HashMap<String, ObjectRow>), Error> {
     loop {
         let mut tx = change(app, push).await?;
         let objects = tx.objects(wanted).await?;
@@ -337,7 +337,7 @@ async fn take_over(
     push: &Push,
     items: &[Item],
     objects: &mut HashMap<String, ObjectRow>,
-) -> Result<(), Problem> {
+) -> Result<(), Error> {
     let mut waiting = HashMap::new();
     for item in items {
         if let Content::Nar { claim, key, .. } = &item.content
@@ -360,14 +360,14 @@ async fn take_over(
     let placed: Vec<Option<(String, i64, u64)>> = futures::stream::iter(staged)
         .map(|(key, object_id, hash, token)| async move {
             let size = push::place(app, &token, hash).await?;
-            Ok::<_, Problem>(size.map(|size| (key, object_id, size)))
+            Ok::<_, Error>(size.map(|size| (key, object_id, size)))
         })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
     let mut arrived = Vec::new();
     for (key, object_id, size) in placed.into_iter().flatten() {
-        let size = i64::try_from(size).map_err(Problem::internal)?;
+        let size = i64::try_from(size).map_err(Error::internal)?;
         if let Some(object) = objects.get_mut(&key)
             && !object.present
         {
@@ -388,7 +388,7 @@ async fn target(
     item: &Item,
     objects: &HashMap<String, ObjectRow>,
     base: Option<&str>,
-) -> Result<UploadTarget, Problem> {
+) -> Result<UploadTarget, Error> {
     if !push.exempt && matches!(item.content, Content::Listing { .. }) {
         // The server makes it when it reads the NAR.
         return Ok(UploadTarget::default());
@@ -423,7 +423,7 @@ async fn target(
 }
 
 /// Whether the bucket has the object with that size.
-pub(super) async fn arrived(app: &App, key: &ObjectKey, size: i64) -> Result<bool, Problem> {
+pub(super) async fn arrived(app: &App, key: &ObjectKey, size: i64) -> Result<bool, Error> {
     Ok(app
         .bucket
         .head(key)

@@ -1,12 +1,12 @@
 //! `PATCH /runs/{id}`
 
 use super::types::{CompleteRun, Run};
-use super::{App, Problem, token, unknown};
+use super::{App, Error, token, unknown};
 use crate::auth::Identity;
 use crate::catalog::RunCompletion;
 use crate::runs::{checked_number, checked_text, checked_url, may_complete};
 
-pub(super) async fn complete(app: &App, who: &Identity, id: &str, body: CompleteRun) -> Result<Run, Problem> {
+pub(super) async fn complete(app: &App, who: &Identity, id: &str, body: CompleteRun) -> Result<Run, Error> {
     let id = token(id)?;
     let text =
         |field: &str, value: Option<String>| value.map(|value| checked_text(field, Some(value))).transpose();
@@ -26,13 +26,13 @@ pub(super) async fn complete(app: &App, who: &Identity, id: &str, body: Complete
     let mut tx = app.catalog.write().await?;
     let run = tx.run(id).await?.ok_or_else(|| unknown(id))?;
     if !may_complete(who, &run.identity, &run.facts) {
-        return Err(Problem::forbidden(format!(
+        return Err(Error::forbidden(format!(
             "{} is not in the run {id}, so it cannot complete it",
             who.name()
         )));
     }
     let other = |field: &str, claim: &str| {
-        Problem::invalid(
+        Error::invalid(
             field,
             format!("the verified claims of the run say {claim}, which stays"),
         )

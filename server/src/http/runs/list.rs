@@ -1,7 +1,7 @@
 //! `GET /runs`
 
 use super::types::{Filter, Run, Runs};
-use super::{App, Problem, token};
+use super::{App, Error, token};
 use crate::http::wire;
 
 pub(super) async fn list(
@@ -10,7 +10,7 @@ pub(super) async fn list(
     closure: Option<&str>,
     after: Option<&str>,
     limit: Option<u32>,
-) -> Result<Runs, Problem> {
+) -> Result<Runs, Error> {
     let limit = wire::page(limit)?;
     let filter = filter.checked()?;
     let closure = closure
@@ -23,7 +23,7 @@ pub(super) async fn list(
                 Err(_) => None,
             };
             Some(
-                run.ok_or_else(|| Problem::invalid("after", "it is no place in this list"))?
+                run.ok_or_else(|| Error::invalid("after", "it is no place in this list"))?
                     .id,
             )
         }

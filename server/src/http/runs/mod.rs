@@ -14,10 +14,11 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
 use super::api::ApiTags;
+use super::extract::{Pusher, Reader};
 use super::json_body::JsonBody;
-use super::problem::{ApiProblem, Problem};
+use super::problem::ApiProblem;
 use crate::app::App;
-use crate::auth::{Pusher, Reader};
+use crate::error::Error;
 use crate::runs::Statement;
 use types::{CompleteRun, Filter, Run, Runs};
 
@@ -111,14 +112,14 @@ impl RunsApi {
 ///
 /// # Errors
 /// 404 when nothing can be called that.
-pub(super) fn token(id: &str) -> Result<&str, Problem> {
+pub(super) fn token(id: &str) -> Result<&str, Error> {
     if id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(unknown(id));
     }
     Ok(id)
 }
 
-fn unknown(id: &str) -> Problem {
+fn unknown(id: &str) -> Error {
     let shown: String = id.chars().take(64).collect();
-    Problem::not_found(format!("there is no run {shown:?}"))
+    Error::not_found(format!("there is no run {shown:?}"))
 }

@@ -1,13 +1,13 @@
 //! `POST /runs`
 
 use super::types::Run;
-use super::{App, Problem, Statement};
+use super::{App, Error, Statement};
 use crate::auth::Identity;
 use crate::runs::{self, NewRun};
 
-pub(super) async fn record(app: &App, who: &Identity, body: Statement) -> Result<Run, Problem> {
+pub(super) async fn record(app: &App, who: &Identity, body: Statement) -> Result<Run, Error> {
     let new = NewRun::of(who, Some(body.facts("")?)).ok_or_else(|| {
-        Problem::invalid(
+        Error::invalid(
             "provider",
             "the token has no claims of a run; with the admin token, `provider`, `repository` and `run_id` say it",
         )
@@ -16,5 +16,5 @@ pub(super) async fn record(app: &App, who: &Identity, body: Statement) -> Result
     let (_, token) = tx.record_run(&new, &runs::token()).await?;
     let run = tx.run(&token).await?;
     tx.commit().await?;
-    Ok(Run::of(run.ok_or_else(|| Problem::internal("a run is gone"))?))
+    Ok(Run::of(run.ok_or_else(|| Error::internal("a run is gone"))?))
 }

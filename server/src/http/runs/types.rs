@@ -2,7 +2,7 @@
 
 use poem_openapi::Object;
 
-use super::Problem;
+use super::Error;
 use crate::catalog::{RunFilter, RunRow};
 use crate::http::wire;
 
@@ -134,11 +134,11 @@ impl Filter {
     ///
     /// # Errors
     /// 422, naming the field.
-    pub(in crate::http) fn checked(self) -> Result<RunFilter, Problem> {
+    pub(in crate::http) fn checked(self) -> Result<RunFilter, Error> {
         let number = |field: &str, value: Option<u64>| {
             value
                 .map(|value| {
-                    i64::try_from(value).map_err(|_| Problem::invalid(field, "that number is too large"))
+                    i64::try_from(value).map_err(|_| Error::invalid(field, "that number is too large"))
                 })
                 .transpose()
         };

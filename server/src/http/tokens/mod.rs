@@ -13,10 +13,12 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::api::ApiTags;
+use super::extract::Administrator;
 use super::json_body::JsonBody;
-use super::problem::{ApiProblem, Problem};
+use super::problem::ApiProblem;
 use crate::app::App;
-use crate::auth::{Administrator, TokenName};
+use crate::auth::TokenName;
+use crate::error::Error;
 use types::{CreateToken, CreatedToken, Tokens};
 
 /// Operations on named tokens.
@@ -82,6 +84,6 @@ impl TokensApi {
     }
 }
 
-fn parse(name: &str) -> Result<TokenName, Problem> {
-    name.parse().map_err(|why: String| Problem::invalid("name", why))
+fn parse(name: &str) -> Result<TokenName, Error> {
+    name.parse().map_err(|why: String| Error::invalid("name", why))
 }

@@ -135,7 +135,9 @@ impl FileBucket {
         &self.inner.name
     }
 
-    pub(super) fn credentials(&self) -> (&str, &SecretString) {
+    /// The access key and the secret key of presigned URLs.
+    #[must_use]
+    pub fn credentials(&self) -> (&str, &SecretString) {
         (&self.inner.access_key, &self.inner.secret_key)
     }
 

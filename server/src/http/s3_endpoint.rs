@@ -11,8 +11,9 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use secrecy::ExposeSecret as _;
 
-use super::FileBucket;
-use crate::http::problem::Problem;
+use super::problem::{Problem, refuse};
+use crate::error::Error;
+use crate::storage::FileBucket;
 
 /// How long a peer may send nothing in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -51,7 +52,7 @@ impl Endpoint for S3Endpoint {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        admissible(&request).map_err(problem)?;
+        admissible(&request).map_err(|problem| poem::Error::from_response(problem.into_response()))?;
         let headers = request.headers();
         let has_body =
             headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
@@ -66,13 +67,13 @@ impl Endpoint for S3Endpoint {
             .uri(request.original_uri().clone())
             .version(request.version())
             .body(body)
-            .map_err(|error| problem(Problem::malformed(error.to_string())))?;
+            .map_err(|error| refuse(Error::malformed(error.to_string())))?;
         *forwarded.headers_mut() = request.headers().clone();
         let answer = self
             .service
             .call(forwarded)
             .await
-            .map_err(|error| problem(Problem::internal(format!("{error:?}"))))?;
+            .map_err(|error| refuse(Error::internal(format!("{error:?}"))))?;
         let (head, body) = answer.into_parts();
         let stream = futures::StreamExt::map(body.into_data_stream(), |chunk| {
             chunk.map_err(std::io::Error::other)
@@ -94,7 +95,7 @@ fn admissible(request: &Request) -> std::result::Result<(), Problem> {
     if !request.headers().contains_key(header::AUTHORIZATION)
         && parameter(request, "X-Amz-Signature").is_none()
     {
-        return Err(Problem::forbidden("this needs a signature"));
+        return Err(Error::forbidden("this needs a signature").into());
     }
     // Its signature would be inside the body.
     let kinds = request.headers().get_all(header::CONTENT_TYPE);
@@ -111,9 +112,10 @@ fn admissible(request: &Request) -> std::result::Result<(), Problem> {
         ));
     }
     match unsigned_header(request) {
-        Some(stray) => Err(Problem::forbidden(format!(
-            "the header {stray} is not one that the URL was signed for"
-        ))),
+        Some(stray) => {
+            let detail = format!("the header {stray} is not one that the URL was signed for");
+            Err(Error::forbidden(detail).into())
+        }
         None => Ok(()),
     }
 }
@@ -144,8 +146,4 @@ fn receive(body: Body) -> s3s::Body {
         Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
     });
     s3s::Body::http_body_unsync(http_body_util::StreamBody::new(body))
-}
-
-fn problem(problem: Problem) -> poem::Error {
-    poem::Error::from_response(problem.into_response())
 }

@@ -3,43 +3,36 @@
 
 use std::sync::Arc;
 
-use poem::{IntoResponse as _, Request, RequestBody, Result};
+use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::{Door, Identity, Scope};
+use super::problem::refuse;
 use crate::app::App;
-use crate::http::problem::Problem;
+use crate::auth::{Door, Identity, Scope};
+use crate::error::Error;
 use crate::metrics::metrics;
 
 async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
     let app: &Arc<App> = request
         .data()
-        .ok_or_else(|| refused(Problem::internal("a request without the application")))?;
+        .ok_or_else(|| refuse(Error::internal("a request without the application")))?;
     let identity = match request.data::<Identity>() {
         // Found out before the body was read.
         Some(identity) => identity.clone(),
-        None => app
-            .auth
-            .identify(request, Door::Api)
-            .await
-            .map_err(|refusal| refused(refusal.into()))?,
+        None => app.auth.identify(request, Door::Api).await.map_err(refuse)?,
     };
     if let Some(scope) = scope {
         identity.require(scope).map_err(|problem| {
             tracing::info!(%scope, "the scope is missing");
             metrics().auth_failure("missing_scope");
-            refused(problem)
+            refuse(problem)
         })?;
     }
     if !request.method().is_safe() {
-        app.ownership.current(app).await.map_err(refused)?;
+        app.ownership.current(app).await.map_err(refuse)?;
     }
     Ok(identity)
-}
-
-fn refused(problem: Problem) -> poem::Error {
-    poem::Error::from_response(problem.into_response())
 }
 
 macro_rules! allowed {
