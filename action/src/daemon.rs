@@ -9,18 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use niks3_push::LocalStore;
 use niks3_queue::{Address, Engine, Folder, Process, QueueListener, Request, ServeOptions, ask, serve};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Trouble, job,
+    netrc::{Netrc, Token},
     runner::variable,
     state::{Doing, State},
     target::Target,
 };
 
 const READY: Duration = Duration::from_secs(20);
+/// A token that cannot be renewed now is asked for again.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// No job is that long: what serves one without an end in sight ends then.
 const LONGEST_JOB: Duration = Duration::from_secs(6 * 24 * 3600);
 /// What is done waits so long for post to look at it, when nothing says how long the job lives.
@@ -31,13 +37,73 @@ const LINGER: Duration = Duration::from_secs(120);
 struct Orders {
     directory: PathBuf,
     target: Target,
-    /// What is queued is pushed with everything it refers to, also with what was substituted.
-    whole_closures: bool,
+    /// What is queued is pushed with everything it refers to, also with what was substituted. Nothing is pushed if this
+    /// is none.
+    whole_closures: Option<bool>,
+    netrc: Option<NetrcOrders>,
     until: Option<Process>,
 }
 
+/// The netrc file, and the token that is in it.
+#[derive(Serialize, Deserialize)]
+struct NetrcOrders {
+    netrc: Netrc,
+    token: String,
+    issued_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl NetrcOrders {
+    fn new(netrc: &Netrc, token: &Token) -> Self {
+        Self {
+            netrc: netrc.clone(),
+            token: token.secret.expose_secret().to_owned(),
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+        }
+    }
+}
+
+/// What keeps a netrc file up to date; it ends with this.
+fn keep_netrc(orders: NetrcOrders, target: &Target) -> Result<AbortOnDropHandle<()>, Trouble> {
+    let tokens = target
+        .tokens()?
+        .ok_or_else(|| Trouble::new("this job has no token any more"))?;
+    let api = target.api(tokens, PATIENCE)?;
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        let token = Token {
+            secret: orders.token.into(),
+            issued_at: orders.issued_at,
+            expires_at: orders.expires_at,
+        };
+        match orders.netrc.keep(&api, token).await {}
+    })))
+}
+
+/// Starts one that pushes nothing and keeps the netrc file up to date.
+pub(crate) fn start_keeping(
+    state: &State,
+    target: &Target,
+    netrc: &Netrc,
+    token: &Token,
+) -> Result<(), Trouble> {
+    let orders = Orders {
+        directory: state.directory().to_owned(),
+        target: target.clone(),
+        whole_closures: None,
+        netrc: Some(NetrcOrders::new(netrc, token)),
+        until: job::runner_process(),
+    };
+    spawn(state, &orders).map_err(|error| Trouble::io("start the process that renews the token", &error))
+}
+
 /// Starts it, and waits until it listens.
-pub(crate) async fn start(state: &State, target: &Target, doing: Doing) -> Result<Folder, Trouble> {
+pub(crate) async fn start(
+    state: &State,
+    target: &Target,
+    doing: Doing,
+    netrc: Option<&(Netrc, Token)>,
+) -> Result<Folder, Trouble> {
     let folder = state.queue()?;
     let shallow: Vec<PathBuf> = variable("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
@@ -49,7 +115,8 @@ pub(crate) async fn start(state: &State, target: &Target, doing: Doing) -> Resul
     let orders = Orders {
         directory: state.directory().to_owned(),
         target: target.clone(),
-        whole_closures: doing == Doing::Paths,
+        whole_closures: Some(doing == Doing::Paths),
+        netrc: netrc.map(|(netrc, token)| NetrcOrders::new(netrc, token)),
         until: job::runner_process(),
     };
     spawn(state, &orders).map_err(|error| Trouble::io("start the process that pushes", &error))?;
@@ -120,6 +187,27 @@ async fn serve_job() -> Result<(), Trouble> {
     let orders: Orders =
         serde_json::from_str(&text).map_err(|_| Trouble::new("cannot understand what to do"))?;
     let state = State::at(orders.directory);
+    let _keeping = orders
+        .netrc
+        .map(|netrc| keep_netrc(netrc, &orders.target))
+        .transpose()?;
+    if let Some(whole_closures) = orders.whole_closures {
+        push_for_job(&state, &orders.target, whole_closures, orders.until.as_ref()).await?;
+        wait_for_post(&state, orders.until.as_ref(), LINGER).await;
+    } else {
+        wait_for_post(&state, orders.until.as_ref(), LONGEST_JOB).await;
+    }
+    // Post has done so already, unless it was killed.
+    state.remove();
+    Ok(())
+}
+
+async fn push_for_job(
+    state: &State,
+    target: &Target,
+    whole_closures: bool,
+    until: Option<&Process>,
+) -> Result<(), Trouble> {
     let folder = Folder::at(&state.queue_path());
     let lock = folder
         .try_lock()
@@ -130,18 +218,20 @@ async fn serve_job() -> Result<(), Trouble> {
         QueueListener::bind(address.socket()).map_err(|error| Trouble::io("listen on a socket", &error))?;
     let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
     let sent = Arc::new(AtomicU64::new(0));
-    let mut pusher = orders.target.pusher(&sent)?;
-    pusher.options.leave_substituted = !orders.whole_closures;
+    let mut pusher = target.pusher(&sent)?;
+    pusher.options.leave_substituted = !whole_closures;
     let engine = Engine {
         folder,
         pusher,
         journal: true,
+        // What is named is pushed whatever its name.
+        filter: target.push_filter()?.filter(|_| !whole_closures),
     };
     let options = ServeOptions {
         listener: Some(listener),
         store_dir: Some(store.store_dir().clone()),
         idle_exit: Some(LONGEST_JOB),
-        until: orders.until.clone(),
+        until: until.cloned(),
         sent,
         ..ServeOptions::default()
     };
@@ -150,20 +240,18 @@ async fn serve_job() -> Result<(), Trouble> {
     drop(lock);
     let ending = ending.map_err(|error| Trouble::io("read the queue", &error))?;
     tracing::info!("done: {ending:?}");
-    wait_for_post(&state, orders.until.as_ref()).await;
-    // Post has done so already, unless it was killed.
-    state.remove();
     Ok(())
 }
 
-/// Waits until post has read the journal, or is not going to.
-async fn wait_for_post(state: &State, until: Option<&Process>) {
+/// Waits until post has read the journal, or is not going to: for as long as `linger`, if nothing says how long the job
+/// lives.
+async fn wait_for_post(state: &State, until: Option<&Process>, linger: Duration) {
     let begun = Instant::now();
     let over = || match until {
         Some(process) => !process.is_alive(),
-        None => begun.elapsed() > LINGER,
+        None => begun.elapsed() > linger,
     };
     while state.directory().is_dir() && !over() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

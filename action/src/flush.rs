@@ -18,8 +18,10 @@ use crate::{
     paths,
     post::{self, enqueue},
     runner, scan,
+    secrets::mask_token,
     state::{Doing, State, Use},
-    visibility,
+    summary,
+    visibility::{self, Reader},
 };
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -71,26 +73,34 @@ pub(crate) async fn run() -> ExitCode {
     let deadline = begun + inputs.timeout;
 
     let mut troubles = Vec::new();
-    let mut caches = BTreeMap::<String, (Journal, Option<String>)>::new();
+    let mut caches = BTreeMap::<String, (Journal, Option<Reader>)>::new();
     for (state, used) in &uses {
+        mask_token(state);
         if let Err(trouble) = push(state, used, deadline).await {
-            troubles.push(trouble.0);
+            troubles.push(summary::with_address(&trouble.0, &used.server_url));
         }
         let journal = Folder::at(&state.queue_path()).read_journal();
-        let (merged, substituter) = caches.entry(used.server_url.clone()).or_default();
+        let (merged, reader) = caches.entry(used.server_url.clone()).or_default();
         merged.merge(journal.unwrap_or_default());
-        *substituter = substituter.take().or_else(|| used.substituter.clone());
+        if let (None, Some(url)) = (&reader, &used.substituter) {
+            *reader = Some(Reader::new(url, used.ca_cert.clone(), state));
+        }
     }
-    for (journal, substituter) in caches.values() {
-        if let Some(url) = substituter
-            && let Some(text) = visibility::wait_for(url, &journal.closures, deadline).await
+    for (journal, reader) in caches.values() {
+        if let Some(reader) = reader
+            && let Some(text) = visibility::wait_for(reader, &journal.closures, deadline).await
         {
             runner::warning("niks3", &text);
         }
     }
 
+    let failed = annotate_failures(
+        caches
+            .iter()
+            .map(|(server, (journal, _))| (server.as_str(), journal)),
+        on_error,
+    );
     let journals: Vec<Journal> = caches.into_values().map(|(journal, _)| journal).collect();
-    let failed = annotate_failures(&journals, on_error);
     for trouble in &troubles {
         on_error.annotate(trouble);
     }
@@ -230,14 +240,15 @@ fn sum(journals: &[Journal], count: impl Fn(&Journal) -> usize) -> usize {
 }
 
 /// Reports the paths that failed; how many they are.
-fn annotate_failures(journals: &[Journal], on_error: OnError) -> usize {
-    let failures = journals.iter().flat_map(|journal| &journal.paths);
+fn annotate_failures<'a>(journals: impl Iterator<Item = (&'a str, &'a Journal)>, on_error: OnError) -> usize {
+    let failures =
+        journals.flat_map(|(server, journal)| journal.paths.iter().map(move |path| (server, path)));
     let mut number = 0;
-    for (path, outcome) in failures {
+    for (server, (path, outcome)) in failures {
         let Outcome::Failed { error } = outcome else {
             continue;
         };
-        let text = format!("{path} is not in the cache: {error}");
+        let text = format!("{path} is not in the cache at {server}: {error}");
         if number < MAX_ANNOTATIONS {
             on_error.annotate(&text);
         } else {
@@ -257,7 +268,7 @@ fn set_outputs(journals: &[Journal]) -> Result<(), Trouble> {
     let closures = journals.iter().flat_map(|journal| &journal.closures);
     let present = journals.iter().flat_map(|journal| &journal.paths);
     let present = present
-        .filter(|(_, outcome)| !matches!(outcome, Outcome::Failed { .. }))
+        .filter(|(_, outcome)| matches!(outcome, Outcome::Pushed { .. } | Outcome::Cached { .. }))
         .map(|(path, _)| path);
     let closures = bounded("closures", closures.map(display));
     let present = bounded("store-paths", present.map(display));

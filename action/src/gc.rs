@@ -3,15 +3,15 @@
 use std::{process::ExitCode, time::Duration};
 
 use niks3_client::{Api, types};
-use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::{
     Trouble,
     inputs::{flag, input, one_of, server_address},
-    runner,
+    runner, secrets,
     summary::size,
     target::Target,
+    tls::Tls,
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,6 +22,7 @@ const RESTARTS: usize = 20;
 
 /// The step.
 pub(crate) async fn run() -> ExitCode {
+    secrets::mask_inputs();
     match collect().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
@@ -48,11 +49,7 @@ async fn collect() -> Result<(), Trouble> {
         // A wrong clock is for whoever runs the server to judge.
         accept_clock: false,
     };
-    let token = input("auth-token").map(SecretString::from);
-    if let Some(token) = &token {
-        runner::mask(token.expose_secret());
-    }
-    let target = Target::new(server, token.as_ref(), input("audience"));
+    let target = Target::new(server, input("auth-token"), input("audience"), Tls::read(input)?);
     let tokens = target.tokens()?.ok_or_else(|| {
         Trouble::new("this job has no token: add `permissions: { id-token: write }` to it, or give the input `auth-token`")
     })?;

@@ -6,13 +6,19 @@ use octocrab::Octocrab;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::runner::variable;
+use crate::{
+    inputs::Inputs,
+    job,
+    runner::{self, variable},
+};
 
 /// A pause that GitHub asks for is taken once, if it is no longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A job may be one of 256 in a run: three pages.
 const PAGES: usize = 3;
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Before the build, knowing that a permission is missing is worth only a short wait.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What GitHub has said.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,28 +43,37 @@ pub(crate) async fn look_up(token: &SecretString, pull_request_known: bool) -> (
     (known, trouble)
 }
 
-async fn find(token: &SecretString, pull_request_known: bool, known: &mut Known) -> Result<(), String> {
-    let needed = |name: &str| variable(name).ok_or_else(|| format!("{name} is not set"));
-    let api = variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned());
-    let client = Octocrab::builder()
-        .base_uri(api)
-        .map_err(|error| describe(&error))?
-        .personal_token(token.clone())
-        .set_connect_timeout(Some(TIMEOUT))
-        .set_read_timeout(Some(TIMEOUT))
-        .build()
-        .map_err(|error| describe(&error))?;
-    let github = Github {
-        client,
-        repository: needed("GITHUB_REPOSITORY")?,
+/// A warning if the job may not read what `look_up` asks for at the end. Everybody may in a public repository.
+pub(crate) async fn check_permission(inputs: &Inputs) {
+    let (Some(token), true) = (&inputs.github_token, job::is_repository_private()) else {
+        return;
     };
-    let run = needed("GITHUB_RUN_ID")?;
-    let attempt = variable("GITHUB_RUN_ATTEMPT").unwrap_or_else(|| "1".to_owned());
+    let asked = async {
+        let github = Github::new(token)?;
+        let route = jobs_of_run()?;
+        github.status(&format!("{route}?per_page=1")).await
+    };
+    match tokio::time::timeout(CHECK_TIMEOUT, asked).await {
+        Ok(Ok(403 | 404)) => runner::warning(
+            "niks3",
+            "this job may not read its own run at GitHub, so the server does not learn the job's name and page: add \
+             `actions: read` to the `permissions` of the job, which a private repository needs",
+        ),
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => runner::log(&format!("niks3: cannot ask GitHub about this run: {error}")),
+        Err(_) => runner::log("niks3: cannot ask GitHub about this run: it takes too long"),
+    }
+}
+
+async fn find(token: &SecretString, pull_request_known: bool, known: &mut Known) -> Result<(), String> {
+    let github = Github::new(token)?;
+    let jobs_route = jobs_of_run()?;
     let runner = variable("RUNNER_NAME").unwrap_or_default();
     let id = variable("GITHUB_JOB").unwrap_or_default();
     for page in 1..=PAGES {
-        let route = format!("actions/runs/{run}/attempts/{attempt}/jobs?per_page=100&page={page}");
-        let answer = github.ask(&route).await?;
+        let answer = github
+            .ask(&format!("{jobs_route}?per_page=100&page={page}"))
+            .await?;
         let jobs = answer["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
         if let Some(job) = this_job(jobs, &runner, &id) {
             let text = |field: &str| job[field].as_str().map(str::to_owned);
@@ -80,6 +95,17 @@ async fn find(token: &SecretString, pull_request_known: bool, known: &mut Known)
     let open = pulls.iter().find(|pull| pull["state"] == "open");
     known.pull_request = open.and_then(|pull| pull["number"].as_u64());
     Ok(())
+}
+
+fn needed(name: &str) -> Result<String, String> {
+    variable(name).ok_or_else(|| format!("{name} is not set"))
+}
+
+/// The route of the jobs in this run.
+fn jobs_of_run() -> Result<String, String> {
+    let run = needed("GITHUB_RUN_ID")?;
+    let attempt = variable("GITHUB_RUN_ATTEMPT").unwrap_or_else(|| "1".to_owned());
+    Ok(format!("actions/runs/{run}/attempts/{attempt}/jobs"))
 }
 
 /// The job that a runner is at. Runners that GitHub hosts have names of their own, and others
@@ -110,6 +136,31 @@ fn conclusion(job: &Value) -> &'static str {
 }
 
 impl Github {
+    fn new(token: &SecretString) -> Result<Self, String> {
+        let api = variable("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned());
+        let client = Octocrab::builder()
+            .base_uri(api)
+            .map_err(|error| describe(&error))?
+            .personal_token(token.clone())
+            .set_connect_timeout(Some(TIMEOUT))
+            .set_read_timeout(Some(TIMEOUT))
+            .build()
+            .map_err(|error| describe(&error))?;
+        Ok(Self {
+            client,
+            repository: needed("GITHUB_REPOSITORY")?,
+        })
+    }
+
+    /// The status of an answer.
+    async fn status(&self, route: &str) -> Result<u16, String> {
+        let route = format!("/repos/{}/{route}", self.repository);
+        let response = self.client._get(route.as_str()).await;
+        response
+            .map(|response| response.status().as_u16())
+            .map_err(|error| describe(&error))
+    }
+
     /// Asks for something of the repository; once more after a pause, if GitHub asks for a short one.
     async fn ask(&self, route: &str) -> Result<Value, String> {
         let route = format!("/repos/{}/{route}", self.repository);

@@ -1,13 +1,19 @@
 //! The inputs of action.yml, as types.
 
-use std::{path::PathBuf, time::Duration};
+mod parse;
 
-use niks3_client::shown_address;
+use std::{ops::RangeInclusive, time::Duration};
+
+use niks3_push::DEFAULT_LEVEL;
+use regex::Regex;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Trouble, runner};
+use crate::{Trouble, runner, tls::Tls};
+
+use parse::number;
+pub(crate) use parse::{flag, http_url, input, is_loopback, one_of, seconds, server_address, words};
 
 /// What is pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +56,6 @@ impl OnError {
     }
 }
 
-/// The longest time that an input may ask for, in seconds.
-const MAX_TIMEOUT: u64 = 7 * 24 * 3600;
-
 /// How the job stands: the context `job.status`, when the step begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JobStatus {
@@ -86,6 +89,11 @@ impl JobStatus {
 pub(crate) const MAX_CANCELLED_DRAIN: Duration = Duration::from_secs(240);
 const MAX_SAFE_DRAIN: Duration = Duration::from_secs(270);
 
+/// As the command line has them.
+const COMPRESSION_LEVELS: RangeInclusive<i32> = 1..=19;
+const DEFAULT_UPLOADS: u16 = 32;
+const MAX_UPLOADS: u16 = 1024;
+
 /// All inputs.
 #[derive(Debug)]
 pub(crate) struct Inputs {
@@ -104,8 +112,20 @@ pub(crate) struct Inputs {
     pub(crate) job_status: Option<JobStatus>,
     /// To ask GitHub about the run.
     pub(crate) github_token: Option<SecretString>,
-    /// Certificates to trust besides those of the system.
-    pub(crate) ca_cert: Option<PathBuf>,
+    pub(crate) tls: Tls,
+    pub(crate) allow_http: bool,
+    /// Level of zstd.
+    pub(crate) compression_level: i32,
+    /// Uploads at the same time.
+    pub(crate) max_concurrent_uploads: u16,
+    /// Let the server look into the bucket for what it believes is there.
+    pub(crate) verify_s3_integrity: bool,
+    /// Other caches that Nix reads.
+    pub(crate) extra_substituters: Vec<String>,
+    /// Public keys of these.
+    pub(crate) extra_trusted_public_keys: Vec<String>,
+    /// Paths whose base names match are no roots of pushes.
+    pub(crate) push_filter: Option<Regex>,
 }
 
 impl Inputs {
@@ -118,6 +138,11 @@ impl Inputs {
                  pushed by then is lost",
                 self.drain_timeout.as_secs()
             ));
+        }
+        if !self.configure_nix && !self.extra_substituters.is_empty() {
+            warnings.push(
+                "the input `extra-substituters` has no effect, since `configure-nix` is `false`".to_owned(),
+            );
         }
         warnings
     }
@@ -181,15 +206,20 @@ impl Inputs {
             }
         }
         let allow_http = flag("allow-http", input("allow-http"), false)?;
-        let skip_upstream = input("skip-upstream")
-            .map(|text| words(&text))
-            .unwrap_or_default();
+        let list = |name: &str| input(name).map(|text| words(&text)).unwrap_or_default();
+        let push_filter = input("push-filter").map(|text| {
+            Regex::new(&text).map_err(|error| {
+                let error = error.to_string();
+                let reason = error.lines().last().unwrap_or_default();
+                one_of("push-filter", &text, &format!("a regular expression ({reason})"))
+            })
+        });
         Ok(Self {
             server_url: server_address(&server_url, allow_http)?,
             mode,
             paths,
             pin,
-            skip_upstream: skip_upstream
+            skip_upstream: list("skip-upstream")
                 .iter()
                 .map(|url| http_url("skip-upstream", url))
                 .collect::<Result<_, _>>()?,
@@ -201,84 +231,26 @@ impl Inputs {
             drain_timeout,
             job_status: JobStatus::read(input("job-status").as_deref()),
             github_token: input("github-token").map(SecretString::from),
-            ca_cert: runner::variable("NIKS3_CA_CERT").map(PathBuf::from),
+            tls: Tls::read(input)?,
+            allow_http,
+            compression_level: number(
+                "compression-level",
+                input("compression-level"),
+                DEFAULT_LEVEL,
+                COMPRESSION_LEVELS,
+            )?,
+            max_concurrent_uploads: number(
+                "max-concurrent-uploads",
+                input("max-concurrent-uploads"),
+                DEFAULT_UPLOADS,
+                1..=MAX_UPLOADS,
+            )?,
+            verify_s3_integrity: flag("verify-s3-integrity", input("verify-s3-integrity"), false)?,
+            extra_substituters: list("extra-substituters"),
+            extra_trusted_public_keys: list("extra-trusted-public-keys"),
+            push_filter: push_filter.transpose()?,
         })
     }
-}
-
-/// An input that is given.
-pub(crate) fn input(name: &str) -> Option<String> {
-    let value = std::env::var(format!("INPUT_{}", name.to_uppercase())).ok()?;
-    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
-}
-
-/// Separated by white space; lines that begin with `#` are comments.
-fn words(text: &str) -> Vec<String> {
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .flat_map(str::split_whitespace)
-        .map(str::to_owned)
-        .collect()
-}
-
-pub(crate) fn flag(name: &str, value: Option<String>, default: bool) -> Result<bool, Trouble> {
-    match value.as_deref() {
-        None => Ok(default),
-        Some("true" | "True" | "TRUE") => Ok(true),
-        Some("false" | "False" | "FALSE") => Ok(false),
-        Some(other) => Err(one_of(name, other, "true or false")),
-    }
-}
-
-/// A length of time in seconds.
-pub(crate) fn seconds(name: &str, value: Option<String>, default: u64) -> Result<Duration, Trouble> {
-    let seconds = match value {
-        None => default,
-        Some(text) => match text.parse::<u64>() {
-            Ok(seconds) if seconds <= MAX_TIMEOUT => seconds,
-            _ => return Err(one_of(name, &text, "a number of seconds, a week at most")),
-        },
-    };
-    Ok(Duration::from_secs(seconds))
-}
-
-pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
-    match text.parse::<Url>() {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        _ => Err(one_of(
-            name,
-            &shown_address(text),
-            "an address that begins with https:// or http://",
-        )),
-    }
-}
-
-/// The address of a server that a token may be sent to.
-pub(crate) fn server_address(text: &str, allow_http: bool) -> Result<Url, Trouble> {
-    let url = http_url("server-url", text)?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Trouble(format!(
-            "the input `server-url` has credentials in it: give {} and the input `auth-token`",
-            shown_address(url.as_str())
-        )));
-    }
-    let is_loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() == "http" && !is_loopback && !allow_http {
-        return Err(Trouble(format!(
-            "the input `server-url` is '{url}': anybody on the way could read the job's token. Use https://, or set the \
-             input `allow-http` to `true`"
-        )));
-    }
-    Ok(url)
-}
-
-pub(crate) fn one_of(name: &str, value: &str, allowed: &str) -> Trouble {
-    Trouble(format!("the input `{name}` is '{value}': it has to be {allowed}"))
 }
 
 #[cfg(test)]
@@ -358,6 +330,15 @@ mod tests {
             ("server-url", "http://niks3.example.com"),
             ("allow-http", "maybe"),
             ("skip-upstream", "cache.nixos.org"),
+            ("compression-level", "0"),
+            ("compression-level", "20"),
+            ("max-concurrent-uploads", "0"),
+            ("max-concurrent-uploads", "many"),
+            ("verify-s3-integrity", "maybe"),
+            ("push-filter", "("),
+            ("client-cert", "/nowhere"),
+            ("client-key", "-----BEGIN PRIVATE KEY-----"),
+            ("ca-cert", "/nowhere"),
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{name}={value}: {error}");

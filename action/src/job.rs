@@ -34,6 +34,16 @@ pub(crate) fn never_gets_a_token() -> Option<&'static str> {
         .then_some("a pull request from a fork")
 }
 
+/// Whether the event says that the repository is private.
+pub(crate) fn is_repository_private() -> bool {
+    let event = || {
+        let text = std::fs::read(variable("GITHUB_EVENT_PATH")?).ok()?;
+        let event: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        event.pointer("/repository/private")?.as_bool()
+    };
+    event().unwrap_or(false)
+}
+
 /// A folder that is emptied when the job ends, if its name can stand in Nix's settings: a `:` separates the files in
 /// `NIX_USER_CONF_FILES`, a `#` begins a comment, and white space separates values.
 pub(crate) fn temporary_folder() -> Result<PathBuf, Trouble> {

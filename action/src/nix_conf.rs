@@ -8,26 +8,55 @@ use crate::{Trouble, runner::variable};
 pub(crate) const VARIABLE: &str = "NIX_USER_CONF_FILES";
 
 /// What is set.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) substituter: Option<String>,
     pub(crate) public_keys: Vec<String>,
+    /// Other caches, and their keys.
+    pub(crate) extra_substituters: Vec<String>,
+    pub(crate) extra_public_keys: Vec<String>,
+    pub(crate) netrc_file: Option<PathBuf>,
     pub(crate) post_build_hook: Option<PathBuf>,
 }
 
 impl Settings {
     pub(crate) fn is_empty(&self) -> bool {
-        self.substituter.is_none() && self.post_build_hook.is_none()
+        self.substituter.is_none() && self.extra_substituters.is_empty() && self.post_build_hook.is_none()
+    }
+
+    /// The lines about caches.
+    pub(crate) fn caches(&self) -> Vec<String> {
+        let line = |name: &str, values: Vec<&str>| {
+            (!values.is_empty()).then(|| format!("{name} = {}", values.join(" ")))
+        };
+        let ours = self.substituter.as_deref();
+        let keys = self.public_keys.iter().filter(|_| ours.is_some());
+        let substituters = ours
+            .into_iter()
+            .chain(self.extra_substituters.iter().map(String::as_str));
+        let keys = keys.chain(&self.extra_public_keys).map(String::as_str);
+        [
+            line("extra-substituters", substituters.collect()),
+            line("extra-trusted-public-keys", keys.collect()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn text(&self) -> String {
         let mut text = "# Written by the niks3 Action, for this job.\n".to_owned();
-        if let Some(url) = &self.substituter {
-            text += &format!("extra-substituters = {url}\n");
-            text += &format!("extra-trusted-public-keys = {}\n", self.public_keys.join(" "));
+        for line in self.caches() {
+            text += &format!("{line}\n");
         }
-        if let Some(hook) = &self.post_build_hook {
-            text += &format!("post-build-hook = {}\n", hook.display());
+        let files = [
+            ("netrc-file", &self.netrc_file),
+            ("post-build-hook", &self.post_build_hook),
+        ];
+        for (name, file) in files {
+            if let Some(file) = file {
+                text += &format!("{name} = {}\n", file.display());
+            }
         }
         text
     }
@@ -35,7 +64,8 @@ impl Settings {
     /// Writes the file into a folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Trouble> {
         let path = folder.join("nix.conf");
-        let values = self.public_keys.iter().chain(&self.substituter);
+        let extra = self.extra_substituters.iter().chain(&self.extra_public_keys);
+        let values = self.public_keys.iter().chain(&self.substituter).chain(extra);
         if let Some(value) = values.into_iter().find(|value| value.contains(['\n', '\r'])) {
             return Err(Trouble(format!(
                 "'{}' is no value for nix.conf",

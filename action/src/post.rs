@@ -10,16 +10,19 @@ use std::{
 use niks3_nix::store_path::StorePath;
 use niks3_push::{CancellationToken, LocalStore, PushOptions};
 use niks3_queue::{Address, Engine, Folder, Journal, Outcome, Request, ServeOptions, ask, serve};
+use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     Trouble,
     inputs::{Inputs, OnError},
-    nix_conf,
+    neighbours, nix_conf,
+    outputs::shown_url,
     paths::{self, Resolved},
     record,
     runner::{self, Summary},
     scan,
+    secrets::mask_token,
     state::{Doing, State},
     summary,
     target::Target,
@@ -42,6 +45,10 @@ pub(crate) struct Report {
     pub(crate) journal: Journal,
     /// What went wrong besides single paths.
     pub(crate) troubles: Vec<String>,
+    /// What is worth knowing, and no fault of the action.
+    pub(crate) notices: Vec<String>,
+    /// The server, as it may be shown.
+    pub(crate) server: String,
     /// How long post took.
     pub(crate) seconds: f64,
     /// The run's page at the server.
@@ -66,6 +73,7 @@ pub(crate) async fn run() -> ExitCode {
     let begun = Instant::now();
     let stop = on_signal();
     let summary = Summary::of_step();
+    mask_token(&state);
     let (mut report, on_error) = match Inputs::from_environment() {
         Ok(inputs) => {
             let finish = Finish {
@@ -127,7 +135,8 @@ impl Finish<'_> {
             return Report::default();
         }
         // Whoever kills this step leaves a run with its conclusion and a summary.
-        let both = async { tokio::join!(self.push(), self.record()) };
+        let mut notices = Vec::new();
+        let both = async { tokio::join!(self.push(&mut notices), self.record()) };
         let (mut troubles, run_url) = tokio::select! {
             both = both => both,
             never = self.keep_summary() => match never {},
@@ -136,21 +145,33 @@ impl Finish<'_> {
         if self.stop.is_cancelled() {
             troubles.push("the job was cancelled while its paths were pushed".to_owned());
         } else if let Some(error) = &journal.given_up {
-            troubles.push(format!("what was built could not be pushed: {error}"));
+            let text = format!("what was built could not be pushed: {error}");
+            troubles.push(summary::with_address(&text, &self.server()));
         }
+        notices.extend(summary::pushed_in_spite_of_filter(
+            self.inputs.push_filter.as_ref(),
+            &journal,
+        ));
         Report {
             journal,
             troubles,
+            notices,
+            server: self.server(),
             seconds: 0.0,
             run_url,
         }
     }
 
+    fn server(&self) -> String {
+        shown_url(self.inputs.server_url.as_str())
+    }
+
     /// Pushes everything; what went wrong besides single paths.
-    async fn push(&self) -> Vec<String> {
+    async fn push(&self, notices: &mut Vec<String>) -> Vec<String> {
         let done = match self.state.doing() {
             Doing::Nothing => Ok(()),
-            Doing::Hook | Doing::Paths => self.drain().await,
+            Doing::Paths => self.drain().await,
+            Doing::Hook => self.drain_and_search(notices).await,
             Doing::Scan => self.scan().await,
         };
         let mut troubles = Vec::from_iter(done.err().map(|trouble| trouble.0));
@@ -174,7 +195,8 @@ impl Finish<'_> {
                 journal: self.journal(),
                 troubles: vec!["the paths of this job are still being pushed".to_owned()],
                 seconds: self.begun.elapsed().as_secs_f64(),
-                run_url: None,
+                server: self.server(),
+                ..Report::default()
             };
             if let Err(trouble) = self.summary.write(&summary::markdown(&report)) {
                 runner::log(&format!("niks3: {trouble}"));
@@ -207,7 +229,37 @@ impl Finish<'_> {
         if !self.stop.is_cancelled() {
             runner::log("niks3: the process that pushed is gone; pushing what it left");
         }
-        self.drain_here(&folder, |_| {}).await
+        self.drain_here(&folder, self.inputs.push_filter.clone(), |_| {})
+            .await
+    }
+
+    /// Pushes what the hook has queued, and what was built without it: a step can lose the settings of the job, by sudo or
+    /// by variables of its own.
+    async fn drain_and_search(&self, notices: &mut Vec<String>) -> Result<(), Trouble> {
+        self.drain().await?;
+        let journal = self.journal();
+        if self.stop.is_cancelled() || journal.given_up.is_some() || self.left().is_zero() {
+            return Ok(());
+        }
+        let store = store()?;
+        let unseen = match scan::unseen(&store, self.state.directory(), &journal).await {
+            Ok(unseen) => unseen,
+            Err(trouble) => {
+                runner::log(&format!(
+                    "niks3: not looking for what the hook did not see: {trouble}"
+                ));
+                return Ok(());
+            }
+        };
+        let are_ours = !neighbours::were_there(self.state.directory());
+        notices.extend(summary::unseen(&unseen, are_ours));
+        if unseen.is_empty() || !are_ours {
+            return Ok(());
+        }
+        let folder = self.state.queue()?;
+        enqueue(&folder, &store, &unseen)?;
+        self.drain_here(&folder, self.inputs.push_filter.clone(), |_| {})
+            .await
     }
 
     /// Lets the daemon finish; ends it if it does not.
@@ -299,7 +351,8 @@ impl Finish<'_> {
             let folder = self.state.queue()?;
             enqueue(&folder, &store, &found)?;
             let pin = self.inputs.pin.clone();
-            self.drain_here(&folder, |options| {
+            // What is named is pushed whatever its name.
+            self.drain_here(&folder, None, |options| {
                 options.leave_substituted = false;
                 options.pin = pin;
             })
@@ -313,6 +366,7 @@ impl Finish<'_> {
     async fn drain_here(
         &self,
         folder: &Folder,
+        filter: Option<Regex>,
         options: impl FnOnce(&mut PushOptions),
     ) -> Result<(), Trouble> {
         let _lock = folder
@@ -326,6 +380,7 @@ impl Finish<'_> {
             folder: folder.clone(),
             pusher,
             journal: true,
+            filter,
         };
         let options = ServeOptions {
             drain: Some(self.left()),
@@ -394,6 +449,9 @@ fn tell(report: &Report, on_error: OnError, doing: Doing, summary: &Summary, log
     if is_bad && !log.trim().is_empty() {
         runner::group("niks3: log of the pusher", log);
     }
+    for text in &report.notices {
+        runner::notice("niks3", text);
+    }
     for trouble in &report.troubles {
         annotate(trouble);
     }
@@ -402,7 +460,7 @@ fn tell(report: &Report, on_error: OnError, doing: Doing, summary: &Summary, log
         _ => None,
     });
     for (number, (path, error)) in failed.enumerate() {
-        let text = format!("{path} is not in the cache: {error}");
+        let text = format!("{path} is not in the cache at {}: {error}", report.server);
         if number < MAX_ANNOTATIONS {
             annotate(&text)
         } else {

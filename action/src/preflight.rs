@@ -6,10 +6,15 @@ use niks3_client::{Api, Error, PROTOCOL_VERSION, TokenError, TokenProvider, type
 use niks3_nix::glob::Glob;
 use niks3_push::LocalStore;
 
+use url::Url;
+
 use crate::{Trouble, inputs::Inputs, job, target::Target};
 
 /// A server that restarts just now is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+const UNAUTHORIZED: u16 = 401;
+/// A cache that does not answer is left to Nix.
+const CACHE_TIMEOUT: Duration = Duration::from_secs(5);
 /// No push has this name: the server looks at the token, then says that there is none.
 const NO_PUSH: &str = "niks3-action-asks";
 
@@ -47,23 +52,17 @@ pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig,
 /// Whether this job may push.
 pub(crate) enum Permission {
     Granted,
-    /// It never can, and that is all right: a notice says why.
-    Never(String),
-}
-
-impl Permission {
-    fn never(kind: &str) -> Self {
-        Self::Never(format!(
-            "this is {kind}, which gets no token to push with: it reads the cache and pushes nothing"
-        ))
-    }
+    /// It never can, and that is all right: what kind of job it is.
+    Never(&'static str),
+    /// An input says so.
+    Off,
 }
 
 /// Asks whether the server takes our token for pushes, and lets it make the pin.
 pub(crate) async fn permission(target: &Target, pin: Option<&str>) -> Result<Permission, Trouble> {
     let Some(tokens) = target.tokens()? else {
         return match job::never_gets_a_token() {
-            Some(kind) => Ok(Permission::never(kind)),
+            Some(kind) => Ok(Permission::Never(kind)),
             None => Err(Trouble::new(
                 "this job has no token: add `permissions: { id-token: write, contents: read }` to it, or give the input \
                  `auth-token`",
@@ -81,7 +80,7 @@ pub(crate) async fn permission(target: &Target, pin: Option<&str>) -> Result<Per
         Err(error) if error.status().is_some_and(|status| status == 404) => may_pin(&api, pin).await,
         // A private repository can give tokens to forks; whether those may push is the server's to say.
         Err(error) if error.status().is_some_and(|status| status == 403) => match job::never_gets_a_token() {
-            Some(kind) => Ok(Permission::never(kind)),
+            Some(kind) => Ok(Permission::Never(kind)),
             None => Err(refusal(&api, &error)),
         },
         Err(error) => Err(refusal(&api, &error)),
@@ -119,10 +118,19 @@ fn refusal(api: &Api, error: &Error) -> Trouble {
         Some(401) => format!("{server} does not accept the token of this job: {error}"),
         Some(403) => format!("{server} knows this job and does not let it push: {error}"),
         _ => match error {
-            Error::Token(TokenError::Github(_)) => format!("{error}; is GitHub reachable?"),
+            Error::Token(TokenError::Github(_)) => format!(
+                "{error}; does the job have `permissions: {{ id-token: write }}`, and is GitHub reachable?"
+            ),
             _ => error.to_string(),
         },
     })
+}
+
+/// Where Nix reads the cache.
+pub(crate) struct Substituter {
+    pub(crate) url: String,
+    /// Nobody reads without a password.
+    pub(crate) is_private: bool,
 }
 
 /// Where Nix reads the cache: as the inputs say, else as the server says, else the server itself if it serves reads.
@@ -130,17 +138,41 @@ pub(crate) async fn substituter(
     inputs: &Inputs,
     config: &types::CacheConfig,
     target: &Target,
-) -> Option<String> {
+) -> Option<Substituter> {
     if let Some(url) = inputs.substituter.clone().or_else(|| config.substituter.clone()) {
-        return Some(url);
+        let is_private = cache_info(target, &url, None).await == Some(UNAUTHORIZED);
+        return Some(Substituter { url, is_private });
     }
-    let api = target.api(TokenProvider::anonymous(), PATIENCE).ok()?;
-    let answer = api
-        .http()
-        .get(format!("{}/nix-cache-info", api.base()))
-        .timeout(PATIENCE)
-        .send()
-        .await
-        .ok()?;
-    (answer.status() == 200).then(|| api.base().to_owned())
+    let url = target.server_url().as_str().trim_end_matches('/').to_owned();
+    match cache_info(target, &url, None).await? {
+        200 => Some(Substituter {
+            url,
+            is_private: false,
+        }),
+        UNAUTHORIZED => Some(Substituter {
+            url,
+            is_private: true,
+        }),
+        _ => None,
+    }
+}
+
+/// The status that a cache answers to somebody with this login and password, if it answers.
+pub(crate) async fn cache_info(
+    target: &Target,
+    cache: &str,
+    credentials: Option<(&str, &str)>,
+) -> Option<u16> {
+    let mut url = cache
+        .parse::<Url>()
+        .ok()
+        .filter(|url| url.scheme().starts_with("http"))?;
+    url.set_query(None);
+    url.set_path(&format!("{}/nix-cache-info", url.path().trim_end_matches('/')));
+    // As Nix asks: it shows no certificate.
+    let mut request = target.http().ok()?.others.get(url).timeout(CACHE_TIMEOUT);
+    if let Some((login, password)) = credentials {
+        request = request.basic_auth(login, Some(password));
+    }
+    Some(request.send().await.ok()?.status().as_u16())
 }

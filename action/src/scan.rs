@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use niks3_nix::store_path::StorePath;
 use niks3_push::{LocalStore, path_infos, valid_paths};
+use niks3_queue::Journal;
 
 use crate::Trouble;
 
@@ -18,6 +19,20 @@ pub(crate) async fn remember(store: &LocalStore, directory: &Path) -> Result<usi
     std::fs::write(directory.join(FILE), text)
         .map_err(|error| Trouble::io("remember the store's paths", &error))?;
     Ok(paths.len())
+}
+
+/// What has been built since and no journal knows: a step can lose the settings of the job, by sudo or by variables of
+/// its own, and Nix runs no hook then.
+pub(crate) async fn unseen(
+    store: &LocalStore,
+    directory: &Path,
+    journal: &Journal,
+) -> Result<Vec<StorePath>, Trouble> {
+    let built = built_since(store, directory).await?;
+    Ok(built
+        .into_iter()
+        .filter(|path| !journal.paths.contains_key(path))
+        .collect())
 }
 
 /// What has been built since; not what was substituted, copied or added from files.

@@ -2,34 +2,35 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use niks3_client::types::CacheConfig;
 use niks3_push::LocalStore;
-use secrecy::ExposeSecret as _;
 
 use crate::{
-    Trouble, daemon, hook,
+    Trouble, daemon, github, hook,
     inputs::{Inputs, Mode, OnError},
+    neighbours,
+    netrc::{Netrc, Token},
     nix,
     nix_conf::{self, Settings},
-    outputs::{Outputs, shown_url},
+    outputs::Outputs,
     preflight::{self, Permission},
-    record, runner, scan,
+    reading::{self, CurrentNix, Reading},
+    record, runner, scan, secrets,
     state::{Doing, State, Use},
+    summary,
     target::Target,
 };
 
 /// The main step.
 pub(crate) async fn run() -> ExitCode {
+    secrets::mask_inputs();
     let inputs = match Inputs::from_environment() {
         Ok(inputs) => inputs,
         Err(trouble) => {
             runner::error("niks3", &trouble.0);
+            summarize(None, &trouble);
             return ExitCode::FAILURE;
         }
     };
-    if let Some(token) = &inputs.auth_token {
-        runner::mask(token.expose_secret());
-    }
     for text in inputs.warnings() {
         runner::warning("niks3", &text);
     }
@@ -42,6 +43,10 @@ pub(crate) async fn run() -> ExitCode {
     let Err(trouble) = result.and(outputs.set()) else {
         return ExitCode::SUCCESS;
     };
+    let trouble = Trouble(summary::with_address(&trouble.0, outputs.server_url()));
+    if inputs.on_error != OnError::Ignore {
+        summarize(Some(outputs.server_url()), &trouble);
+    }
     match inputs.on_error {
         OnError::Fail => {
             runner::error("niks3", &trouble.0);
@@ -54,6 +59,13 @@ pub(crate) async fn run() -> ExitCode {
             let _ = outputs.set();
             ExitCode::SUCCESS
         }
+    }
+}
+
+/// Says in the job's summary why it pushes nothing.
+fn summarize(server: Option<&str>, trouble: &Trouble) {
+    if let Err(trouble) = runner::add_summary(&summary::refusal(server, &trouble.0)) {
+        runner::log(&format!("niks3: {trouble}"));
     }
 }
 
@@ -74,38 +86,57 @@ async fn with_state(inputs: &Inputs, state: &State, outputs: &mut Outputs) -> Re
         permission => permission,
     };
 
+    let current = CurrentNix::default();
+    outputs.public_keys.clone_from(&config.public_keys);
+    let reading = reading::prepare(inputs, &config, &target, state, &current).await;
+    outputs.substituter.clone_from(&reading.settings.substituter);
     let mut setup = Setup {
         inputs,
         state,
         target: &target,
+        current: &current,
+        netrc: reading.netrc.as_ref(),
         outputs,
     };
-    let mut settings = setup.reading(&config).await;
-    let refused = match permission {
+    let mut settings = reading.settings.clone();
+    let refused = match &permission {
         Ok(Permission::Granted) => {
             setup.outputs.doing = setup.pushing(&mut settings).await?;
             None
         }
-        Ok(Permission::Never(why)) => {
-            setup.outputs.reason = Some(why);
+        Ok(Permission::Never(kind)) => {
+            setup.outputs.reason = Some(format!("this is {kind}, which gets no token to push with"));
             None
         }
-        Err(trouble) => Some(trouble),
+        Ok(Permission::Off) => {
+            setup.outputs.reason = Some("pushing is switched off by an input".to_owned());
+            None
+        }
+        Err(trouble) => Some(trouble.0.clone()),
     };
     if !settings.is_empty() {
         let files = setup.files(&settings)?;
+        setup.check_netrc(&files).await;
         runner::export(nix_conf::VARIABLE, &files)?;
     }
     let doing = outputs.doing;
+    if doing == Doing::Nothing
+        && let Some((netrc, token)) = &reading.netrc
+    {
+        daemon::start_keeping(state, &target, netrc, token)?;
+    }
     state.publish(&Use {
         server_url: outputs.server_url().to_owned(),
         doing,
         paths: inputs.paths.clone(),
         on_error: inputs.on_error,
         substituter: settings.substituter.clone(),
+        ca_cert: inputs.tls.ca_cert().map(str::to_owned),
     })?;
+    notices(inputs, &permission, &reading, &current).await;
     if doing != Doing::Nothing {
-        outputs.run_url = record::announce(inputs).await;
+        let (url, ()) = tokio::join!(record::announce(inputs), github::check_permission(inputs));
+        outputs.run_url = url;
     }
     runner::log(match doing {
         Doing::Hook => "niks3: pushing what is built, while it is built",
@@ -113,56 +144,59 @@ async fn with_state(inputs: &Inputs, state: &State, outputs: &mut Outputs) -> Re
         Doing::Paths => "niks3: pushing the paths named, when the job is done",
         Doing::Nothing => "niks3: pushing nothing",
     });
-    refused.map_or(Ok(()), Err)
+    refused.map_or(Ok(()), |why| Err(Trouble(why)))
 }
 
 async fn permission(inputs: &Inputs, target: &Target) -> Result<Permission, Trouble> {
     if inputs.mode == Mode::Off {
-        return Ok(Permission::Never(
-            "pushing is switched off by an input".to_owned(),
-        ));
+        return Ok(Permission::Off);
     }
-    let permission = preflight::permission(target, inputs.pin.as_deref()).await?;
-    if let Permission::Never(why) = &permission {
-        runner::notice("niks3", why);
+    preflight::permission(target, inputs.pin.as_deref()).await
+}
+
+/// What the job does not do, one notice each.
+async fn notices(
+    inputs: &Inputs,
+    permission: &Result<Permission, Trouble>,
+    reading: &Reading,
+    current: &CurrentNix,
+) {
+    match (permission, &reading.problem) {
+        (Ok(Permission::Never(kind)), None) => runner::notice(
+            "niks3",
+            &format!(
+                "this is {kind}, which gets no token to push with: it reads the cache and pushes nothing"
+            ),
+        ),
+        (Ok(Permission::Never(kind)), Some(problem)) => runner::notice(
+            "niks3",
+            &format!(
+                "this is {kind}, which gets no token to push with: it pushes nothing, and does not read the cache: {problem}"
+            ),
+        ),
+        (_, Some(problem)) => {
+            runner::notice("niks3", &format!("Nix is not set to read the cache: {problem}"))
+        }
+        (_, None) => {}
     }
-    Ok(permission)
+    if inputs.configure_nix
+        && reading.problem.is_none()
+        && let Some(lines) = reading::lines_for_machine(&reading.settings, current).await
+    {
+        runner::notice("niks3", &lines);
+    }
 }
 
 struct Setup<'a> {
     inputs: &'a Inputs,
     state: &'a State,
     target: &'a Target,
+    current: &'a CurrentNix,
+    netrc: Option<&'a (Netrc, Token)>,
     outputs: &'a mut Outputs,
 }
 
 impl Setup<'_> {
-    /// Settings for reading the cache.
-    async fn reading(&mut self, config: &CacheConfig) -> Settings {
-        let mut settings = Settings::default();
-        self.outputs.public_keys.clone_from(&config.public_keys);
-        if !self.inputs.configure_nix {
-            return settings;
-        }
-        settings.substituter = preflight::substituter(self.inputs, config, self.target).await;
-        self.outputs.substituter.clone_from(&settings.substituter);
-        match &settings.substituter {
-            Some(url) => {
-                runner::log(&format!(
-                    "niks3: reading from {}, signed by {}",
-                    shown_url(url),
-                    config.public_keys.join(" ")
-                ));
-                settings.public_keys.clone_from(&config.public_keys);
-            }
-            None => runner::notice(
-                "niks3",
-                "Nix is not set to read the cache: the server names no public address. Give the input `substituter`",
-            ),
-        }
-        settings
-    }
-
     /// Starts what pushes, and adds to the settings what Nix has to know of it.
     async fn pushing(&mut self, settings: &mut Settings) -> Result<Doing, Trouble> {
         let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
@@ -197,11 +231,25 @@ impl Setup<'_> {
                 }
             },
         };
-        if doing == Doing::Scan {
-            let count = scan::remember(&store, self.state.directory()).await?;
-            runner::log(&format!("niks3: the store has {count} paths before the job"));
+        let started = daemon::start(self.state, self.target, doing, self.netrc);
+        if matches!(doing, Doing::Scan | Doing::Hook) {
+            let uses: Vec<PathBuf> = State::of_job()
+                .iter()
+                .map(|used| used.directory().to_owned())
+                .collect();
+            neighbours::announce(&store, self.state.directory(), &uses);
+            let (remembered, started) = tokio::join!(scan::remember(&store, self.state.directory()), started);
+            started?;
+            match remembered {
+                Ok(count) => runner::log(&format!("niks3: the store has {count} paths before the job")),
+                Err(trouble) if doing == Doing::Scan => return Err(trouble),
+                Err(trouble) => runner::log(&format!(
+                    "niks3: what the hook does not see will not be found: {trouble}"
+                )),
+            }
+        } else {
+            started.await?;
         }
-        daemon::start(self.state, self.target, doing).await?;
         Ok(doing)
     }
 
@@ -215,8 +263,8 @@ impl Setup<'_> {
 
     /// The hook, written and tried out on Nix's settings.
     async fn hook(&self, store: &LocalStore, settings: &Settings) -> Result<PathBuf, Trouble> {
-        let current = nix::settings(None).await?;
-        if !nix::trusts_us(&current).await {
+        let (current, trusted) = self.current.get().await?;
+        if !trusted {
             return Err(Trouble::new(
                 "Nix takes no post-build hook from this user, who is not among its `trusted-users`",
             ));
@@ -230,9 +278,8 @@ impl Setup<'_> {
             before.map(String::as_str),
         )?;
         let with_hook = Settings {
-            substituter: settings.substituter.clone(),
-            public_keys: settings.public_keys.clone(),
             post_build_hook: Some(script.clone()),
+            ..settings.clone()
         };
         let files = self.files(&with_hook)?;
         let effective = nix::settings(Some(&files)).await?;
@@ -242,6 +289,18 @@ impl Setup<'_> {
             ));
         }
         Ok(script)
+    }
+
+    /// Whether Nix takes our netrc file.
+    async fn check_netrc(&self, files: &str) {
+        let Some((netrc, _)) = self.netrc else { return };
+        let effective = nix::settings(Some(files)).await.unwrap_or_default();
+        if effective.get("netrc-file").map(String::as_str) != netrc.path.to_str() {
+            runner::notice(
+                "niks3",
+                "the environment sets a `netrc-file` (in NIX_CONFIG?), so Nix reads the cache without a token",
+            );
+        }
     }
 
     /// Writes nix.conf; the files that Nix is to read from now on.

@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use niks3_push::LocalStore;
 use niks3_queue::Folder;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Trouble,
     inputs::OnError,
-    job,
+    job, neighbours,
     runner::{export, save_state, variable},
 };
 
@@ -54,6 +55,9 @@ pub(crate) struct Use {
     pub(crate) on_error: OnError,
     /// Where Nix reads the cache.
     pub(crate) substituter: Option<String>,
+    /// Certificates to trust besides those of the system, in PEM form.
+    #[serde(default)]
+    pub(crate) ca_cert: Option<String>,
 }
 
 /// The folder of one use of the action in one job.
@@ -142,8 +146,16 @@ impl State {
         self.published().map_or(Doing::Nothing, |used| used.doing)
     }
 
+    /// Where the netrc file is, if the job has one.
+    pub(crate) fn netrc_path(&self) -> PathBuf {
+        self.directory.join("netrc")
+    }
+
     /// Removes all of it.
     pub(crate) fn remove(&self) {
+        if let Ok(store) = LocalStore::from_environment() {
+            neighbours::leave(&store, &self.directory);
+        }
         if let Some(address) = niks3_queue::Address::of(&Folder::at(&self.queue_path())) {
             address.remove();
         }

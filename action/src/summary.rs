@@ -1,11 +1,15 @@
 //! What post says: a sentence, and a page.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt::Write as _,
+};
 
+use niks3_nix::store_path::StorePath;
 use niks3_queue::{Journal, Outcome};
+use regex::Regex;
 
-use crate::post::Report;
+use crate::{nix_conf, post::Report};
 
 /// A page of a megabyte is refused.
 const MAX_ROWS: usize = 500;
@@ -42,8 +46,12 @@ fn nar_bytes(report: &Report) -> u64 {
 /// Everything in one line.
 pub(crate) fn sentence(report: &Report) -> String {
     let journal = &report.journal;
+    let filtered = match journal.filtered() {
+        0 => String::new(),
+        count => format!(", {count} left out by `push-filter`"),
+    };
     format!(
-        "{} pushed ({} as {}), {} already cached, {} failed{}; {:.1} s after the build",
+        "{} pushed ({} as {}), {} already cached, {} failed{filtered}{}; {:.1} s after the build",
         journal.pushed(),
         size(nar_bytes(report)),
         size(journal.bytes_sent),
@@ -73,10 +81,87 @@ fn verification(journal: &Journal) -> String {
     text
 }
 
+/// The page of a job that is refused before it builds anything.
+pub(crate) fn refusal(server: Option<&str>, reason: &str) -> String {
+    let mut text = "## niks3\n\n".to_owned();
+    if let Some(server) = server {
+        let _ = writeln!(text, "Server: {}\n", escaped(server));
+    }
+    let _ = writeln!(
+        text,
+        "> [!WARNING]\n> This job pushes nothing: {}\n",
+        escaped(reason)
+    );
+    text
+}
+
+/// What was built without the post-build hook, if anything was.
+pub(crate) fn unseen(paths: &[StorePath], are_ours: bool) -> Option<String> {
+    let how_many = match paths {
+        [] => return None,
+        [path] => format!("1 path was built that the post-build hook did not see, {path}"),
+        [first, ..] => format!(
+            "{} paths were built that the post-build hook did not see, {first} for example",
+            paths.len()
+        ),
+    };
+    Some(if are_ours {
+        format!(
+            "{how_many}: a step ran Nix without the variable {} of this job (under sudo, or with an `env` of its own). What \
+             was built is pushed all the same, but only now",
+            nix_conf::VARIABLE
+        )
+    } else {
+        format!(
+            "{how_many}. Other jobs used the same store, so these paths are taken for theirs and not pushed. To push \
+             everything that is built on this machine meanwhile, set the input `mode` to `scan`"
+        )
+    })
+}
+
+/// What is in the cache though the filter matches it, if anything is.
+pub(crate) fn pushed_in_spite_of_filter(filter: Option<&Regex>, journal: &Journal) -> Option<String> {
+    let filter = filter?;
+    let roots: HashSet<&StorePath> = journal.closures.iter().collect();
+    let pushed: Vec<&StorePath> = journal
+        .paths
+        .iter()
+        .filter(|(path, outcome)| {
+            matches!(outcome, Outcome::Pushed { .. })
+                && filter.is_match(path.as_str())
+                && !roots.contains(path)
+        })
+        .map(|(path, _)| path)
+        .collect();
+    let names = match &pushed[..] {
+        [] => return None,
+        [path] => {
+            return Some(format!(
+                "{path} matches the input `push-filter`, and is pushed since another pushed path refers to it"
+            ));
+        }
+        [first, second] => format!("{first} and {second}"),
+        [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
+    };
+    Some(format!(
+        "{names} match the input `push-filter`, and are pushed since other pushed paths refer to them"
+    ))
+}
+
+/// A text about a server, which names its address if the text does not.
+pub(crate) fn with_address(text: &str, server: &str) -> String {
+    if text.contains(server) {
+        text.to_owned()
+    } else {
+        format!("{text} (server: {server})")
+    }
+}
+
 /// The page: what failed first, since that is what somebody looks for.
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = "## niks3\n\n".to_owned();
     let _ = writeln!(text, "{}\n", escaped(&sentence(report)));
+    let _ = writeln!(text, "Server: {}\n", escaped(&report.server));
     if let Some(url) = &report.run_url {
         let _ = writeln!(text, "[The run at the server]({url})\n");
     }
@@ -85,6 +170,9 @@ pub(crate) fn markdown(report: &Report) -> String {
     }
     list(&mut text, "Conflicts", &report.journal.conflicts);
     list(&mut text, "Replaced in the cache", &report.journal.replaced);
+    for notice in &report.notices {
+        let _ = writeln!(text, "> [!NOTE]\n> {}\n", escaped(notice));
+    }
     let mut rows: Vec<(u8, String)> = report
         .journal
         .paths
@@ -95,13 +183,14 @@ pub(crate) fn markdown(report: &Report) -> String {
             Outcome::Cached { nar_size } => {
                 (2, format!("| `{path}` | already cached | {} |", size(*nar_size)))
             }
+            Outcome::Filtered => (3, format!("| `{path}` | left out | `push-filter` |")),
         })
         .collect();
     if rows.is_empty() {
         return text;
     }
     rows.sort();
-    text += "| path | | size |\n|---|---|---|\n";
+    text += "| Path | Outcome | Size or reason |\n|---|---|---|\n";
     for (_, row) in rows.iter().take(MAX_ROWS) {
         text += row;
         text.push('\n');
@@ -149,6 +238,19 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_named_once() {
+        let server = "https://niks3.example.com";
+        assert_eq!(
+            with_address("cannot reach https://niks3.example.com", server),
+            "cannot reach https://niks3.example.com"
+        );
+        assert_eq!(
+            with_address("refused", server),
+            "refused (server: https://niks3.example.com)"
+        );
+    }
 
     #[test]
     fn sizes_are_short() {

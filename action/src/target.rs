@@ -1,19 +1,19 @@
 //! The server that everything goes to, and who we are there.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use niks3_client::{Api, ConnectOptions, RetryPolicy, TokenProvider, build_http};
+use niks3_client::{Api, Http, RetryPolicy, TokenProvider};
 use niks3_push::{LocalStore, PushOptions, run_of_environment};
 use niks3_queue::ServerPusher;
+use regex::Regex;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Trouble, inputs::Inputs};
+use crate::{Trouble, inputs::Inputs, tls::Tls};
 
 /// A server that is away for longer is waited for between pushes, not within one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,9 +25,20 @@ pub(crate) struct Target {
     server_url: Url,
     token: Option<String>,
     audience: Option<String>,
-    ca_cert: Option<PathBuf>,
+    tls: Tls,
+    push: PushSettings,
+}
+
+/// What the inputs say about pushes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct PushSettings {
     #[serde(with = "as_texts")]
     skip_upstream: Vec<Url>,
+    compression_level: i32,
+    max_concurrent_uploads: u16,
+    verify_s3_integrity: bool,
+    /// A regular expression.
+    filter: Option<String>,
 }
 
 mod as_text {
@@ -69,20 +80,33 @@ impl Target {
                 .as_ref()
                 .map(|token| token.expose_secret().to_owned()),
             audience: inputs.audience.clone(),
-            ca_cert: inputs.ca_cert.clone(),
-            skip_upstream: inputs.skip_upstream.clone(),
+            tls: inputs.tls.clone(),
+            push: PushSettings {
+                skip_upstream: inputs.skip_upstream.clone(),
+                compression_level: inputs.compression_level,
+                max_concurrent_uploads: inputs.max_concurrent_uploads,
+                verify_s3_integrity: inputs.verify_s3_integrity,
+                filter: inputs
+                    .push_filter
+                    .as_ref()
+                    .map(|filter| filter.as_str().to_owned()),
+            },
         }
     }
 
     /// A server to which nothing is pushed.
-    pub(crate) fn new(server_url: Url, token: Option<&SecretString>, audience: Option<String>) -> Self {
+    pub(crate) fn new(server_url: Url, token: Option<String>, audience: Option<String>, tls: Tls) -> Self {
         Self {
             server_url,
-            token: token.map(|token| token.expose_secret().to_owned()),
+            token,
             audience,
-            ca_cert: None,
-            skip_upstream: Vec::new(),
+            tls,
+            push: PushSettings::default(),
         }
+    }
+
+    pub(crate) fn server_url(&self) -> &Url {
+        &self.server_url
     }
 
     /// Where tokens come from, if this job can have any.
@@ -91,22 +115,31 @@ impl Target {
             Some(token) => TokenProvider::given(&SecretString::from(token.clone()), "the input `auth-token`")
                 .map(Some)
                 .map_err(|error| Trouble(error.to_string())),
-            None => Ok(TokenProvider::github(self.audience.clone())),
+            None => Ok(TokenProvider::github(self.audience.clone())
+                // A certificate says who asks.
+                .or_else(|| self.tls.has_client_cert().then(TokenProvider::anonymous))),
         }
+    }
+
+    /// HTTP clients that trust what the inputs say.
+    pub(crate) fn http(&self) -> Result<Http, Trouble> {
+        self.tls.http()
     }
 
     /// The server, for whoever `tokens` says.
     pub(crate) fn api(&self, tokens: TokenProvider, patience: Duration) -> Result<Api, Trouble> {
-        let options = ConnectOptions {
-            ca_cert: self.ca_cert.clone(),
-            ..ConnectOptions::default()
-        };
-        let http = build_http(&options).map_err(|error| Trouble(error.to_string()))?;
+        let http = self.tls.http()?;
         let policy = RetryPolicy {
             max_elapsed: patience,
             ..RetryPolicy::default()
         };
         Ok(Api::new(&self.server_url, http, Arc::new(tokens), policy))
+    }
+
+    /// Paths whose base names match are no roots of pushes.
+    pub(crate) fn push_filter(&self) -> Result<Option<Regex>, Trouble> {
+        let filter = self.push.filter.as_deref().map(Regex::new).transpose();
+        filter.map_err(|error| Trouble(error.to_string()))
     }
 
     /// What pushes there, each path with what is from this machine among what it refers to.
@@ -120,7 +153,10 @@ impl Target {
             options: PushOptions {
                 leave_substituted: true,
                 run: run_of_environment(),
-                skip_upstream: self.skip_upstream.clone(),
+                skip_upstream: self.push.skip_upstream.clone(),
+                compression_level: self.push.compression_level,
+                max_concurrent_uploads: usize::from(self.push.max_concurrent_uploads),
+                verify_integrity: self.push.verify_s3_integrity,
                 ..PushOptions::default()
             },
             sent: Arc::clone(sent),

@@ -1,15 +1,12 @@
 //! Whether readers see what was pushed: a CDN before the cache may still hold an answer from before.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use niks3_client::{ConnectOptions, build_http};
 use niks3_nix::store_path::StorePath;
 use tokio::task::JoinSet;
+use url::Url;
 
-use crate::runner::variable;
+use crate::{netrc, state::State, tls::Tls};
 
 /// Most closures to look for; the newest are looked for.
 const MAX_CLOSURES: usize = 200;
@@ -21,18 +18,35 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// An answer of a CDN that is older than this will stay for long.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
+/// How a use of the action reads the cache.
+pub(crate) struct Reader {
+    substituter: String,
+    tls: Tls,
+    /// Login and password, if the cache asks for them.
+    credentials: Option<netrc::Entry>,
+}
+
+impl Reader {
+    pub(crate) fn new(substituter: &str, ca_cert: Option<String>, state: &State) -> Self {
+        let host = substituter.parse::<Url>().ok().as_ref().and_then(netrc::host);
+        let credentials = || netrc::entry(&netrc::read(&state.netrc_path()).ok()?, &host?);
+        Self {
+            substituter: substituter.to_owned(),
+            tls: Tls::of_authorities(ca_cert),
+            credentials: credentials(),
+        }
+    }
+}
+
 /// Waits until the narinfos of all closures can be read; a sentence about those that cannot.
 ///
 /// Nothing is asked for before it is committed, so no CDN learns from us that it is missing.
-pub(crate) async fn wait_for(substituter: &str, closures: &[StorePath], deadline: Instant) -> Option<String> {
+pub(crate) async fn wait_for(reader: &Reader, closures: &[StorePath], deadline: Instant) -> Option<String> {
+    let substituter = reader.substituter.as_str();
     if !substituter.starts_with("http://") && !substituter.starts_with("https://") {
         return None;
     }
-    let options = ConnectOptions {
-        ca_cert: variable("NIKS3_CA_CERT").map(PathBuf::from),
-        ..ConnectOptions::default()
-    };
-    let http = build_http(&options).ok()?;
+    let http = reader.tls.http().ok()?;
     let deadline = deadline.min(Instant::now() + MAX_WAIT);
     let base = substituter.trim_end_matches('/');
     let newest = closures.len().saturating_sub(MAX_CLOSURES);
@@ -44,11 +58,14 @@ pub(crate) async fn wait_for(substituter: &str, closures: &[StorePath], deadline
             let mut requests = JoinSet::new();
             for path in chunk {
                 let hash = path.as_str().split('-').next().unwrap_or_default();
-                let request = http
+                let mut request = http
                     .others
                     .get(format!("{base}/{hash}.narinfo"))
                     .header("cache-control", "no-cache")
                     .timeout(REQUEST_TIMEOUT);
+                if let Some(entry) = &reader.credentials {
+                    request = request.basic_auth(&entry.login, Some(&entry.password));
+                }
                 let path = (*path).clone();
                 requests.spawn(async move {
                     match request.send().await {

@@ -12,9 +12,11 @@ mod task;
 mod tokens;
 mod whoami;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use niks3_client::{Api, ConnectOptions, RetryPolicy, TokenOptions, TokenProvider, build_http};
+use niks3_client::{
+    Api, ConnectOptions, HttpError, Pem, RetryPolicy, TokenOptions, TokenProvider, build_http,
+};
 
 use crate::{
     Failure,
@@ -44,12 +46,18 @@ fn connect(server: Server) -> Result<Api, Failure> {
         .server_url
         .ok_or_else(|| Failure::Usage("no server: give --server-url or set NIKS3_SERVER_URL".to_owned()))?;
     let has_certificate = server.client_cert.is_some();
-    let options = ConnectOptions {
-        client_cert: server.client_cert,
-        client_key: server.client_key,
-        ca_cert: server.ca_cert,
+    let usage = |error: HttpError| Failure::Usage(error.to_string());
+    let pem = |option, path: Option<PathBuf>| {
+        path.map(|path| Pem::read(option, &path))
+            .transpose()
+            .map_err(usage)
     };
-    let http = build_http(&options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let options = ConnectOptions {
+        client_cert: pem("--client-cert", server.client_cert)?,
+        client_key: pem("--client-key", server.client_key)?,
+        ca_cert: pem("--ca-cert", server.ca_cert)?,
+    };
+    let http = build_http(&options).map_err(usage)?;
     let tokens = TokenProvider::new(TokenOptions {
         script: server.auth_token_script,
         path: server.auth_token_path,

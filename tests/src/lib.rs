@@ -8,3 +8,4 @@ pub mod hostile;
 pub mod nar;
 pub mod references;
 pub mod requests;
+pub mod tls_files;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use niks3_test_support::{
-    Backend, Bucket, Output, S3Bucket, Server, ServerOptions, Store, check_bucket, garage_bucket, on_both,
-    run,
+    Backend, Bucket, Output, S3Bucket, S3Service, Server, ServerOptions, Store, check_bucket, garage_bucket,
+    on_both, run,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ on_both!(
 /// A bucket that somebody else fills before a server comes.
 struct Place {
     backend: Backend,
-    garage: Option<S3Bucket>,
+    service: Option<S3Bucket>,
     folder: tempfile::TempDir,
     store: Store,
     public_key: String,
@@ -32,11 +32,15 @@ struct Place {
 
 impl Place {
     fn new(backend: Backend) -> Self {
-        let store = Store::default();
+        let service = (backend == Backend::Services).then(garage_bucket);
+        Self::on(backend, service, Store::default())
+    }
+
+    fn on(backend: Backend, service: Option<S3Bucket>, store: Store) -> Self {
         let public_key = key(&store, "cache-1");
         Self {
             backend,
-            garage: (backend == Backend::Services).then(garage_bucket),
+            service,
             folder: tempfile::tempdir().unwrap(),
             public_key,
             store,
@@ -44,7 +48,7 @@ impl Place {
     }
 
     fn bucket(&self) -> Bucket {
-        match &self.garage {
+        match &self.service {
             Some(bucket) => Bucket::Service(Box::new(bucket.clone())),
             None => Bucket::Folder(self.folder.path().join("bucket")),
         }
@@ -56,7 +60,7 @@ impl Place {
             self.backend,
             ServerOptions {
                 data_dir: Some(self.folder.path().to_owned()),
-                bucket: self.garage.clone(),
+                bucket: self.service.clone(),
                 store_dir: Some(self.store.dir()),
                 arguments: vec![
                     "--adopt-bucket=none".into(),
@@ -313,6 +317,65 @@ async fn what_nix_copy_has_written_is_adopted_whole_in_every_compression(backend
 
     let mut pinned = place.store.closure(&paths[0]);
     pinned.sort();
+    collect_all(&place, &server, "kept", &pinned);
+}
+
+/// `nix copy` to a service compresses texts as well, and says so in `Content-Encoding`. Debian's Nix 2.34 signs no
+/// request, whatever credentials it is given, so everybody may write to this bucket.
+#[test]
+fn what_nix_copy_writes_to_a_service_itself_is_adopted_whole() {
+    let programs = std::env::var("NIKS3_TEST_NIX_234")
+        .expect("NIKS3_TEST_NIX_234: eval \"$(scripts/setup --print-env)\"");
+    let bucket = S3Service::Minio.bucket();
+    bucket.open_to_everybody();
+    let address = format!(
+        "s3://{}?endpoint={}&scheme=http&region={}",
+        bucket.name,
+        bucket.endpoint.trim_start_matches("http://"),
+        bucket.region
+    );
+    let place = Place::on(Backend::Services, Some(bucket), Store::new(Some(programs.into())));
+    let store = &place.store;
+    let paths = store.build(PATHS);
+    let signed = secret(store, "cache-1");
+    let formats = [
+        "xz&narinfo-compression=gzip&ls-compression=br",
+        "zstd&index-debug-info=true&narinfo-compression=zstd&ls-compression=gzip",
+        "none&narinfo-compression=br&ls-compression=xz",
+    ];
+    for (path, compression) in paths.iter().zip(formats) {
+        let url = format!("{address}&write-nar-listing=true&{signed}&compression={compression}");
+        let _ = store.nix("nix", &["copy", "--to", &url, path]);
+    }
+    let server = place.start();
+    let readable = || {
+        for path in &paths {
+            store.substitutes(&server.url(), &place.public_key, path);
+        }
+    };
+    readable();
+    adopt_all(&place, &server);
+    readable();
+    let found = check_bucket(&server, &store.dir(), &paths, &[]);
+    assert_eq!(found.len(), 4, "{found:?}");
+
+    // What has the contents of a path in another compression is pushed as usual.
+    let twins = store.build(
+        "[ (build \"twin\" \"mkdir $out; echo hello > $out/words\") \
+        (build \"plain-twin\" \"echo plain > $out\") ]",
+    );
+    let mut push = server.niks3();
+    store.prepare(push.args(["push", "--json"]).args(&twins));
+    let pushed: Value = run(&mut push).json();
+    assert_eq!(pushed["verified"], 2, "{pushed}");
+    for path in &twins {
+        store.substitutes(&server.url(), &place.public_key, path);
+    }
+    let everything: Vec<String> = paths.iter().chain(&twins).cloned().collect();
+    let _ = check_bucket(&server, &store.dir(), &everything, &[]);
+    let mut pinned = store.closure(&paths[0]);
+    pinned.sort();
+    let _ = run(server.niks3().args(["pins", "create", "kept", &paths[0]])).ok();
     collect_all(&place, &server, "kept", &pinned);
 }
 

@@ -2,99 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use niks3_test_support::{Backend, Output, Server, ServerOptions, Store, eventually, on_both, run};
-use niks3_tests::api::{A, Answer, Api};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    date_time_ymd,
+use niks3_tests::{
+    api::{A, Answer, Api},
+    tls_files::{Files, authority},
 };
+use rcgen::{DnType, ExtendedKeyUsagePurpose, date_time_ymd};
 use serde_json::json;
-use tempfile::TempDir;
 
 on_both!(
     a_certificate_pushes_or_reads_as_its_subject_says,
     a_certificate_that_is_not_right_opens_nothing,
     a_proxy_is_believed_by_its_address,
 );
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority(name: &str) -> Authority {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// Files of a site with TLS.
-struct Files {
-    directory: TempDir,
-    authority: Authority,
-}
-
-impl Files {
-    fn new() -> Self {
-        let files = Self {
-            directory: tempfile::tempdir().unwrap(),
-            authority: authority("the authority"),
-        };
-        std::fs::write(files.path("ca.pem"), files.authority.pem()).unwrap();
-        files.server();
-        files
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// Writes a new certificate for the server.
-    fn server(&self) {
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        self.write("server", params, &self.authority);
-    }
-
-    /// Writes a certificate of a client.
-    fn client(&self, name: &str, by: &Authority, change: impl Fn(&mut CertificateParams)) {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, "Example");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        change(&mut params);
-        self.write(name, params, by);
-    }
-
-    fn write(&self, name: &str, params: CertificateParams, by: &Authority) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, by).unwrap();
-        std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-
-    /// Arguments that make a server speak TLS and check certificates.
-    fn arguments(&self) -> Vec<String> {
-        let path = |name| self.path(name).display().to_string();
-        [
-            "--tls-cert",
-            &path("server.pem"),
-            "--tls-key",
-            &path("server.key"),
-            "--tls-client-ca",
-            &path("ca.pem"),
-            "--mtls-bound-subject",
-            "CN=ci-*,O=Example",
-            "--mtls-bound-subject-read",
-            "CN=reader,O=Example",
-        ]
-        .map(str::to_owned)
-        .to_vec()
-    }
-}
 
 fn https(server: &Server) -> String {
     server.url().replace("http://", "https://")

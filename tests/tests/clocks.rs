@@ -109,7 +109,7 @@ async fn what_a_server_leased_whose_clock_was_ahead_is_over_when_it_is_gone(back
 }
 
 async fn a_clock_behind_the_last_collection_holds_a_collection(backend: Backend) {
-    // Ahead, which object stores take up to 15 minutes, then right: one that is behind has its URLs expired at once.
+    // Ahead, then right.
     let clock = Clock::default();
     clock.step(400);
     let mut api = server(backend, &clock, ServerOptions::default());

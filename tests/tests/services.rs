@@ -1,7 +1,8 @@
 //! The whole server on S3 services that answer otherwise than Garage.
 
 use niks3_test_support::{
-    APP, Backend, Bucket, S3Bucket, S3Service, Server, ServerOptions, Store, check_bucket, garage_bucket, run,
+    APP, Backend, Bucket, Clock, S3Bucket, S3Service, Server, ServerOptions, Store, check_bucket,
+    garage_bucket, run,
 };
 
 fn on(bucket: S3Bucket, store: &Store) -> Server {
@@ -65,6 +66,55 @@ fn uploads_of_others_end_no_collection_and_stay(bucket: S3Bucket) {
     );
 }
 
+/// Requests are signed for seconds, so that a service with another time would refuse them all.
+fn a_clock_that_differs_from_that_of_the_service_is_made_up_for(bucket: S3Bucket) {
+    const DAY: i64 = 24 * 3600;
+    let (store, clock) = (Store::default(), Clock::default());
+    let mut server = Server::with(
+        Backend::Services,
+        ServerOptions {
+            store_dir: Some(store.dir()),
+            bucket: Some(bucket),
+            environment: clock.environment(),
+            ..ServerOptions::default()
+        },
+    );
+    let works = |server: &Server, seconds: i64, starts: bool| {
+        let name = format!("at-{}-{starts}", seconds.abs() + i64::from(seconds < 0));
+        // Some in parts, which are signed one by one, and copied.
+        let size = if starts { 9 } else { 9_000_000 };
+        let path = store
+            .build(&format!(
+                "build \"{name}\" \"mkdir $out; head -c {size} /dev/urandom > $out/noise; echo {name} > $out/name\""
+            ))
+            .remove(0);
+        push(server, &store, &path);
+        store.substitutes(&server.url(), server.public_key(), &path);
+        let gc = ["gc", "--accept-clock", "--older-than=0s", "--force", "--json"];
+        let collected = run(server.niks3().args(gc)).json();
+        let counts = &collected["gc"]["counts"];
+        assert_eq!(counts["objects_failed_to_delete"], 0, "{seconds}: {collected}");
+        let found = check_bucket(server, &store.dir(), std::slice::from_ref(&path), &[]);
+        assert_eq!(found.len(), 1, "{seconds}");
+    };
+    for seconds in [-30, 300, -1200, 1200] {
+        server.kill();
+        clock.step(seconds);
+        server.resume();
+        works(&server, seconds, true);
+    }
+    // While it runs.
+    for seconds in [-30, -2 * DAY, 2 * DAY, 0] {
+        clock.step(seconds);
+        works(&server, seconds, false);
+    }
+    let log = std::fs::read_to_string(server.directory().join("log")).unwrap();
+    assert!(
+        log.contains("the clock of the object store is 2days behind the clock of this machine"),
+        "nobody is told of two days"
+    );
+}
+
 macro_rules! on_services {
     ($($name:ident: $bucket:expr),+ $(,)?) => {
         $(mod $name {
@@ -73,6 +123,11 @@ macro_rules! on_services {
             #[test]
             fn uploads_of_others_end_no_collection_and_stay() {
                 super::uploads_of_others_end_no_collection_and_stay($bucket);
+            }
+
+            #[test]
+            fn a_clock_that_differs_from_that_of_the_service_is_made_up_for() {
+                super::a_clock_that_differs_from_that_of_the_service_is_made_up_for($bucket);
             }
         })+
     };

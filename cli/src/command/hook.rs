@@ -107,6 +107,7 @@ async fn serve_queue(args: Serve, output: &Output) -> Result<(), Failure> {
         folder,
         pusher,
         journal: false,
+        filter: None,
     };
     output.info(&format!("serving the queue {}", engine.folder.path().display()));
     let options = ServeOptions {

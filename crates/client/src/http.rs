@@ -5,15 +5,52 @@ use std::{
     time::Duration,
 };
 
+use secrecy::{ExposeSecret as _, SecretSlice};
+
+/// Text in PEM form (RFC 7468), and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Pem {
+    origin: String,
+    text: SecretSlice<u8>,
+}
+
+impl Pem {
+    /// Reads the file that an option names.
+    pub fn read(option: &'static str, path: &Path) -> Result<Self, HttpError> {
+        let bytes = std::fs::read(path).map_err(|source| HttpError::Read {
+            option,
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self::given(format!("{} ({option})", path.display()), bytes))
+    }
+
+    /// Text from elsewhere; `origin` names it in errors.
+    #[must_use]
+    pub fn given(origin: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
+        Self {
+            origin: origin.into(),
+            text: text.into().into(),
+        }
+    }
+
+    fn does_not_hold(&self, expected: &'static str) -> HttpError {
+        HttpError::Pem {
+            origin: self.origin.clone(),
+            expected,
+        }
+    }
+}
+
 /// What the user said about TLS.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectOptions {
-    /// PEM file with the certificate that the client shows.
-    pub client_cert: Option<PathBuf>,
-    /// PEM file with its key.
-    pub client_key: Option<PathBuf>,
-    /// PEM file with certificates of authorities that are trusted besides those of the system.
-    pub ca_cert: Option<PathBuf>,
+    /// The certificate that the client shows.
+    pub client_cert: Option<Pem>,
+    /// Its key.
+    pub client_key: Option<Pem>,
+    /// Certificates of authorities that are trusted besides those of the system.
+    pub ca_cert: Option<Pem>,
 }
 
 /// Why there is no HTTP client.
@@ -29,13 +66,11 @@ pub enum HttpError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A file that an option names is not what it should be.
-    #[error("{path} ({option}) does not hold {expected} in PEM form", path = path.display())]
+    /// What was given is not what it should be.
+    #[error("{origin} does not hold {expected} in PEM form")]
     Pem {
-        /// The option that names the file.
-        option: &'static str,
-        /// The file.
-        path: PathBuf,
+        /// Where it comes from, as a file and the option that names it.
+        origin: String,
         /// What was looked for.
         expected: &'static str,
     },
@@ -62,7 +97,7 @@ pub struct Http {
 
 /// Makes them.
 pub fn build_http(options: &ConnectOptions) -> Result<Http, HttpError> {
-    let authorities = authorities(options.ca_cert.as_deref())?;
+    let authorities = authorities(options.ca_cert.as_ref())?;
     let client = || {
         let client = builder();
         if authorities.is_empty() {
@@ -94,33 +129,22 @@ fn builder() -> reqwest::ClientBuilder {
         .pool_max_idle_per_host(64)
 }
 
-fn authorities(path: Option<&Path>) -> Result<Vec<reqwest::Certificate>, HttpError> {
-    let Some(path) = path else { return Ok(Vec::new()) };
-    let invalid = || HttpError::Pem {
-        option: "--ca-cert",
-        path: path.to_owned(),
-        expected: "a certificate",
-    };
-    let certificates =
-        reqwest::Certificate::from_pem_bundle(&read("--ca-cert", path)?).map_err(|_| invalid())?;
-    if certificates.is_empty() {
-        return Err(invalid());
-    }
-    Ok(certificates)
+fn authorities(pem: Option<&Pem>) -> Result<Vec<reqwest::Certificate>, HttpError> {
+    let Some(pem) = pem else { return Ok(Vec::new()) };
+    let certificates = reqwest::Certificate::from_pem_bundle(pem.text.expose_secret());
+    certificates
+        .ok()
+        .filter(|certificates| !certificates.is_empty())
+        .ok_or_else(|| pem.does_not_hold("a certificate"))
 }
 
 fn identity(options: &ConnectOptions) -> Result<Option<reqwest::Identity>, HttpError> {
     match (&options.client_cert, &options.client_key) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => {
-            let mut pem = read("--client-cert", cert)?;
-            pem.push(b'\n');
-            pem.extend(read("--client-key", key)?);
-            let identity = reqwest::Identity::from_pem(&pem).map_err(|_| HttpError::Pem {
-                option: "--client-cert",
-                path: cert.clone(),
-                expected: "a certificate with a key to it in --client-key, both",
-            })?;
+            let both = [cert.text.expose_secret(), b"\n", key.text.expose_secret()].concat();
+            let identity = reqwest::Identity::from_pem(&both)
+                .map_err(|_| cert.does_not_hold("a certificate that belongs to the client key"))?;
             Ok(Some(identity))
         }
         _ => Err(HttpError::HalfIdentity),
@@ -159,14 +183,6 @@ pub fn shown_address(text: &str) -> String {
     }
 }
 
-fn read(option: &'static str, path: &Path) -> Result<Vec<u8>, HttpError> {
-    std::fs::read(path).map_err(|source| HttpError::Read {
-        option,
-        path: path.to_owned(),
-        source,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,7 +190,7 @@ mod tests {
     #[test]
     fn a_certificate_without_its_key_is_refused() {
         let options = ConnectOptions {
-            client_cert: Some("/x".into()),
+            client_cert: Some(Pem::given("x", "")),
             ..ConnectOptions::default()
         };
         assert!(matches!(build_http(&options), Err(HttpError::HalfIdentity)));
@@ -214,7 +230,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hello").unwrap();
         let options = ConnectOptions {
-            ca_cert: Some(file.path().into()),
+            ca_cert: Some(Pem::read("--ca-cert", file.path()).unwrap()),
             ..ConnectOptions::default()
         };
         let message = build_http(&options).unwrap_err().to_string();

@@ -21,7 +21,7 @@ pub mod generated;
 
 pub use error::{Error, Problem, describe, is_certificate};
 pub use generated::types;
-pub use http::{ConnectOptions, Http, HttpError, build_http, shown_address, without_userinfo};
+pub use http::{ConnectOptions, Http, HttpError, Pem, build_http, shown_address, without_userinfo};
 pub use retry::{Hint, RetryPolicy, Retryable, retry, retry_after};
 pub use session::{Api, Called, PROTOCOL_VERSION};
 pub use token::{TokenError, TokenOptions, TokenProvider};

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use progenitor_client::{ClientHooks, ClientInfo as _, OperationInfo, ResponseValue};
 use reqwest::{
     Response, StatusCode,
@@ -197,6 +198,11 @@ impl Api {
     #[must_use]
     pub const fn policy(&self) -> RetryPolicy {
         self.policy
+    }
+
+    /// A token for programs that ask this server themselves, issued now, and when it ends; none if none is sent.
+    pub async fn issue_token(&self) -> Result<Option<(SecretString, Option<DateTime<Utc>>)>, Error> {
+        Ok(self.tokens.issued(&self.http.own, &self.base).await?)
     }
 
     /// Runs one operation of the generated client until it succeeds or there is no hope left.

@@ -241,6 +241,19 @@ impl TokenProvider {
         Ok(self.token(http, base).await?.filter(|token| !is_refused(token)))
     }
 
+    /// A token that has just been issued, with its end if it says one; none if nothing is asked for.
+    pub(crate) async fn issued(
+        &self,
+        http: &reqwest::Client,
+        base: &str,
+    ) -> Result<Option<(SecretString, Option<DateTime<Utc>>)>, TokenError> {
+        if matches!(self.source, Source::Anonymous) {
+            return Ok(None);
+        }
+        let new = self.fetch(http, base).await?;
+        Ok(Some((new.token, new.expires_at)))
+    }
+
     async fn fetch(&self, http: &reqwest::Client, base: &str) -> Result<Cached, TokenError> {
         match &self.source {
             Source::Given(token) => Ok(Cached {

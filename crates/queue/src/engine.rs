@@ -13,6 +13,7 @@ use std::{
 use niks3_client::Api;
 use niks3_nix::store_path::StorePath;
 use niks3_push::{CancellationToken, LocalStore, Progress, PushError, PushOptions, Summary, push};
+use regex::Regex;
 
 use crate::{
     failure::Kind,
@@ -102,6 +103,8 @@ pub struct Engine<P> {
     pub pusher: P,
     /// Write down what becomes of each path.
     pub journal: bool,
+    /// Paths whose base names match are no roots of pushes.
+    pub filter: Option<Regex>,
 }
 
 impl<P: Pusher> Engine<P> {
@@ -114,6 +117,7 @@ impl<P: Pusher> Engine<P> {
             }
             open.take(batch);
         }
+        self.leave_out(&mut open)?;
         let mut groups = vec![open.order.clone()];
         while let Some(group) = groups.pop() {
             if group.is_empty() {
@@ -163,6 +167,22 @@ impl<P: Pusher> Engine<P> {
         Ok(Round::Done)
     }
 
+    /// Takes out what the filter matches.
+    fn leave_out(&self, open: &mut Open) -> io::Result<()> {
+        let Some(filter) = &self.filter else { return Ok(()) };
+        let (matching, others): (Vec<StorePath>, Vec<StorePath>) = std::mem::take(&mut open.order)
+            .into_iter()
+            .partition(|path| filter.is_match(path.as_str()));
+        open.order = others;
+        let entries: Vec<Entry> = matching.iter().map(filtered).collect();
+        if !entries.is_empty() {
+            self.write(&entries)?;
+        }
+        open.done(&matching)
+            .iter()
+            .try_for_each(|name| self.folder.done(name))
+    }
+
     async fn group(&self, group: &[StorePath], interrupt: &CancellationToken) -> Result<Summary, PushError> {
         let mut tries = 0;
         loop {
@@ -198,7 +218,10 @@ impl<P: Pusher> Engine<P> {
             .batches
             .iter()
             .flat_map(|batch| &batch.paths)
-            .map(|path| failed(path, error))
+            .map(|path| match &self.filter {
+                Some(filter) if filter.is_match(path.as_str()) => filtered(path),
+                _ => failed(path, error),
+            })
             .collect();
         entries.push(Entry::GivenUp {
             error: error.to_owned(),
@@ -249,6 +272,13 @@ impl Open {
             }
         }
         names
+    }
+}
+
+fn filtered(path: &StorePath) -> Entry {
+    Entry::Path {
+        path: path.as_str().to_owned(),
+        outcome: Outcome::Filtered,
     }
 }
 
@@ -376,6 +406,7 @@ mod tests {
                 folder,
                 pusher: fake,
                 journal: true,
+                filter: None,
             },
         )
     }
@@ -436,5 +467,24 @@ mod tests {
         assert!(engine.folder.waiting().unwrap().batches.is_empty());
         let journal = engine.folder.read_journal().unwrap();
         assert_eq!((journal.failed(), journal.given_up.as_deref()), (5, Some("down")));
+    }
+
+    #[tokio::test]
+    async fn what_the_filter_matches_is_no_root_and_fails_with_nobody() {
+        let (_dir, mut engine) = queue(12, Fake::default());
+        engine.filter = Some(Regex::new("-1[01]?$").unwrap());
+        empty(&engine).await;
+        let journal = engine.folder.read_journal().unwrap();
+        assert_eq!(
+            (journal.pushed(), journal.filtered(), journal.failed()),
+            (9, 3, 0)
+        );
+        assert_eq!(*engine.pusher.pushes.lock().unwrap(), [9]);
+
+        let (_dir, mut engine) = queue(2, Fake::default());
+        engine.filter = Some(Regex::new("-1$").unwrap());
+        engine.give_up("down").unwrap();
+        let journal = engine.folder.read_journal().unwrap();
+        assert_eq!((journal.filtered(), journal.failed()), (1, 1));
     }
 }

@@ -31,6 +31,20 @@ pub enum Outcome {
         /// Why not.
         error: String,
     },
+    /// It was left out by the filter for roots.
+    Filtered,
+}
+
+impl Outcome {
+    /// What counts more if several things happened to a path: the best of them.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Filtered => 0,
+            Self::Failed { .. } => 1,
+            Self::Cached { .. } => 2,
+            Self::Pushed { .. } => 3,
+        }
+    }
 }
 
 /// A line of the journal.
@@ -106,6 +120,12 @@ impl Journal {
         self.count(|outcome| matches!(outcome, Outcome::Failed { .. }))
     }
 
+    /// Paths that the filter left out.
+    #[must_use]
+    pub fn filtered(&self) -> usize {
+        self.count(|outcome| matches!(outcome, Outcome::Filtered))
+    }
+
     fn count(&self, which: impl Fn(&Outcome) -> bool) -> usize {
         self.paths.values().filter(|outcome| which(outcome)).count()
     }
@@ -138,11 +158,7 @@ impl Journal {
             Entry::Path { path, outcome } => {
                 let Ok(path) = path.parse() else { return };
                 let known = self.paths.get(&path);
-                if !matches!(
-                    (known, &outcome),
-                    (Some(Outcome::Pushed { .. }), _)
-                        | (Some(Outcome::Cached { .. }), Outcome::Failed { .. })
-                ) {
+                if known.is_none_or(|known| outcome.rank() >= known.rank()) {
                     self.paths.insert(path, outcome);
                 }
             }
@@ -220,11 +236,13 @@ mod tests {
         let failed = || Outcome::Failed {
             error: "x".to_owned(),
         };
+        assert_eq!(add(Outcome::Filtered), (0, 0, 0));
         assert_eq!(add(failed()), (0, 0, 1));
         assert_eq!(add(Outcome::Cached { nar_size: 1 }), (0, 1, 0));
         assert_eq!(add(failed()), (0, 1, 0));
         assert_eq!(add(Outcome::Pushed { nar_size: 1 }), (1, 0, 0));
         assert_eq!(add(Outcome::Cached { nar_size: 1 }), (1, 0, 0));
+        assert_eq!(add(Outcome::Filtered), (1, 0, 0));
     }
 
     #[test]

@@ -100,12 +100,5 @@ impl S3Service {
 }
 
 fn create(bucket: &S3Bucket) -> bool {
-    let output = run(Command::new("curl")
-        .args(["--silent", "--fail", "--request", "PUT", "--aws-sigv4"])
-        .arg(format!("aws:amz:{}:s3", bucket.region))
-        .arg("--user")
-        .arg(format!("{}:{}", bucket.access_key, bucket.secret_key))
-        .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
-        .arg(&bucket.web));
-    output.code == 0
+    run(&mut bucket.signed_request("PUT", &bucket.web)).code == 0
 }

@@ -87,9 +87,13 @@ fn a_job_that_may_not_ask_for_tokens_is_told_which_permission_it_lacks() {
     let main = bench.job.main(&mut action).red();
     let errors = main.annotations("error");
     assert!(
-        errors.len() == 1 && errors[0].contains("id-token: write"),
+        errors.len() == 1 && errors[0].contains("id-token: write") && errors[0].contains(&bench.server.url()),
         "{main:#?}"
     );
+    // Reason and address are in the summary, too.
+    for text in ["id-token: write", &bench.server.url()] {
+        assert!(main.summary.contains(text), "{}", main.summary);
+    }
     bench.job.left_nothing();
 
     let mut action = bench.action(&[("on-error", "warn")]);
@@ -122,6 +126,7 @@ fn a_token_that_the_server_refuses_is_noticed_before_anything_is_built() {
     none.serve(&mut bench.job);
     let main = bench.job.main(&mut bench.action(&[])).red();
     has(&main, "GitHub Actions gave no token");
+    has(&main, "id-token: write");
     bench.job.left_nothing();
 }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use niks3_test_support::{
-    Backend, FaultProxy, GithubIssuer, Job, Server, ServerOptions, Step, Store, TokenEndpoint, Use, free_port,
+    Backend, FaultProxy, GithubIssuer, Job, Server, ServerOptions, Step, Store, TokenEndpoint, Use,
+    free_port, garage_bucket,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -32,7 +33,7 @@ impl Bench {
     }
 
     /// Jobs of the owner's branch main may push and collect garbage.
-    fn with(backend: Backend, store: Store, mut options: ServerOptions) -> Self {
+    pub(super) fn with(backend: Backend, store: Store, mut options: ServerOptions) -> Self {
         let issuer = GithubIssuer::start();
         let rules = json!([
             { "bound_claims": { "repository_owner_id": ["2"], "ref": ["refs/heads/main"] }, "scopes": ["push", "gc"],
@@ -100,6 +101,23 @@ impl Bench {
 
 pub(super) fn has(step: &Step, text: &str) {
     assert!(step.log.contains(text), "no {text:?} in {}", step.log);
+}
+
+/// A job whose uploads go through a proxy.
+pub(super) async fn with_proxied_uploads(backend: Backend) -> (Bench, FaultProxy) {
+    if backend == Backend::Embedded {
+        return proxied().await;
+    }
+    let bucket = garage_bucket();
+    let proxy = FaultProxy::before(&bucket.endpoint).await;
+    let options = ServerOptions {
+        s3_endpoint: Some(proxy.url()),
+        bucket: Some(bucket),
+        ..ServerOptions::default()
+    };
+    let mut bench = Bench::with(backend, Store::default(), options);
+    bench.tokens.serve(&mut bench.job);
+    (bench, proxy)
 }
 
 /// A job whose server is behind a proxy.

@@ -128,10 +128,10 @@ fn paths_are_pushed_with_all_they_refer_to_and_pinned() {
 }
 
 /// The daemon of Nix, as root has it; it ends with the test.
-struct NixDaemon(std::process::Child, PathBuf);
+pub(super) struct NixDaemon(std::process::Child, pub(super) PathBuf);
 
 impl NixDaemon {
-    fn start(store: &Store) -> Self {
+    pub(super) fn start(store: &Store) -> Self {
         let socket = store.path("socket");
         let mut command = Command::new("nix-daemon");
         store.prepare(&mut command);
@@ -250,7 +250,7 @@ fn the_summary_says_what_was_verified_and_where_the_cache_has_something_else() {
     ));
     let mut action = bench.action(&[]);
     bench.job.main(&mut action).green();
-    bench.job.build(disputed, &[]);
+    bench.job.build(disputed, &["--option", "substitute", "false"]);
     bench.job.build("build \"fine\" \"echo fine > $out\"", &[]);
     let post = bench.job.post(&mut action).green();
     assert_eq!(post.counts(), (1, 1, 0), "{post:#?}");

@@ -145,5 +145,5 @@ fn what_the_programs_set_is_what_the_actions_declare() {
             "README.md is silent about {input}"
         );
     }
-    assert_eq!(inputs.len(), 19, "{inputs:?}");
+    assert_eq!(inputs.len(), 28, "{inputs:?}");
 }

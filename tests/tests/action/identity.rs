@@ -8,7 +8,7 @@ use super::bench::{Bench, has};
 on_both!(a_run_is_what_the_claims_say_and_has_what_its_job_built);
 
 /// Gives the job tokens whose claims are changed, one after the other: the last change stays.
-fn tokens(bench: &mut Bench, changes: &'static [fn(&mut Value)]) -> TokenEndpoint {
+pub(super) fn tokens(bench: &mut Bench, changes: &'static [fn(&mut Value)]) -> TokenEndpoint {
     let issuer = bench.issuer.clone();
     let given = std::sync::atomic::AtomicUsize::new(0);
     let endpoint = TokenEndpoint::start(move |audience| {

@@ -10,5 +10,8 @@ mod delivery;
 mod faults;
 mod flush;
 mod identity;
+mod inputs;
+mod private;
 mod runs;
+mod secrets;
 mod surroundings;

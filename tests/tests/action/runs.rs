@@ -131,6 +131,42 @@ fn answers_nonsense(answer: &Github) -> bool {
 }
 
 #[test]
+fn a_private_repository_whose_job_may_not_read_its_run_is_warned_before_anything_is_built() {
+    for (private, status, warned) in [
+        (true, 403, true),
+        (true, 404, true),
+        (true, 200, false),
+        (false, 403, false),
+    ] {
+        let github = GithubApi::start(move |_, _| Github::Answers(status, String::new(), "{}".to_owned()));
+        let mut bench = Bench::with_token(Backend::Embedded);
+        github.serve(&mut bench.job);
+        let event = bench.job.workspace().join("event.json");
+        std::fs::write(
+            &event,
+            json!({ "repository": { "private": private } }).to_string(),
+        )
+        .unwrap();
+        bench.job.set("GITHUB_EVENT_PATH", event.to_str().unwrap());
+        let mut action = bench.action(&[("github-token", "of-github")]);
+        let main = bench.job.main(&mut action).green();
+        let warnings = main.annotations("warning");
+        assert_eq!(warnings.len(), usize::from(warned), "{main:#?}");
+        assert!(
+            warnings.iter().all(|text| text.contains("`actions: read`")),
+            "{main:#?}"
+        );
+        assert_eq!(
+            github.requests().len(),
+            usize::from(private),
+            "a public one costs no request"
+        );
+        bench.job.post(&mut action).green();
+        bench.job.left_nothing();
+    }
+}
+
+#[test]
 fn a_short_pause_that_github_asks_for_is_taken() {
     let github = GithubApi::start(|path, number| match number {
         0 => Github::Answers(429, "retry-after: 1\r\n".to_owned(), "{}".to_owned()),

@@ -136,7 +136,53 @@ fn two_jobs_at_once_on_one_machine_count_what_is_theirs() {
     assert_eq!(post.counts(), (1, 0, 0));
     let row = |path: &str| format!("| `{}` | pushed |", path.rsplit('/').next().unwrap());
     assert!(post.summary.contains(&row(&ours)) && !post.summary.contains(&row(&theirs[0])));
+    // A comparison of the store cannot tell whose paths these are.
+    let notices = post.annotations("notice");
+    assert!(
+        notices.len() == 1 && notices[0].contains("Other jobs used the same store"),
+        "{post:#?}"
+    );
     bench.job.left_nothing();
     assert_eq!(other.post(&mut second).green().counts(), (2, 0, 0));
     other.left_nothing();
+}
+
+/// Builds something in a step that does not have the settings of the job.
+fn without_settings(job: &mut Job, expression: &str) -> String {
+    let files = job.variable("NIX_USER_CONF_FILES").unwrap().to_owned();
+    job.unset("NIX_USER_CONF_FILES");
+    let path = job.build(expression, &[]).remove(0);
+    job.set("NIX_USER_CONF_FILES", &files);
+    path
+}
+
+#[test]
+fn what_a_step_builds_without_the_settings_of_the_job_is_pushed_with_a_notice() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    let seen = bench.job.build("build \"x\" \"echo x > $out\"", &[]).remove(0);
+    let unseen = without_settings(&mut bench.job, "build \"y\" \"echo y > $out\"");
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (2, 0, 0), "{post:#?}");
+    assert!(bench.cached(&seen) && bench.cached(&unseen));
+    let notices = post.annotations("notice");
+    let name = unseen.rsplit('/').next().unwrap();
+    assert!(
+        notices.len() == 1 && notices[0].contains(name) && notices[0].contains("NIX_USER_CONF_FILES"),
+        "{post:#?}"
+    );
+    assert!(
+        post.summary.contains("> [!NOTE]") && post.summary.contains("post-build hook"),
+        "{}",
+        post.summary
+    );
+    bench.job.left_nothing();
+    // Nothing to say is nothing said.
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    bench.job.build("build \"z\" \"echo z > $out\"", &[]);
+    let post = bench.job.post(&mut action).green();
+    assert!(post.annotations("notice").is_empty(), "{post:#?}");
+    bench.job.left_nothing();
 }

@@ -25,7 +25,7 @@ use niks3_test_support::{
     garage_bucket, run,
 };
 use niks3_tests::dice::{Dice, setting};
-use niks3_tests::hostile::{LIES, Liar};
+use niks3_tests::hostile::{LIES, Liar, Outcome};
 use pins::Pins;
 use serde_json::Value;
 
@@ -315,6 +315,12 @@ impl Soak {
             };
             let lie = dice.pick(&LIES);
             let outcome = self.runtime.block_on(liar.lie(&mut dice, lie, victim));
+            if let Outcome::Refused(500.., answer) = &outcome {
+                let logs: Vec<String> = (0..self.servers.len()).map(|number| self.log(number)).collect();
+                let errors = logs.iter().flat_map(|log| log.lines());
+                let errors: Vec<&str> = errors.filter(|line| line.contains("ERROR")).collect();
+                panic!("seed {}, {lie:?}: {answer}\n{}", self.seed, errors.join("\n"));
+            }
             if outcome.is_clear(lie) {
                 count(&self.done.lies);
             }

@@ -41,6 +41,7 @@ impl FileBucket {
             true,
             &s3::CredentialSource::provider(SharedCredentialsProvider::new(credentials)),
             s3::BRIEF,
+            s3::ServiceClock::default(),
         );
         if known.len() >= MAX_ADDRESSES {
             known.clear();

@@ -20,6 +20,7 @@ impl S3Bucket {
             Condition::Absent => (Some("*".to_owned()), None),
             Condition::Unchanged(etag) => (None, Some(etag.clone())),
         };
+        self.learn_the_time().await;
         let turn = self.pace.turn().await;
         let sent = self
             .client

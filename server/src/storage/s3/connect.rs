@@ -13,6 +13,7 @@ use aws_sdk_s3::{Client, Config};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use url::Url;
 
+use super::clock::{RetryWithRightTime, ServiceClock};
 use super::credentials::CredentialSource;
 use super::metered::Metered;
 use crate::storage::StorageError;
@@ -107,12 +108,18 @@ pub(in crate::storage) fn client(
     path_style: bool,
     credentials: &CredentialSource,
     patience: Patience,
+    clock: ServiceClock,
 ) -> Client {
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .force_path_style(path_style)
         .interceptor(Metered)
+        .interceptor(clock.clone())
+        .time_source(clock)
+        .retry_classifier(RetryWithRightTime)
+        // The SDK corrects no signature in a query string, and what it corrects would be corrected twice.
+        .disable_clock_skew_correction(true)
         // Services other than AWS refuse, or ignore, what the SDK would add by itself.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)

@@ -24,6 +24,7 @@ impl S3Bucket {
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<()> {
+        self.agree_on_the_time().await?;
         let _turn = self.pace.turn().await;
         match self
             .client
@@ -43,6 +44,7 @@ impl S3Bucket {
     }
 
     async fn delete_chunk(&self, keys: &[ObjectKey]) -> Vec<(ObjectKey, Result<()>)> {
+        let time = self.agree_on_the_time().await;
         let turn = self.pace.turn().await;
         let objects: std::result::Result<Vec<_>, _> = keys
             .iter()
@@ -50,8 +52,9 @@ impl S3Bucket {
             .collect();
         let delete =
             objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
-        let answer = match delete {
-            Ok(delete) => self
+        let answer = match (time, delete) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Ok(delete)) => self
                 .client
                 .delete_objects()
                 .bucket(&self.bucket)
@@ -62,7 +65,7 @@ impl S3Bucket {
                 .send()
                 .await
                 .map_err(self.failed(Operation::DeleteObjects)),
-            Err(error) => Err(StorageError::Invalid(error.to_string())),
+            (Ok(()), Err(error)) => Err(StorageError::Invalid(error.to_string())),
         };
         drop(turn);
         match answer {

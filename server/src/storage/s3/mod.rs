@@ -29,6 +29,7 @@ use super::fence::{self, Expiring};
 use super::pace::Pace;
 use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Object, ObjectKey, StorageError};
 use crate::config::S3Settings;
+pub(super) use clock::ServiceClock;
 pub(super) use connect::{BRIEF, client};
 use connect::{LONG, Operation, failed};
 pub(in crate::storage) use credentials::CredentialSource;
@@ -54,6 +55,8 @@ pub struct S3Bucket {
     /// Where the service is, for people.
     address: String,
     pace: Pace,
+    /// By which requests and URLs are signed.
+    clock: ServiceClock,
     /// What uploads in parts are checked by.
     checksum: ChecksumKind,
     copies: Copies,
@@ -76,6 +79,7 @@ impl S3Bucket {
                     .ok_or_else(|| StorageError::Denied("the environment has no credentials".into()))?,
             ),
         };
+        let clock = ServiceClock::default();
         let make = |endpoint: Option<&Url>, patience| {
             client(
                 endpoint,
@@ -83,6 +87,7 @@ impl S3Bucket {
                 settings.path_style,
                 &credentials,
                 patience,
+                clock.clone(),
             )
         };
         let public = settings.public_url.as_ref().or(settings.endpoint.as_ref());
@@ -99,6 +104,7 @@ impl S3Bucket {
             checksum: ChecksumKind::Sha256,
             copies: Copies::default(),
             credentials,
+            clock,
         })
     }
 
@@ -204,6 +210,7 @@ impl S3Bucket {
     }
 
     pub(super) async fn put(&self, key: &ObjectKey, body: Bytes) -> Result<()> {
+        self.learn_the_time().await;
         let _turn = self.pace.turn().await;
         self.client
             .put_object()
@@ -224,6 +231,10 @@ impl S3Bucket {
 
     /// Puts or deletes an object in one attempt.
     pub(super) async fn attempt(&self, key: &ObjectKey, body: Option<Bytes>) -> Result<()> {
+        match body {
+            Some(_) => self.learn_the_time().await,
+            None => self.agree_on_the_time().await?,
+        }
         let _turn = self.pace.turn().await;
         let once = fence::bounded().retry_config(RetryConfig::disabled());
         match body {

@@ -28,8 +28,13 @@ fn presigned(request: &PresignedRequest) -> Presigned {
     }
 }
 
-fn signed_for(ttl: Duration) -> Result<PresigningConfig> {
-    PresigningConfig::expires_in(ttl).map_err(|error| StorageError::Invalid(error.to_string()))
+/// From now on, by the clock of the service.
+fn signed_for(client: &Client, ttl: Duration) -> Result<PresigningConfig> {
+    let mut config = PresigningConfig::builder().expires_in(ttl);
+    config.set_start_time(client.config().time_source().map(|clock| clock.now()));
+    config
+        .build()
+        .map_err(|error| StorageError::Invalid(error.to_string()))
 }
 
 pub(in crate::storage) async fn presign_put(
@@ -53,7 +58,7 @@ pub(in crate::storage) async fn presign_put(
     };
     Ok(presigned(
         &request
-            .presigned(signed_for(ttl)?)
+            .presigned(signed_for(client, ttl)?)
             .await
             .map_err(failed(Operation::PutObject, ""))?,
     ))
@@ -86,7 +91,7 @@ pub(in crate::storage) async fn presign_part(
     };
     Ok(presigned(
         &request
-            .presigned(signed_for(ttl)?)
+            .presigned(signed_for(client, ttl)?)
             .await
             .map_err(failed(Operation::UploadPart, ""))?,
     ))
@@ -108,6 +113,7 @@ impl S3Bucket {
         checksum: &Checksum,
         ttl: Duration,
     ) -> Result<Presigned> {
+        self.learn_the_time().await;
         presign_put(&self.public, &self.bucket, key, size, checksum, ttl).await
     }
 
@@ -120,6 +126,7 @@ impl S3Bucket {
         checksum: &Checksum,
         ttl: Duration,
     ) -> Result<Presigned> {
+        self.learn_the_time().await;
         presign_part(
             &self.public,
             &self.bucket,
