@@ -224,13 +224,15 @@ run_rust() { # DEPENDENCIES
 
 rust_build() { # FOLDER DEPENDENCIES
     [[ ! -x $1/probe ]] || return 0
+    local target
     command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+    target=$cache/rust-target-$(sha256sum <<<"$2" | cut -c1-12)
     mkdir -p "$work/probe/src" "$1"
     printf '[package]\nname = "probe"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n%s\n[workspace]\n' "$2" >"$work/probe/Cargo.toml"
     cp "$work/main.rs" "$work/probe/src/main.rs"
     note "building a Rust program; this takes minutes, once"
-    CARGO_PROFILE_DEV_DEBUG=0 timeout 1800 cargo build --quiet --manifest-path "$work/probe/Cargo.toml" --target-dir "$work/probe/target" >&2
-    mv "$work/probe/target/debug/probe" "$1/probe"
+    CARGO_PROFILE_DEV_DEBUG=0 timeout 1800 cargo build --quiet --manifest-path "$work/probe/Cargo.toml" --target-dir "$target" >&2
+    mv "$target/debug/probe" "$1/probe"
 }
 
 # Makes packages of the npm registry importable for `run_node`, with a Node that comes from the Python registry.

@@ -9,7 +9,23 @@ use niks3_nix::store_path::StorePath;
 use niks3_queue::{Journal, Outcome};
 use regex::Regex;
 
-use crate::{nix_conf, post::Report};
+use crate::nix_conf;
+
+/// What there is to say.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) journal: Journal,
+    /// What went wrong besides single paths.
+    pub(crate) troubles: Vec<String>,
+    /// What is worth knowing, and no fault of the action.
+    pub(crate) notices: Vec<String>,
+    /// The server, as it may be shown.
+    pub(crate) server: String,
+    /// How long post took.
+    pub(crate) seconds: f64,
+    /// The run's page at the server.
+    pub(crate) run_url: Option<String>,
+}
 
 /// A page of a megabyte is refused.
 const MAX_ROWS: usize = 500;

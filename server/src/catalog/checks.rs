@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
-use super::paths::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
+use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::publish::publishable;
 use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
 use crate::compression::Packing;

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Row as _};
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::objects::is_read;
-use super::paths::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
+use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
 use super::{Backend, Catalog, Realised, Result, WriteTx, now};
 use crate::signing::{KeyChoice, Signer, union_of_names};

@@ -11,14 +11,13 @@ use niks3_nix::ca::ContentAddress;
 use super::check::{Check, Flaw, Found};
 use super::{Kind, Phase};
 use crate::catalog::{CheckedObject, User};
+use crate::deletion::await_deletion;
 use crate::error::Error;
 use crate::gate::GATED;
-use crate::gc;
+use crate::nar_contents::{Contents, Flaw as NarFlaw, Nar, Wanted, wanted_of};
 use crate::push;
 use crate::storage::ObjectKey;
-use crate::verification::{
-    Contents, Flaw as NarFlaw, Nar, Wanted, check_content_address, read_object, wanted_of,
-};
+use crate::verification::{check_content_address, read_object};
 
 /// NARs that are looked at together.
 const PAGE: i64 = 500;
@@ -128,7 +127,7 @@ async fn read(
         .filter_map(|user| wanted_of(user.ca.as_deref(), &user.path, user.refers_to_itself))
         .collect();
     let wanted: Vec<Wanted> = wanted.into_iter().collect();
-    let read = read_object(check.app, &key, object.packing, most, &wanted, true).await?;
+    let read = read_object(&check.app.bucket, &key, object.packing, most, &wanted, true).await?;
     let Some((meta, contents)) = read else {
         return Ok(None);
     };
@@ -233,7 +232,7 @@ async fn misdescribing(
         }
         tx.commit().await?;
         if check.request.repair {
-            let settled = gc::settle::paths(check.app, &paths).await;
+            let settled = await_deletion::paths(check.app, &paths).await;
             let findings: Vec<i64> = found.iter().map(|finding| finding.id).collect();
             check.tried(&findings, settled).await?;
         }
@@ -270,7 +269,7 @@ async fn again(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Res
         }
     }
     tx.commit().await?;
-    gc::settle::paths(check.app, &withdrawn.concat()).await?;
+    await_deletion::paths(check.app, &withdrawn.concat()).await?;
     let users = check.app.catalog.users_of(&resized).await?;
     for finding in found {
         let done = mend(check, &finding, &users).await;
@@ -287,7 +286,7 @@ async fn mend(
     match &finding.flaw.of {
         About::Lost(_) => Ok(()),
         About::Replaced => Err(Error::conflict("a NAR was replaced while it was read")),
-        About::Corrupt(_, key) => gc::settle::objects(check.app, std::slice::from_ref(key)).await,
+        About::Corrupt(_, key) => await_deletion::objects(check.app, std::slice::from_ref(key)).await,
         About::Resize(id, _) => {
             let paths = users.get(id).into_iter().flatten().map(|user| user.path_id);
             let paths: Vec<i64> = paths.collect();

@@ -8,11 +8,13 @@ use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StorePath;
 
 use super::check::{Check, Flaw};
-use super::{Kind, Phase, mend};
+use super::mend::{self, About};
+use super::{Kind, Phase};
 use crate::catalog::{CheckedPath, Publishable, Realised, Referred};
 use crate::error::Error;
 use crate::gate::GATED;
 use crate::push;
+use crate::realisation;
 use crate::storage::ObjectKey;
 
 /// Paths that are looked at together.
@@ -21,19 +23,6 @@ const PAGE: i64 = 500;
 const CONCURRENCY: usize = 64;
 /// Most bytes of a narinfo or a realisation that are read.
 pub(super) const MAX_TEXT: usize = 4 << 20;
-
-/// What a flaw of a path is about.
-#[derive(Debug, Clone)]
-pub(super) enum About {
-    /// The narinfo of the path of that id.
-    Narinfo(i64),
-    /// The listing of that path.
-    Listing(Box<CheckedPath>),
-    /// A realisation.
-    Realisation(Realised),
-    /// Something that only a push can bring.
-    Lost,
-}
 
 pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
     let Some(after) = check.shared.enter(Phase::Paths) else {
@@ -254,11 +243,11 @@ async fn realisations(check: &Check<'_>, realised: Vec<Realised>) -> Result<Vec<
         .map(|realised| async move {
             let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;
             let expected =
-                push::realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
+                realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
                     .map_err(Error::internal)?;
             let (kind, detail) = match check.app.bucket.read_text(&key, MAX_TEXT).await? {
                 None => (Kind::MissingRealisation, "it is not in the bucket"),
-                Some(text) if !push::realisation::says(&realised.key, &text, &expected) => (
+                Some(text) if !realisation::says(&realised.key, &text, &expected) => (
                     Kind::WrongRealisation,
                     "it does not say what the database has, or not with our signatures",
                 ),

@@ -6,11 +6,9 @@ use niks3_nix::ca::{ContentAddress, ContentAddressMethod};
 use niks3_nix::hash::{HashAlgorithm, NarHash};
 use niks3_nix::store_path::StorePath;
 
-use super::Verdict;
-use super::content_hash::{ContentHash, Subject, WantedHash};
-use super::nar_reader::Flaw;
 use crate::catalog::Publishable;
 use crate::metrics::metrics;
+use crate::nar_contents::{ContentHash, Flaw, Subject, Verdict, WantedHash};
 
 /// In what an upload differs from what its push says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +28,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::FileHash,
-        Self::Compression,
-        Self::Nar,
-        Self::NarSize,
-        Self::NarHash,
-        Self::ContentAddress,
-    ];
-
-    /// Its name in metrics, logs and answers.
+    /// Its name in metrics ([`crate::metrics::VERIFICATION_FAILURES`]), logs and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,7 +62,7 @@ pub struct Difference {
 impl Difference {
     /// Logs and counts it. Identity and push are empty where nobody knows any more who has said it.
     pub fn audit(&self, identity: &str, push: &str) {
-        metrics().verification_failed(self.kind);
+        metrics().verification_failed(self.kind.as_str());
         tracing::warn!(
             push,
             identity,

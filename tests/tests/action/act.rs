@@ -105,6 +105,15 @@ impl Project {
     }
 
     fn run(&self, variables: &[(&str, &str)]) -> Run {
+        let tokens = self.bench.tokens.variables();
+        self.run_with(
+            variables,
+            tokens.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        )
+    }
+
+    /// With variables of the job that are not of Nix.
+    fn run_with(&self, variables: &[(&str, &str)], of_job: Vec<(String, String)>) -> Run {
         let act = std::env::var("NIKS3_TEST_ACT").expect("run scripts/setup, and eval what it prints");
         let folder = |name: &str| {
             let folder = self.folder.path().join(name);
@@ -127,9 +136,7 @@ impl Project {
             let name = name.to_str()?;
             Some((name.to_owned(), value?.to_str()?.to_owned())).filter(|_| name.starts_with("NIX_"))
         });
-        let tokens = self.bench.tokens.variables();
-        let of_job = of_nix.chain(tokens.map(|(name, value)| (name.to_owned(), value)));
-        for (name, value) in of_job {
+        for (name, value) in of_nix.chain(of_job) {
             command.arg("--env").arg(format!("{name}={value}"));
         }
         // No test builds all of us.
@@ -235,6 +242,42 @@ fn a_failed_build_gets_no_more_red_annotations_for_what_is_missing() {
     let run = project.run_ours().red();
     assert!(run.annotations("error").is_empty(), "{}", run.log);
     assert_eq!(project.bench.server.get("pins/release-x"), None);
+}
+
+#[test]
+fn what_a_step_with_variables_of_its_own_builds_is_pushed_with_a_notice() {
+    let project = Project::new("ownenv");
+    let run = project.run_ours().green();
+    let notices = run.annotations("notice");
+    assert!(
+        notices.len() == 1 && notices[0].contains("NIX_USER_CONF_FILES"),
+        "{}",
+        run.log
+    );
+    assert!(project.bench.cached(&project.app()), "{}", run.log);
+}
+
+#[test]
+fn a_job_that_gets_no_tokens_is_told_which_permission_it_lacks() {
+    let project = Project::new("subst");
+    let binary = program("niks3-action").display().to_string();
+    // As on a runner that gives out no tokens, and on one whose address for them leads nowhere.
+    let nowhere = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:9/token"),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "x"),
+    ];
+    let nowhere = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    for of_job in [Vec::new(), nowhere.to_vec()] {
+        let run = project.run_with(&[("BINARY", &binary)], of_job).red();
+        let errors = run.annotations("error");
+        assert_eq!(errors.len(), 1, "{}", run.log);
+        assert!(
+            errors[0].contains("`permissions: { id-token: write")
+                && errors[0].contains(&project.bench.server.url()),
+            "{}",
+            run.log
+        );
+    }
 }
 
 #[test]

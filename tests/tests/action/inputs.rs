@@ -185,6 +185,24 @@ fn a_client_certificate_pushes_and_its_key_is_nowhere_on_disk() {
     assert_eq!(post.counts(), (1, 0, 0), "{post:#?}");
     bench.job.left_nothing();
 
+    // The other action goes there, too; this certificate may not collect garbage, and a token may.
+    let token = bench.server.token();
+    let ca = files.path("ca.pem");
+    let mut collect = Use::of(
+        "gc",
+        &[
+            ("server-url", url.as_str()),
+            ("ca-cert", ca.to_str().unwrap()),
+            ("client-cert", &read("ci-1.pem")),
+            ("client-key", &key),
+        ],
+    );
+    let refused = bench.job.main(&mut collect).red();
+    has(&refused, "needs the scope gc");
+    has(&refused, &format!("::add-mask::{secret}"));
+    let gc = bench.job.main(&mut collect.with("auth-token", &token)).green();
+    assert!(gc.log.contains(&format!("::add-mask::{token}")), "{gc:#?}");
+
     let half = bench.action(&[("server-url", url.as_str()), ("client-key", &key)]);
     let main = bench.job.main(&mut half.clone()).red();
     assert!(

@@ -8,6 +8,7 @@ mod bench;
 mod builds;
 mod delivery;
 mod faults;
+mod figures;
 mod flush;
 mod identity;
 mod inputs;

@@ -10,7 +10,8 @@ use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
 use super::{App, Error, Identity, change, find_open, limits};
 use crate::catalog::{ClaimKind, Claimed, PathMeta, Push, PushRank, SLICE_ROWS, claim_slices, claimed_names};
 use crate::http::wire;
-use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
+use crate::push;
+use crate::push_limits::{MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
 
 pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> Result<ClaimsAnswer, Error> {
     let push = find_open(app, who, id).await?;

@@ -250,3 +250,11 @@ impl ModuloHasher {
         (self.hasher.finish(), with_positions.finish())
     }
 }
+
+/// The hash to take for a content address, unless it is taken anyway.
+#[must_use]
+pub fn wanted_of(ca: Option<&str>, path: &StorePath, refers_to_itself: bool) -> Option<Wanted> {
+    let ca: ContentAddress = ca?.parse().ok()?;
+    let wanted = WantedHash::of(&ca, path, refers_to_itself).filter(|wanted| !wanted.is_always_taken());
+    wanted.map(Wanted::Hash)
+}

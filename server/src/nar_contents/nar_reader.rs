@@ -13,7 +13,7 @@ use super::git_object::GitHasher;
 use super::occurrences::{OccurrenceScanner, Occurrences};
 use super::{Verdict, VerifiedNar};
 use crate::compression::{Packing, WINDOW_LOG_MAX};
-use crate::push::MAX_LISTING;
+use crate::push_limits::MAX_LISTING;
 
 /// Memory of a decompressor while a NAR arrives, as a power of two, when many do at once: what levels up to 19 need.
 const ARRIVING_WINDOW_LOG_MAX: u32 = 23;
