@@ -451,6 +451,9 @@ fn tell(report: &Report, on_error: OnError, doing: Doing, summary: &Summary, log
             runner::log(&format!("niks3: {text}"))
         }
     }
+    for conflict in journal.conflicts.iter().take(MAX_ANNOTATIONS) {
+        runner::warning("niks3", conflict);
+    }
     if (doing != Doing::Nothing || is_bad)
         && let Err(trouble) = summary.write(&summary::markdown(report))
     {

@@ -1,6 +1,7 @@
 //! What a NAR holds, found out in one pass over its compressed bytes: hashes, sizes, listing, and which hash parts occur.
 
 mod content_hash;
+mod git_object;
 mod nar_reader;
 mod occurrences;
 #[cfg(test)]

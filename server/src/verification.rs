@@ -7,7 +7,7 @@ mod read_object;
 
 use std::fmt;
 
-pub use check::{Difference, Kind, compare};
+pub use check::{Difference, Kind, check_content_address, compare};
 pub use jobs::Jobs;
 pub use queue::{Arriving, Job, Progress, Queue, Readers};
 pub use read_object::{read_bytes, read_object};

@@ -68,7 +68,7 @@ impl Held {
     }
 
     /// Nobody else can have brought other contents under that name: it is addressed by its contents, and the server has
-    /// read them. Of a git tree and of BLAKE3 it cannot tell.
+    /// read them.
     fn is_proven(&self) -> bool {
         let Ok(ca) = self.ca.parse::<ContentAddress>() else {
             return false;

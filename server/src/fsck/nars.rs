@@ -3,9 +3,10 @@
 //! A NAR is intact if its SHA-256 is the file hash that the database has for its key. What paths say of its contents is
 //! the word of whoever pushed them: it is no reason to touch the NAR, or any other path that has it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use niks3_nix::ca::ContentAddress;
 
 use super::check::{Check, Flaw, Found};
 use super::{Kind, Phase};
@@ -13,10 +14,10 @@ use crate::catalog::{CheckedObject, User};
 use crate::deletion::await_deletion;
 use crate::error::Error;
 use crate::gate::GATED;
-use crate::nar_contents::{Contents, Flaw as NarFlaw, Nar};
+use crate::nar_contents::{Contents, Flaw as NarFlaw, Nar, Wanted, wanted_of};
 use crate::push;
 use crate::storage::ObjectKey;
-use crate::verification::read_object;
+use crate::verification::{check_content_address, read_object};
 
 /// NARs that are looked at together.
 const PAGE: i64 = 500;
@@ -121,7 +122,12 @@ async fn read(
         .max()
         .unwrap_or_default()
         .unsigned_abs();
-    let read = read_object(&check.app.bucket, &key, object.packing, most, &[], true).await?;
+    let wanted: BTreeSet<Wanted> = users
+        .iter()
+        .filter_map(|user| wanted_of(user.ca.as_deref(), &user.path, user.refers_to_itself))
+        .collect();
+    let wanted: Vec<Wanted> = wanted.into_iter().collect();
+    let read = read_object(&check.app.bucket, &key, object.packing, most, &wanted, true).await?;
     let Some((meta, contents)) = read else {
         return Ok(None);
     };
@@ -148,16 +154,20 @@ fn corrupt(object: &CheckedObject, contents: &Contents) -> Option<String> {
 }
 
 /// What a path says wrongly of the contents of an intact NAR, in which one of at most `most` bytes was looked for.
-fn misdescribed(nar: &Result<Nar, NarFlaw>, most: u64, user: &User) -> Option<String> {
+fn misdescribed(nar: &Result<Nar, NarFlaw>, most: u64, user: &User) -> Option<(Kind, String)> {
     let expected = user.nar_size.unsigned_abs();
+    let wrong_nar = |detail: String| Some((Kind::WrongNarHash, detail));
     match nar {
         Err(_) if expected > most => None,
-        Err(why) => Some(format!(
+        Err(why) => wrong_nar(format!(
             "{} should be a NAR of {expected} bytes, and its file has none: {why}",
             user.path
         )),
-        Ok(nar) if nar.nar_hash == user.nar_hash && nar.nar_size == expected => None,
-        Ok(nar) => Some(format!(
+        Ok(nar) if nar.nar_hash == user.nar_hash && nar.nar_size == expected => {
+            let detail = wrong_content_address(nar, user)?;
+            Some((Kind::WrongContentAddress, detail))
+        }
+        Ok(nar) => wrong_nar(format!(
             "{} should be a NAR of {expected} bytes with the hash {}, and its file has one of {} bytes with the hash {}",
             user.path,
             user.nar_hash.base32(),
@@ -165,6 +175,21 @@ fn misdescribed(nar: &Result<Nar, NarFlaw>, most: u64, user: &User) -> Option<St
             nar.nar_hash.base32()
         )),
     }
+}
+
+/// What a path says wrongly of the content address of its NAR.
+fn wrong_content_address(nar: &Nar, user: &User) -> Option<String> {
+    let path = &user.path;
+    let ca = match user.ca.as_deref()?.parse::<ContentAddress>() {
+        Ok(ca) => ca,
+        Err(error) => return Some(format!("of {path}: {error}")),
+    };
+    let hashes = (nar.nar_hash, nar.content_hashes.as_slice());
+    // What its address needs is read, unless it has changed meanwhile: then the next check does.
+    let found = check_content_address(&ca, path, user.refers_to_itself, hashes)?.err()?;
+    Some(format!(
+        "{path} should have the content address {ca}, and its NAR has {found}"
+    ))
 }
 
 /// Finds the paths that say something else of an intact NAR, and withdraws them alone: what else has the NAR stays, and
@@ -194,12 +219,8 @@ async fn misdescribing(
             let now = check.app.catalog.users_among(object.id, ids).await?;
             let flaws = now.iter().filter_map(|user| {
                 let subject = ObjectKey::narinfo(&user.path.hash());
-                Some(Flaw::new(
-                    Kind::WrongNarHash,
-                    subject.as_str(),
-                    wrong(user)?,
-                    user.path_id,
-                ))
+                let (kind, detail) = wrong(user)?;
+                Some(Flaw::new(kind, subject.as_str(), detail, user.path_id))
             });
             Ok(flaws.collect())
         };

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use niks3_nix::ca::ContentAddress;
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StorePath;
 
 use super::check::{Check, Flaw};
 use super::mend::{self, About};
 use super::{Kind, Phase};
-use crate::catalog::{CheckedPath, Realised, Referred};
+use crate::catalog::{CheckedPath, Publishable, Realised, Referred};
 use crate::error::Error;
 use crate::gate::GATED;
 use crate::push;
@@ -157,6 +158,9 @@ async fn narinfo(
     if let Some(detail) = nameless {
         found(Kind::MissingReference, detail, About::Lost);
     }
+    if let Some(detail) = wrong_address(check, row, &references) {
+        found(Kind::WrongContentAddress, detail, About::Lost);
+    }
     let narinfo = About::Narinfo(row.path_id);
     match check.app.bucket.read_text(&key, MAX_TEXT).await? {
         None if path.published || rooted => {
@@ -176,6 +180,17 @@ async fn narinfo(
         }
     }
     Ok(flaws)
+}
+
+/// Why the content address of a path does not make that path. Whether it is that of the NAR is found by reading that.
+fn wrong_address(check: &Check<'_>, row: &Publishable, references: &BTreeSet<StorePath>) -> Option<String> {
+    let path = &row.path;
+    let ca: ContentAddress = match row.ca.as_deref()?.parse() {
+        Ok(ca) => ca,
+        Err(error) => return Some(format!("of {path}: {error}")),
+    };
+    let error = ca.check_path(&check.app.store_dir, path, references).err()?;
+    Some(format!("of {path}: {error}"))
 }
 
 /// In what a narinfo differs from what it should be.

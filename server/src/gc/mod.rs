@@ -1,5 +1,5 @@
 //! Garbage collection: what no closure, no pin and no push under way needs goes, and
-//! nothing else, whatever happens meanwhile. [`settle`] is its other half, for commits.
+//! nothing else, whatever happens meanwhile. [`crate::deletion`] is its other half, for commits.
 
 mod graph;
 pub mod lost_commits;

@@ -302,6 +302,7 @@ async fn publish(
             published: &published,
             strangers: &strangers,
             realisations: &realisations,
+            signer: &app.signer,
         };
         match app.catalog.finish_commit(&commit).await? {
             Finish::Committed => {

@@ -19,7 +19,7 @@ pub use dump_error::{Change, DumpError};
 pub use read::{FileHead, Visitor, listing_of, read, read_prefix};
 pub use read_error::ReadError;
 pub use restore::{RestoreOptions, restore};
-pub use scan::{RootFile, Scanner};
+pub use scan::{Event, RootFile, Scanner};
 
 /// The longest symlink target: `PATH_MAX`.
 pub const MAX_TARGET_LEN: usize = 4096;

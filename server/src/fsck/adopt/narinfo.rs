@@ -361,6 +361,10 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
     let left_out = left_out(check, state, candidate).await?;
     let mut adopted = adoptable(check, candidate, packing, left_out)?;
     let refers_to_itself = info.references.contains(&info.store_path);
+    if let Some(ca) = &info.ca {
+        ca.check_path(&check.app.store_dir, &info.store_path, &info.references)
+            .map_err(|error| refused(error.to_string()))?;
+    }
     let mut contents = None;
     if check.request.contents || info.file_hash.is_none() {
         let wanted = wanted_of(adopted.ca.as_deref(), &info.store_path, refers_to_itself);

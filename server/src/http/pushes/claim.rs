@@ -100,15 +100,8 @@ fn content_address(
 ) -> Result<String, Error> {
     let wrong = |why: String| Error::invalid("paths.ca", format!("of {path}: {why}"));
     let ca: ContentAddress = text.parse().map_err(|error| wrong(format!("{error}")))?;
-    let others = references.iter().filter(|reference| *reference != path);
-    let made = ca
-        .store_path(store_dir, path.name(), others, references.contains(path))
+    ca.check_path(store_dir, path, references)
         .map_err(|error| wrong(error.to_string()))?;
-    if made != *path {
-        return Err(wrong(format!(
-            "with the content address {ca} and these references, its path would be {made}"
-        )));
-    }
     Ok(ca.to_string())
 }
 
