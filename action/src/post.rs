@@ -24,7 +24,7 @@ use crate::{
     scan,
     secrets::mask_token,
     state::{Doing, State},
-    summary,
+    summary::{self, Report},
     target::Target,
 };
 
@@ -38,22 +38,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const STOP_GRACE: Duration = Duration::from_secs(4);
 /// The runner shows ten annotations of a kind for a step.
 const MAX_ANNOTATIONS: usize = 9;
-
-/// What there is to say.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) journal: Journal,
-    /// What went wrong besides single paths.
-    pub(crate) troubles: Vec<String>,
-    /// What is worth knowing, and no fault of the action.
-    pub(crate) notices: Vec<String>,
-    /// The server, as it may be shown.
-    pub(crate) server: String,
-    /// How long post took.
-    pub(crate) seconds: f64,
-    /// The run's page at the server.
-    pub(crate) run_url: Option<String>,
-}
 
 /// The post step.
 pub(crate) async fn run() -> ExitCode {
@@ -466,6 +450,9 @@ fn tell(report: &Report, on_error: OnError, doing: Doing, summary: &Summary, log
         } else {
             runner::log(&format!("niks3: {text}"))
         }
+    }
+    for conflict in journal.conflicts.iter().take(MAX_ANNOTATIONS) {
+        runner::warning("niks3", conflict);
     }
     if (doing != Doing::Nothing || is_bad)
         && let Err(trouble) = summary.write(&summary::markdown(report))

@@ -1,15 +1,36 @@
 //! What post says: a sentence, and a page.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt::Write as _,
+};
 
 use niks3_nix::store_path::StorePath;
 use niks3_queue::{Journal, Outcome};
 use regex::Regex;
 
-use crate::{nix_conf, post::Report};
+use crate::nix_conf;
+
+/// What there is to say.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) journal: Journal,
+    /// What went wrong besides single paths.
+    pub(crate) troubles: Vec<String>,
+    /// What is worth knowing, and no fault of the action.
+    pub(crate) notices: Vec<String>,
+    /// The server, as it may be shown.
+    pub(crate) server: String,
+    /// How long post took.
+    pub(crate) seconds: f64,
+    /// The run's page at the server.
+    pub(crate) run_url: Option<String>,
+}
 
 /// A page of a megabyte is refused.
 const MAX_ROWS: usize = 500;
+/// Conflicts and replacements on the page, each.
+const MAX_LISTED: usize = 100;
 
 /// Bytes, as people read them.
 pub(crate) fn size(bytes: u64) -> String {
@@ -46,14 +67,34 @@ pub(crate) fn sentence(report: &Report) -> String {
         count => format!(", {count} left out by `push-filter`"),
     };
     format!(
-        "{} pushed ({} as {}), {} already cached, {} failed{filtered}; {:.1} s after the build",
+        "{} pushed ({} as {}), {} already cached, {} failed{filtered}{}; {:.1} s after the build",
         journal.pushed(),
         size(nar_bytes(report)),
         size(journal.bytes_sent),
         journal.cached(),
         journal.failed(),
+        verification(journal),
         report.seconds
     )
+}
+
+/// What the server found when it read and compared what was pushed, as far as there is anything to say.
+fn verification(journal: &Journal) -> String {
+    let mut text = String::new();
+    if journal.verified > 0 {
+        let _ = write!(text, ", {} verified", journal.verified);
+    }
+    if !journal.replaced.is_empty() {
+        let _ = write!(text, ", {} replaced", journal.replaced.len());
+    }
+    match journal.conflicts.len() {
+        0 => {}
+        1 => text += ", 1 conflict",
+        count => {
+            let _ = write!(text, ", {count} conflicts");
+        }
+    }
+    text
 }
 
 /// The page of a job that is refused before it builds anything.
@@ -143,6 +184,8 @@ pub(crate) fn markdown(report: &Report) -> String {
     for trouble in &report.troubles {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", escaped(trouble));
     }
+    list(&mut text, "Conflicts", &report.journal.conflicts);
+    list(&mut text, "Replaced in the cache", &report.journal.replaced);
     for notice in &report.notices {
         let _ = writeln!(text, "> [!NOTE]\n> {}\n", escaped(notice));
     }
@@ -173,6 +216,21 @@ pub(crate) fn markdown(report: &Report) -> String {
     }
     text.push('\n');
     text
+}
+
+/// A list, if there is anything in it.
+fn list(text: &mut String, title: &str, items: &BTreeSet<String>) {
+    if items.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "**{title}**\n");
+    for item in items.iter().take(MAX_LISTED) {
+        let _ = writeln!(text, "- {}", escaped(item));
+    }
+    if items.len() > MAX_LISTED {
+        let _ = writeln!(text, "- and {} more", items.len() - MAX_LISTED);
+    }
+    text.push('\n');
 }
 
 /// Text of others, as text.

@@ -1,6 +1,7 @@
 //! One module for each command, and what they share.
 
 mod closures;
+mod contents;
 mod fsck;
 mod gc;
 mod hook;

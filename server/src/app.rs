@@ -8,9 +8,9 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::auth::{Authenticator, Limits};
+use crate::cache_stats::CacheStats;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::metrics::Census;
 use crate::ownership::Ownership;
 use crate::signing::Signer;
 use crate::storage::{Bucket, ChecksumKind};
@@ -21,7 +21,7 @@ pub struct App {
     /// The database.
     pub catalog: Catalog,
     /// The object store.
-    pub bucket: Bucket,
+    pub bucket: Arc<Bucket>,
     /// Whether the database owns the bucket.
     pub ownership: Ownership,
     /// Which checksum the object store enforces on uploads.
@@ -57,7 +57,7 @@ pub struct App {
     /// Whether the wall clock was set while the server ran.
     pub clock: Clock,
     /// What the cache holds, counted now and then.
-    pub census: Census,
+    pub cache_stats: CacheStats,
     /// Metrics are for those with the scope `read`.
     pub protect_metrics: bool,
     /// Serve the bucket's objects over HTTP.

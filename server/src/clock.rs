@@ -7,8 +7,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::app::App;
-use crate::catalog::{CatalogError, TaskKind, now};
+use crate::catalog::{Catalog, CatalogError, TaskKind, now};
+use crate::storage::Bucket;
 
 /// By how much the wall clock may move against the monotonic one while the server runs, and differ from
 /// the clocks of the database and of other servers. Clocks that are kept by NTP differ by less than a second.
@@ -86,9 +86,13 @@ impl Clock {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn deviations(app: &App) -> Result<Vec<String>, CatalogError> {
+pub async fn deviations(
+    clock: &Clock,
+    catalog: &Catalog,
+    bucket: &Bucket,
+) -> Result<Vec<String>, CatalogError> {
     let mut found = Vec::new();
-    let drift = app.clock.drift();
+    let drift = clock.drift();
     if drift.abs() > MAX_DRIFT {
         let way = if drift > 0 { "forward" } else { "back" };
         found.push(format!(
@@ -96,13 +100,13 @@ pub async fn deviations(app: &App) -> Result<Vec<String>, CatalogError> {
             span(drift)
         ));
     }
-    if let Some(time) = app.catalog.clock().await? {
+    if let Some(time) = catalog.clock().await? {
         found.extend(difference(time, MAX_DRIFT, "that of PostgreSQL"));
     }
-    if let Some(time) = app.bucket.clock().await {
+    if let Some(time) = bucket.clock().await {
         found.extend(difference(time, MAX_STORE_SKEW, "that of the object store"));
     }
-    if let Some(last) = app.catalog.tasks(TaskKind::Gc, None, 1).await?.first() {
+    if let Some(last) = catalog.tasks(TaskKind::Gc, None, 1).await?.first() {
         let behind = last.started_at.saturating_sub(now());
         if behind > MAX_DRIFT {
             found.push(format!(

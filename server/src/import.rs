@@ -12,7 +12,8 @@ use source::{Found, Source};
 use crate::catalog::{Catalog, ImportedClosure, ImportedPin, SLICE_ROWS};
 use crate::config::Storage;
 use crate::ownership::{self, Adopt, REPAIR};
-use crate::start::{self, StartError};
+use crate::start;
+use crate::start_error::StartError;
 use crate::storage::{Bucket, ObjectKey};
 
 /// Narinfos that are looked for in the bucket before it is taken over.

@@ -1,10 +1,17 @@
 //! The objects that say what the cache is: `nix-cache-info` for Nix, a page for people.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::app::App;
+use crate::catalog::now;
 use crate::pages::landing::{self, Landing};
 use crate::storage::{ObjectKey, StorageError};
+
+/// How often the history and the page are looked after.
+const TICK: Duration = Duration::from_secs(600);
 
 /// Writes both where they are missing or no longer true.
 ///
@@ -31,7 +38,7 @@ pub async fn write_page(app: &App) -> Result<(), StorageError> {
         .server_url
         .as_ref()
         .map(|url| url.as_str().trim_end_matches('/'));
-    let counts = app.census.current(&app.catalog).await;
+    let counts = app.cache_stats.current(&app.catalog).await;
     let page = landing::page(&Landing {
         cache: cache.as_str().trim_end_matches('/'),
         server,
@@ -48,4 +55,24 @@ async fn update(app: &App, key: &ObjectKey, text: String) -> Result<(), StorageE
     }
     app.bucket.put(key, Bytes::from(text)).await?;
     app.bucket.sync().await
+}
+
+/// Writes down what the cache holds, for the history and on the page, until the server stops.
+pub async fn keep_current(app: Arc<App>) {
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = app.stop.cancelled() => return,
+        }
+        let Some(counts) = app.cache_stats.current(&app.catalog).await else {
+            continue;
+        };
+        if let Err(error) = app.catalog.remember_counts(&counts, now()).await {
+            tracing::warn!(%error, "the history of the cache's size could not be written");
+        }
+        if let Err(error) = write_page(&app).await {
+            tracing::warn!(%error, "the landing page could not be written");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use niks3_server::config::{Cli, Command, Config, Import, Storage};
-use niks3_server::{import, open_files, start};
+use niks3_server::{import, open_files, start, start_error};
 use tokio::runtime::Runtime;
 
 /// A commit makes and drops millions of small texts.
@@ -56,11 +56,11 @@ fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-fn exit_code(ended: Result<(), start::StartError>) -> ExitCode {
+fn exit_code(ended: Result<(), start_error::StartError>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(start::StartError::Usage(line)) => usage(&line),
-        Err(start::StartError::Failed(line)) => fail(&line),
+        Err(start_error::StartError::Usage(line)) => usage(&line),
+        Err(start_error::StartError::Failed(line)) => fail(&line),
     }
 }
 

@@ -20,18 +20,15 @@ mod object;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use claim::{Adopt, claim};
+pub use claim::{Adopt, Claimed, claim};
 use object::{OwnerObject, Stored};
 
-use crate::app::App;
-use crate::catalog::OwnershipRow;
+use crate::catalog::{Catalog, OwnershipRow};
 use crate::error::Error;
-use crate::storage::ConditionalWrite;
+use crate::storage::{Bucket, ConditionalWrite};
 
 /// How old a look may be for a server that writes.
 const MAX_AGE: Duration = Duration::from_secs(60);
-/// How often a running server looks.
-const LOOK_EVERY: Duration = Duration::from_secs(40);
 /// How long a request waits for a look.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a write of the owner object is tried while other servers of the same database write it, too.
@@ -46,6 +43,8 @@ pub const REPAIR: &str = "run `niks3 fsck --repair`";
 /// Whether the database of this server owns the bucket, as far as this process knows.
 #[derive(Debug)]
 pub struct Ownership {
+    catalog: Catalog,
+    bucket: Arc<Bucket>,
     known: Mutex<Known>,
     /// Held by whoever looks.
     looking: tokio::sync::Mutex<()>,
@@ -63,14 +62,19 @@ struct Known {
 }
 
 impl Ownership {
-    fn new(connections: u64, row: &OwnershipRow) -> Self {
+    /// Of a bucket that was claimed.
+    #[must_use]
+    pub fn new(claimed: &Claimed, catalog: &Catalog, bucket: &Arc<Bucket>) -> Self {
+        let Claimed { connections, row } = claimed;
         if let Some(why) = repair(row) {
             tracing::error!(why, "garbage collections wait for a repair");
         }
         Self {
+            catalog: catalog.clone(),
+            bucket: Arc::clone(bucket),
             known: Mutex::new(Known {
                 looked_at: Instant::now(),
-                connections,
+                connections: *connections,
                 lost: None,
                 repair: repair(row),
             }),
@@ -107,13 +111,13 @@ impl Ownership {
     ///
     /// # Errors
     /// `Unavailable` when the bucket belongs to another database, or that cannot be seen.
-    pub async fn current(&self, app: &App) -> Result<(), Error> {
-        if !self.is_fresh(app) {
+    pub async fn current(&self) -> Result<(), Error> {
+        if !self.is_fresh() {
             let look = async {
                 let _one = self.looking.lock().await;
                 // Another request may have looked meanwhile.
-                if !self.is_fresh(app) {
-                    self.look_alone(app).await?;
+                if !self.is_fresh() {
+                    self.look_alone().await?;
                 }
                 Ok::<_, Error>(())
             };
@@ -125,9 +129,9 @@ impl Ownership {
     }
 
     /// The last look is recent, and there was no failover since.
-    fn is_fresh(&self, app: &App) -> bool {
+    fn is_fresh(&self) -> bool {
         let (age, connections) = self.known(|known| (known.looked_at.elapsed(), known.connections));
-        age <= MAX_AGE && connections == app.catalog.connections() && !app.catalog.noticed_loss()
+        age <= MAX_AGE && connections == self.catalog.connections() && !self.catalog.noticed_loss()
     }
 
     /// Looks, and writes the generation of the database into the bucket. To be called between the transaction that
@@ -135,8 +139,8 @@ impl Ownership {
     ///
     /// # Errors
     /// `Unavailable` when the bucket belongs to another database, or that cannot be seen; `Conflict` when a repair has to come first.
-    pub async fn before_deletion(&self, app: &App) -> Result<(), Error> {
-        self.record(app).await?;
+    pub async fn before_deletion(&self) -> Result<(), Error> {
+        self.record().await?;
         self.require_collectable()
     }
 
@@ -158,9 +162,9 @@ impl Ownership {
     ///
     /// # Errors
     /// `Unavailable` when the bucket belongs to another database, or that cannot be seen.
-    pub async fn record(&self, app: &App) -> Result<(), Error> {
+    pub async fn record(&self) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
-            let (stored, row) = self.look(app).await?;
+            let (stored, row) = self.look().await?;
             self.require()?;
             let Some(Stored { object, etag }) = stored else {
                 break;
@@ -173,7 +177,7 @@ impl Ownership {
                 generation: row.generation,
                 ..object
             };
-            match raised.replace(&app.bucket, etag).await? {
+            match raised.replace(&self.bucket, etag).await? {
                 ConditionalWrite::Written => return Ok(()),
                 ConditionalWrite::Refused => {}
             }
@@ -188,11 +192,11 @@ impl Ownership {
     ///
     /// # Errors
     /// When database or bucket do not answer.
-    pub async fn repaired(&self, app: &App, task: i64) -> Result<(), Error> {
+    pub async fn repaired(&self, task: i64) -> Result<(), Error> {
         if self.needs_repair().is_none() {
             return Ok(());
         }
-        let mut tx = app.catalog.write().await?;
+        let mut tx = self.catalog.write().await?;
         let repaired = tx.repaired(task).await?;
         tx.commit().await?;
         if repaired {
@@ -200,19 +204,19 @@ impl Ownership {
         } else {
             tracing::warn!("the need for a repair was found while one was in progress: {REPAIR} again");
         }
-        self.record(app).await
+        self.record().await
     }
 
-    async fn look(&self, app: &App) -> Result<(Option<Stored>, OwnershipRow), Error> {
+    async fn look(&self) -> Result<(Option<Stored>, OwnershipRow), Error> {
         let _one = self.looking.lock().await;
-        self.look_alone(app).await
+        self.look_alone().await
     }
 
     /// Reads the owner object, then the database: in that order, since the generation rises in the database first.
-    async fn look_alone(&self, app: &App) -> Result<(Option<Stored>, OwnershipRow), Error> {
-        let connections = app.catalog.connections();
-        let stored = OwnerObject::read(&app.bucket).await?;
-        let mut row = app.catalog.ownership().await?;
+    async fn look_alone(&self) -> Result<(Option<Stored>, OwnershipRow), Error> {
+        let connections = self.catalog.connections();
+        let stored = OwnerObject::read(&self.bucket).await?;
+        let mut row = self.catalog.ownership().await?;
         let lost = match &stored {
             Ok(stored) => claim::refusal(stored.as_ref().map(|stored| &stored.object), &row),
             Err(why) => Some(why.clone()),
@@ -220,8 +224,8 @@ impl Ownership {
         let stored = stored.unwrap_or_default();
         let in_bucket = stored.as_ref().map_or(0, |stored| stored.object.generation);
         if lost.is_none() && (in_bucket > row.generation || row.lost_transactions) {
-            note_loss(app, in_bucket).await?;
-            row = app.catalog.ownership().await?;
+            self.note_loss(in_bucket).await?;
+            row = self.catalog.ownership().await?;
         }
         self.learn(Known {
             looked_at: Instant::now(),
@@ -230,6 +234,18 @@ impl Ownership {
             repair: repair(&row),
         });
         Ok((stored, row))
+    }
+
+    /// Notes that the database went back.
+    async fn note_loss(&self, in_bucket: i64) -> Result<(), Error> {
+        let reason = format!(
+            "the database lacks transactions that it had confirmed (a restored backup, a failover to a replica that lagged \
+             behind, or a copy that runs beside the original): {REPAIR}"
+        );
+        let mut tx = self.catalog.write().await?;
+        tx.require_repair(&reason, in_bucket).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Takes in what was seen, and logs what has changed.
@@ -249,45 +265,10 @@ impl Ownership {
     }
 }
 
-/// Notes that the database went back.
-async fn note_loss(app: &App, in_bucket: i64) -> Result<(), Error> {
-    let reason = format!(
-        "the database lacks transactions that it had confirmed (a restored backup, a failover to a replica that lagged \
-         behind, or a copy that runs beside the original): {REPAIR}"
-    );
-    let mut tx = app.catalog.write().await?;
-    tx.require_repair(&reason, in_bucket).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
 fn repair(row: &OwnershipRow) -> Option<String> {
     Some(row.repair_reason.clone()).filter(|reason| !reason.is_empty())
 }
 
 fn not_owner(why: &str) -> Error {
     Error::unavailable(format!("this server does not write any more: {why}"), RETRY_AFTER)
-}
-
-/// Looks, and writes the generation into the bucket, until the server stops.
-pub fn watch(app: &Arc<App>) {
-    let app = app.clone();
-    app.tasks.clone().spawn(async move {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = app.stop.cancelled() => return,
-            }
-            let looked = tokio::select! {
-                looked = app.ownership.record(&app) => looked,
-                () = app.stop.cancelled() => return,
-            };
-            if let Err(problem) = looked {
-                tracing::warn!(
-                    why = problem.text(),
-                    "the owner of the bucket could not be confirmed"
-                );
-            }
-        }
-    });
 }

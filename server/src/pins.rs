@@ -152,7 +152,7 @@ fn lifetime() -> i64 {
 /// Writes, or deletes, the object in a turn. True when it is settled, false when the pin
 /// has changed since.
 async fn write_once(app: &App, name: &str, write: &PinWrite, fence: i64) -> Result<bool, Error> {
-    app.ownership.current(app).await?;
+    app.ownership.current().await?;
     let key = ObjectKey::pin(name).map_err(Error::internal)?;
     let body = write.path.as_ref().map(|path| Bytes::from(text(app, path)));
     let mut clear = true;

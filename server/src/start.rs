@@ -14,42 +14,20 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::auth::Authenticator;
 use crate::auth::oidc::Oidc;
+use crate::cache_stats::CacheStats;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{Args, ChecksumChoice, Config, CredentialFiles, LogFormat, Store};
+use crate::fsck::verify_when_idle;
 use crate::http::S3Endpoint;
-use crate::metrics::Census;
+use crate::ownership::Ownership;
 use crate::reload::Reload;
 use crate::signing::Signer;
+use crate::start_error::StartError;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, StorageError};
 use crate::tls::Tls;
-use crate::verification::{Queue, VerifyUploads, verify_when_idle};
+use crate::verification::{Queue, Readers, VerifyUploads};
 use crate::{http, landing, ownership, pins, push, serve, watchdog};
-
-/// Why the server did not start, or ended.
-#[derive(Debug)]
-pub enum StartError {
-    /// An option is wrong.
-    Usage(String),
-    /// What the options name does not work.
-    Failed(String),
-}
-
-impl From<CatalogError> for StartError {
-    fn from(error: CatalogError) -> Self {
-        match error {
-            CatalogError::Url(why) => Self::Usage(format!("--db: {why}")),
-            CatalogError::CannotOpen(error) => Self::Usage(format!("--db: {error}")),
-            error => Self::Failed(format!("--db: {error}")),
-        }
-    }
-}
-
-impl From<StorageError> for StartError {
-    fn from(error: StorageError) -> Self {
-        Self::Failed(format!("the object store: {error}"))
-    }
-}
 
 /// Starts the log on standard error.
 ///
@@ -76,6 +54,9 @@ pub fn init_log(args: &Args) -> Result<(), String> {
 
 /// How long the parts a server stands on may take to appear.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a running server looks whose the bucket is.
+const LOOK_EVERY: Duration = Duration::from_secs(40);
 
 /// How long readers wait for what a process before has left.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -131,7 +112,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     app.tasks.close();
     let _ = tokio::time::timeout(Duration::from_millis(500), app.tasks.wait()).await;
     // A backup from before that is put back is noticed then, however short this process lived.
-    let _ = tokio::time::timeout(LAST_RECORD, app.ownership.record(&app)).await;
+    let _ = tokio::time::timeout(LAST_RECORD, app.ownership.record()).await;
     // Work that was cut off is taken up by whoever repeats it; nobody waits for it here.
     let _ = tokio::time::timeout(Duration::from_secs(1), app.catalog.close()).await;
     stopped.map_err(|error| StartError::Failed(error.to_string()))
@@ -219,7 +200,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let OpenStore { bucket, s3 } = open_store(&config.store).await?;
     let embedded = s3.is_some();
     // Before anything else is written into the bucket.
-    let ownership =
+    let claimed =
         ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
     let checksum = match (config.checksum, embedded) {
         (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
@@ -237,9 +218,9 @@ async fn start(config: Config) -> Result<Started, StartError> {
             )
         })?,
     };
-    let bucket = bucket.checking(checksum);
+    let bucket = Arc::new(bucket.checking(checksum));
     let verifications = Arc::new(Queue::new(config.verify_concurrency));
-    bucket.verify_arrivals(&verifications);
+    bucket.watch_arrivals(verifications.clone());
     let oidc = Oidc::new(config.oidc).map_err(StartError::Failed)?;
     let app = Arc::new(App {
         auth: Authenticator::new(
@@ -249,9 +230,9 @@ async fn start(config: Config) -> Result<Started, StartError> {
             config.certificates,
             config.failures,
         ),
+        ownership: Ownership::new(&claimed, &catalog, &bucket),
         catalog,
         bucket,
-        ownership,
         checksum,
         verify_uploads: config.verify_uploads,
         keep_replaced: config.keep_replaced,
@@ -268,16 +249,22 @@ async fn start(config: Config) -> Result<Started, StartError> {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         clock: Clock::default(),
-        census: Census::default(),
+        cache_stats: CacheStats::default(),
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,
     });
-    Queue::start(&app);
+    let readers = Readers {
+        queue: Arc::clone(&app.verifications),
+        catalog: app.catalog.clone(),
+        bucket: Arc::clone(&app.bucket),
+        stop: app.stop.clone(),
+    };
+    readers.start(&app.tasks);
     if config.verify_uploads != VerifyUploads::None {
         app.tasks.spawn(verify_when_idle(app.clone()));
     }
     take_up(&app).await?;
-    app.tasks.spawn(app.census.clone().keep_history(app.clone()));
+    app.tasks.spawn(landing::keep_current(app.clone()));
     let unsettled = app.clone();
     app.tasks.spawn(async move {
         if let Err(problem) = pins::settle_all(&unsettled).await {
@@ -299,7 +286,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         &config.credential_files.api_token,
     );
     watchdog::start(&app);
-    ownership::watch(&app);
+    watch_ownership(&app);
     Ok(Started {
         endpoint: http::endpoint(&app, s3),
         app,
@@ -311,7 +298,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
 
 /// Makes the bucket what the database and the options say.
 async fn take_up(app: &Arc<App>) -> Result<(), StartError> {
-    let recorded = app.ownership.record(app).await;
+    let recorded = app.ownership.record().await;
     recorded.map_err(|problem| StartError::Failed(problem.text().to_owned()))?;
     if app.embedded_store {
         // The lock on its folder says that no other process can be writing there.
@@ -327,7 +314,11 @@ async fn take_up(app: &Arc<App>) -> Result<(), StartError> {
 async fn recover(app: &Arc<App>) {
     let recovering = app.clone();
     let recovering = app.tasks.spawn(async move {
-        if let Err(problem) = push::recover(&recovering).await {
+        let recovered = async {
+            push::recover(&recovering).await?;
+            pins::settle_all(&recovering).await
+        };
+        if let Err(problem) = recovered.await {
             tracing::warn!(
                 why = problem.text(),
                 "what a process before this one has left waits"
@@ -335,6 +326,29 @@ async fn recover(app: &Arc<App>) {
         }
     });
     let _ = tokio::time::timeout(RECOVERY, recovering).await;
+}
+
+/// Looks, and writes the generation into the bucket, until the server stops.
+fn watch_ownership(app: &Arc<App>) {
+    let app = app.clone();
+    app.tasks.clone().spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = app.stop.cancelled() => return,
+            }
+            let looked = tokio::select! {
+                looked = app.ownership.record() => looked,
+                () = app.stop.cancelled() => return,
+            };
+            if let Err(problem) = looked {
+                tracing::warn!(
+                    why = problem.text(),
+                    "the owner of the bucket could not be confirmed"
+                );
+            }
+        }
+    });
 }
 
 /// What a user needs next, on standard output.

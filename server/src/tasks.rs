@@ -52,6 +52,8 @@ pub struct Start<'a> {
     pub identity: &'a str,
     /// What is asked for, as JSON; equal texts are equal requests.
     pub request: String,
+    /// The task during which it does not begin, if the request for that one says so.
+    pub not_during: Option<(TaskKind, fn(&str) -> bool)>,
     /// Go on where the last one of the same request was cut off.
     pub resume: bool,
     /// How many are remembered.
@@ -74,6 +76,17 @@ where
     let mut tx = app.catalog.write().await?;
     let mut progress = P::default();
     let mut before = None;
+    if let Some((other, excludes)) = start.not_during
+        && let Some(last) = tx.last_task(other).await?
+        && last.is_running()
+        && excludes(&last.request)
+    {
+        return Err(Error::conflict(format!(
+            "a {} that repairs is in progress, {}: wait for its end",
+            other.words(),
+            last.token
+        )));
+    }
     if let Some(last) = tx.last_task(kind).await? {
         if last.abandoned() {
             tx.end_task(last.id, TaskState::Cancelled, None, "its server went away")

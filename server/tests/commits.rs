@@ -225,6 +225,7 @@ impl World {
             published: &push.published,
             strangers: &[],
             realisations: &[],
+            signer: &no_keys(),
         };
         let finish = self.catalog.finish_commit(&commit).await.unwrap();
         push.seen = self.catalog.publications().await.unwrap();

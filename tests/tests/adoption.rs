@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use niks3_test_support::{
-    Backend, Bucket, Output, S3Bucket, S3Service, Server, ServerOptions, Store, check_bucket, garage_bucket,
-    on_both, run,
+    Backend, Bucket, Output, S3Bucket, S3Service, Server, ServerOptions, Store, check_bucket, eventually,
+    garage_bucket, on_both, run,
 };
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ on_both!(
     what_the_original_has_written_is_adopted_whole,
     what_only_others_have_signed_waits_for_trust_key,
     a_narinfo_whose_nar_is_gone_is_removed_and_nothing_else,
+    nothing_is_collected_while_a_repair_adopts,
 );
 
 /// A bucket that somebody else fills before a server comes.
@@ -532,6 +533,46 @@ async fn a_narinfo_whose_nar_is_gone_is_removed_and_nothing_else(backend: Backen
     place.bucket().delete(&format!("{}.narinfo", "3".repeat(32)));
     let (output, done) = fsck(&server, &["--repair"]);
     assert!(output.code == 0, "{done}");
+}
+
+/// A closure is adopted before the pin that keeps it, and is as old as its narinfo.
+async fn nothing_is_collected_while_a_repair_adopts(backend: Backend) {
+    let place = Place::new(backend);
+    let server = place.start();
+    let gc = || run(server.niks3().args(["gc", "--older-than=0s", "--force"]));
+    // The last task of a kind is taken for one that another server works on, or not any more.
+    let running = |kind: &str, running: bool| {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let state = if running { 0 } else { 1 };
+        let _ = server.sql(&format!(
+            "UPDATE tasks SET state = {state}, finished_at = 0, lease_until = {} \
+             WHERE id = (SELECT max(id) FROM tasks WHERE kind = '{kind}')",
+            now + 600
+        ));
+    };
+    // Collections are off until a bucket that was taken over has been repaired.
+    let (output, _) = fsck(&server, &["--repair"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    running("fsck", true);
+    let said = gc().fails(1);
+    assert!(said.contains("check that repairs is in progress"), "{said}");
+    running("fsck", false);
+    let _ = gc().ok();
+
+    // The other way round, a repair waits.
+    running("gc", true);
+    std::thread::scope(|scope| {
+        let repair = scope.spawn(|| fsck(&server, &["--repair"]));
+        let progress = "SELECT progress FROM tasks WHERE kind = 'fsck' AND state = 0";
+        eventually("the repair is about to adopt", || {
+            server.sql(progress).concat().contains("mend")
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(server.sql(progress).len(), 1, "it does not wait");
+        running("gc", false);
+        let (output, _) = repair.join().unwrap();
+        assert_eq!(output.code, 0, "{output:?}");
+    });
 }
 
 /// The age of a closure that was adopted is that of its narinfo.

@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use niks3_test_support::{Backend, Fault, FaultProxy, Site, check_whole_bucket, finish, on_both};
+use niks3_test_support::{
+    Backend, Fault, FaultProxy, Site, check_whole_bucket, comes_about, finish, on_both,
+};
 use niks3_tests::requests::OF_SERVER;
 
 on_both!(
@@ -120,4 +122,28 @@ async fn a_server_killed_before_any_request_of_its_own_and_started_again_complet
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_killed_after_any_request_of_its_own_and_started_again_completes_the_push() {
     killed_at_its_own_requests(Fault::HoldAnswerAndLose).await;
+}
+
+/// The client has been told that its uploads are still read; whom it asks next does not know of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_that_waits_for_verification_completes_its_push_after_the_server_was_killed() {
+    let mut site = Site::new(Backend::Services).await;
+    let path = site.store.build(LARGE).remove(0);
+    site.s3.fail("GET", "/nar/", Fault::Hold, 100);
+    let child = site.spawn(&path);
+    comes_about("the client is told that the push is verified", || {
+        let answers = site.api.answers();
+        answers
+            .iter()
+            .any(|(request, status)| request.contains("/commit") && *status == 202)
+    })
+    .await;
+    site.server.kill();
+    site.server.resume();
+    site.consistent(&path);
+    site.s3.heal();
+    site.s3.release();
+    let _ = finish(child).ok();
+    site.whole(&path);
+    sound(&site);
 }

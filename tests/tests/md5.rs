@@ -3,15 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{
     Backend, Fault, FaultProxy, Output, Server, ServerOptions, Site, Store, check_bucket, garage_bucket,
     on_both, run,
 };
-use niks3_tests::api::{A, Answer, Api, B};
+use niks3_tests::api::{A, Answer, Api, B, md5};
 use serde_json::{Value, json};
 
 on_both!(
@@ -90,17 +87,6 @@ async fn a_bit_flipped_in_transit_is_sent_again(backend: Backend) {
     let _ = site.push(&path).ok();
     assert_eq!(site.s3.pending(), 0, "every fault happened");
     site.whole(&path);
-}
-
-fn md5(bytes: &[u8]) -> String {
-    let mut child = Command::new("md5sum")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(bytes).unwrap();
-    let printed = child.wait_with_output().unwrap().stdout;
-    String::from_utf8(printed).unwrap()[..32].to_owned()
 }
 
 fn packed(nar: &[u8]) -> Vec<u8> {

@@ -1,5 +1,5 @@
 //! Random interleavings of pushes, pins, garbage collections, deaths of servers, faults of the object store, lost
-//! answers, lies and a clock that goes back, seeded, step by step against the real server; with services, against two.
+//! answers, lies, other contents of a lower rank and a clock that goes back, seeded, step by step against the real server; with services, against two.
 //! After each step bucket and database fit, what a pin keeps is there, and `niks3-check-bucket`, which shares no code
 //! with the server, finds no flaw in the whole bucket; after each collection with nothing under way, nothing else
 //! is there.
@@ -13,8 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use niks3_nix::hash::{FileHash, NarHash};
+use niks3_nix::signature::SecretKey;
 use niks3_test_support::{
-    Backend, Clock, Fault, Server, ServerOptions, Site, check_whole_bucket, garage_bucket, on_both,
+    Backend, Clock, Fault, Issuer, Server, ServerOptions, Site, check_whole_bucket, comes_about,
+    garage_bucket, on_both,
 };
 use niks3_tests::dice::{Dice, setting};
 use niks3_tests::hostile::{LIES, Liar};
@@ -28,6 +30,10 @@ on_both!(whatever_happens_in_whatever_order_nothing_needed_is_lost);
 const PATHS: usize = 16;
 /// Pushes at once.
 const PUSHES: usize = 3;
+/// For whom tokens of the attacker are.
+const AUDIENCE: &str = "https://cache.example.com";
+/// How often contents of a path are replaced in a day.
+const MAX_REPLACEMENTS: u64 = 10;
 /// How often a step is tried again whose answer is that it may work later.
 const ATTEMPTS: usize = 60;
 
@@ -51,10 +57,32 @@ enum Action {
     Freeze,
     ClockGoesBack,
     Lie,
+    Attack,
 }
 
+/// What somebody of a lower rank pushes of a path of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attack {
+    /// Other contents, and that is what they are said to be.
+    OtherContents,
+    /// Those of the model, over other bytes.
+    OtherBytes,
+    /// Those of the model, with another size.
+    OtherSize,
+    /// A content address that makes another path.
+    FalseAddress,
+}
+
+/// Every attack, with how often it happens.
+const ATTACKS: [(Attack, usize); 4] = [
+    (Attack::OtherContents, 6),
+    (Attack::OtherBytes, 2),
+    (Attack::OtherSize, 1),
+    (Attack::FalseAddress, 1),
+];
+
 /// Every step, with how often it is taken.
-const ACTIONS: [(Action, usize); 17] = [
+const ACTIONS: [(Action, usize); 18] = [
     (Action::Open, 14),
     (Action::Upload, 20),
     (Action::Commit, 18),
@@ -72,6 +100,7 @@ const ACTIONS: [(Action, usize); 17] = [
     (Action::Freeze, 1),
     (Action::ClockGoesBack, 4),
     (Action::Lie, 4),
+    (Action::Attack, 10),
 ];
 
 /// A path of the model.
@@ -109,6 +138,12 @@ struct Model {
     /// What pins keep; `None` while a lost answer leaves two possibilities.
     pins: BTreeMap<String, Option<usize>>,
     steps: Vec<String>,
+    /// Gives the attacker tokens, whose pushes the lower of two keys signs.
+    issuer: Issuer,
+    /// How often the contents of each path were replaced.
+    replaced: BTreeMap<String, u64>,
+    /// Signing keys and rules.
+    _config: tempfile::TempDir,
     /// How often what was done, so that a model in which nothing happens is noticed.
     done: BTreeMap<&'static str, u64>,
 }
@@ -126,7 +161,23 @@ impl Model {
     async fn new(backend: Backend, seed: u64) -> Self {
         let clock = Clock::default();
         let bucket = (backend == Backend::Services).then(garage_bucket);
-        let arguments: Vec<String> = vec!["--push-lease".into(), "3s".into()];
+        let (issuer, config) = (Issuer::start(&["RS256"]), tempfile::tempdir().unwrap());
+        // What was replaced is as little needed as what else nobody needs.
+        let mut arguments: Vec<String> = ["--push-lease", "3s", "--keep-replaced=0s"]
+            .map(Into::into)
+            .into();
+        for (seed, name) in [(1, "main-1"), (2, "pr-1")] {
+            let file = config.path().join(name);
+            let key = SecretKey::generate(name, [seed; 32]).unwrap();
+            std::fs::write(&file, key.to_secret_string().as_bytes()).unwrap();
+            arguments.extend(["--sign-key-path".into(), file.display().to_string()]);
+        }
+        let rules = json!([{ "bound_subject": "pr", "signing_keys": ["pr-1"] }]);
+        let provider = json!({ "issuer": issuer.url(), "audience": AUDIENCE, "rules": rules });
+        let rules = json!({ "allow_insecure": true, "providers": { "ci": provider } });
+        let file = config.path().join("oidc.json");
+        std::fs::write(&file, rules.to_string()).unwrap();
+        arguments.extend(["--oidc-config".into(), file.display().to_string()]);
         let options = ServerOptions {
             arguments: arguments.clone(),
             environment: clock.environment(),
@@ -136,9 +187,8 @@ impl Model {
         let site = Site::with(backend, options).await;
         let other = bucket.map(|bucket| {
             let data = tempfile::tempdir().unwrap();
-            for name in ["api-token", "signing-key"] {
-                std::fs::copy(site.server.directory().join(name), data.path().join(name)).unwrap();
-            }
+            let token = site.server.directory().join("api-token");
+            std::fs::copy(token, data.path().join("api-token")).unwrap();
             let options = ServerOptions {
                 store_dir: Some(site.store.dir()),
                 data_dir: Some(data.path().to_owned()),
@@ -185,6 +235,9 @@ impl Model {
             paths,
             pushes: Vec::new(),
             pins: BTreeMap::new(),
+            issuer,
+            replaced: BTreeMap::new(),
+            _config: config,
             steps: Vec::new(),
             done: BTreeMap::new(),
         }
@@ -260,6 +313,10 @@ impl Model {
             Action::Freeze => self.expire(true).await,
             Action::ClockGoesBack => self.clock_goes_back().await,
             Action::Lie => self.lie().await,
+            Action::Attack => {
+                let (path, attack) = (self.dice.roll(PATHS), self.dice.pick(&ATTACKS));
+                self.attack(path, attack).await;
+            }
         }
     }
 
@@ -400,9 +457,10 @@ impl Model {
         let answer = self.post(&format!("/pushes/{id}/commit"), json!({})).await;
         self.site.api.heal();
         match answer {
-            Answer::Done(_) => {
+            Answer::Done(committed) => {
                 *self.done.entry("commits").or_default() += 1;
                 self.pushes.remove(place);
+                self.has_own_contents(root, &committed).await;
                 if let Some(pin) = pin {
                     self.pins.insert(pin, Some(root));
                 }
@@ -625,6 +683,169 @@ impl Model {
         *self.done.entry("lies").or_default() += u64::from(outcome.is_clear(lie));
     }
 
+    /// POST as the attacker; status and answer, or nothing when there was none.
+    async fn post_as_attacker(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let token = self.issuer.token(AUDIENCE, &json!({ "sub": "pr" }));
+        loop {
+            let url = format!("{}/api/v1{path}", self.url);
+            let request = self.client.post(url).bearer_auth(&token).json(body);
+            let answer = request.send().await.ok()?;
+            let status = answer.status();
+            if status != StatusCode::ACCEPTED {
+                let text = answer.text().await.ok()?;
+                return Some((status.as_u16(), serde_json::from_str(&text).unwrap_or_default()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Somebody whose key is of a lower rank pushes a path of the model with other contents, from the beginning to the end.
+    async fn attack(&mut self, path: usize, attack: Attack) {
+        *self.done.entry("attacks").or_default() += 1;
+        let outcome = self.attacked(path, attack).await;
+        self.say(format!("attack {path} with {attack:?}: {outcome:?}"));
+        let Some((status, answer)) = outcome else { return };
+        assert!(
+            matches!(status, 200..=299 | 404 | 409 | 422 | 429 | 503),
+            "{status} {answer}\n{}",
+            self.steps.join("\n")
+        );
+        if (200..=299).contains(&status) {
+            *self.done.entry("attacks committed").or_default() += 1;
+            // It has brought what was absent, or was told what is there.
+            assert_eq!(answer["replaced"], json!([]), "{}", self.steps.join("\n"));
+        }
+    }
+
+    async fn attacked(&mut self, path: usize, attack: Attack) -> Option<(u16, Value)> {
+        let number = self.dice.roll(1_000_000);
+        let (other, _) = nar::of_file(format!("contents of an attacker {number}").as_bytes());
+        let claims: Vec<Value> = self
+            .closure(path)
+            .into_iter()
+            .map(|claimed| self.attacking_claim(claimed, (claimed == path).then_some(attack), &other))
+            .collect();
+        let root = self.paths[path].name.clone();
+        let opened = json!({ "store_dir": self.site.store.dir(), "roots": [root] });
+        let (status, opened) = self.post_as_attacker("/pushes", &opened).await?;
+        let Some(id) = opened["id"].as_str().map(str::to_owned) else {
+            return Some((status, opened));
+        };
+        let (status, claimed) = self
+            .post_as_attacker(&format!("/pushes/{id}/paths"), &json!({ "paths": claims }))
+            .await?;
+        if status != 200 {
+            return Some((status, claimed));
+        }
+        let needed = claimed["needed"].as_array().unwrap();
+        for name in needed {
+            let place = self.paths.iter().position(|path| *name == path.name)?;
+            let nar = match attack {
+                Attack::OtherContents | Attack::OtherBytes if place == path => &other,
+                _ => &self.paths[place].nar,
+            };
+            let stored = zstd::encode_all(&nar[..], 3).unwrap();
+            let upload = json!({
+                "kind": "nar", "path": name, "size": stored.len(), "sha256": FileHash::of(&stored).to_string(),
+            });
+            let asked = json!({ "uploads": [upload] });
+            let (status, asked) = self
+                .post_as_attacker(&format!("/pushes/{id}/uploads"), &asked)
+                .await?;
+            if status != 200 {
+                return Some((status, asked));
+            }
+            if !self.put(&asked["uploads"][0], &stored).await {
+                return None;
+            }
+        }
+        let committed = self
+            .post_as_attacker(&format!("/pushes/{id}/commit"), &json!({}))
+            .await?;
+        let is_lie = matches!(attack, Attack::OtherBytes | Attack::OtherSize);
+        assert!(
+            !(is_lie && needed.contains(&json!(root)) && committed.0 == 200),
+            "{attack:?} of {path} was believed\n{}",
+            self.steps.join("\n")
+        );
+        Some(committed)
+    }
+
+    /// What the attacker says of a path, which it attacks or only needs.
+    fn attacking_claim(&self, path: usize, attack: Option<Attack>, other: &[u8]) -> Value {
+        let Path { name, refs, nar, .. } = &self.paths[path];
+        let refs: Vec<&String> = refs.iter().map(|other| &self.paths[*other].name).collect();
+        let said = match attack {
+            Some(Attack::OtherContents | Attack::FalseAddress) => other,
+            _ => nar.as_slice(),
+        };
+        let size = said.len() + if attack == Some(Attack::OtherSize) { 8 } else { 0 };
+        let mut claim = json!({
+            "path": name, "nar_hash": NarHash::of(said).to_string(), "nar_size": size, "references": refs,
+        });
+        if attack == Some(Attack::FalseAddress) {
+            claim["ca"] = json!(format!("fixed:r:{}", NarHash::of(said)));
+        }
+        claim
+    }
+
+    /// What a push of the higher rank has committed is what it has claimed.
+    async fn has_own_contents(&mut self, root: usize, committed: &Value) {
+        for path in committed["replaced"].as_array().unwrap() {
+            *self.done.entry("replacements").or_default() += 1;
+            *self
+                .replaced
+                .entry(path.as_str().unwrap().to_owned())
+                .or_default() += 1;
+        }
+        let conflicts = committed["conflicts"].as_array().unwrap();
+        for conflict in conflicts {
+            let path = conflict["path"].as_str().unwrap();
+            let count = self.replaced.get(path).copied().unwrap_or_default();
+            assert!(count >= MAX_REPLACEMENTS, "{conflict}\n{}", self.steps.join("\n"));
+        }
+        for path in self.closure(root) {
+            let Path { name, refs, nar, .. } = &self.paths[path];
+            if conflicts.iter().any(|conflict| conflict["path"] == *name) {
+                continue;
+            }
+            let refs: Vec<&str> = refs
+                .iter()
+                .map(|other| self.paths[*other].name.as_str())
+                .collect();
+            let expected = [
+                format!("NarHash: {}", NarHash::of(nar)),
+                format!("References: {}", refs.join(" ")),
+            ];
+            let key = format!("{}.narinfo", &name[..32]);
+            // A request of a server that has just died may still be on its way.
+            comes_about(
+                &format!("{name} has its own contents\n{}", self.steps.join("\n")),
+                || {
+                    let text = self.site.server.get(&key).unwrap_or_default();
+                    let text = String::from_utf8(text).unwrap();
+                    let has = |line: &String| text.lines().any(|found| found.trim() == line.trim());
+                    expected.iter().all(has) && text.contains("\nSig: main-1:")
+                },
+            )
+            .await;
+        }
+    }
+
+    /// Whatever the dice have done, once what a lower rank has brought is replaced.
+    async fn replace_once(&mut self) {
+        for name in std::mem::take(&mut self.pins).into_keys() {
+            let address = format!("/pins/{name}");
+            let _ = self.request(Method::DELETE, &address, &Value::Null).await;
+        }
+        let _ = self.gc().await;
+        // Most refer to it.
+        self.attack(0, Attack::OtherContents).await;
+        while !self.done.contains_key("replacements") {
+            self.push().await;
+        }
+    }
+
     /// Nothing is wrong in the bucket.
     fn sound(&self) {
         let flaws = || {
@@ -729,6 +950,10 @@ async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Back
     }
     model.pushes.clear();
     model.nothing_else().await;
+    if !model.done.contains_key("replacements") {
+        model.replace_once().await;
+        model.holds().await;
+    }
     assert!(!model.site.server.log().contains("panicked"));
     eprintln!("{:?}", model.done);
     for what in [
@@ -741,6 +966,8 @@ async fn whatever_happens_in_whatever_order_nothing_needed_is_lost(backend: Back
         "stopped servers",
         "steps of the clock",
         "lies",
+        "attacks committed",
+        "replacements",
         "clean ends",
     ] {
         assert!(model.done.contains_key(what), "no {what} in {:?}", model.done);

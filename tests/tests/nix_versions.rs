@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -21,6 +23,8 @@ struct Version {
 
 /// From here on realisations are named otherwise, and older Nix finds no newer ones.
 const BUILD_TRACE: (u32, u32) = (2, 35);
+/// From here on `nix store add` has modes for git objects and BLAKE3.
+const STORE_ADD_MODES: (u32, u32) = (2, 34);
 /// From here on `DRV^OUTPUT` names an output.
 const OUTPUT_NAMES: (u32, u32) = (2, 13);
 
@@ -204,6 +208,99 @@ fn what_was_evaluated_is_substituted_without_building_its_content_addressed_inpu
                 }
             }
         }
+    }
+}
+
+#[test]
+fn every_content_address_that_nix_makes_is_found_right() {
+    for version in versions() {
+        let store = Store::new(Some(version.programs.clone()));
+        let server = Server::start(Backend::Embedded, &store.dir());
+        let folder = store.path("folder");
+        std::fs::create_dir_all(folder.join("sub")).unwrap();
+        std::fs::create_dir_all(folder.join("sub.d")).unwrap();
+        // Git sorts `sub` behind `sub.d`.
+        for name in ["a", "sub/x", "sub.d/y"] {
+            std::fs::write(folder.join(name), name).unwrap();
+        }
+        std::fs::write(folder.join("program"), "#!").unwrap();
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.join("program"), executable).unwrap();
+        std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
+        let (folder, file) = (
+            folder.display().to_string(),
+            folder.join("a").display().to_string(),
+        );
+        let mut paths = Vec::new();
+        for algorithm in ["md5", "sha1", "sha256", "sha512"] {
+            let add = |arguments: &[&str]| store.nix("nix-store", arguments).trim().to_owned();
+            paths.push(add(&["--add-fixed", algorithm, &file]));
+            paths.push(add(&["--add-fixed", "--recursive", algorithm, &folder]));
+        }
+        let text = "builtins.toFile \"text\" \"refers to ${builtins.toFile \"other\" \"other\"}\"";
+        paths.push(
+            store
+                .nix("nix-instantiate", &["--eval", "--read-write-mode", "-E", text])
+                .trim()
+                .trim_matches('"')
+                .to_owned(),
+        );
+        // Of what refers to itself the hash is taken without that, and 2.8 takes it otherwise than later ones.
+        let itself = "derivation { name = \"itself\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+             PATH = \"/usr/bin:/bin\"; args = [ \"-ec\" \"mkdir $out; echo $out $out > $out/x; ln -s $out/x $out/y\" ]; \
+             __contentAddressed = true; outputHashMode = \"recursive\"; outputHashAlgo = \"sha256\"; }";
+        let expression = format!("{{ itself = {itself}; }}");
+        paths.push(built(&store, &version, &expression, "itself", &[]));
+        if version.number >= STORE_ADD_MODES {
+            let mut config = std::fs::OpenOptions::new()
+                .append(true)
+                .open(store.path("etc/nix.conf"))
+                .unwrap();
+            config
+                .write_all(b"extra-experimental-features = git-hashing blake3-hashes\n")
+                .unwrap();
+            for (mode, algorithm, from) in [
+                ("git", "sha1", &folder),
+                ("git", "sha256", &folder),
+                ("git", "sha1", &file),
+                ("nar", "blake3", &folder),
+                ("flat", "blake3", &file),
+            ] {
+                let name = format!("{mode}-{algorithm}");
+                let added = store.nix(
+                    "nix",
+                    &[
+                        "store",
+                        "add",
+                        "--name",
+                        &name,
+                        "--mode",
+                        mode,
+                        "--hash-algo",
+                        algorithm,
+                        from,
+                    ],
+                );
+                paths.push(added.trim().to_owned());
+            }
+        }
+        let roots: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let pushed = push(&server, &store, &roots);
+        assert!(
+            pushed["uploaded"].as_u64().unwrap() >= paths.len() as u64,
+            "{version:?}: {pushed}"
+        );
+        for path in &paths {
+            let text = server
+                .get(&format!("{}.narinfo", &base_name(path)[..32]))
+                .unwrap();
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains("\nCA: "), "{version:?}: {text}");
+        }
+        let found = check_bucket(&server, &store.dir(), &paths, &[]);
+        assert!(found.len() >= paths.len(), "{version:?}: {found:?}");
+        let report = run(server.niks3().args(["fsck", "--json"])).json();
+        assert_eq!(report["findings"], serde_json::json!([]), "{version:?}: {report}");
     }
 }
 

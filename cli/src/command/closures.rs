@@ -1,36 +1,19 @@
 //! `niks3 closures`.
 
-use niks3_client::{Api, types};
-use niks3_nix::store_path::StorePath;
-use niks3_push::LocalStore;
+use niks3_client::types;
 use serde_json::json;
 
-use super::runs;
+use super::contents::{CLOSURES, closure_line, closure_root, run_line, runs_of_closure};
 use crate::{
     Failure,
     args::runs::{Closures, ListClosures, ShowClosure},
     output::{self, Output},
 };
 
-/// Entries of one page.
-const PAGE: u32 = 100;
-
 pub(super) async fn run(command: Closures, output: &Output) -> Result<(), Failure> {
     match command {
         Closures::List(args) => list(args, output).await,
         Closures::Show(args) => show(args, output).await,
-    }
-}
-
-/// Base name of the root that somebody means.
-pub(super) fn root(text: &str) -> Result<String, Failure> {
-    let missing = match LocalStore::from_environment()?.resolve(text) {
-        Ok(found) => return Ok(found.to_string()),
-        Err(missing) => missing,
-    };
-    match text.split('/').find_map(|part| part.parse::<StorePath>().ok()) {
-        Some(named) => Ok(named.to_string()),
-        None => Err(missing.into()),
     }
 }
 
@@ -47,7 +30,7 @@ async fn list(args: ListClosures, output: &Output) -> Result<(), Failure> {
                 client
                     .list_closures(
                         from,
-                        Some(left.min(PAGE)),
+                        Some(left.min(CLOSURES)),
                         filter.pull_request,
                         filter.git_ref.as_deref(),
                         filter.repository.as_deref(),
@@ -67,44 +50,12 @@ async fn list(args: ListClosures, output: &Output) -> Result<(), Failure> {
     if filter.json {
         return output.json(&all);
     }
-    all.iter().try_for_each(|closure| output.line_out(&line(closure)))
-}
-
-/// Every closure that a run has pushed.
-pub(super) async fn of_run(api: &Api, run: &str) -> Result<Vec<types::ClosureInfo>, Failure> {
-    let mut all = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let from = after.as_deref();
-        let page = api
-            .call("listing the closures", |client| async move {
-                client
-                    .list_closures(from, Some(PAGE), None, None, None, Some(run), None, None)
-                    .await
-            })
-            .await?;
-        all.extend(page.closures);
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
-}
-
-/// A closure in a line.
-pub(super) fn line(closure: &types::ClosureInfo) -> String {
-    format!(
-        "{}\t{}\t{} paths\t{} bytes\t{} bytes",
-        closure.path,
-        output::time(closure.pushed_at),
-        closure.paths,
-        closure.nar_bytes,
-        closure.file_bytes
-    )
+    all.iter()
+        .try_for_each(|closure| output.line_out(&closure_line(closure)))
 }
 
 async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
-    let root = root(&args.path)?;
+    let root = closure_root(&args.path)?;
     let api = super::connect(args.server)?;
     let name = root.as_str();
     let closure = api
@@ -112,7 +63,7 @@ async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
             client.get_closure(name).await
         })
         .await?;
-    let runs = runs::of_closure(&api, &root).await?;
+    let runs = runs_of_closure(&api, &root).await?;
     if args.json {
         let mut value = serde_json::to_value(&closure)?;
         value["runs"] = json!(runs);
@@ -129,5 +80,5 @@ async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
     ] {
         output.line_out(&format!("{name:15}{value}"))?;
     }
-    runs.iter().try_for_each(|run| output.line_out(&runs::line(run)))
+    runs.iter().try_for_each(|run| output.line_out(&run_line(run)))
 }

@@ -1,17 +1,14 @@
 //! `niks3 runs`.
 
-use niks3_client::{Api, types};
+use niks3_client::types;
 use serde_json::json;
 
-use super::closures;
+use super::contents::{RUNS, closure_line, closure_root, closures_of_run, run_line};
 use crate::{
     Failure,
     args::runs::{ListRuns, Runs, ShowRun},
     output::{self, Output},
 };
-
-/// Entries of one page.
-const PAGE: u32 = 1000;
 
 pub(super) async fn run(command: Runs, output: &Output) -> Result<(), Failure> {
     match command {
@@ -21,7 +18,7 @@ pub(super) async fn run(command: Runs, output: &Output) -> Result<(), Failure> {
 }
 
 async fn list(args: ListRuns, output: &Output) -> Result<(), Failure> {
-    let closure = args.closure.as_deref().map(closures::root).transpose()?;
+    let closure = args.closure.as_deref().map(closure_root).transpose()?;
     let api = super::connect(args.server)?;
     let filter = args.filter;
     let mut all: Vec<types::Run> = Vec::new();
@@ -35,7 +32,7 @@ async fn list(args: ListRuns, output: &Output) -> Result<(), Failure> {
                     .list_runs(
                         from,
                         closure,
-                        Some(left.min(PAGE)),
+                        Some(left.min(RUNS)),
                         filter.pull_request,
                         filter.git_ref.as_deref(),
                         filter.repository.as_deref(),
@@ -54,43 +51,7 @@ async fn list(args: ListRuns, output: &Output) -> Result<(), Failure> {
     if filter.json {
         return output.json(&all);
     }
-    all.iter().try_for_each(|run| output.line_out(&line(run)))
-}
-
-/// Every run that has pushed a closure.
-pub(super) async fn of_closure(api: &Api, root: &str) -> Result<Vec<types::Run>, Failure> {
-    let mut all = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let from = after.as_deref();
-        let page = api
-            .call("listing the runs", |client| async move {
-                client
-                    .list_runs(from, Some(root), Some(PAGE), None, None, None, None, None)
-                    .await
-            })
-            .await?;
-        all.extend(page.runs);
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
-}
-
-/// A run in a line.
-pub(super) fn line(run: &types::Run) -> String {
-    let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    [
-        run.id.clone(),
-        output::time(run.created_at),
-        run.repository.clone(),
-        or(&run.ref_),
-        format!("{}/{}", or(&run.workflow), or(&run.job)),
-        or(&run.conclusion),
-        or(&run.url),
-    ]
-    .join("\t")
+    all.iter().try_for_each(|run| output.line_out(&run_line(run)))
 }
 
 async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
@@ -102,7 +63,7 @@ async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
             |client| async move { client.get_run(id).await },
         )
         .await?;
-    let closures = closures::of_run(&api, &run.id).await?;
+    let closures = closures_of_run(&api, &run.id).await?;
     if args.json {
         let mut value = serde_json::to_value(&run)?;
         // The number of closures gives way to themselves.
@@ -140,5 +101,5 @@ async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
     }
     closures
         .iter()
-        .try_for_each(|closure| output.line_out(&closures::line(closure)))
+        .try_for_each(|closure| output.line_out(&closure_line(closure)))
 }

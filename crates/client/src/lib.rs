@@ -1,5 +1,6 @@
 //! Client of the niks3 API: generated from `openapi/niks3.json`, with tokens, retries and plain errors around it.
 
+mod describe;
 mod error;
 mod http;
 mod retry;
@@ -19,7 +20,8 @@ mod token;
 )]
 pub mod generated;
 
-pub use error::{Error, Problem, describe, is_certificate};
+pub use describe::describe;
+pub use error::{Error, Problem, is_certificate};
 pub use generated::types;
 pub use http::{ConnectOptions, Http, HttpError, Pem, build_http, shown_address, without_userinfo};
 pub use retry::{Hint, RetryPolicy, Retryable, retry, retry_after};

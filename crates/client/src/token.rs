@@ -408,7 +408,7 @@ async fn from_github(
     struct Answer {
         value: SecretString,
     }
-    let failed = |error: reqwest::Error| TokenError::Github(crate::error::describe(&error.without_url()));
+    let failed = |error: reqwest::Error| TokenError::Github(crate::describe::describe(&error.without_url()));
     let response = http
         .get(url)
         .query(&[("audience", audience)])

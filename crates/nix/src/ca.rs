@@ -1,6 +1,6 @@
 //! Content addresses as they stand in a narinfo: `text:sha256:…`, `fixed:[r:|git:]algorithm:…`.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
@@ -134,11 +134,34 @@ impl ContentAddress {
         let base_name = format!("{}-{name}", base32::encode(&folded));
         Ok(base_name.parse()?)
     }
+
+    /// Checks that it makes a path with these references, among which the path itself may be.
+    pub fn check_path(
+        &self,
+        store_dir: &StoreDir,
+        path: &StorePath,
+        references: &BTreeSet<StorePath>,
+    ) -> Result<(), ContentAddressPathError> {
+        let others = references.iter().filter(|reference| *reference != path);
+        let made = self.store_path(store_dir, path.name(), others, references.contains(path))?;
+        if made == *path {
+            return Ok(());
+        }
+        Err(ContentAddressPathError::OtherPath { ca: *self, made })
+    }
 }
 
-/// Why there is no store path of a content address.
+/// Why a content address makes no store path, or not the one that has it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentAddressPathError {
+    /// It makes another path.
+    #[error("with the content address {ca} and these references, its path would be {made}")]
+    OtherPath {
+        /// The address.
+        ca: ContentAddress,
+        /// The path that it makes.
+        made: StorePath,
+    },
     /// What has such an address cannot have these references.
     #[error("a path with the content address {0} cannot have such references")]
     References(ContentAddress),

@@ -8,6 +8,7 @@
 pub mod base32;
 pub mod ca;
 mod echo;
+mod entry;
 pub mod glob;
 pub mod hash;
 pub mod listing;

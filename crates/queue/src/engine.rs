@@ -325,6 +325,13 @@ fn pushed(roots: &[StorePath], summary: &Summary) -> Vec<Entry> {
             .collect(),
         bytes_sent: summary.bytes_sent,
     });
+    if summary.verified > 0 || !summary.replaced.is_empty() || !summary.conflicts.is_empty() {
+        entries.push(Entry::Verification {
+            verified: summary.verified,
+            replaced: summary.replaced.iter().cloned().collect(),
+            conflicts: summary.conflicts.iter().map(ToString::to_string).collect(),
+        });
+    }
     entries
 }
 

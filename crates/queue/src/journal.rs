@@ -1,7 +1,7 @@
 //! What became of each path: a line of JSON each, appended, so that the next process knows it too.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -66,6 +66,15 @@ pub enum Entry {
         /// Bytes that went over the wire.
         bytes_sent: u64,
     },
+    /// What the server found when it read and compared what a push has brought.
+    Verification {
+        /// Paths that were uploaded, read and found right.
+        verified: u64,
+        /// Full names of paths whose contents in the cache were replaced.
+        replaced: BTreeSet<String>,
+        /// Paths that the cache has with other contents, in words, with both sides.
+        conflicts: BTreeSet<String>,
+    },
     /// What waited was given up, all of it for one cause.
     GivenUp {
         /// The cause.
@@ -82,6 +91,12 @@ pub struct Journal {
     pub closures: Vec<StorePath>,
     /// Bytes that went over the wire.
     pub bytes_sent: u64,
+    /// Paths that the server has read and verified.
+    pub verified: u64,
+    /// Full names of paths whose contents in the cache were replaced.
+    pub replaced: BTreeSet<String>,
+    /// Paths that the cache has with other contents, in words, with both sides.
+    pub conflicts: BTreeSet<String>,
     /// Why what waited was given up, if it was.
     pub given_up: Option<String>,
 }
@@ -129,6 +144,11 @@ impl Journal {
                 .collect(),
             bytes_sent: other.bytes_sent,
         });
+        self.add(Entry::Verification {
+            verified: other.verified,
+            replaced: other.replaced,
+            conflicts: other.conflicts,
+        });
         self.given_up = self.given_up.take().or(other.given_up);
     }
 
@@ -143,6 +163,15 @@ impl Journal {
                 }
             }
             Entry::GivenUp { error } => self.given_up = Some(error),
+            Entry::Verification {
+                verified,
+                replaced,
+                conflicts,
+            } => {
+                self.verified += verified;
+                self.replaced.extend(replaced);
+                self.conflicts.extend(conflicts);
+            }
             Entry::Push { roots, bytes_sent } => {
                 self.bytes_sent += bytes_sent;
                 for root in roots.iter().filter_map(|root| root.parse().ok()) {
@@ -224,12 +253,18 @@ mod tests {
             let roots = vec![path.clone()];
             journal.add(Entry::Path { path, outcome });
             journal.add(Entry::Push { roots, bytes_sent });
+            journal.add(Entry::Verification {
+                verified: bytes_sent,
+                replaced: BTreeSet::new(),
+                conflicts: ["one".to_owned()].into(),
+            });
             journal
         };
         let mut merged = journal(Outcome::Cached { nar_size: 1 }, 0);
         merged.merge(journal(Outcome::Pushed { nar_size: 1 }, 7));
         assert_eq!((merged.pushed(), merged.cached()), (1, 0));
         assert_eq!((merged.closures.len(), merged.bytes_sent), (1, 7));
+        assert_eq!((merged.verified, merged.conflicts.len()), (7, 1));
     }
 
     #[test]

@@ -12,7 +12,6 @@ use std::{
 
 use niks3_nix::store_path::{StoreDir, StorePath};
 use niks3_push::CancellationToken;
-use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
@@ -24,7 +23,7 @@ use crate::{
     process::Process,
     roots::Roots,
     socket::QueueListener,
-    wire::{MAX_LINE, Request},
+    wire::{MAX_LINE, Request, Status},
 };
 
 /// How often the files are looked at though nobody rang.
@@ -66,23 +65,6 @@ pub enum Ending {
     Idle,
     /// It was told to, or what it serves is gone.
     Stopped,
-}
-
-/// How it goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Paths that wait.
-    pub waiting: usize,
-    /// Bytes sent so far.
-    pub bytes_sent: u64,
-    /// Why nothing can be pushed now.
-    pub trouble: Option<String>,
-    /// Trying again does not help, until somebody changes something.
-    #[serde(default)]
-    pub lasting: bool,
-    /// How often nothing could be pushed.
-    #[serde(default)]
-    pub failures: u64,
 }
 
 struct Shared {

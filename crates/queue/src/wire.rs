@@ -8,8 +8,6 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::serve::Status;
-
 /// Nobody has more to say.
 pub(crate) const MAX_LINE: u64 = 4096;
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +27,23 @@ pub enum Request {
     },
     /// End now.
     Stop,
+}
+
+/// How it goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Paths that wait.
+    pub waiting: usize,
+    /// Bytes sent so far.
+    pub bytes_sent: u64,
+    /// Why nothing can be pushed now.
+    pub trouble: Option<String>,
+    /// Trying again does not help, until somebody changes something.
+    #[serde(default)]
+    pub lasting: bool,
+    /// How often nothing could be pushed.
+    #[serde(default)]
+    pub failures: u64,
 }
 
 /// Asks whoever serves the queue behind a socket.

@@ -16,7 +16,11 @@ fn apart(check: impl FnOnce() -> anyhow::Result<Report> + Send) -> Report {
 fn options(server: &Server, store_dir: &Path) -> Options {
     Options {
         store_dir: store_dir.display().to_string(),
-        keys: vec![server.public_key().parse().unwrap()],
+        keys: server
+            .public_key()
+            .split_whitespace()
+            .map(|key| key.parse().unwrap())
+            .collect(),
         ..Options::default()
     }
 }

@@ -235,6 +235,11 @@ impl Server {
         printed.lines().map(str::to_owned).collect()
     }
 
+    /// Changes the command line of the next start.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Vec<String>)) {
+        change(&mut self.command);
+    }
+
     /// Starts the server again, on the same port.
     pub fn resume(&mut self) {
         if let Err(output) = self.try_resume() {

@@ -109,7 +109,12 @@ impl Store {
     /// The closure of a path.
     #[must_use]
     pub fn closure(&self, path: &str) -> Vec<String> {
-        self.nix("nix-store", &["-qR", path])
+        self.closure_of(&[path])
+    }
+
+    fn closure_of(&self, paths: &[&str]) -> Vec<String> {
+        let arguments: Vec<&str> = ["-qR"].iter().chain(paths).copied().collect();
+        self.nix("nix-store", &arguments)
             .lines()
             .map(str::to_owned)
             .collect()
@@ -119,9 +124,15 @@ impl Store {
     /// required, and compares each path byte for byte.
     #[track_caller]
     pub fn substitutes(&self, cache: &str, key: &str, path: &str) {
+        self.substitutes_all(cache, key, &[path]);
+    }
+
+    /// The same with the closures of several paths.
+    #[track_caller]
+    pub fn substitutes_all(&self, cache: &str, key: &str, paths: &[&str]) {
         let root = tempfile::tempdir_in(self.directory.path()).unwrap();
         let to = root.path().display().to_string();
-        let arguments = [
+        let options = [
             "copy",
             "--from",
             cache,
@@ -137,10 +148,10 @@ impl Store {
             "--option",
             "narinfo-cache-negative-ttl",
             "0",
-            path,
         ];
+        let arguments: Vec<&str> = options.iter().chain(paths).copied().collect();
         self.nix("nix", &arguments);
-        let closure = self.closure(path);
+        let closure = self.closure_of(paths);
         let there = std::fs::read_dir(root.path().join("nix/store")).unwrap();
         let there: std::collections::BTreeSet<_> = there.map(|entry| entry.unwrap().file_name()).collect();
         for path in &closure {

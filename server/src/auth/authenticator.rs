@@ -8,8 +8,8 @@ use super::certificates::CertificateSettings;
 use super::oidc::Oidc;
 use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, Refusal, Who, named_token};
 use crate::catalog::Catalog;
-use crate::http::request_id;
 use crate::metrics::metrics;
+use crate::telemetry;
 
 /// Where a request comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Authenticator {
         }
         match &identified {
             Ok(identity) => {
-                request_id::note_identity(&identity.name());
+                telemetry::note_identity(&identity.name());
                 tracing::debug!("authenticated");
             }
             Err(Refusal::Invalid(reason) | Refusal::Forbidden(reason)) => {

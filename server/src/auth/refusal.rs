@@ -26,18 +26,8 @@ impl Refusal {
     }
 }
 
-/// Reasons for which requests are not let in, as metrics name them.
-pub const FAILURES: [&str; 6] = [
-    "no_token",
-    "invalid_token",
-    "too_many",
-    "no_rule",
-    "unavailable",
-    "missing_scope",
-];
-
 impl Refusal {
-    /// The one of [`FAILURES`] that this is.
+    /// The one of [`crate::metrics::AUTH_FAILURES`] that this is.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::paths::{self, PRESENT, PUBLISHING};
+use super::path_columns::{self, PRESENT, PUBLISHING};
 use super::{Catalog, Result};
 
 /// Most paths of which a search by name looks at the names.
@@ -58,10 +58,10 @@ const SELECT: &str = "SELECT p.id, p.name, p.nar_size, o.size, p.refs, p.object_
 fn member(row: &AnyRow) -> Result<Member> {
     Ok(Member {
         id: row.try_get(0)?,
-        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
         nar_bytes: row.try_get::<i64, _>(2)?.unsigned_abs(),
         file_bytes: row.try_get::<i64, _>(3)?.unsigned_abs(),
-        refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
+        refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
         object: row.try_get(5)?,
         deriver: row.try_get(6)?,
         ca: row.try_get(7)?,

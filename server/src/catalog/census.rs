@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::paths::PRESENT;
+use super::path_columns::PRESENT;
 use super::{Catalog, FindingCount, Result, TaskKind, TaskState, bulk, now};
 
 /// Seconds between two entries of the history.

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
-use super::paths::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path};
+use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::publish::publishable;
 use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
 use crate::compression::Packing;
@@ -65,6 +65,10 @@ pub struct User {
     pub nar_hash: NarHash,
     /// Bytes of its NAR.
     pub nar_size: i64,
+    /// Its content address.
+    pub ca: Option<String>,
+    /// It is among its own references.
+    pub refers_to_itself: bool,
 }
 
 /// A pin as a check sees it.
@@ -148,8 +152,17 @@ fn checked_object(row: &AnyRow) -> Result<CheckedObject> {
 }
 
 fn user(row: &AnyRow) -> Result<User> {
+    let path_id: i64 = row.try_get(1)?;
+    let ca: String = row.try_get(5)?;
+    // The references of what is not content-addressed are of no interest.
+    let refs = match ca.as_str() {
+        "" => Vec::new(),
+        _ => unpack_refs(&row.try_get::<Vec<u8>, _>(6)?)?,
+    };
     Ok(User {
-        path_id: row.try_get(1)?,
+        path_id,
+        ca: Some(ca).filter(|ca| !ca.is_empty()),
+        refers_to_itself: refs.contains(&path_id),
         path: store_path(&row.try_get::<String, _>(2)?)?,
         nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
         nar_size: row.try_get(4)?,
@@ -270,7 +283,7 @@ impl Catalog {
     /// The committed paths that have some NARs, by the id of the NAR.
     pub async fn users_of(&self, objects: &[i64]) -> Result<HashMap<i64, Vec<User>>> {
         let text = format!(
-            "SELECT object_id, id, name, nar_hash, nar_size FROM paths \
+            "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
              WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id <> 0 AND object_id"
         );
         let mut users: HashMap<i64, Vec<User>> = HashMap::new();
@@ -283,7 +296,7 @@ impl Catalog {
     /// Those of some committed paths that have a NAR.
     pub async fn users_among(&self, object: i64, ids: &[i64]) -> Result<Vec<User>> {
         let text = format!(
-            "SELECT object_id, id, name, nar_hash, nar_size FROM paths \
+            "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
              WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = {object} AND id"
         );
         self.among(&text, ids).await?.iter().map(user).collect()

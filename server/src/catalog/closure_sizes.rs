@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::paths::{self, PRESENT, PUBLISHING};
+use super::path_columns::{self, PRESENT, PUBLISHING};
 use super::{Catalog, Result};
 
 /// What a closure holds.
@@ -70,7 +70,7 @@ impl Catalog {
         rows.iter()
             .map(|row| {
                 let node = Node {
-                    refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(1)?)?,
+                    refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(1)?)?,
                     nar_bytes: row.try_get::<i64, _>(2)?.unsigned_abs(),
                     object: row.try_get(3)?,
                     file_bytes: row.try_get::<i64, _>(4)?.unsigned_abs(),

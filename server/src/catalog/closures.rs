@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::conditions::{Listing, Value};
-use super::{Catalog, Result, RunFilter, WriteTx, bulk, now, paths};
+use super::{Catalog, Result, RunFilter, WriteTx, bulk, now, path_columns};
 
 /// A root that a push committed.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ fn closure(row: &AnyRow) -> Result<ClosureRow> {
     Ok(ClosureRow {
         id: row.try_get(0)?,
         path_id: row.try_get(1)?,
-        root: paths::store_path(&row.try_get::<String, _>(2)?)?,
+        root: path_columns::store_path(&row.try_get::<String, _>(2)?)?,
         created_at: row.try_get(3)?,
         pushed_at: row.try_get(4)?,
     })

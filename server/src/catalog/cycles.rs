@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
+use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, Result, WriteTx};
 
 /// What a commit has seen of the references around the paths that its push provides.
@@ -98,7 +98,7 @@ impl Catalog {
             }
             for row in query.fetch_all(&self.reader).await? {
                 let committed = matches!(row.try_get::<i64, _>(1)?, PUBLISHING | PRESENT);
-                let refs = committed.then(|| paths::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?));
+                let refs = committed.then(|| path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?));
                 found.push((row.try_get(0)?, refs.transpose()?));
             }
         }

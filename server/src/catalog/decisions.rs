@@ -12,7 +12,7 @@ use sqlx::Row as _;
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::objects::{OBJECT_PRESENT, is_read};
-use super::paths::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
+use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
 use crate::signing::{KeyChoice, Signer, union_of_names};
 
@@ -74,7 +74,7 @@ impl WriteTx {
                 .bind(keys.to_text())
                 .bind(publication)
                 .bind(attempt.push_id)
-                .bind(paths::LISTING_OF_NAR)
+                .bind(path_columns::LISTING_OF_NAR)
                 .bind(signed_by.clone());
             for claim in chunk {
                 query = query.bind(claim.path_id);
@@ -219,7 +219,7 @@ impl Catalog {
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;
-        paths::store_paths(&rows)
+        path_columns::store_paths(&rows)
     }
 
     /// How many paths the commit of a push has decided, over all attempts.

@@ -12,11 +12,11 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
-use super::paths::{self, PRESENT, PUBLISHING};
+use super::path_columns::{self, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now};
+use crate::nar_contents::WantedHash;
 use crate::signing::{KeyChoice, Rank, Signer};
-use crate::verification::WantedHash;
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
 const MAX_REPLACEMENTS: i64 = 10;
@@ -68,7 +68,7 @@ impl Held {
     }
 
     /// Nobody else can have brought other contents under that name: it is addressed by its contents, and the server has
-    /// read them. Of a git tree and of BLAKE3 it cannot tell.
+    /// read them.
     fn is_proven(&self) -> bool {
         let Ok(ca) = self.ca.parse::<ContentAddress>() else {
             return false;
@@ -167,20 +167,20 @@ pub struct Differing {
 
 fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
     let (cached, claimed) = (
-        paths::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
-        paths::unpack_refs(&row.try_get::<Vec<u8>, _>(9)?)?,
+        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
+        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(9)?)?,
     );
     let ca: (String, String) = (row.try_get(6)?, row.try_get(10)?);
     let held = Held::of(row)?;
     let nar_hash = (
-        paths::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
-        paths::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
+        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
+        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
     );
     let nar_size: (i64, i64) = (row.try_get(4)?, row.try_get(8)?);
     let same_nar = nar_hash.0 == nar_hash.1 && nar_size.0 == nar_size.1 && ca.0 == ca.1;
     Ok(Differing {
         path_id: row.try_get(0)?,
-        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
         kind: ClaimKind::from_code(row.try_get(2)?)?,
         nar_hash,
         nar_size,
@@ -276,7 +276,7 @@ impl Catalog {
                 tied.push(Tied {
                     cached: publish::publishable(&row)?,
                     object_id: row.try_get("object_id")?,
-                    claimed: paths::unpack_refs(&row.try_get::<Vec<u8>, _>("claimed")?)?,
+                    claimed: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>("claimed")?)?,
                 });
             }
         }

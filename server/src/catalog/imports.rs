@@ -10,7 +10,7 @@ use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::paths::{PRESENT, PUBLISHING, store_path};
+use super::path_columns::{PRESENT, PUBLISHING, store_path};
 use super::{Catalog, Result, WriteTx};
 
 /// The path of the root is not in the cache yet.

@@ -7,7 +7,7 @@
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::paths::{PRESENT, PUBLISHING};
+use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, Result, StagedLog, WriteTx, now, short_leases};
 
 /// Readers see it.

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
-use super::paths::{DELETING, LISTING_LOST, PRESENT, PUBLISHING};
+use super::path_columns::{DELETING, LISTING_LOST, PRESENT, PUBLISHING};
 use super::{Result, WriteTx};
 
 impl WriteTx {
@@ -87,7 +87,7 @@ impl WriteTx {
     }
 
     /// Gives up the paths whose NAR is lost: whoever pushes them next uploads it again. Their narinfos are to be deleted,
-    /// which whoever needs the paths does, or [`crate::gc::settle::paths`]. Returns their ids.
+    /// which whoever needs the paths does, or [`crate::deletion::await_deletion::paths`]. Returns their ids.
     pub async fn withdraw(&mut self, object_id: i64) -> Result<Vec<i64>> {
         // A commit that has looked for the NAR before has to look again.
         sqlx::query(
@@ -170,7 +170,7 @@ impl WriteTx {
         self.forget_verdict(id).await
     }
 
-    /// Begins to delete a NAR that is not what its name says; [`crate::gc::settle::objects`]
+    /// Begins to delete a NAR that is not what its name says; [`crate::deletion::await_deletion::objects`]
     /// goes on with it.
     pub async fn object_corrupt(&mut self, id: i64) -> Result<()> {
         let text = format!(

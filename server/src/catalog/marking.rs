@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::objects::OBJECT_PENDING;
-use super::{Catalog, Result, WriteTx, paths};
+use super::{Catalog, Result, WriteTx, path_columns};
 
 /// A path with what it needs.
 #[derive(Debug, Clone)]
@@ -76,11 +76,11 @@ const NODE: &str = "id, state, condemned_at, object_id, deriver, refs";
 fn node(row: &AnyRow) -> Result<PathNode> {
     Ok(PathNode {
         id: row.try_get(0)?,
-        there: row.try_get::<i64, _>(1)? != paths::ABSENT,
+        there: row.try_get::<i64, _>(1)? != path_columns::ABSENT,
         condemned_at: row.try_get(2)?,
         object_id: row.try_get(3)?,
         deriver: row.try_get(4)?,
-        refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
+        refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
     })
 }
 
@@ -230,7 +230,7 @@ impl WriteTx {
                     condemned_at: 0,
                     object_id: row.try_get(3)?,
                     deriver: row.try_get(4)?,
-                    refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
+                    refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
                 })
             })
             .collect::<Result<Vec<_>>>()?;

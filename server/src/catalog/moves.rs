@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING};
-use super::paths::{ABSENT, DELETING, PRESENT, PUBLISHING};
+use super::path_columns::{ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, Result, WriteTx, now, short_leases};
 
 /// What is condemned, and deleted when its time has come.

@@ -57,7 +57,7 @@ impl Multipart {
     fn from_row(row: &AnyRow) -> Result<Self> {
         Ok(Self {
             id: row.try_get(0)?,
-            nar_hash: super::paths::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
+            nar_hash: super::path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
             compressor: row.try_get(2)?,
             identity: row.try_get(3)?,
             part_size: row.try_get(4)?,

@@ -8,26 +8,11 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::bulk::{self, ROWS};
 use super::differences::{Differing, PushRank, differing_among};
+use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::{Backend, Catalog, CatalogError, Result, WriteTx, now};
-
-/// No content is known for the path.
-pub(super) const ABSENT: i64 = 0;
-/// Committed; its narinfo may not be in the bucket yet.
-pub(super) const PUBLISHING: i64 = 1;
-/// Committed and readable.
-pub(super) const PRESENT: i64 = 2;
-/// Its narinfo is being deleted: a push has to provide it again, once that is over.
-pub(super) const DELETING: i64 = 3;
 
 /// Whether a claim that is repeated is about the same contents, so that what was uploaded for it stays uploaded.
 const SAME: &str = "push_paths.nar_hash = excluded.nar_hash AND push_paths.nar_size = excluded.nar_size";
-
-/// In place of the staging key of a listing: it has been in its place, and is gone.
-pub(super) const LISTING_LOST: &str = "lost";
-/// In place of the staging key of a listing: the server has made it when it read the NAR.
-pub(super) const LISTING_OF_NAR: &str = "nar";
-/// The same, and what is in its place is the listing of other contents, which goes before the narinfo is written.
-pub(super) const LISTING_REPLACED: &str = "replaced";
 
 /// What a client says of a path it wants to push.
 #[derive(Debug, Clone)]
@@ -120,39 +105,6 @@ const REFERENCE_BYTES: i64 = 8;
 struct Known {
     id: i64,
     state: i64,
-}
-
-pub(super) fn pack_refs(ids: impl Iterator<Item = i64>) -> Vec<u8> {
-    ids.flat_map(i64::to_le_bytes).collect()
-}
-
-pub(super) fn unpack_refs(bytes: &[u8]) -> Result<Vec<i64>> {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    if !rest.is_empty() {
-        return Err(CatalogError::Corrupt(
-            "a list of references that is cut short".into(),
-        ));
-    }
-    Ok(chunks.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect())
-}
-
-pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
-    let bytes: [u8; 32] = bytes
-        .try_into()
-        .map_err(|_| CatalogError::Corrupt("a NAR hash of the wrong length".into()))?;
-    Ok(NarHash::from_bytes(bytes))
-}
-
-/// The names that rows have in their first column.
-pub(super) fn store_paths(rows: &[sqlx::any::AnyRow]) -> Result<Vec<StorePath>> {
-    rows.iter()
-        .map(|row| store_path(&row.try_get::<String, _>(0)?))
-        .collect()
-}
-
-pub(super) fn store_path(name: &str) -> Result<StorePath> {
-    name.parse()
-        .map_err(|_| CatalogError::Corrupt(format!("store path {name:?}")))
 }
 
 impl WriteTx {

@@ -7,7 +7,7 @@ use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::paths::{PRESENT, PUBLISHING, store_path};
+use super::path_columns::{PRESENT, PUBLISHING, store_path};
 use super::{Catalog, Result, WriteTx, bulk, now, short_leases};
 
 /// A named root.

@@ -5,16 +5,18 @@
 //! narinfo that it has written is of, and the last number before it read anything: what has a later
 //! one, and is not of its own doing, it has not seen.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use niks3_nix::store_path::StorePath;
 use sqlx::{AnyConnection, Row as _};
 
 use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
-use super::paths::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
+use super::objects::is_read;
+use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
 use super::{Backend, Catalog, Realised, Result, WriteTx, now};
+use crate::signing::{KeyChoice, Signer, union_of_names};
 
 /// What a commit relies on when it asks to be finished.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Finishing<'a> {
     pub strangers: &'a [i64],
     /// The realisations that it has written.
     pub realisations: &'a [Realised],
+    /// The keys that have signed what it has written.
+    pub signer: &'a Signer,
 }
 
 /// What [`Catalog::finish_commit`] did.
@@ -123,8 +127,13 @@ impl Catalog {
             .collect();
         // Rows that lie beside each other change together.
         published.sort_unstable();
+        let own: HashSet<i64> = commit.own.iter().copied().collect();
         for slice in published.chunks(SLICE_MARKS) {
+            // Of its own decisions the keys are known.
+            let of_others = slice.iter().filter(|(_, publication)| !own.contains(publication));
+            let of_others: Vec<(i64, i64)> = of_others.copied().collect();
             let mut tx = self.write().await?;
+            tx.record_signing_keys(&of_others, commit.signer).await?;
             tx.mark_published(slice).await?;
             tx.commit().await?;
         }
@@ -250,6 +259,49 @@ impl WriteTx {
             }
         }
         Ok(staged)
+    }
+
+    /// Records which keys have signed narinfos that were written again, as far as the server has read their NARs: a key may
+    /// have been added to the configuration since the path was decided.
+    async fn record_signing_keys(&mut self, written: &[(i64, i64)], signer: &Signer) -> Result<()> {
+        let all = signer.chosen_names(&KeyChoice::All);
+        let mut signed: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for chunk in written.chunks(ROWS) {
+            let text = format!(
+                "SELECT paths.id, paths.signing_keys, paths.signed_by FROM paths JOIN (VALUES {}) AS written \
+                 ON paths.id = written.column1 AND paths.publication = written.column2 \
+                 WHERE paths.state = {PUBLISHING} AND paths.signed_by <> ${} AND {}",
+                bulk::values(chunk.len(), 2),
+                2 * chunk.len() + 1,
+                is_read("paths.object_id", "paths")
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for (id, publication) in chunk {
+                query = query.bind(*id).bind(*publication);
+            }
+            for row in query.bind(all.clone()).fetch_all(&mut *self.tx).await? {
+                let keys = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
+                let before: String = row.try_get(2)?;
+                let names = union_of_names(&before, &signer.chosen_names(&keys));
+                if names != union_of_names(&before, "") {
+                    signed.entry(names).or_default().push(row.try_get(0)?);
+                }
+            }
+        }
+        for (names, ids) in signed {
+            for chunk in ids.chunks(ROWS) {
+                let text = format!(
+                    "UPDATE paths SET signed_by = $1 WHERE id IN ({})",
+                    bulk::placeholders(2, chunk.len())
+                );
+                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(names.clone());
+                for id in chunk {
+                    query = query.bind(*id);
+                }
+                query.execute(&mut *self.tx).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes paths present whose narinfos are in the bucket: those that have not been moved since the

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::paths::{self, ABSENT, DELETING, PUBLISHING};
+use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
 use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, objects};
 use crate::compression::Packing;
 use crate::signing::KeyChoice;
@@ -120,7 +120,7 @@ fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
     let absent = matches!(row.try_get::<i64, _>(13)?, ABSENT | DELETING);
     Ok(CommitClaim {
         path_id: row.try_get(0)?,
-        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
+        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
         kind,
         object_id: row.try_get(14)?,
         object_present: row.try_get::<i64, _>(15)? == 1,
@@ -142,22 +142,22 @@ pub(super) const PUBLISHABLE: &str = "p.id, p.name, p.nar_hash, p.nar_size, p.re
 pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     let sigs: String = row.try_get(6)?;
     let mut listing: String = row.try_get(10)?;
-    let listing_lost = listing == paths::LISTING_LOST;
-    let listing_replaced = listing == paths::LISTING_REPLACED;
-    let listing_of_nar = listing_replaced || listing == paths::LISTING_OF_NAR;
+    let listing_lost = listing == path_columns::LISTING_LOST;
+    let listing_replaced = listing == path_columns::LISTING_REPLACED;
+    let listing_of_nar = listing_replaced || listing == path_columns::LISTING_OF_NAR;
     if listing_lost || listing_of_nar {
         listing.clear();
     }
     let (file_hash, packing) = objects::stored(row)?;
     Ok(Publishable {
         path_id: row.try_get(0)?,
-        path: paths::store_path(&row.try_get::<String, _>(1)?)?,
-        nar_hash: paths::nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
+        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
+        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
         nar_size: row.try_get(3)?,
-        refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
+        refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
         deriver: optional(row.try_get(5)?)
             .as_deref()
-            .map(paths::store_path)
+            .map(path_columns::store_path)
             .transpose()?,
         sigs: sigs.lines().map(str::to_owned).collect(),
         ca: optional(row.try_get(7)?),
@@ -241,7 +241,10 @@ impl Catalog {
                 query = query.bind(*id);
             }
             for row in query.fetch_all(&self.reader).await? {
-                names.insert(row.try_get(0)?, paths::store_path(&row.try_get::<String, _>(1)?)?);
+                names.insert(
+                    row.try_get(0)?,
+                    path_columns::store_path(&row.try_get::<String, _>(1)?)?,
+                );
             }
         }
         Ok(names)
@@ -328,7 +331,7 @@ impl Catalog {
         rows.iter()
             .map(|row| {
                 Ok(ClosureSummary {
-                    root: paths::store_path(&row.try_get::<String, _>(0)?)?,
+                    root: path_columns::store_path(&row.try_get::<String, _>(0)?)?,
                 })
             })
             .collect()

@@ -5,7 +5,7 @@ use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::paths::{ABSENT, nar_hash, store_path};
+use super::path_columns::{ABSENT, nar_hash, store_path};
 use super::slices::SLICE_MARKS;
 use super::{Catalog, CatalogError, Result, WriteTx, bulk, now};
 use crate::signing::KeyChoice;

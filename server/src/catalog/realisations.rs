@@ -6,9 +6,9 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::paths::PRESENT;
+use super::path_columns::PRESENT;
 use super::{Catalog, Realised, Result, WriteTx, now};
-use crate::push::realisation;
+use crate::realisation;
 use crate::signing::KeyChoice;
 
 fn realised(row: &AnyRow) -> Result<Realised> {

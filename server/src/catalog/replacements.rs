@@ -9,7 +9,7 @@ use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::differences::{DIFFERS, Held, PushRank, REPLACEMENTS_PERIOD, held_columns};
 use super::objects::{OBJECT_PRESENT, is_read};
-use super::paths::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
+use super::path_columns::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
 use super::publish::publishable;
 use super::{Catalog, Owned, Publishable, Result, SeenReferences, WriteTx, now};
 
@@ -102,7 +102,7 @@ impl Catalog {
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        paths::store_paths(&rows)
+        path_columns::store_paths(&rows)
     }
 
     /// How many of the paths that a push brings have NARs that the server has read.
@@ -126,7 +126,7 @@ impl Catalog {
         .bind(path.hash_part().to_owned())
         .fetch_all(&self.reader)
         .await?;
-        let hash = |bytes: Vec<u8>| Ok::<_, super::CatalogError>(paths::nar_hash(&bytes)?.to_string());
+        let hash = |bytes: Vec<u8>| Ok::<_, super::CatalogError>(path_columns::nar_hash(&bytes)?.to_string());
         rows.iter()
             .map(|row| {
                 Ok(Replaced {
@@ -235,7 +235,7 @@ impl WriteTx {
         let outranked = match tie {
             Some(judged) => {
                 (of_same_rank || by.rank.replaces(&held))
-                    && paths::unpack_refs(&row.try_get::<Vec<u8>, _>("cached_refs")?)? == *judged
+                    && path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>("cached_refs")?)? == *judged
             }
             None => by.rank.replaces(&held),
         };
@@ -313,7 +313,7 @@ impl WriteTx {
                 Ok(KeptContents {
                     id: row.try_get(0)?,
                     object_id: row.try_get(1)?,
-                    refs: paths::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?)?,
+                    refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?)?,
                 })
             })
             .collect()

@@ -1,12 +1,115 @@
 //! Runs of CI, and the closures that they have pushed.
 
 use niks3_nix::store_path::StorePath;
+use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::conditions::{Condition, Listing, Value};
 use super::{Catalog, Result, WriteTx, bulk, now};
-use crate::runs::{NewRun, RunFacts};
+
+/// What is known of a run. Texts are empty, and the pull request 0, where it is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// Who ran it: the name of the provider of its token, or what its pusher says.
+    pub provider: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// The number that the repository keeps when it is renamed.
+    pub repository_id: String,
+    /// Who the repository belongs to.
+    pub owner: String,
+    /// The number that the owner keeps.
+    pub owner_id: String,
+    /// Git's ref, as `refs/heads/main`.
+    pub git_ref: String,
+    /// The commit.
+    pub sha: String,
+    /// What made it run.
+    pub event: String,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Name of the job.
+    pub job: String,
+    /// The number of the job.
+    pub job_id: String,
+    /// The number of the run.
+    pub run_id: String,
+    /// How often it was begun.
+    pub attempt: String,
+    /// Who made it run.
+    pub actor: String,
+    /// Its page.
+    pub url: String,
+    /// Number of the pull request.
+    pub pull_request: i64,
+}
+
+/// A run to record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRun {
+    /// What is known of it.
+    pub facts: RunFacts,
+    /// It comes out of the claims of a verified token.
+    pub verified: bool,
+    /// The pull request is one of the claims, and stays as it is.
+    pub pull_request_claimed: bool,
+    /// The page is one of the claims, and stays as it is.
+    pub url_claimed: bool,
+    /// Who records it.
+    pub identity: String,
+}
+
+impl NewRun {
+    /// What makes it the same run: a verified one is never the same as one that is merely stated.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let facts = &self.facts;
+        let job = if facts.job_id.is_empty() {
+            &facts.job
+        } else {
+            &facts.job_id
+        };
+        let mut hash = Sha256::new();
+        let kind = if self.verified { "verified" } else { "stated" };
+        for part in [
+            kind,
+            &facts.provider,
+            &facts.repository,
+            &facts.repository_id,
+            &facts.run_id,
+            &facts.attempt,
+            job,
+        ] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hex::encode(hash.finalize())
+    }
+}
+
+impl RunFacts {
+    /// Whether it says which run it is.
+    #[must_use]
+    pub fn is_run(&self) -> bool {
+        !self.provider.is_empty() && !self.repository.is_empty() && !self.run_id.is_empty()
+    }
+
+    /// Whether both are of one attempt of one run.
+    #[must_use]
+    pub fn same_attempt(&self, other: &Self) -> bool {
+        let part = |facts: &Self| {
+            (
+                facts.provider.clone(),
+                facts.repository.clone(),
+                facts.repository_id.clone(),
+                facts.run_id.clone(),
+                facts.attempt.clone(),
+            )
+        };
+        part(self) == part(other)
+    }
+}
 
 /// A run.
 #[derive(Debug, Clone)]

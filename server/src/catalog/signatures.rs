@@ -7,7 +7,7 @@ use niks3_nix::signature::Signature;
 use sqlx::Row as _;
 
 use super::bulk;
-use super::paths::{PRESENT, PUBLISHING};
+use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, Result, WriteTx};
 
 /// Most signatures of a path to which others are added.

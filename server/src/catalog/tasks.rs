@@ -110,6 +110,12 @@ impl TaskRow {
         })
     }
 
+    /// Its process works on it.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state == TaskState::Running && !self.abandoned()
+    }
+
     /// Its process died, or has lost the database.
     #[must_use]
     pub fn abandoned(&self) -> bool {

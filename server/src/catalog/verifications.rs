@@ -9,11 +9,11 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
-use super::paths::{self, ABSENT, PRESENT, PUBLISHING};
+use super::path_columns::{self, ABSENT, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
+use crate::nar_contents::{ContentHash, Flaw, Occurrences, PackedListing, Verdict, VerifiedNar};
 use crate::signing::union_of_names;
-use crate::verification::{ContentHash, Flaw, Occurrences, PackedListing, Verdict, VerifiedNar};
 
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;
@@ -56,7 +56,7 @@ impl Catalog {
                 let size = row.try_get::<i64, _>(2)?.unsigned_abs();
                 let verdict = match flaw.is_empty() {
                     true => Ok(VerifiedNar {
-                        nar_hash: paths::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
+                        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
                         nar_size: size,
                         content_hashes: content_hashes(&row.try_get::<String, _>(4)?)?,
                         occurrences: occurrences(&row.try_get::<String, _>(5)?)?,
@@ -102,7 +102,7 @@ impl Catalog {
             .bind(path_id)
             .fetch_optional(&self.reader)
             .await?;
-        row.map(|row| paths::store_path(&row.try_get::<String, _>(0)?))
+        row.map(|row| path_columns::store_path(&row.try_get::<String, _>(0)?))
             .transpose()
     }
 

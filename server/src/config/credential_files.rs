@@ -2,12 +2,12 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{UsageError, secrets};
 use crate::auth::{AdminToken, oidc};
+use crate::storage::S3Keys;
 
 /// Bytes that the file of `--oidc-config` may have.
 const MAX_OIDC_CONFIG: u64 = 1 << 20;
@@ -93,55 +93,9 @@ impl SecretSource {
     }
 }
 
-/// Access key and secret key of an object store, as their files said when they were last read.
-#[derive(Debug)]
-pub struct S3Keys {
-    access: SecretSource,
-    secret: SecretSource,
-    current: RwLock<(String, SecretString)>,
-}
-
-impl S3Keys {
-    /// Reads both.
-    pub(super) fn load(access: SecretSource, secret: SecretSource) -> Result<Self, UsageError> {
-        let current = RwLock::new(read(&access, &secret)?);
-        Ok(Self {
-            access,
-            secret,
-            current,
-        })
-    }
-
-    /// Keys that are in no file.
-    #[must_use]
-    pub fn given(access: &str, secret: &SecretString) -> Self {
-        Self {
-            access: SecretSource::Given(access.to_owned().into()),
-            secret: SecretSource::Given(secret.clone()),
-            current: RwLock::new((access.to_owned(), secret.clone())),
-        }
-    }
-
-    /// The access key and the secret key.
-    #[must_use]
-    pub fn current(&self) -> (String, SecretString) {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Reads both again; whether they are other ones now.
-    ///
-    /// # Errors
-    /// Names the option whose file is wrong; the keys stay as they were.
-    pub fn reload(&self) -> Result<bool, UsageError> {
-        let (access, secret) = read(&self.access, &self.secret)?;
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = current.0 != access || current.1.expose_secret() != secret.expose_secret();
-        *current = (access, secret);
-        Ok(changed)
-    }
+/// The keys of an object store, read again when somebody asks for that.
+pub(super) fn s3_keys(access: SecretSource, secret: SecretSource) -> Result<S3Keys, UsageError> {
+    S3Keys::load(move || read(&access, &secret))
 }
 
 fn read(access: &SecretSource, secret: &SecretSource) -> Result<(String, SecretString), UsageError> {

@@ -8,5 +8,5 @@ mod secrets;
 mod tls;
 
 pub use args::{Args, BucketLookup, ChecksumChoice, Cli, Command, Import, LogFormat};
-pub use credential_files::{CredentialFiles, S3Keys};
-pub use resolve::{Config, S3Settings, Storage, Store, UsageError};
+pub use credential_files::CredentialFiles;
+pub use resolve::{Config, Storage, Store, UsageError};

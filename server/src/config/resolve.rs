@@ -11,11 +11,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::args::{Args, BucketLookup, ChecksumChoice};
-use super::credential_files::{CredentialFiles, S3Keys, SecretSource};
+use super::credential_files::{CredentialFiles, SecretSource, s3_keys};
 use super::embedded::{self, DataDir};
 use super::{secrets, tls};
 use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
 use crate::ownership::Adopt;
+use crate::storage::S3Settings;
 use crate::verification::VerifyUploads;
 
 /// The region of services that mind none, and of AWS where nothing is said.
@@ -35,29 +36,6 @@ impl fmt::Display for UsageError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
-}
-
-/// An S3 service elsewhere.
-#[derive(Debug, Clone)]
-pub struct S3Settings {
-    /// Endpoint; `None` for AWS.
-    pub endpoint: Option<Url>,
-    /// Bucket.
-    pub bucket: String,
-    /// Region.
-    pub region: String,
-    /// Somebody has said so: the service is not asked.
-    pub region_given: bool,
-    /// The bucket is in the path, not in the host name.
-    pub path_style: bool,
-    /// Access key and secret key; `None` to take them from the environment.
-    pub credentials: Option<Arc<S3Keys>>,
-    /// Most requests under way at once.
-    pub concurrency: usize,
-    /// Most requests in a second.
-    pub rate_limit: Option<u32>,
-    /// Address that clients get in upload URLs.
-    pub public_url: Option<Url>,
 }
 
 /// The object store.
@@ -380,7 +358,7 @@ fn store(args: &Args, data_dir: Option<&DataDir>) -> Result<Store, UsageError> {
                 "--s3-use-iam takes the keys from the environment: leave --s3-access-key and --s3-secret-key out",
             ));
         }
-        (Some(access), Some(secret), false) => Some(Arc::new(S3Keys::load(access, secret)?)),
+        (Some(access), Some(secret), false) => Some(Arc::new(s3_keys(access, secret)?)),
         (None, None, true) => None,
         (None, _, false) => {
             return Err(UsageError::new(

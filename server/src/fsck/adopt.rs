@@ -5,6 +5,7 @@ mod narinfo;
 mod rest;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::signature::PublicKey;
@@ -12,7 +13,7 @@ use niks3_nix::store_path::{StorePath, StorePathHash};
 
 use super::Kind;
 use super::check::Check;
-use crate::catalog::Standing;
+use crate::catalog::{Standing, TaskKind};
 use crate::error::Error;
 use crate::storage::{Attempt, ObjectKey, REQUEST_LIFETIME};
 
@@ -68,6 +69,9 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
             .collect::<Result<_, _>>()?,
         ..State::default()
     };
+    if check.request.repair {
+        collection_has_ended(check).await?;
+    }
     for kind in [
         Kind::UnknownNarinfo,
         Kind::UnknownRealisation,
@@ -78,6 +82,18 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
         Kind::UnknownNar,
     ] {
         each(check, kind, &mut state).await?;
+    }
+    Ok(())
+}
+
+/// Waits for a garbage collection that had begun before this check: it could delete a closure that is adopted before
+/// the pin that keeps it. None begins during a repair.
+async fn collection_has_ended(check: &Check<'_>) -> Result<(), Error> {
+    const POLL_INTERVAL: Duration = Duration::from_millis(500);
+    while let [last, ..] = &check.app.catalog.tasks(TaskKind::Gc, None, 1).await?[..]
+        && last.is_running()
+    {
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

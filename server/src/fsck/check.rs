@@ -180,7 +180,7 @@ impl Check<'_> {
             Ok(_) => Ok(()),
             Err(problem) => {
                 let mut tx = self.write().await?;
-                tx.explain_findings(ids, &problem.message().to_owned()).await?;
+                tx.explain_findings(ids, problem.message()).await?;
                 Ok(tx.commit().await?)
             }
         }

@@ -29,6 +29,8 @@ pub enum Kind {
     WrongHash,
     /// A path has another NAR hash or size than the NAR in its file, which is intact.
     WrongNarHash,
+    /// The content address of a path does not make the path, or is not that of its NAR.
+    WrongContentAddress,
     /// A build log is not in the bucket, or another one is.
     WrongLog,
     /// A closure whose root is not in the cache.
@@ -59,7 +61,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are looked for.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::MissingNarinfo,
         Self::Unpublished,
         Self::WrongNarinfo,
@@ -73,6 +75,7 @@ impl Kind {
         Self::WrongSize,
         Self::WrongHash,
         Self::WrongNarHash,
+        Self::WrongContentAddress,
         Self::WrongLog,
         Self::LostRoot,
         Self::DanglingPin,
@@ -105,6 +108,7 @@ impl Kind {
             Self::WrongSize => "wrong-size",
             Self::WrongHash => "wrong-hash",
             Self::WrongNarHash => "wrong-nar-hash",
+            Self::WrongContentAddress => "wrong-content-address",
             Self::WrongLog => "wrong-log",
             Self::LostRoot => "lost-root",
             Self::DanglingPin => "dangling-pin",

@@ -1,13 +1,26 @@
 //! Mending what the database has and the bucket has not.
 
 use super::check::{Check, Found};
-use super::paths::About;
 use crate::catalog::{CheckedPath, Realised};
 use crate::error::Error;
 use crate::push;
 use crate::push::listing::{self, Listed};
+use crate::realisation;
 use crate::storage::ObjectKey;
 use bytes::Bytes;
+
+/// What a flaw of a path is about.
+#[derive(Debug, Clone)]
+pub(super) enum About {
+    /// The narinfo of the path of that id.
+    Narinfo(i64),
+    /// The listing of that path.
+    Listing(Box<CheckedPath>),
+    /// A realisation.
+    Realisation(Realised),
+    /// Something that only a push can bring.
+    Lost,
+}
 
 /// Mends what was found of paths, as far as that is possible without a push.
 pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result<(), Error> {
@@ -79,7 +92,7 @@ async fn realisation(check: &Check<'_>, realised: &Realised) -> Result<(), Error
     {
         return Err(Error::conflict(format!("{} has changed meanwhile", realised.key)));
     }
-    let text = push::realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
+    let text = realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
         .map_err(Error::internal)?;
     check.app.bucket.put(&key, Bytes::from(text)).await?;
     check.app.bucket.sync().await?;

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod check;
+mod idle_verification;
 mod imports;
 mod kind;
 mod mend;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::tasks::{self, Start};
 
 use check::Check;
+pub use idle_verification::verify_when_idle;
 pub use kind::Kind;
 use progress::Shared;
 pub use progress::{Counts, Phase, Progress};
@@ -58,6 +60,7 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
         kind: TaskKind::Fsck,
         identity,
         request: serde_json::to_string(request).map_err(Error::internal)?,
+        not_during: None,
         resume: true,
         history: HISTORY,
     };
@@ -84,7 +87,7 @@ pub async fn start(app: &Arc<App>, identity: &str, request: &Request) -> Result<
         }
         shared.enter(Phase::Finished);
         if request.repair && imports::are_settled(&check).await? {
-            app.ownership.repaired(&app, id).await?;
+            app.ownership.repaired(id).await?;
         }
         Ok(())
     })

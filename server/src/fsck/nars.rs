@@ -3,19 +3,21 @@
 //! A NAR is intact if its SHA-256 is the file hash that the database has for its key. What paths say of its contents is
 //! the word of whoever pushed them: it is no reason to touch the NAR, or any other path that has it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use niks3_nix::ca::ContentAddress;
 
 use super::check::{Check, Flaw, Found};
 use super::{Kind, Phase};
 use crate::catalog::{CheckedObject, User};
+use crate::deletion::await_deletion;
 use crate::error::Error;
 use crate::gate::GATED;
-use crate::gc;
+use crate::nar_contents::{Contents, Flaw as NarFlaw, Nar, Wanted, wanted_of};
 use crate::push;
 use crate::storage::ObjectKey;
-use crate::verification::{Contents, Flaw as NarFlaw, Nar, read_object};
+use crate::verification::{check_content_address, read_object};
 
 /// NARs that are looked at together.
 const PAGE: i64 = 500;
@@ -120,7 +122,12 @@ async fn read(
         .max()
         .unwrap_or_default()
         .unsigned_abs();
-    let read = read_object(check.app, &key, object.packing, most, &[], true).await?;
+    let wanted: BTreeSet<Wanted> = users
+        .iter()
+        .filter_map(|user| wanted_of(user.ca.as_deref(), &user.path, user.refers_to_itself))
+        .collect();
+    let wanted: Vec<Wanted> = wanted.into_iter().collect();
+    let read = read_object(&check.app.bucket, &key, object.packing, most, &wanted, true).await?;
     let Some((meta, contents)) = read else {
         return Ok(None);
     };
@@ -147,16 +154,20 @@ fn corrupt(object: &CheckedObject, contents: &Contents) -> Option<String> {
 }
 
 /// What a path says wrongly of the contents of an intact NAR, in which one of at most `most` bytes was looked for.
-fn misdescribed(nar: &Result<Nar, NarFlaw>, most: u64, user: &User) -> Option<String> {
+fn misdescribed(nar: &Result<Nar, NarFlaw>, most: u64, user: &User) -> Option<(Kind, String)> {
     let expected = user.nar_size.unsigned_abs();
+    let wrong_nar = |detail: String| Some((Kind::WrongNarHash, detail));
     match nar {
         Err(_) if expected > most => None,
-        Err(why) => Some(format!(
+        Err(why) => wrong_nar(format!(
             "{} should be a NAR of {expected} bytes, and its file has none: {why}",
             user.path
         )),
-        Ok(nar) if nar.nar_hash == user.nar_hash && nar.nar_size == expected => None,
-        Ok(nar) => Some(format!(
+        Ok(nar) if nar.nar_hash == user.nar_hash && nar.nar_size == expected => {
+            let detail = wrong_content_address(nar, user)?;
+            Some((Kind::WrongContentAddress, detail))
+        }
+        Ok(nar) => wrong_nar(format!(
             "{} should be a NAR of {expected} bytes with the hash {}, and its file has one of {} bytes with the hash {}",
             user.path,
             user.nar_hash.base32(),
@@ -164,6 +175,21 @@ fn misdescribed(nar: &Result<Nar, NarFlaw>, most: u64, user: &User) -> Option<St
             nar.nar_hash.base32()
         )),
     }
+}
+
+/// What a path says wrongly of the content address of its NAR.
+fn wrong_content_address(nar: &Nar, user: &User) -> Option<String> {
+    let path = &user.path;
+    let ca = match user.ca.as_deref()?.parse::<ContentAddress>() {
+        Ok(ca) => ca,
+        Err(error) => return Some(format!("of {path}: {error}")),
+    };
+    let hashes = (nar.nar_hash, nar.content_hashes.as_slice());
+    // What its address needs is read, unless it has changed meanwhile: then the next check does.
+    let found = check_content_address(&ca, path, user.refers_to_itself, hashes)?.err()?;
+    Some(format!(
+        "{path} should have the content address {ca}, and its NAR has {found}"
+    ))
 }
 
 /// Finds the paths that say something else of an intact NAR, and withdraws them alone: what else has the NAR stays, and
@@ -193,12 +219,8 @@ async fn misdescribing(
             let now = check.app.catalog.users_among(object.id, ids).await?;
             let flaws = now.iter().filter_map(|user| {
                 let subject = ObjectKey::narinfo(&user.path.hash());
-                Some(Flaw::new(
-                    Kind::WrongNarHash,
-                    subject.as_str(),
-                    wrong(user)?,
-                    user.path_id,
-                ))
+                let (kind, detail) = wrong(user)?;
+                Some(Flaw::new(kind, subject.as_str(), detail, user.path_id))
             });
             Ok(flaws.collect())
         };
@@ -210,7 +232,7 @@ async fn misdescribing(
         }
         tx.commit().await?;
         if check.request.repair {
-            let settled = gc::settle::paths(check.app, &paths).await;
+            let settled = await_deletion::paths(check.app, &paths).await;
             let findings: Vec<i64> = found.iter().map(|finding| finding.id).collect();
             check.tried(&findings, settled).await?;
         }
@@ -247,7 +269,7 @@ async fn again(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Res
         }
     }
     tx.commit().await?;
-    gc::settle::paths(check.app, &withdrawn.concat()).await?;
+    await_deletion::paths(check.app, &withdrawn.concat()).await?;
     let users = check.app.catalog.users_of(&resized).await?;
     for finding in found {
         let done = mend(check, &finding, &users).await;
@@ -264,7 +286,7 @@ async fn mend(
     match &finding.flaw.of {
         About::Lost(_) => Ok(()),
         About::Replaced => Err(Error::conflict("a NAR was replaced while it was read")),
-        About::Corrupt(_, key) => gc::settle::objects(check.app, std::slice::from_ref(key)).await,
+        About::Corrupt(_, key) => await_deletion::objects(check.app, std::slice::from_ref(key)).await,
         About::Resize(id, _) => {
             let paths = users.get(id).into_iter().flatten().map(|user| user.path_id);
             let paths: Vec<i64> = paths.collect();

@@ -3,15 +3,18 @@
 use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use niks3_nix::ca::ContentAddress;
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StorePath;
 
 use super::check::{Check, Flaw};
-use super::{Kind, Phase, mend};
-use crate::catalog::{CheckedPath, Realised, Referred};
+use super::mend::{self, About};
+use super::{Kind, Phase};
+use crate::catalog::{CheckedPath, Publishable, Realised, Referred};
 use crate::error::Error;
 use crate::gate::GATED;
 use crate::push;
+use crate::realisation;
 use crate::storage::ObjectKey;
 
 /// Paths that are looked at together.
@@ -20,19 +23,6 @@ const PAGE: i64 = 500;
 const CONCURRENCY: usize = 64;
 /// Most bytes of a narinfo or a realisation that are read.
 pub(super) const MAX_TEXT: usize = 4 << 20;
-
-/// What a flaw of a path is about.
-#[derive(Debug, Clone)]
-pub(super) enum About {
-    /// The narinfo of the path of that id.
-    Narinfo(i64),
-    /// The listing of that path.
-    Listing(Box<CheckedPath>),
-    /// A realisation.
-    Realisation(Realised),
-    /// Something that only a push can bring.
-    Lost,
-}
 
 pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
     let Some(after) = check.shared.enter(Phase::Paths) else {
@@ -168,6 +158,9 @@ async fn narinfo(
     if let Some(detail) = nameless {
         found(Kind::MissingReference, detail, About::Lost);
     }
+    if let Some(detail) = wrong_address(check, row, &references) {
+        found(Kind::WrongContentAddress, detail, About::Lost);
+    }
     let narinfo = About::Narinfo(row.path_id);
     match check.app.bucket.read_text(&key, MAX_TEXT).await? {
         None if path.published || rooted => {
@@ -187,6 +180,17 @@ async fn narinfo(
         }
     }
     Ok(flaws)
+}
+
+/// Why the content address of a path does not make that path. Whether it is that of the NAR is found by reading that.
+fn wrong_address(check: &Check<'_>, row: &Publishable, references: &BTreeSet<StorePath>) -> Option<String> {
+    let path = &row.path;
+    let ca: ContentAddress = match row.ca.as_deref()?.parse() {
+        Ok(ca) => ca,
+        Err(error) => return Some(format!("of {path}: {error}")),
+    };
+    let error = ca.check_path(&check.app.store_dir, path, references).err()?;
+    Some(format!("of {path}: {error}"))
 }
 
 /// In what a narinfo differs from what it should be.
@@ -239,11 +243,11 @@ async fn realisations(check: &Check<'_>, realised: Vec<Realised>) -> Result<Vec<
         .map(|realised| async move {
             let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;
             let expected =
-                push::realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
+                realisation::signed(&check.app.signer, &realised.keys, &realised.key, &realised.body)
                     .map_err(Error::internal)?;
             let (kind, detail) = match check.app.bucket.read_text(&key, MAX_TEXT).await? {
                 None => (Kind::MissingRealisation, "it is not in the bucket"),
-                Some(text) if !push::realisation::says(&realised.key, &text, &expected) => (
+                Some(text) if !realisation::says(&realised.key, &text, &expected) => (
                     Kind::WrongRealisation,
                     "it does not say what the database has, or not with our signatures",
                 ),

@@ -1,14 +1,13 @@
 //! Garbage collection: what no closure, no pin and no push under way needs goes, and
-//! nothing else, whatever happens meanwhile. [`settle`] is its other half, for commits.
+//! nothing else, whatever happens meanwhile. [`crate::deletion`] is its other half, for commits.
 
-mod delete;
 mod graph;
 pub mod lost_commits;
 mod marker;
+mod phases;
 mod progress;
 mod realisations;
 mod run;
-pub mod settle;
 mod sweep;
 mod uploads;
 
@@ -55,13 +54,13 @@ impl Request {
 /// What has to hold before a collection begins. Each check refuses by itself, with a sentence that says
 /// how to go on.
 async fn preflight(app: &App, accept_clock: bool) -> Result<(), Error> {
-    app.ownership.before_deletion(app).await?;
+    app.ownership.before_deletion().await?;
     believe_clock(app, accept_clock).await
 }
 
 /// Refuses to delete by age when the clock cannot be believed, unless somebody says that it is right.
 async fn believe_clock(app: &App, accept: bool) -> Result<(), Error> {
-    let deviations = clock::deviations(app).await?;
+    let deviations = clock::deviations(&app.clock, &app.catalog, &app.bucket).await?;
     if deviations.is_empty() {
         return Ok(());
     }
@@ -81,6 +80,18 @@ async fn believe_clock(app: &App, accept: bool) -> Result<(), Error> {
     )))
 }
 
+/// Whether a check repairs. It adopts closures that are old, and what keeps them (pins, references) after them, so
+/// nothing is collected meanwhile.
+fn repairs(request: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Check {
+        repair: bool,
+        #[serde(default)]
+        dry_run: bool,
+    }
+    serde_json::from_str(request).is_ok_and(|check: Check| check.repair && !check.dry_run)
+}
+
 /// Starts a collection, or joins the one under way when it is the same. A clock that looks wrong holds
 /// it, unless `accept_clock`.
 ///
@@ -97,13 +108,14 @@ pub async fn start(
         kind: TaskKind::Gc,
         identity,
         request: serde_json::to_string(request).map_err(Error::internal)?,
+        not_during: Some((TaskKind::Fsck, repairs)),
         resume: false,
         history: HISTORY,
     };
     let request = request.clone();
     tasks::start(app, start, |app, id, shared: Shared| async move {
-        let mut watch = GcWatch::new(request.dry_run, || shared.get().counts);
-        let ended = run::run(&app, id, &request, &shared).await;
+        let mut watch = GcWatch::new(request.dry_run, || shared.get().counts.into());
+        let ended = phases::run(&app, id, &request, &shared).await;
         watch.ended(ended.is_ok());
         ended
     })

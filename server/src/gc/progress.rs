@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::metrics;
+use crate::metrics::{GcCounts, metrics};
 use crate::tasks;
 
 /// What a garbage collection is doing.
@@ -29,17 +29,6 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All but the end.
-    pub const WORK: [Self; 7] = [
-        Self::Pushes,
-        Self::Closures,
-        Self::Mark,
-        Self::Paths,
-        Self::Nars,
-        Self::Logs,
-        Self::Uploads,
-    ];
-
     /// As answers and metrics write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -79,6 +68,18 @@ pub struct Counts {
     pub paths_needed: u64,
 }
 
+impl From<Counts> for GcCounts {
+    fn from(counts: Counts) -> Self {
+        Self {
+            closures_deleted: counts.old_closures_deleted,
+            objects_marked: counts.objects_marked_for_deletion,
+            objects_deleted: counts.objects_deleted_after_grace_period,
+            objects_failed: counts.objects_failed_to_delete,
+            bytes_freed: counts.bytes_freed,
+        }
+    }
+}
+
 /// Phase and counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -94,12 +95,32 @@ pub(super) type Shared = tasks::Shared<Progress>;
 impl Shared {
     /// Says what is being done.
     pub fn phase(&self, phase: Phase) {
-        metrics().gc_phase(Some(phase));
+        metrics().gc_phase(Some(phase.as_str()));
         self.change(|progress| progress.phase = phase);
     }
 
     /// Counts what was done.
     pub fn count(&self, change: impl FnOnce(&mut Counts)) {
         self.change(|progress| change(&mut progress.counts));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::GC_PHASES;
+
+    #[test]
+    fn metrics_know_every_phase_with_work() {
+        let phases = [
+            Phase::Pushes,
+            Phase::Closures,
+            Phase::Mark,
+            Phase::Paths,
+            Phase::Nars,
+            Phase::Logs,
+            Phase::Uploads,
+        ];
+        assert_eq!(phases.map(Phase::as_str), GC_PHASES);
     }
 }

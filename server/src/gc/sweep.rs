@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
-use super::delete::{self, End, Fence};
 use super::graph::{Order, Ripe};
 use super::marker::Marker;
 use super::run::Run;
 use crate::catalog::{Collected, DoomedObject, DoomedPath};
+use crate::deletion::delete::{self, End, Fence};
 use crate::error::Error;
 use crate::storage::ObjectKey;
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::run::Run;
 use crate::error::Error;
-use crate::push::PART_SIZE;
+use crate::push_limits::PART_SIZE;
 use crate::storage::{Deletion, ObjectKey};
 
 /// Keys that one question to the bucket lists.

@@ -1,6 +1,6 @@
 //! The API that openapi/niks3.json describes.
 
-use poem_openapi::{OpenApiService, Tags};
+use poem_openapi::OpenApiService;
 
 use super::cache_config::CacheConfigApi;
 use super::closures::ClosuresApi;
@@ -11,25 +11,6 @@ use super::pushes::PushesApi;
 use super::runs::RunsApi;
 use super::tokens::TokensApi;
 use super::whoami::WhoamiApi;
-
-/// Groups of operations.
-#[derive(Tags)]
-pub enum ApiTags {
-    /// Putting closures into the cache.
-    Pushes,
-    /// Names that keep closures in the cache.
-    Pins,
-    /// What is in the cache, and the runs of CI that have pushed it.
-    Runs,
-    /// What a client needs to know of the cache.
-    Cache,
-    /// Deleting what nothing needs.
-    Gc,
-    /// Comparing the bucket with the database.
-    Fsck,
-    /// Who may do what.
-    Access,
-}
 
 /// All operations.
 pub type Api = (

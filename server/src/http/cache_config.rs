@@ -7,7 +7,7 @@ use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
-use super::api::ApiTags;
+use super::api_tags::ApiTags;
 use super::problem::ApiProblem;
 use super::protocol;
 use crate::app::App;

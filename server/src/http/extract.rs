@@ -30,7 +30,7 @@ async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
         })?;
     }
     if !request.method().is_safe() {
-        app.ownership.current(app).await.map_err(refuse)?;
+        app.ownership.current().await.map_err(refuse)?;
     }
     Ok(identity)
 }

@@ -1,15 +1,22 @@
 //! `/metrics`: no names, no secrets, only numbers.
 
+mod gauges;
+
+use std::fmt;
 use std::sync::Arc;
 
 use poem::web::Data;
 use poem::{IntoResponse as _, Request, Response, handler};
+use prometheus_client::encoding::text;
 
 use super::door;
 use super::problem::answer;
 use crate::app::App;
 use crate::error::Error;
-use crate::metrics::{CONTENT_TYPE, expose};
+use crate::metrics::metrics;
+
+/// `Content-Type` of the exposition.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of this process and of the cache.
 #[handler]
@@ -26,4 +33,15 @@ pub(super) async fn scrape(Data(app): Data<&Arc<App>>, request: &Request) -> Res
             .body(text),
         Err(error) => answer(Error::internal(error)),
     }
+}
+
+/// The exposition: what was counted, and what there is now.
+async fn expose(app: &App) -> Result<String, fmt::Error> {
+    let counts = app.cache_stats.current(&app.catalog).await;
+    let now = gauges::registry(app, counts.as_deref());
+    let mut text = String::with_capacity(64 << 10);
+    text::encode_registry(&mut text, metrics().registry())?;
+    text::encode_registry(&mut text, &now)?;
+    text::encode_eof(&mut text)?;
+    Ok(text)
 }

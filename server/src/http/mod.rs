@@ -2,6 +2,7 @@
 //! embedded S3 service, on one port.
 
 pub mod api;
+mod api_tags;
 mod bucket;
 pub mod cache_config;
 pub mod closures;
@@ -20,7 +21,7 @@ pub mod pins;
 pub mod problem;
 mod protocol;
 pub mod pushes;
-pub mod request_id;
+mod request_id;
 mod request_schema;
 pub mod runs;
 mod s3_endpoint;

@@ -7,10 +7,10 @@ use poem::{IntoResponse, Response};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
-use super::request_id;
 use crate::catalog::CatalogError;
 use crate::error::{Error, ErrorKind};
 use crate::storage::StorageError;
+use crate::telemetry;
 
 /// What went wrong (RFC 9457).
 #[derive(Debug, Clone, Object)]
@@ -108,7 +108,7 @@ impl Problem {
             title: self.status.canonical_reason().unwrap_or("Error").into(),
             status: self.status.as_u16(),
             detail: self.detail.clone(),
-            request_id: request_id::current(),
+            request_id: telemetry::request_id(),
             field: self.field.clone(),
             missing: self.missing.clone(),
             required_scope: self.required_scope.clone(),

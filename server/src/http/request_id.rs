@@ -9,26 +9,7 @@ use tracing::field::Empty;
 
 use super::operation::Operations;
 use crate::metrics::metrics;
-
-tokio::task_local! {
-    static CURRENT: Arc<str>;
-}
-
-/// The id of the request being answered; empty outside of one.
-#[must_use]
-pub fn current() -> String {
-    CURRENT.try_with(|id| id.to_string()).unwrap_or_default()
-}
-
-/// Adds to the log lines of the current request who sends it.
-pub fn note_identity(name: &str) {
-    tracing::Span::current().record("identity", name);
-}
-
-/// Adds to the log lines of the current request which push it is about.
-pub fn note_push(token: &str) {
-    tracing::Span::current().record("push", token);
-}
+use crate::telemetry;
 
 /// Gives every request an id, a log line and its place in the metrics, and its answer the
 /// protocol version.
@@ -42,40 +23,39 @@ pub async fn layer<E: Endpoint>(operations: &Operations, next: E, request: Reque
     }
     let operation = operation.name;
     let under_way = metrics().request_begins();
-    CURRENT
-        .scope(
-            id.clone(),
-            async move {
-                let started = std::time::Instant::now();
-                let mut response = match next.call(request).await {
-                    Ok(response) => response.into_response(),
-                    Err(error) => error.into_response(),
-                };
-                let headers = response.headers_mut();
-                if let Ok(value) = HeaderValue::from_str(&id) {
-                    headers.insert("x-request-id", value);
-                }
-                headers.insert(super::protocol::HEADER, super::protocol::value());
-                drop(under_way);
-                let (status, took) = (response.status().as_u16(), started.elapsed());
-                metrics().answered(&operation, status, took);
-                if !method.is_safe() && path.starts_with(super::operation::API) {
-                    // Who and which push are fields of the span.
-                    tracing::info!(%method, operation = &*operation, status, result = result(status), "audit");
-                }
-                tracing::debug!(
-                    %method,
-                    path,
-                    operation = &*operation,
-                    status,
-                    milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-                    "answered"
-                );
-                Ok(response)
+    telemetry::in_request(
+        id.clone(),
+        async move {
+            let started = std::time::Instant::now();
+            let mut response = match next.call(request).await {
+                Ok(response) => response.into_response(),
+                Err(error) => error.into_response(),
+            };
+            let headers = response.headers_mut();
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                headers.insert("x-request-id", value);
             }
-            .instrument(span),
-        )
-        .await
+            headers.insert(super::protocol::HEADER, super::protocol::value());
+            drop(under_way);
+            let (status, took) = (response.status().as_u16(), started.elapsed());
+            metrics().answered(&operation, status, took);
+            if !method.is_safe() && path.starts_with(super::operation::API) {
+                // Who and which push are fields of the span.
+                tracing::info!(%method, operation = &*operation, status, result = result(status), "audit");
+            }
+            tracing::debug!(
+                %method,
+                path,
+                operation = &*operation,
+                status,
+                milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                "answered"
+            );
+            Ok(response)
+        }
+        .instrument(span),
+    )
+    .await
 }
 
 /// What became of a request that was to change something.
@@ -86,12 +66,4 @@ const fn result(status: u16) -> &'static str {
         400..=499 => "rejected",
         _ => "failed",
     }
-}
-
-/// Runs work that a client going away must not cut short, under the request's id.
-pub fn spawn<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> tokio::task::JoinHandle<T> {
-    let id: Arc<str> = current().into();
-    tokio::spawn(CURRENT.scope(id, work.in_current_span()))
 }

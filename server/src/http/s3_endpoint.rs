@@ -52,7 +52,9 @@ impl Endpoint for S3Endpoint {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        admissible(&request).map_err(|problem| poem::Error::from_response(problem.into_response()))?;
+        if let Some(problem) = refusal(&request) {
+            return Err(poem::Error::from_response(problem.into_response()));
+        }
         let headers = request.headers();
         let has_body =
             headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
@@ -90,12 +92,12 @@ impl Endpoint for S3Endpoint {
     }
 }
 
-/// Refuses, by its head alone, what nobody has signed or could have signed whole.
-fn admissible(request: &Request) -> std::result::Result<(), Problem> {
+/// Why a request is refused by its head alone: nobody has signed it, or could have signed it whole.
+fn refusal(request: &Request) -> Option<Problem> {
     if !request.headers().contains_key(header::AUTHORIZATION)
         && parameter(request, "X-Amz-Signature").is_none()
     {
-        return Err(Error::forbidden("this needs a signature").into());
+        return Some(Error::forbidden("this needs a signature").into());
     }
     // Its signature would be inside the body.
     let kinds = request.headers().get_all(header::CONTENT_TYPE);
@@ -106,18 +108,14 @@ fn admissible(request: &Request) -> std::result::Result<(), Problem> {
     };
     if request.method() == Method::POST && kinds.iter().any(is_form) {
         let detail = "objects are uploaded by PUT, not by forms";
-        return Err(Problem::from_status(
+        return Some(Problem::from_status(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             detail.into(),
         ));
     }
-    match unsigned_header(request) {
-        Some(stray) => {
-            let detail = format!("the header {stray} is not one that the URL was signed for");
-            Err(Error::forbidden(detail).into())
-        }
-        None => Ok(()),
-    }
+    let stray = unsigned_header(request)?;
+    let detail = format!("the header {stray} is not one that the URL was signed for");
+    Some(Error::forbidden(detail).into())
 }
 
 /// A parameter of the query of a request.

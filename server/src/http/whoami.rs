@@ -3,7 +3,7 @@
 use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
 
-use super::api::ApiTags;
+use super::api_tags::ApiTags;
 use super::extract::Known;
 use super::problem::ApiProblem;
 use crate::auth::{Identity, Who};

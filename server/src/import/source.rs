@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use crate::catalog::{ImportedClosure, ImportedPin, local_postgres_url};
 use crate::pin_name::PinName;
-use crate::start::StartError;
+use crate::start_error::StartError;
 
 /// How long the database may take to let the import in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

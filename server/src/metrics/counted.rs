@@ -13,13 +13,34 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::error::ErrorKind;
-use crate::gc::{Counts, Phase};
-use crate::verification;
 
 /// Bounds of histograms, in seconds: from what an index answers to what moves a NAR.
 const SECONDS: [f64; 13] = [
     0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0,
 ];
+
+/// Reasons for which requests are not let in.
+pub const AUTH_FAILURES: [&str; 6] = [
+    "no_token",
+    "invalid_token",
+    "too_many",
+    "no_rule",
+    "unavailable",
+    "missing_scope",
+];
+
+/// In what uploads differ from what their push says.
+pub const VERIFICATION_FAILURES: [&str; 6] = [
+    "file-hash",
+    "compression",
+    "nar",
+    "nar-size",
+    "nar-hash",
+    "content-address",
+];
+
+/// Phases of a garbage collection.
+pub const GC_PHASES: [&str; 7] = ["pushes", "closures", "mark", "paths", "nars", "logs", "uploads"];
 
 /// Requests to the object store, so that each is there before it first happens.
 const S3_OPERATIONS: [&str; 16] = [
@@ -171,7 +192,7 @@ pub struct Metrics {
     writes: Histogram,
     gc_runs: Family<Ended, Counter>,
     gc_phase_seconds: Family<PhaseLabel, Counter<f64, AtomicU64>>,
-    gc_phase: Mutex<Option<(Phase, Instant)>>,
+    gc_phase: Mutex<Option<(&'static str, Instant)>>,
     gc_closures: Counter,
     gc_marked: Counter,
     gc_deleted: Counter,
@@ -303,14 +324,13 @@ impl Metrics {
         for end in PushEnd::ALL {
             let _ = self.pushes.get_or_create(&Ended { result: end.as_str() });
         }
-        for kind in verification::Kind::ALL {
-            let kind = kind.as_str();
+        for kind in VERIFICATION_FAILURES {
             let _ = self.verification_failures.get_or_create(&Kinded { kind });
         }
         for source in ["added", "cached"] {
             let _ = self.nar_bytes.get_or_create(&Source { source });
         }
-        for reason in crate::auth::FAILURES {
+        for reason in AUTH_FAILURES {
             let _ = self.auth_failures.get_or_create(&Reason { reason });
         }
         for operation in S3_OPERATIONS {
@@ -322,13 +342,13 @@ impl Metrics {
         for result in ["done", "failed", "cancelled", "dry_run"] {
             let _ = self.gc_runs.get_or_create(&Ended { result });
         }
-        for phase in Phase::WORK {
-            let phase = phase.as_str();
+        for phase in GC_PHASES {
             let _ = self.gc_phase_seconds.get_or_create(&PhaseLabel { phase });
         }
     }
 
-    pub(super) const fn registry(&self) -> &Registry {
+    /// What is counted.
+    pub const fn registry(&self) -> &Registry {
         &self.registry
     }
 
@@ -388,9 +408,8 @@ impl Metrics {
         self.verified_bytes.inc_by(bytes);
     }
 
-    /// An upload was not what its push said.
-    pub fn verification_failed(&self, kind: verification::Kind) {
-        let kind = kind.as_str();
+    /// An upload was not what its push said, by one of [`VERIFICATION_FAILURES`].
+    pub fn verification_failed(&self, kind: &'static str) {
         self.verification_failures.get_or_create(&Kinded { kind }).inc();
     }
 
@@ -409,7 +428,7 @@ impl Metrics {
         self.leases.inc_by(pushes);
     }
 
-    /// A request was not let in, for one of [`crate::auth::FAILURES`].
+    /// A request was not let in, for one of [`AUTH_FAILURES`].
     pub fn auth_failure(&self, reason: &'static str) {
         self.auth_failures.get_or_create(&Reason { reason }).inc();
     }
@@ -438,16 +457,15 @@ impl Metrics {
         self.writes.observe(held.as_secs_f64());
     }
 
-    /// A garbage collection of this process enters a phase, or ends with `None`.
-    pub fn gc_phase(&self, next: Option<Phase>) {
+    /// A garbage collection of this process enters one of [`GC_PHASES`], or ends with `None`.
+    pub fn gc_phase(&self, next: Option<&'static str>) {
         let now = Instant::now();
         let mut current = self.gc_phase.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, next.map(|phase| (phase, now)));
         drop(current);
         if let Some((phase, since)) = before
-            && Phase::WORK.contains(&phase)
+            && GC_PHASES.contains(&phase)
         {
-            let phase = phase.as_str();
             let spent = now.duration_since(since).as_secs_f64();
             self.gc_phase_seconds
                 .get_or_create(&PhaseLabel { phase })
@@ -466,15 +484,30 @@ impl Drop for InFlight {
     }
 }
 
+/// What a garbage collection did.
+#[derive(Debug, Clone, Copy)]
+pub struct GcCounts {
+    /// Closures let go.
+    pub closures_deleted: u64,
+    /// Objects that nothing needs any more.
+    pub objects_marked: u64,
+    /// Objects deleted from the bucket.
+    pub objects_deleted: u64,
+    /// Objects that could not be deleted.
+    pub objects_failed: u64,
+    /// Bytes freed in the bucket.
+    pub bytes_freed: u64,
+}
+
 /// Counts what a garbage collection did when it ends, however that is.
 #[derive(Debug)]
-pub struct GcWatch<F: Fn() -> Counts> {
+pub struct GcWatch<F: Fn() -> GcCounts> {
     counts: F,
     dry_run: bool,
     result: &'static str,
 }
 
-impl<F: Fn() -> Counts> GcWatch<F> {
+impl<F: Fn() -> GcCounts> GcWatch<F> {
     /// Watches one whose counts can be asked for.
     pub const fn new(dry_run: bool, counts: F) -> Self {
         Self {
@@ -494,7 +527,7 @@ impl<F: Fn() -> Counts> GcWatch<F> {
     }
 }
 
-impl<F: Fn() -> Counts> Drop for GcWatch<F> {
+impl<F: Fn() -> GcCounts> Drop for GcWatch<F> {
     fn drop(&mut self) {
         let metrics = metrics();
         metrics.gc_phase(None);
@@ -506,12 +539,10 @@ impl<F: Fn() -> Counts> Drop for GcWatch<F> {
             return;
         }
         let counts = (self.counts)();
-        metrics.gc_closures.inc_by(counts.old_closures_deleted);
-        metrics.gc_marked.inc_by(counts.objects_marked_for_deletion);
-        metrics
-            .gc_deleted
-            .inc_by(counts.objects_deleted_after_grace_period);
-        metrics.gc_failed.inc_by(counts.objects_failed_to_delete);
+        metrics.gc_closures.inc_by(counts.closures_deleted);
+        metrics.gc_marked.inc_by(counts.objects_marked);
+        metrics.gc_deleted.inc_by(counts.objects_deleted);
+        metrics.gc_failed.inc_by(counts.objects_failed);
         metrics.gc_bytes.inc_by(counts.bytes_freed);
     }
 }

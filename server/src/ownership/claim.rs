@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use niks3_nix::store_path::StoreDir;
 
+use super::REPAIR;
 use super::object::{LAYOUT, OwnerObject, Stored, has_narinfos};
-use super::{Ownership, REPAIR};
 use crate::catalog::{Catalog, OwnershipRow};
-use crate::start::StartError;
+use crate::start_error::StartError;
 use crate::storage::{Bucket, ConditionalWrite, ObjectKey, StorageError};
 
 /// How long a server waits before it believes that nobody else has claimed the bucket, at services that do not
@@ -64,6 +64,14 @@ struct Claimant<'a> {
     adopt: Option<&'a Adopt>,
 }
 
+/// The bucket belongs to the database: what was seen of that.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Connections to the database that had been opened before.
+    pub(super) connections: u64,
+    pub(super) row: OwnershipRow,
+}
+
 /// Finds that the bucket belongs to the database, or claims it.
 ///
 /// # Errors
@@ -73,7 +81,7 @@ pub async fn claim(
     bucket: &Bucket,
     store_dir: &StoreDir,
     adopt: Option<&Adopt>,
-) -> Result<Ownership, StartError> {
+) -> Result<Claimed, StartError> {
     let mut tx = catalog.write().await?;
     tx.name_database(&new_id()).await?;
     tx.commit().await?;
@@ -87,7 +95,7 @@ pub async fn claim(
         let connections = catalog.connections();
         if claimant.attempt().await? {
             let row = catalog.ownership().await?;
-            return Ok(Ownership::new(connections, &row));
+            return Ok(Claimed { connections, row });
         }
     }
     Err(StartError::Failed(format!(

@@ -4,31 +4,14 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
-use super::format::{bytes, clean, count, duration, number, part, path, time};
-use super::{Section, more, page, runs};
-use crate::catalog::{ClosureRow, ClosureSize, Member, Members, Replaced, RunRow, now};
+use super::format::{bytes, clean, count, number, part, path, time};
+use super::{Section, entries, more, page};
+use crate::catalog::{ClosureRow, ClosureSize, Member, Members, Replaced, RunRow};
 
 /// Paths on one page of a closure.
 pub const PATHS: usize = 100;
 /// References that are named, of one path.
 const REFERENCES: usize = 50;
-
-/// A closure in a list.
-pub(super) fn entry(row: &ClosureRow, size: Option<ClosureSize>) -> Markup {
-    let root = row.root.to_string();
-    html! {
-        li {
-            a href={ "/dashboard/closures/" (part(&root)) } { (path(&root)) }
-            div class="meta" {
-                "pushed " (time(row.pushed_at)) ", " (duration(now() - row.pushed_at)) " ago"
-                @if let Some(size) = size {
-                    " · " (count(size.paths, "path", "paths")) " · " (bytes(size.nar_bytes)) " unpacked · "
-                    (bytes(size.file_bytes)) " in the bucket"
-                }
-            }
-        }
-    }
-}
 
 /// The list of closures.
 #[must_use]
@@ -37,7 +20,7 @@ pub fn list(rows: &[(ClosureRow, Option<ClosureSize>)], next: Option<String>) ->
         h1 { "Closures" }
         p class="soft" { "What pushes have committed, from the last one on. A closure stays as long as it is pushed again, or pinned." }
         @if rows.is_empty() { p { "There are none." } } @else {
-            ul class="list" { @for (row, size) in rows { (entry(row, *size)) } }
+            ul class="list" { @for (row, size) in rows { (entries::closure(row, *size)) } }
         }
         (more(next, "Older closures"))
     };
@@ -119,7 +102,7 @@ pub fn show(closure: &Closure<'_>) -> String {
         }
         h2 { "Runs" }
         @if closure.runs.is_empty() { p { "No run of CI is known to have pushed it." } } @else {
-            ul class="list" { @for run in closure.runs { (runs::entry(run)) } }
+            ul class="list" { @for run in closure.runs { (entries::run(run)) } }
             @if closure.more_runs { p class="soft" { "Older runs are left out." } }
         }
         (replacements(closure.replacements))

@@ -2,6 +2,7 @@
 //! elsewhere. Every text that others chose goes through [`format`].
 
 pub mod closures;
+mod entries;
 pub mod format;
 pub mod gc;
 pub mod landing;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::format::{bytes, day, number};
 use super::gc::{self, Next};
-use super::{Section, closures, page, pins, runs};
+use super::{Section, entries, page, pins};
 use crate::catalog::{CacheCounts, ClosureRow, PastCounts, Pin, RunRow, TaskRow};
 
 /// What the page shows.
@@ -47,12 +47,12 @@ pub fn show(overview: &Overview<'_>) -> String {
         p { a href="/dashboard/gc" { "All collections" } }
         h2 { "Runs" }
         @if overview.runs.is_empty() { p { "No run of CI has pushed yet." } } @else {
-            ul class="list" { @for run in &overview.runs { (runs::entry(run)) } }
+            ul class="list" { @for run in &overview.runs { (entries::run(run)) } }
             p { a href="/dashboard/runs" { "All runs" } }
         }
         h2 { "Closures" }
         @if overview.closures.is_empty() { p { "Nothing was pushed yet." } } @else {
-            ul class="list" { @for row in &overview.closures { (closures::entry(row, None)) } }
+            ul class="list" { @for row in &overview.closures { (entries::closure(row, None)) } }
             p { a href="/dashboard/closures" { "All closures" } }
         }
         h2 { "Pins" }

@@ -11,13 +11,13 @@ use niks3_nix::hash::FileHash;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
-use super::PART_SIZE;
 use crate::app::App;
 use crate::catalog::{ArrivedObject, NewVerification, SLICE_MARKS};
 use crate::error::Error;
 use crate::metrics::metrics;
+use crate::nar_contents::NarReader;
+use crate::push_limits::PART_SIZE;
 use crate::storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
-use crate::verification::NarReader;
 
 /// NARs held in memory at once, whoever's they are.
 static HELD: Semaphore = Semaphore::const_new(8);

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::commit::{self, Done, Outcome};
-use super::remove_leftovers;
+use super::{await_verification, lease_over, remove_leftovers};
 use crate::app::App;
 use crate::catalog::{CommitAttempt, CommitStatus, Push, PushState};
 use crate::error::Error;
 use crate::metrics::{PushEnd, metrics};
-use crate::pins;
-use crate::verification;
 
 /// Seconds for which an attempt holds its lease without renewing it: what a dead server keeps its
 /// clients waiting.
@@ -47,9 +45,6 @@ pub async fn commit(app: &Arc<App>, push: Push, wait: Option<Duration>) -> Resul
             return Err(problem);
         }
     };
-    if let Some(name) = &push.pin {
-        pins::settle(app, name).await?;
-    }
     if let Some(nars) = done.leftovers {
         remove_leftovers(app, push.token, nars);
     }
@@ -97,7 +92,9 @@ fn ended(status: &CommitStatus, joined: Option<&str>) -> Option<Result<Done, Err
                 leftovers: None,
             }))
         }
-        PushState::Aborted if !status.result.is_empty() => Some(Err(verification::refused(&status.result))),
+        PushState::Aborted if !status.result.is_empty() => {
+            Some(Err(await_verification::refused(&status.result)))
+        }
         PushState::Aborted => Some(Err(Error::push_gone("the push was given up: begin again"))),
         PushState::Expired => Some(Err(lease_over())),
         PushState::Open | PushState::Committing => {
@@ -165,9 +162,4 @@ async fn keep_leases<T>(
             1,
         )),
     }
-}
-
-/// `PushGone`: nobody has renewed the lease of the push, and what it claims may be collected.
-pub(super) fn lease_over() -> Error {
-    Error::push_gone("the lease of the push has run out: begin again")
 }

@@ -13,20 +13,18 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
-use super::ahead::{self, Signed};
-use super::attempt::lease_over;
+use super::commit_state::{Decided, Look};
 use super::conflicts::{self, Conflict};
-use super::replace::Differences;
-use super::{arrival, check, cycle, logs, lost, publish, replace};
+use super::narinfo_signatures::{self, NarinfoSignatures};
+use super::{arrival, await_verification, check, cycle, lease_over, logs, lost, publish, replace};
 use crate::app::App;
 use crate::catalog::{
-    ClaimKind, ClosureSummary, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned,
-    Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, SeenReferences, slices,
+    ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned, Publishable, Push,
+    PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, slices,
 };
+use crate::deletion::await_deletion;
 use crate::error::Error;
-use crate::gc;
 use crate::metrics::{PushEnd, metrics};
-use crate::verification;
 
 /// What a commit did; kept with the push, so that a repeated commit answers the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,43 +61,6 @@ const ROUNDS: usize = 10;
 /// Paths to which one transaction adds signatures.
 const SIGNED_PATHS: usize = 500;
 
-/// What a commit sees of its push.
-pub(super) struct Look {
-    pub push: Push,
-    /// The last publication before anything was read.
-    pub seen: i64,
-    pub claims: Vec<CommitClaim>,
-    roots: Vec<ClosureSummary>,
-    pub references: SeenReferences,
-    /// Places of the claims that nobody has committed yet, or whose contents the push replaces, each after all that it
-    /// refers to.
-    pub order: Vec<usize>,
-    pub differences: Differences,
-}
-
-impl Look {
-    /// Ids of the claimed paths of which something holds.
-    fn ids(&self, which: impl Fn(&CommitClaim) -> bool) -> Vec<i64> {
-        let found = self.claims.iter().filter(|claim| which(claim));
-        found.map(|claim| claim.path_id).collect()
-    }
-}
-
-/// What a commit has decided.
-#[derive(Default)]
-pub(super) struct Decided {
-    /// Ids of the paths that this attempt has taken, and the numbers of the moves that did.
-    pub taken: HashMap<i64, i64>,
-    /// Ids of the paths whose contents it has replaced.
-    pub replaced: Vec<i64>,
-    /// Those numbers, and those of replacements.
-    pub own: Vec<i64>,
-    /// Ids and bytes of the NARs of which the database did not know yet that they are there.
-    arrived: HashMap<i64, i64>,
-    /// Ids of the NARs that the server has read, and whose listings it has made.
-    verified: HashSet<i64>,
-}
-
 /// Commits a push as the attempt that holds its lease.
 pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Result<Done, Error> {
     let mut revisions = HashSet::new();
@@ -110,7 +71,7 @@ pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Resu
             let decided = arrived(app, &look).await?;
             decide(app, &look, attempt, decided).await
         };
-        let (decided, signed) = futures::try_join!(deciding, ahead::sign(app, &look.claims))?;
+        let (decided, signed) = futures::try_join!(deciding, narinfo_signatures::sign(app, &look.claims))?;
         if let Some(decided) = decided {
             return publish(app, &mut look, attempt, decided, signed).await;
         }
@@ -129,7 +90,7 @@ pub(super) async fn run(app: &App, push: &Push, attempt: &CommitAttempt) -> Resu
 /// Reads everything, and checks what needs no question to the bucket.
 async fn look(app: &App, push: &Push) -> Result<Look, Error> {
     let push = app.catalog.push(&push.token).await?.ok_or_else(lease_over)?;
-    gc::settle::push(app, push.id).await?;
+    await_deletion::push(app, push.id).await?;
     let seen = app.catalog.publications().await?;
     let mut references = app.catalog.seen_references(push.id).await?;
     let mut claims = app.catalog.commit_claims(push.id).await?;
@@ -166,8 +127,8 @@ async fn arrived(app: &App, look: &Look) -> Result<Decided, Error> {
         app.bucket.sync().await?;
     }
     arrival::note_arrived(app, look.push.id, &arrived).await?;
-    let verified = verification::settle(app, &look.push, &look.claims).await?;
-    verification::read_before_signing(app, &look.push).await?;
+    let verified = await_verification::await_uploads(app, &look.push, &look.claims).await?;
+    await_verification::read_before_signing(app, &look.push).await?;
     add_signatures(app, &look.push).await?;
     Ok(Decided {
         arrived: arrived
@@ -291,7 +252,7 @@ async fn publish(
     look: &mut Look,
     attempt: &CommitAttempt,
     decided: Decided,
-    mut signed: Signed,
+    mut signed: NarinfoSignatures,
 ) -> Result<Done, Error> {
     let push_id = look.push.id;
     // An attempt that goes on with what another has begun does not know what that one has verified: the database does.
@@ -317,7 +278,7 @@ async fn publish(
     let mut found = publishables(app, look, &decided, all).await?;
     // What is not published as it was offered has not been signed yet.
     if !all {
-        signed = Signed::default();
+        signed = NarinfoSignatures::default();
     }
     let mut published = HashMap::new();
     let mut stale;
@@ -341,13 +302,14 @@ async fn publish(
             published: &published,
             strangers: &strangers,
             realisations: &realisations,
+            signer: &app.signer,
         };
         match app.catalog.finish_commit(&commit).await? {
             Finish::Committed => {
                 app.catalog.release_push(push_id).await?;
                 committed(look, &outcome);
                 if !decided.verified.is_empty() {
-                    verification::forget_listings(app, published.into_keys().collect());
+                    await_verification::forget_listings(app, published.into_keys().collect());
                 }
                 app.bucket.tidy(&look.push.token).await?;
                 return Ok(Done { outcome, leftovers });

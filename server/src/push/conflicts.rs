@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use niks3_nix::store_path::StorePath;
 use serde::{Deserialize, Serialize};
 
-use super::commit::{Decided, Look};
+use super::commit_state::{Decided, Look};
 use crate::app::App;
 use crate::catalog::{Differing, PushRank, ReferencesOfOneSide};
 use crate::error::Error;

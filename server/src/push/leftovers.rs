@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::deletion::await_deletion;
 use crate::error::Error;
-use crate::gc;
 use crate::storage::ObjectKey;
 
 /// Keys of one request.
@@ -18,7 +18,7 @@ pub fn remove_leftovers(app: &Arc<App>, push: String, nars: Vec<i64>) {
     app.tasks.spawn(async move {
         for removed in [
             staged(&within, &push).await,
-            gc::settle::unused(&within, &nars).await,
+            await_deletion::unused(&within, &nars).await,
         ] {
             if let Err(problem) = removed {
                 let why = problem.text();

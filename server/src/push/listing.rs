@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{MAX_LISTING, hash_of};
+use super::hash_of;
 use crate::app::App;
 use crate::catalog::Publishable;
 use crate::compression::{Codec, Packing};
 use crate::error::Error;
 use crate::gate::{self, GATE};
+use crate::push_limits::MAX_LISTING;
 use crate::storage::ObjectKey;
 use crate::verification;
 
@@ -32,7 +33,7 @@ pub enum Listed {
 /// # Errors
 /// When the object store does not answer.
 pub async fn of_nar(app: &App, key: &ObjectKey, packing: Packing, most: u64) -> Result<Listed, Error> {
-    let read = verification::read_object(app, key, packing, most, &[], false).await?;
+    let read = verification::read_object(&app.bucket, key, packing, most, &[], false).await?;
     let Some((meta, contents)) = read else {
         return Ok(Listed::Gone);
     };

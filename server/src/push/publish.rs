@@ -1,21 +1,22 @@
 //! Writing into the bucket what readers see, what is referred to before what refers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
-use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StoreDir, StorePath};
 
-use super::ahead::Signed;
 use super::listing;
+use super::narinfo::{references, unsigned};
+use super::narinfo_signatures::NarinfoSignatures;
 use super::order::Order;
 use crate::app::App;
 use crate::catalog::{Publishable, Realised};
+use crate::deletion::await_deletion;
 use crate::error::Error;
-use crate::gc;
+use crate::realisation;
 use crate::signing::Signer;
 use crate::storage::{
     Attempt, ObjectKey, Prepared, Published, Publishing, REQUEST_LIFETIME, Staged, StorageError,
@@ -32,7 +33,7 @@ const ATTEMPTS: usize = 5;
 pub(super) async fn narinfos(
     app: &App,
     mut found: Vec<Publishable>,
-    signed: Signed,
+    signed: NarinfoSignatures,
 ) -> Result<Vec<(i64, i64)>, Error> {
     let mut paths: Vec<Publishable> = Vec::new();
     let mut names: HashMap<i64, StorePath> = HashMap::new();
@@ -191,7 +192,7 @@ async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batc
 }
 
 async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Error> {
-    app.ownership.current(app).await?;
+    app.ownership.current().await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
     let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
     for path in paths().filter(|path| path.listing_lost || (unmade(path) && !path.listing_replaced)) {
@@ -286,7 +287,7 @@ struct Paper {
     paths: Vec<Publishable>,
     /// Names of the paths and of all they refer to, by id.
     names: HashMap<i64, StorePath>,
-    signed: Signed,
+    signed: NarinfoSignatures,
 }
 
 impl Paper {
@@ -358,7 +359,7 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised
             return Ok(in_force);
         }
         // One that is being deleted with its path is not written under the request that deletes it.
-        gc::settle::push(app, push_id).await?;
+        await_deletion::push(app, push_id).await?;
     }
     Err(Error::unavailable(
         "realisations that the push brings are deleted again and again",
@@ -372,54 +373,9 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised
 /// When the object store does not take them.
 pub async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Error> {
     for Realised { key, body, keys, .. } in realisations {
-        let text = super::realisation::signed(&app.signer, keys, key, body).map_err(Error::internal)?;
+        let text = realisation::signed(&app.signer, keys, key, body).map_err(Error::internal)?;
         let key = ObjectKey::parse(key).map_err(Error::internal)?;
         app.bucket.put(&key, Bytes::from(text)).await?;
     }
     Ok(())
-}
-
-/// The narinfo of a path, with the signatures it carried and ours.
-///
-/// # Errors
-/// When the key of its NAR is not one.
-pub fn narinfo(
-    signer: &Signer,
-    store_dir: &StoreDir,
-    path: &Publishable,
-    references: BTreeSet<StorePath>,
-) -> Result<NarInfo, String> {
-    let mut info = unsigned(path, references)?;
-    signer.sign_narinfo(&path.keys, store_dir, &mut info);
-    Ok(info)
-}
-
-/// The names of what a path refers to.
-pub(super) fn references<'n>(
-    path: &Publishable,
-    name: impl Fn(i64) -> Option<&'n StorePath>,
-) -> Result<BTreeSet<StorePath>, Error> {
-    let named = path.refs.iter().map(|id| {
-        let name = name(*id).cloned();
-        name.ok_or_else(|| Error::internal(format!("path {id} has no name")))
-    });
-    named.collect()
-}
-
-/// The narinfo of a path with the signatures it carried only.
-pub(super) fn unsigned(path: &Publishable, references: BTreeSet<StorePath>) -> Result<NarInfo, String> {
-    let text = |error: niks3_nix::narinfo::NarInfoError| error.to_string();
-    Ok(NarInfo {
-        store_path: path.path.clone(),
-        url: path.nar_key.parse().map_err(text)?,
-        compression: path.packing.compression.as_str().parse().map_err(text)?,
-        file_hash: path.file_hash,
-        file_size: Some(path.file_size.unsigned_abs()),
-        nar_hash: path.nar_hash,
-        nar_size: path.nar_size.unsigned_abs(),
-        references,
-        deriver: path.deriver.clone(),
-        sigs: path.sigs.iter().filter_map(|sig| sig.parse().ok()).collect(),
-        ca: path.ca.as_deref().and_then(|ca| ca.parse().ok()),
-    })
 }

@@ -6,8 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::attempt::lease_over;
-use super::commit::{Decided, Look};
+use super::commit_state::{Decided, Differences, Look};
+use super::lease_over;
 use super::ties;
 use crate::app::App;
 use crate::catalog::{
@@ -20,17 +20,6 @@ use crate::metrics::metrics;
 const MAX_MISSING: usize = 10_000;
 /// Paths that one transaction replaces, each with a few statements of its own.
 const SLICE: usize = 200;
-
-/// What a push says otherwise than the cache.
-#[derive(Default)]
-pub(super) struct Differences {
-    /// The paths.
-    pub paths: Vec<Differing>,
-    /// Those of them whose references alone are replaced, by id, with the references in the cache.
-    ties: HashMap<i64, Vec<i64>>,
-    /// Whether anything is replaced.
-    pub replacing: bool,
-}
 
 /// Finds the claims that say something else than the cache, and gives those their offers that replace what is there.
 pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> Result<Differences, Error> {

@@ -9,7 +9,8 @@ use niks3_nix::store_path::{StorePath, StorePathHash};
 use crate::app::App;
 use crate::catalog::{ClaimKind, Differing, Push, Tied, missing_from};
 use crate::error::Error;
-use crate::verification::{Jobs, Occurrences, Verdict, VerifiedNar, Wanted, compare};
+use crate::nar_contents::{Occurrences, Verdict, VerifiedNar, Wanted};
+use crate::verification::{Jobs, compare};
 
 /// Hash parts that are looked for in one NAR. Each time that others are asked for, it is read again, and forgotten is what does
 /// not fit in with them; so an identity may ask only so often.

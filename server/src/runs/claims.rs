@@ -6,7 +6,7 @@
 use serde_json::Value;
 use url::Url;
 
-use super::RunFacts;
+use crate::catalog::RunFacts;
 
 /// Most characters of a claim that are kept.
 const MAX: usize = 512;

@@ -3,151 +3,50 @@
 mod claims;
 mod statement;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::auth::{Identity, Scope, Who};
+use crate::catalog::{NewRun, RunFacts};
 
 pub use statement::{Statement, checked_number, checked_text, checked_url};
 
-/// What is known of a run. Texts are empty, and the pull request 0, where it is not known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunFacts {
-    /// Who ran it: the name of the provider of its token, or what its pusher says.
-    pub provider: String,
-    /// `owner/name`.
-    pub repository: String,
-    /// The number that the repository keeps when it is renamed.
-    pub repository_id: String,
-    /// Who the repository belongs to.
-    pub owner: String,
-    /// The number that the owner keeps.
-    pub owner_id: String,
-    /// Git's ref, as `refs/heads/main`.
-    pub git_ref: String,
-    /// The commit.
-    pub sha: String,
-    /// What made it run.
-    pub event: String,
-    /// Name of the workflow.
-    pub workflow: String,
-    /// Name of the job.
-    pub job: String,
-    /// The number of the job.
-    pub job_id: String,
-    /// The number of the run.
-    pub run_id: String,
-    /// How often it was begun.
-    pub attempt: String,
-    /// Who made it run.
-    pub actor: String,
-    /// Its page.
-    pub url: String,
-    /// Number of the pull request.
-    pub pull_request: i64,
+/// The run that somebody pushes in: out of their claims if they have any, and otherwise, for
+/// whoever holds the admin token, as they state it. `None` when it is not known.
+#[must_use]
+pub fn run_of(who: &Identity, stated: Option<RunFacts>) -> Option<NewRun> {
+    let stated = stated.unwrap_or_default();
+    let new = match claimed(who) {
+        Some(claims) => with_claims(claims, stated, who.name()),
+        None if who.grant().scopes.allow(Scope::Admin) => NewRun {
+            facts: stated,
+            verified: false,
+            pull_request_claimed: false,
+            url_claimed: false,
+            identity: who.name(),
+        },
+        None => return None,
+    };
+    new.facts.is_run().then_some(new)
 }
 
-/// A run to record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRun {
-    /// What is known of it.
-    pub facts: RunFacts,
-    /// It comes out of the claims of a verified token.
-    pub verified: bool,
-    /// The pull request is one of the claims, and stays as it is.
-    pub pull_request_claimed: bool,
-    /// The page is one of the claims, and stays as it is.
-    pub url_claimed: bool,
-    /// Who records it.
-    pub identity: String,
-}
-
-impl NewRun {
-    /// The run that somebody pushes in: out of their claims if they have any, and otherwise, for
-    /// whoever holds the admin token, as they state it. `None` when it is not known.
-    #[must_use]
-    pub fn of(who: &Identity, stated: Option<RunFacts>) -> Option<Self> {
-        let stated = stated.unwrap_or_default();
-        let new = match claimed(who) {
-            Some(claims) => Self::claimed(claims, stated, who.name()),
-            None if who.grant().scopes.allow(Scope::Admin) => Self {
-                facts: stated,
-                verified: false,
-                pull_request_claimed: false,
-                url_claimed: false,
-                identity: who.name(),
+/// Claims stay as they are; what they lack is as stated.
+fn with_claims(claims: RunFacts, stated: RunFacts, identity: String) -> NewRun {
+    let (pull_request_claimed, url_claimed) = (claims.pull_request != 0, !claims.url.is_empty());
+    let or = |claim: String, stated: String| if claim.is_empty() { stated } else { claim };
+    NewRun {
+        facts: RunFacts {
+            job: or(claims.job, stated.job),
+            job_id: or(claims.job_id, stated.job_id),
+            url: or(claims.url, stated.url),
+            pull_request: if pull_request_claimed {
+                claims.pull_request
+            } else {
+                stated.pull_request
             },
-            None => return None,
-        };
-        new.facts.is_run().then_some(new)
-    }
-
-    /// Claims stay as they are; what they lack is as stated.
-    fn claimed(claims: RunFacts, stated: RunFacts, identity: String) -> Self {
-        let (pull_request_claimed, url_claimed) = (claims.pull_request != 0, !claims.url.is_empty());
-        let or = |claim: String, stated: String| if claim.is_empty() { stated } else { claim };
-        Self {
-            facts: RunFacts {
-                job: or(claims.job, stated.job),
-                job_id: or(claims.job_id, stated.job_id),
-                url: or(claims.url, stated.url),
-                pull_request: if pull_request_claimed {
-                    claims.pull_request
-                } else {
-                    stated.pull_request
-                },
-                ..claims
-            },
-            verified: true,
-            pull_request_claimed,
-            url_claimed,
-            identity,
-        }
-    }
-
-    /// What makes it the same run: a verified one is never the same as one that is merely stated.
-    #[must_use]
-    pub fn key(&self) -> String {
-        let facts = &self.facts;
-        let job = if facts.job_id.is_empty() {
-            &facts.job
-        } else {
-            &facts.job_id
-        };
-        let mut hash = Sha256::new();
-        let kind = if self.verified { "verified" } else { "stated" };
-        for part in [
-            kind,
-            &facts.provider,
-            &facts.repository,
-            &facts.repository_id,
-            &facts.run_id,
-            &facts.attempt,
-            job,
-        ] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        hex::encode(hash.finalize())
-    }
-}
-
-impl RunFacts {
-    fn is_run(&self) -> bool {
-        !self.provider.is_empty() && !self.repository.is_empty() && !self.run_id.is_empty()
-    }
-
-    /// Whether both are of one attempt of one run.
-    fn same_attempt(&self, other: &Self) -> bool {
-        let part = |facts: &Self| {
-            (
-                facts.provider.clone(),
-                facts.repository.clone(),
-                facts.repository_id.clone(),
-                facts.run_id.clone(),
-                facts.attempt.clone(),
-            )
-        };
-        part(self) == part(other)
+            ..claims
+        },
+        verified: true,
+        pull_request_claimed,
+        url_claimed,
+        identity,
     }
 }
 
@@ -201,7 +100,7 @@ mod tests {
             url: "https://x/".into(),
             ..facts("2", "build")
         };
-        let new = NewRun::claimed(claims, stated, "me".into());
+        let new = with_claims(claims, stated, "me".into());
         let facts = &new.facts;
         assert_eq!(
             (

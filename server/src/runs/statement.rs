@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use url::Url;
 
-use super::RunFacts;
+use crate::catalog::RunFacts;
 use crate::error::Error;
 
 /// Most bytes of a text.

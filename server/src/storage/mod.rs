@@ -1,6 +1,7 @@
 //! The object store, and all that touches it: an S3 service elsewhere, or files
 //! inside this process. The rest of the server does not know which.
 
+mod arrivals;
 mod error;
 mod fence;
 mod files;
@@ -16,11 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
+pub use arrivals::{Arrival, Arrivals};
 pub use error::StorageError;
 pub use fence::REQUEST_LIFETIME;
 pub use files::FileBucket;
 pub use key::{KeyError, ObjectKey};
-pub use s3::S3Bucket;
+pub use s3::{S3Bucket, S3Keys, S3Settings};
 pub use types::{
     Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Condition, ConditionalWrite, Deletion,
     Extent, GetOptions, GetResult, Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range,
@@ -29,8 +31,6 @@ pub use types::{
 pub use uploads::Uploads;
 
 use crate::compression::decode_text;
-use crate::config::S3Settings;
-use crate::verification::Queue;
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -83,9 +83,9 @@ impl Bucket {
     }
 
     /// Has what arrives in this process read as it comes.
-    pub fn verify_arrivals(&self, queue: &Arc<Queue>) {
+    pub fn watch_arrivals(&self, arrivals: Arc<dyn Arrivals>) {
         if let Self::Files(files) = self {
-            files.verify_arrivals(Arc::clone(queue));
+            files.watch_arrivals(arrivals);
         }
     }
 

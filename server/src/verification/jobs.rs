@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::content_hash::Wanted;
 use super::queue::Job;
-use super::settle::wanted_of;
 use crate::catalog::Publishable;
 use crate::error::Error;
+use crate::nar_contents::{Wanted, wanted_of};
 use crate::storage::ObjectKey;
 
 /// NARs to read, each once for all paths that have it.

@@ -10,16 +10,16 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use niks3_nix::hash::FileHash;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
-use super::Verdict;
-use super::content_hash::{Subject, Wanted};
-use super::nar_reader::{Contents, Flaw, NarReader};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
 use super::read_object::{read_bytes, read_object};
-use crate::app::App;
-use crate::catalog::{CatalogError, NewVerification};
+use crate::catalog::{Catalog, CatalogError, NewVerification};
 use crate::compression::Packing;
 use crate::metrics::metrics;
-use crate::push::URL_LIFETIME;
-use crate::storage::{ObjectKey, StorageError};
+use crate::nar_contents::{Contents, Flaw, NarReader, Subject, Verdict, Wanted};
+use crate::push_limits::URL_LIFETIME;
+use crate::storage::{Arrival, Arrivals, Bucket, ObjectKey, StorageError};
 
 /// Objects up to this size are fetched before it is their turn to be decompressed.
 const SMALL: u64 = 1 << 20;
@@ -153,15 +153,6 @@ impl Queue {
         self.comparisons.check_key(&identity.to_owned()).is_ok()
     }
 
-    /// Starts those who read, and the one who writes results down.
-    pub fn start(app: &Arc<App>) {
-        for worker in 0..app.verifications.concurrency + SMALL_AHEAD {
-            let small_only = worker >= app.verifications.concurrency;
-            app.tasks.spawn(work(Arc::clone(app), small_only));
-        }
-        app.tasks.spawn(write_results(Arc::clone(app)));
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,12 +197,13 @@ impl Queue {
 
     /// Begins to read an announced upload that arrives in this process; nothing when too many do.
     #[must_use]
-    pub fn arriving(&self, key: &str) -> Option<Arriving> {
+    pub fn arriving(self: &Arc<Self>, key: &str) -> Option<Arriving> {
         let job = self.announced(key)?;
         let place = Arc::clone(&self.arriving).try_acquire_owned().ok()?;
         Some(Arriving {
             reader: NarReader::arriving(job.most, &job.wanted),
             job,
+            queue: Arc::clone(self),
             _place: place,
         })
     }
@@ -360,36 +352,31 @@ impl Queue {
 pub struct Arriving {
     job: Job,
     reader: NarReader,
+    queue: Arc<Queue>,
     _place: OwnedSemaphorePermit,
 }
 
-/// An upload that was read while it arrived.
-#[derive(Debug)]
-pub struct Arrived {
-    job: Job,
-    contents: Contents,
+impl Arrivals for Queue {
+    fn begin(self: Arc<Self>, key: &str) -> Option<Box<dyn Arrival>> {
+        self.arriving(key).map(|arriving| Box::new(arriving) as _)
+    }
+
+    fn arrived(&self, key: &str) {
+        Self::arrived(self, key);
+    }
 }
 
-impl Arriving {
-    /// Takes the next bytes.
-    pub fn push(&mut self, bytes: &[u8]) {
+impl Arrival for Arriving {
+    fn push(&mut self, bytes: &[u8]) {
         self.reader.push(bytes);
     }
 
-    /// All of it has come.
-    #[must_use]
-    pub fn finish(self) -> Arrived {
-        Arrived {
-            job: self.job,
-            contents: self.reader.finish(),
-        }
-    }
-}
-
-impl Arrived {
     /// Notes what it is. What is not plainly right is read again in its turn, with all the memory it wants.
-    pub fn report(self, queue: &Queue) {
-        let Self { job, contents } = self;
+    fn finish(self: Box<Self>) {
+        let Self {
+            job, reader, queue, ..
+        } = *self;
+        let contents: Contents = reader.finish();
         if contents.nar.is_err() {
             queue.arrived(job.key.as_str());
             return;
@@ -406,32 +393,56 @@ impl Arrived {
     }
 }
 
-async fn work(app: Arc<App>, small_only: bool) {
-    let queue = &app.verifications;
+/// Those who read what waits.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    /// What waits.
+    pub queue: Arc<Queue>,
+    /// Where results are written down.
+    pub catalog: Catalog,
+    /// Where the objects are.
+    pub bucket: Arc<Bucket>,
+    /// Cancelled when the server is told to stop.
+    pub stop: CancellationToken,
+}
+
+impl Readers {
+    /// Starts those who read, and the one who writes results down.
+    pub fn start(self, tasks: &TaskTracker) {
+        for worker in 0..self.queue.concurrency + SMALL_AHEAD {
+            let small_only = worker >= self.queue.concurrency;
+            tasks.spawn(work(self.clone(), small_only));
+        }
+        tasks.spawn(write_results(self));
+    }
+}
+
+async fn work(readers: Readers, small_only: bool) {
+    let queue = &readers.queue;
     loop {
         let added = queue.job_added.notified();
         tokio::pin!(added);
         added.as_mut().enable();
         match queue.take(small_only) {
-            Some(job) if is_known(&app, &job).await => queue.skip(&job),
+            Some(job) if is_known(&readers, &job).await => queue.skip(&job),
             Some(job) => {
                 let read = tokio::select! {
-                    read = read(&app, &job) => read,
-                    () = app.stop.cancelled() => return,
+                    read = read(&readers, &job) => read,
+                    () = readers.stop.cancelled() => return,
                 };
                 queue.end(&job, read);
             }
             None => tokio::select! {
                 () = added => {}
-                () = app.stop.cancelled() => return,
+                () = readers.stop.cancelled() => return,
             },
         }
     }
 }
 
 /// Whether somebody has read the object already, and well enough.
-async fn is_known(app: &App, job: &Job) -> bool {
-    match app.catalog.verdicts(&[job.object_id]).await {
+async fn is_known(readers: &Readers, job: &Job) -> bool {
+    match readers.catalog.verdicts(&[job.object_id]).await {
         Ok(verdicts) => verdicts
             .get(&job.object_id)
             .is_some_and(|verdict| job.is_answered_by(verdict)),
@@ -440,21 +451,29 @@ async fn is_known(app: &App, job: &Job) -> bool {
     }
 }
 
-async fn read(app: &App, job: &Job) -> Result<NewVerification, String> {
+async fn read(readers: &Readers, job: &Job) -> Result<NewVerification, String> {
     let text = |error: StorageError| error.to_string();
     let gone = || "it is not in the object store".to_owned();
     let started = Instant::now();
     let contents = if job.size <= SMALL {
         let most = usize::try_from(SMALL).unwrap_or(usize::MAX);
-        let bytes = app.bucket.read(&job.key, most).await.map_err(text)?;
+        let bytes = readers.bucket.read(&job.key, most).await.map_err(text)?;
         let bytes = Bytes::from(bytes.ok_or_else(gone)?);
-        let _turn = app.verifications.turn().await?;
+        let _turn = readers.queue.turn().await?;
         read_bytes(bytes, job.packing, job.most, &job.wanted)
             .await
             .map_err(text)?
     } else {
-        let _turn = app.verifications.turn().await?;
-        let read = read_object(app, &job.key, job.packing, job.most, &job.wanted, false).await;
+        let _turn = readers.queue.turn().await?;
+        let read = read_object(
+            &readers.bucket,
+            &job.key,
+            job.packing,
+            job.most,
+            &job.wanted,
+            false,
+        )
+        .await;
         read.map_err(text)?.ok_or_else(gone)?.1
     };
     metrics().nar_read(contents.file_size);
@@ -472,12 +491,12 @@ async fn read(app: &App, job: &Job) -> Result<NewVerification, String> {
     })
 }
 
-async fn write_results(app: Arc<App>) {
-    let queue = &app.verifications;
+async fn write_results(readers: Readers) {
+    let queue = &readers.queue;
     loop {
         tokio::select! {
             () = queue.result_added.notified() => {}
-            () = app.stop.cancelled() => return,
+            () = readers.stop.cancelled() => return,
         }
         loop {
             let batch: Vec<NewVerification> = {
@@ -489,7 +508,7 @@ async fn write_results(app: Arc<App>) {
                 break;
             }
             let written = async {
-                let mut tx = app.catalog.write().await?;
+                let mut tx = readers.catalog.write().await?;
                 tx.add_verdicts(&batch).await?;
                 tx.commit().await
             };

@@ -5,11 +5,9 @@ use std::io::{self, Read};
 use bytes::{Buf as _, Bytes};
 use futures::TryStreamExt as _;
 
-use super::content_hash::Wanted;
-use super::nar_reader::{Contents, NarReader, read_nar};
-use crate::app::App;
 use crate::compression::Packing;
-use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
+use crate::nar_contents::{Contents, NarReader, Wanted, read_nar};
+use crate::storage::{Bucket, GetOptions, GetResult, Meta, ObjectKey, StorageError};
 
 /// Pieces of an object that wait to be read.
 const AHEAD: usize = 8;
@@ -19,14 +17,14 @@ const AHEAD: usize = 8;
 /// # Errors
 /// When the object store does not answer, or ends in the middle.
 pub async fn read_object(
-    app: &App,
+    bucket: &Bucket,
     key: &ObjectKey,
     packing: Packing,
     most: u64,
     wanted: &[Wanted],
     to_end: bool,
 ) -> Result<Option<(Meta, Contents)>, StorageError> {
-    let GetResult::Found(mut object) = app.bucket.get(key, &GetOptions::default()).await? else {
+    let GetResult::Found(mut object) = bucket.get(key, &GetOptions::default()).await? else {
         return Ok(None);
     };
     let (sender, pieces) = tokio::sync::mpsc::channel::<Bytes>(AHEAD);

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use niks3_server::config::{S3Keys, S3Settings};
 use niks3_server::http::S3Endpoint;
-use niks3_server::storage::{Bucket, FileBucket, Upload};
+use niks3_server::storage::{Bucket, FileBucket, S3Keys, S3Settings, Upload};
 use niks3_test_support::S3Service;
 use poem::EndpointExt as _;
 use poem::endpoint::BoxEndpoint;

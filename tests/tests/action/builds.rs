@@ -233,3 +233,35 @@ fn two_thousand_paths_are_pushed_while_they_are_built() {
     assert!(bench.cached(&paths[0]) && bench.cached(&paths[1999]));
     bench.job.left_nothing();
 }
+
+#[test]
+fn the_summary_says_what_was_verified_and_where_the_cache_has_something_else() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let disputed = "build \"disputed\" \"echo disputed > $out\"";
+    let path = bench.store.build(disputed).remove(0);
+    let mut push = bench.server.niks3();
+    bench.store.prepare(push.args(["push", &path]));
+    let _ = run(&mut push).ok();
+    bench.store.nix("nix-store", &["--delete", &path]);
+    // As if somebody else had brought it with another size.
+    let base = path.rsplit('/').next().unwrap();
+    let size = bench.server.sql(&format!(
+        "UPDATE paths SET nar_size = nar_size + 8 WHERE name = '{base}' RETURNING nar_size"
+    ));
+    let mut action = bench.action(&[]);
+    bench.job.main(&mut action).green();
+    bench.job.build(disputed, &["--option", "substitute", "false"]);
+    bench.job.build("build \"fine\" \"echo fine > $out\"", &[]);
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (1, 1, 0), "{post:#?}");
+    let claimed = size[0].parse::<u64>().unwrap() - 8;
+    let conflict = format!(
+        "{path} is in the cache with other contents, which stay: NarSize in the cache {}, in this store {claimed}",
+        size[0]
+    );
+    assert_eq!(post.annotations("warning"), [conflict], "{post:#?}");
+    for text in ["1 verified, 1 conflict;", "**Conflicts**", "NarSize in the cache"] {
+        assert!(post.summary.contains(text), "{text}: {}", post.summary);
+    }
+    bench.job.left_nothing();
+}

@@ -1,6 +1,6 @@
 //! A server with a rule file, and the issuers that it names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use niks3_test_support::{Backend, Issuer, Server, ServerOptions, Store};
 use niks3_tests::api::{Api, UNVERIFIED};
@@ -61,6 +61,35 @@ impl World {
             issuer,
             folder,
         }
+    }
+
+    /// Starts the server again with other signing keys out of a folder, in their order, and other rules and verification.
+    pub fn restart_with(&mut self, verify: &str, folder: &Path, keys: &[&str], rules: &Value) {
+        self.api.server.kill();
+        let file = self.folder.path().join("oidc.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        config["providers"]["ci"]["rules"] = rules.clone();
+        std::fs::write(&file, config.to_string()).unwrap();
+        self.api.server.reconfigure(|command| {
+            let mut kept = Vec::new();
+            let mut arguments = std::mem::take(command).into_iter();
+            while let Some(argument) = arguments.next() {
+                if argument == "--sign-key-path" {
+                    arguments.next();
+                } else if !argument.starts_with("--verify-uploads") {
+                    kept.push(argument);
+                }
+            }
+            for key in keys {
+                kept.extend([
+                    "--sign-key-path".to_owned(),
+                    folder.join(key).display().to_string(),
+                ]);
+            }
+            kept.push(format!("--verify-uploads={verify}"));
+            *command = kept;
+        });
+        self.api.server.resume();
     }
 
     /// A token of the issuer with these claims.

@@ -1,7 +1,10 @@
 //! Reads a listing of any depth without recursion.
 
 use super::{Entry, Listing, Node, json::Lexer};
-use crate::{echo::echo_bytes, nar};
+use crate::{
+    echo::echo_bytes,
+    entry::{MAX_DEPTH, is_entry_name},
+};
 
 /// The longest listing that is read.
 pub const MAX_LEN: usize = 256 << 20;
@@ -24,7 +27,7 @@ pub enum ListingError {
     #[error("'{0}' cannot be an entry of a folder, or is one twice")]
     Name(String),
     /// Folders within folders beyond any path.
-    #[error("a listing more than {} folders deep", nar::MAX_DEPTH)]
+    #[error("a listing more than {} folders deep", MAX_DEPTH)]
     TooDeep,
 }
 
@@ -120,10 +123,10 @@ fn parse_tree(lexer: &mut Lexer<'_>, nodes: &mut Vec<Parsed>) -> Result<usize, L
         let key = lexer.next_key(&mut open.first)?;
         match (key, open.in_entries) {
             (Some(name), true) => {
-                if !nar::is_entry_name(&name) {
+                if !is_entry_name(&name) {
                     return Err(ListingError::Name(echo_bytes(&name)));
                 }
-                if above.len() >= nar::MAX_DEPTH {
+                if above.len() >= MAX_DEPTH {
                     return Err(ListingError::TooDeep);
                 }
                 lexer.open_object()?;

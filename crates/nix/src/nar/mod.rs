@@ -9,6 +9,8 @@ mod restore;
 mod scan;
 mod token;
 
+pub(crate) use crate::entry::is_entry_name;
+pub use crate::entry::{MAX_DEPTH, MAX_NAME_LEN};
 use crate::listing::Listing;
 
 pub use crate::hash::Sha256Writer as HashingWriter;
@@ -17,12 +19,8 @@ pub use dump_error::{Change, DumpError};
 pub use read::{FileHead, Visitor, listing_of, read, read_prefix};
 pub use read_error::ReadError;
 pub use restore::{RestoreOptions, restore};
-pub use scan::{RootFile, Scanner};
+pub use scan::{Event, RootFile, Scanner};
 
-/// How many folders within folders a NAR may have: beyond what a path of `PATH_MAX` bytes can name.
-pub const MAX_DEPTH: usize = 4096;
-/// The longest name of a folder entry; no file system that Nix runs on takes longer ones.
-pub const MAX_NAME_LEN: usize = 1024;
 /// The longest symlink target: `PATH_MAX`.
 pub const MAX_TARGET_LEN: usize = 4096;
 
@@ -35,11 +33,4 @@ pub struct Packed {
     pub nar_size: u64,
     /// What it holds.
     pub listing: Listing,
-}
-
-/// Whether a folder in a NAR may have an entry of this name.
-pub(crate) fn is_entry_name(name: &[u8]) -> bool {
-    (1..=MAX_NAME_LEN).contains(&name.len())
-        && !matches!(name, b"." | b"..")
-        && !name.iter().any(|byte| matches!(byte, b'/' | 0))
 }

@@ -52,6 +52,41 @@ pub struct Scanner {
     listing: ListingWriter,
 }
 
+/// What a scanner comes across, in the order of the NAR. Names are empty for the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A directory begins.
+    Directory {
+        /// Name of the entry.
+        name: &'a [u8],
+    },
+    /// The directory that began last ends.
+    Leave,
+    /// A symbolic link.
+    Symlink {
+        /// Name of the entry.
+        name: &'a [u8],
+        /// Where it points.
+        target: &'a [u8],
+    },
+    /// A file begins.
+    Regular {
+        /// Name of the entry.
+        name: &'a [u8],
+        /// Whether its owner may execute it.
+        executable: bool,
+        /// Bytes of its contents.
+        size: u64,
+    },
+    /// The next bytes of the contents of that file, at least one.
+    Contents {
+        /// Whether the file is the root.
+        is_root: bool,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+}
+
 /// What the root of a NAR is, when it is a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RootFile {
@@ -80,16 +115,26 @@ impl Default for Scanner {
 
 impl Scanner {
     /// Takes the next bytes. When the root is a file, its contents go to `root_file` as well.
-    pub fn push(&mut self, mut bytes: &[u8], root_file: &mut impl FnMut(&[u8])) -> Result<(), ReadError> {
+    pub fn push(&mut self, bytes: &[u8], root_file: &mut impl FnMut(&[u8])) -> Result<(), ReadError> {
+        self.scan(bytes, &mut |event| {
+            if let Event::Contents { is_root: true, bytes } = event {
+                root_file(bytes);
+            }
+        })
+    }
+
+    /// Takes the next bytes, and says what they are.
+    pub fn scan(&mut self, mut bytes: &[u8], found: &mut impl FnMut(Event<'_>)) -> Result<(), ReadError> {
         while !bytes.is_empty() {
             match self.state {
                 State::End => return Err(ReadError::Trailing(self.offset)),
                 State::Contents => {
                     let taken = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
                     let (now, later) = bytes.split_at(taken);
-                    if self.depth == 0 {
-                        root_file(now);
-                    }
+                    found(Event::Contents {
+                        is_root: self.depth == 0,
+                        bytes: now,
+                    });
                     self.offset += taken as u64;
                     self.left -= taken as u64;
                     if self.left == 0 {
@@ -97,7 +142,7 @@ impl Scanner {
                     }
                     bytes = later;
                 }
-                _ => bytes = self.token(bytes)?,
+                _ => bytes = self.token(bytes, found)?,
             }
         }
         Ok(())
@@ -177,12 +222,16 @@ impl Scanner {
     }
 
     /// Takes a token, or as much of one as there is; gives back the rest.
-    fn token<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], ReadError> {
+    fn token<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        found: &mut impl FnMut(Event<'_>),
+    ) -> Result<&'b [u8], ReadError> {
         if self.pending.is_empty() {
             let wanted = self.token_len(bytes)?;
             if bytes.len() >= wanted {
                 let (token, rest) = bytes.split_at(wanted);
-                self.whole(token)?;
+                self.whole(token, found)?;
                 return Ok(rest);
             }
         }
@@ -192,7 +241,7 @@ impl Scanner {
         // The length of a string has come, and says how much follows.
         if self.pending.len() == self.token_len(&self.pending)? {
             let token = std::mem::take(&mut self.pending);
-            let taken = self.whole(&token);
+            let taken = self.whole(&token, found);
             self.pending = token;
             self.pending.clear();
             taken?;
@@ -201,13 +250,14 @@ impl Scanner {
     }
 
     /// Goes on by one token.
-    fn whole(&mut self, token: &[u8]) -> Result<(), ReadError> {
+    fn whole(&mut self, token: &[u8], found: &mut impl FnMut(Event<'_>)) -> Result<(), ReadError> {
         if self.state == State::Length {
             self.offset += 8;
             let size = token
                 .first_chunk::<8>()
                 .map_or(0, |size| u64::from_le_bytes(*size));
-            return self.file(size);
+            self.file(size, found);
+            return Ok(());
         }
         if self.state == State::Padding {
             self.offset += token.len() as u64;
@@ -227,7 +277,7 @@ impl Scanner {
                 _ => ReadError::Padding { offset: self.offset },
             });
         }
-        self.string(text)
+        self.string(text, found)
     }
 
     fn zero(&self, padding: &[u8]) -> Result<(), ReadError> {
@@ -238,14 +288,14 @@ impl Scanner {
         }
     }
 
-    fn string(&mut self, text: &[u8]) -> Result<(), ReadError> {
+    fn string(&mut self, text: &[u8], found: &mut impl FnMut(Event<'_>)) -> Result<(), ReadError> {
         self.state = match self.state {
             State::Magic if text == token::MAGIC => State::NodeOpen,
             State::Magic => return Err(ReadError::Magic),
             State::NodeOpen => self.expect(text, token::OPEN, "'('", State::Type)?,
             State::Type => self.expect(text, token::TYPE, "'type'", State::Kind)?,
             State::Kind => match text {
-                token::DIRECTORY => return self.enter(),
+                token::DIRECTORY => return self.enter(found),
                 token::REGULAR => State::ContentsOrExecutable,
                 token::SYMLINK => State::TargetWord,
                 _ => return Err(self.word("'regular', 'directory' or 'symlink'", text)),
@@ -255,6 +305,7 @@ impl Scanner {
                 token::CLOSE => {
                     self.depth -= 1;
                     self.listing.leave();
+                    found(Event::Leave);
                     self.after_node()
                 }
                 _ => return Err(self.word("'entry' or ')'", text)),
@@ -264,7 +315,7 @@ impl Scanner {
             State::Name => return self.name(text),
             State::NodeWord => self.expect(text, token::NODE, "'node'", State::NodeOpen)?,
             State::TargetWord => self.expect(text, token::TARGET, "'target'", State::Target)?,
-            State::Target => return self.symlink(text),
+            State::Target => return self.symlink(text, found),
             State::ContentsOrExecutable => {
                 self.executable = text == token::EXECUTABLE;
                 match text {
@@ -293,11 +344,13 @@ impl Scanner {
         }
     }
 
-    fn enter(&mut self) -> Result<(), ReadError> {
+    fn enter(&mut self, found: &mut impl FnMut(Event<'_>)) -> Result<(), ReadError> {
         if self.depth >= MAX_DEPTH {
             return Err(ReadError::TooDeep);
         }
-        self.listing.directory(entry_name(&self.names, self.depth));
+        let name = entry_name(&self.names, self.depth);
+        self.listing.directory(name);
+        found(Event::Directory { name });
         if self.names.len() == self.depth {
             self.names.push(Vec::new());
         }
@@ -327,22 +380,29 @@ impl Scanner {
         Ok(())
     }
 
-    fn symlink(&mut self, target: &[u8]) -> Result<(), ReadError> {
+    fn symlink(&mut self, target: &[u8], found: &mut impl FnMut(Event<'_>)) -> Result<(), ReadError> {
         if target.is_empty() || target.contains(&0) {
             return Err(ReadError::Target {
                 offset: self.offset,
                 target: echo_bytes(target),
             });
         }
-        self.listing.symlink(entry_name(&self.names, self.depth), target);
+        let name = entry_name(&self.names, self.depth);
+        self.listing.symlink(name, target);
+        found(Event::Symlink { name, target });
         self.state = State::NodeClose;
         Ok(())
     }
 
-    fn file(&mut self, size: u64) -> Result<(), ReadError> {
+    fn file(&mut self, size: u64, found: &mut impl FnMut(Event<'_>)) {
         let name = entry_name(&self.names, self.depth);
-        self.listing
-            .regular(name, self.executable, size, Some(self.offset));
+        let executable = self.executable;
+        self.listing.regular(name, executable, size, Some(self.offset));
+        found(Event::Regular {
+            name,
+            executable,
+            size,
+        });
         if self.depth == 0 {
             self.root = Some(RootFile {
                 executable: self.executable,
@@ -356,7 +416,6 @@ impl Scanner {
         } else {
             State::NodeClose
         };
-        Ok(())
     }
 
     fn expect(

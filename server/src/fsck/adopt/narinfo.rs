@@ -13,10 +13,11 @@ use super::{State, delete, is_absent, refused};
 use crate::catalog::{Adopted, NewVerification, Publishable, Standing, now};
 use crate::compression::{Codec, Packing};
 use crate::error::Error;
-use crate::push::MAX_LISTING;
+use crate::nar_contents::{PackedListing, Verdict, wanted_of};
+use crate::push_limits::MAX_LISTING;
 use crate::signing::KeyChoice;
 use crate::storage::{Meta, ObjectKey};
-use crate::verification::{PackedListing, Verdict, compare, read_object, wanted_of};
+use crate::verification::{compare, read_object};
 
 /// A narinfo that can be read, signed by a key that counts.
 struct Candidate {
@@ -224,7 +225,7 @@ async fn lost_nar(
         let same = check.app.bucket.read_text(key, MAX_TEXT).await?.as_deref() == Some(text);
         Ok(same && check.app.bucket.head(nar).await?.is_none() && is_absent(check, &hash).await?)
     };
-    check.app.ownership.record(check.app).await?;
+    check.app.ownership.record().await?;
     let (gate, fits) = check.gated(look).await?;
     if !fits {
         return Err(refused("it has changed meanwhile"));
@@ -360,11 +361,15 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
     let left_out = left_out(check, state, candidate).await?;
     let mut adopted = adoptable(check, candidate, packing, left_out)?;
     let refers_to_itself = info.references.contains(&info.store_path);
+    if let Some(ca) = &info.ca {
+        ca.check_path(&check.app.store_dir, &info.store_path, &info.references)
+            .map_err(|error| refused(error.to_string()))?;
+    }
     let mut contents = None;
     if check.request.contents || info.file_hash.is_none() {
         let wanted = wanted_of(adopted.ca.as_deref(), &info.store_path, refers_to_itself);
         let wanted: Vec<_> = wanted.into_iter().collect();
-        let read = read_object(check.app, nar, packing, info.nar_size, &wanted, true).await?;
+        let read = read_object(&check.app.bucket, nar, packing, info.nar_size, &wanted, true).await?;
         let (found, read) = read.ok_or_else(gone)?;
         if let Some(said) = info.file_hash.filter(|said| *said != read.file_hash) {
             return Err(refused(format!(

@@ -11,7 +11,7 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
-use super::api::ApiTags;
+use super::api_tags::ApiTags;
 use super::extract::Reader;
 use super::problem::ApiProblem;
 use super::runs::types::Filter;

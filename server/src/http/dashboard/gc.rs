@@ -49,7 +49,7 @@ pub(super) async fn list(app: &App, query: Before) -> Result<String, Error> {
         .last()
         .filter(|_| full)
         .map(|last| address("/dashboard/gc", &[("before", &last.id.to_string())]));
-    let counts = app.census.current(&app.catalog).await;
+    let counts = app.cache_stats.current(&app.catalog).await;
     Ok(pages::gc::list(
         counts.as_deref(),
         &ahead(app).await?,

@@ -18,10 +18,9 @@ use serde::de::DeserializeOwned;
 
 use super::door;
 use super::problem::Problem;
-use super::request_id;
 use crate::app::App;
 use crate::error::Error;
-use crate::pages;
+use crate::{pages, telemetry};
 
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,7 +88,7 @@ fn failed(headers: &HeaderMap, problem: Problem) -> Response {
             }
             _ => words,
         };
-        let page = pages::failure(title, &detail, &request_id::current());
+        let page = pages::failure(title, &detail, &telemetry::request_id());
         response.set_body(page);
         response.headers_mut().insert(
             header::CONTENT_TYPE,

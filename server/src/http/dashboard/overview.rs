@@ -15,7 +15,7 @@ const FEW: i64 = 5;
 pub(super) async fn show(app: &App) -> Result<String, Error> {
     let catalog = &app.catalog;
     let filter = RunFilter::default();
-    let counts = app.census.current(catalog).await;
+    let counts = app.cache_stats.current(catalog).await;
     let mut past = catalog.past_counts(now() - DAYS * DAY, DAY).await?;
     if past.len() < 3 {
         // A young cache changes by the hour.

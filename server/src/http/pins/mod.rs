@@ -13,7 +13,7 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::api::ApiTags;
+use super::api_tags::ApiTags;
 use super::extract::{Pusher, Reader};
 use super::json_body::JsonBody;
 use super::problem::ApiProblem;

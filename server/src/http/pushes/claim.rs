@@ -10,7 +10,8 @@ use super::types::{Claims, ClaimsAnswer, PathConflict, PathInfo};
 use super::{App, Error, Identity, change, find_open, limits};
 use crate::catalog::{ClaimKind, Claimed, PathMeta, Push, PushRank, SLICE_ROWS, claim_slices, claimed_names};
 use crate::http::wire;
-use crate::push::{self, MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
+use crate::push;
+use crate::push_limits::{MAX_BATCH, MAX_NAR, MAX_REFERENCES, MAX_SIGNATURES};
 
 pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> Result<ClaimsAnswer, Error> {
     let push = find_open(app, who, id).await?;
@@ -99,15 +100,8 @@ fn content_address(
 ) -> Result<String, Error> {
     let wrong = |why: String| Error::invalid("paths.ca", format!("of {path}: {why}"));
     let ca: ContentAddress = text.parse().map_err(|error| wrong(format!("{error}")))?;
-    let others = references.iter().filter(|reference| *reference != path);
-    let made = ca
-        .store_path(store_dir, path.name(), others, references.contains(path))
+    ca.check_path(store_dir, path, references)
         .map_err(|error| wrong(error.to_string()))?;
-    if made != *path {
-        return Err(wrong(format!(
-            "with the content address {ca} and these references, its path would be {made}"
-        )));
-    }
     Ok(ca.to_string())
 }
 

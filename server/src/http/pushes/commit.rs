@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::types::{Closure, Commit, CommitState, Verifying};
 use super::{App, Committed, Error, Identity, find, wire_error};
+use crate::pins;
 use crate::push::{CommitAnswer, commit as commit_push};
 use poem_openapi::payload::Json;
 
@@ -19,8 +20,15 @@ pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<
     let push = find(app, &who, &id).await?;
     let (push_id, verifications) = (push.id, Arc::clone(&app.verifications));
     let app = app.clone();
-    let work = async move { commit_push(&app, push, Some(WAIT)).await };
-    let work = crate::http::request_id::spawn(work);
+    let pin = push.pin.clone();
+    let work = async move {
+        let answer = commit_push(&app, push, Some(WAIT)).await?;
+        if let (CommitAnswer::Done(_), Some(name)) = (&answer, &pin) {
+            pins::settle(&app, name).await?;
+        }
+        Ok::<_, Error>(answer)
+    };
+    let work = crate::telemetry::spawn(work);
     let answer = match tokio::time::timeout(WAIT, work).await {
         Ok(answer) => answer.map_err(wire_error)??,
         Err(_) => CommitAnswer::InProgress,

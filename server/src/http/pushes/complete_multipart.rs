@@ -16,9 +16,11 @@ use crate::catalog::{
 use crate::compression::Packing;
 use crate::http::wire;
 use crate::metrics::metrics;
-use crate::push::{self, MAX_NAR, MAX_PARTS, PART_SIZE};
+use crate::nar_contents::{Contents, Wanted, wanted_of};
+use crate::push;
+use crate::push_limits::{MAX_NAR, MAX_PARTS, PART_SIZE};
 use crate::storage::{CompletedPart, ObjectKey, StorageError};
-use crate::verification::{self, Contents, Wanted};
+use crate::verification::read_object;
 
 /// How long a turn lasts that is not renewed: what a dead process keeps others waiting.
 const TURN_SECONDS: i64 = 15;
@@ -36,7 +38,7 @@ pub(super) async fn complete(
 ) -> Result<Empty, Error> {
     let app = app.clone();
     let work = async move { run(&app, &who, &id, multipart_id, body).await };
-    crate::http::request_id::spawn(work).await.map_err(wire_error)?
+    crate::telemetry::spawn(work).await.map_err(wire_error)?
 }
 
 async fn run(
@@ -69,9 +71,9 @@ async fn run(
         return Err(multipart::other_contents());
     }
     limits::nar("file_size", file_size, multipart.nar_size)?;
-    let wanted = paths.iter().filter_map(|(path, claim)| {
-        verification::wanted_of(claim.ca.as_deref(), path, claim.refers_to_itself)
-    });
+    let wanted = paths
+        .iter()
+        .filter_map(|(path, claim)| wanted_of(claim.ca.as_deref(), path, claim.refers_to_itself));
     let whole = Whole {
         file_hash,
         file_size,
@@ -341,8 +343,8 @@ async fn inspect(
         return Ok((found, None));
     }
     let _turn = app.verifications.turn().await.map_err(Error::internal)?;
-    let read = verification::read_object(
-        app,
+    let read = read_object(
+        &app.bucket,
         staging,
         Packing::UPLOADED,
         whole.nar_size,

@@ -7,12 +7,13 @@ use niks3_nix::store_path::{StoreDir, StorePath};
 use super::types::{ChecksumAlgorithm, CreatePush, CreatedPush};
 use super::{App, Error, Identity, limits};
 use crate::catalog::NewPush;
-use crate::http::{request_id, wire};
+use crate::http::wire;
 use crate::metrics::metrics;
 use crate::pin_name::PinName;
-use crate::push::{MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
-use crate::runs::{self, NewRun};
+use crate::push_limits::{MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
+use crate::runs;
 use crate::storage::ChecksumKind;
+use crate::telemetry;
 
 pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Result<CreatedPush, Error> {
     let store_dir: StoreDir = body
@@ -47,7 +48,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         who.require_pin(&pin.to_string())?;
     }
     let stated = body.run.map(|run| run.facts("run")).transpose()?;
-    let run = NewRun::of(who, stated);
+    let run = runs::run_of(who, stated);
     let mut new = NewPush {
         token: niks3_nix::base32::encode(&rand::random::<[u8; 20]>()),
         identity: who.name(),
@@ -69,7 +70,7 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
     tx.add_roots(id, &roots, &found).await?;
     tx.commit().await?;
     metrics().push_opened();
-    request_id::note_push(&new.token);
+    telemetry::note_push(&new.token);
     tracing::info!(
         push = new.token,
         identity = new.identity,

@@ -23,7 +23,7 @@ use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::api::ApiTags;
+use super::api_tags::ApiTags;
 use super::extract::Pusher;
 use super::json_body::JsonBody;
 use super::problem::ApiProblem;

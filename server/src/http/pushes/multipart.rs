@@ -4,7 +4,7 @@ use super::types::{Multipart as Answer, NewMultipart};
 use super::{App, Error, Identity, find_open, limits};
 use crate::catalog::{ClaimKind, Multipart, MultipartState, now};
 use crate::http::wire;
-use crate::push::{MAX_PART, MAX_PARTS, PART_SIZE};
+use crate::push_limits::{MAX_PART, MAX_PARTS, PART_SIZE};
 use crate::storage::ObjectKey;
 
 /// Group of the keys that parts are assembled under.

@@ -8,7 +8,7 @@ use super::types::{Part, Parts, PartsAnswer, UploadTarget};
 use super::{App, Error, Identity, change, find_open, limits, multipart, uploads};
 use crate::catalog::{Announced, MultipartState, PartRow};
 use crate::http::wire;
-use crate::push::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
+use crate::push_limits::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
 use crate::storage::StorageError;
 
 /// Parts, typed, each number once.

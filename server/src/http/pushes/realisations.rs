@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::types::{Empty, Realisations};
 use super::{App, Error, Identity, change, find_open};
 use crate::http::wire;
-use crate::push::{MAX_BATCH, realisation};
+use crate::push_limits::MAX_BATCH;
+use crate::realisation;
 
 /// Bytes of one realisation.
 const MAX_REALISATION: usize = 64 << 10;

@@ -10,11 +10,13 @@ use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
 use super::{App, Error, Identity, change, find_open, limits};
 use crate::catalog::{ArrivedObject, Claim, ClaimKind, NewObject, ObjectRow, Push, UploadedNar, WriteTx};
 use crate::compression::Packing;
-use crate::gc;
+use crate::deletion::await_deletion;
 use crate::http::wire;
-use crate::push::{self, MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
+use crate::nar_contents::{Wanted, wanted_of};
+use crate::push;
+use crate::push_limits::{MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
-use crate::verification::{self, Job, Wanted};
+use crate::verification::Job;
 
 /// Questions to the bucket under way at once, for one request.
 const CONCURRENCY: usize = 32;
@@ -174,7 +176,7 @@ async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, 
                     let key = ObjectKey::nar(sha256);
                     let claim = claimed()?;
                     let content = Content::Nar {
-                        wanted: verification::wanted_of(claim.ca.as_deref(), &path, claim.refers_to_itself),
+                        wanted: wanted_of(claim.ca.as_deref(), &path, claim.refers_to_itself),
                         claim,
                         key,
                     };
@@ -326,7 +328,7 @@ pub(super) async fn announce(
             return Ok((tx, objects));
         }
         drop(tx);
-        gc::settle::objects(app, &doomed).await?;
+        await_deletion::objects(app, &doomed).await?;
     }
 }
 

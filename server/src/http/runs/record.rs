@@ -3,10 +3,10 @@
 use super::types::Run;
 use super::{App, Error, Statement};
 use crate::auth::Identity;
-use crate::runs::{self, NewRun};
+use crate::runs;
 
 pub(super) async fn record(app: &App, who: &Identity, body: Statement) -> Result<Run, Error> {
-    let new = NewRun::of(who, Some(body.facts("")?)).ok_or_else(|| {
+    let new = runs::run_of(who, Some(body.facts("")?)).ok_or_else(|| {
         Error::invalid(
             "provider",
             "the token has no claims of a run; with the admin token, `provider`, `repository` and `run_id` say it",

@@ -27,10 +27,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{ByteStream, Extent, Meta, Published, Staged, StorageError};
+use super::{Arrival, Arrivals, ByteStream, Extent, Meta, Published, Staged, StorageError};
 use crate::compression::Codec;
 use crate::open_files;
-use crate::verification::{Arriving, Queue};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -59,7 +58,7 @@ struct Inner {
     /// Held by writes with a condition, from the look to the write.
     conditional: std::sync::Mutex<()>,
     /// Reads NARs as they arrive.
-    arrivals: OnceLock<Arc<Queue>>,
+    arrivals: OnceLock<Arc<dyn Arrivals>>,
     /// Operations under way, each with a file or two.
     operations: Semaphore,
     /// Files that wait without a name.
@@ -141,9 +140,9 @@ impl FileBucket {
         (&self.inner.access_key, &self.inner.secret_key)
     }
 
-    pub(super) fn verify_arrivals(&self, queue: Arc<Queue>) {
+    pub(super) fn watch_arrivals(&self, arrivals: Arc<dyn Arrivals>) {
         // Set once, at the start.
-        let _ = self.inner.arrivals.set(queue);
+        let _ = self.inner.arrivals.set(arrivals);
     }
 
     async fn blocking<T: Send + 'static>(
@@ -230,8 +229,8 @@ impl FileBucket {
         &self,
         body: &mut ByteStream,
         expected: Expected,
-        mut arriving: Option<Arriving>,
-    ) -> Result<(NamedTempFile, Option<Arriving>)> {
+        mut arriving: Option<Box<dyn Arrival>>,
+    ) -> Result<(NamedTempFile, Option<Box<dyn Arrival>>)> {
         let mut file = self.blocking(Inner::temporary).await?;
         let mut received = Received::new(expected);
         let mut pending = BytesMut::new();
@@ -275,7 +274,8 @@ impl FileBucket {
         expected: Expected,
     ) -> Result<Meta> {
         let path = self.inner.path(key)?;
-        let arriving = self.inner.arrivals.get().and_then(|queue| queue.arriving(key));
+        let arrivals = self.inner.arrivals.get().cloned();
+        let arriving = arrivals.clone().and_then(|arrivals| arrivals.begin(key));
         let (file, arriving) = self.receive(&mut body, expected, arriving).await?;
         let written = self
             .blocking(move |_| {
@@ -284,12 +284,16 @@ impl FileBucket {
             })
             .await?;
         self.wrote(usize::from(written.size < LARGE));
-        match (arriving, self.inner.arrivals.get()) {
-            (Some(arriving), Some(queue)) => {
-                self.blocking(move |_| Ok(arriving.finish())).await?.report(queue)
+        match (arriving, arrivals) {
+            (Some(arriving), _) => {
+                self.blocking(move |_| {
+                    arriving.finish();
+                    Ok(())
+                })
+                .await?;
             }
-            (None, Some(queue)) => queue.arrived(key),
-            (_, None) => {}
+            (None, Some(arrivals)) => arrivals.arrived(key),
+            (None, None) => {}
         }
         Ok(written)
     }

@@ -246,12 +246,15 @@ where
 /// What a service says that does not know an operation or a header of it.
 const NOT_IMPLEMENTED: u16 = 501;
 
+/// What Garage says of a request whose time is up, which it is at once where the clock of this server is behind.
+const TOO_OLD: &str = "Date is too old";
+
 /// What a service means by a status and a code.
 fn meaning(
     status: Option<u16>,
     code: &str,
     retry_after: Option<Duration>,
-    text: impl FnOnce() -> String,
+    text: impl Fn() -> String,
 ) -> StorageError {
     match (status, code) {
         (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded") | (Some(429), _) => {
@@ -261,6 +264,8 @@ fn meaning(
         // The body was another one when it came: sent again it is right.
         (_, "BadDigest" | "InvalidDigest") => StorageError::Unavailable(text()),
         (_, "NoSuchBucket") => StorageError::Denied("the bucket does not exist".into()),
+        // Garage has no code for that; others answer 403.
+        (Some(400), "InvalidRequest") if text().contains(TOO_OLD) => StorageError::Denied(text()),
         // Credentials that end are replaced by others.
         (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") | (Some(401 | 403), _) => {
             StorageError::Denied(text())
@@ -347,5 +352,8 @@ mod tests {
                 assert_eq!(meant, expected, "{status:?} {code}");
             }
         }
+        let too_old = || "InvalidRequest: Bad request: Date is too old".to_owned();
+        let meant = meaning(Some(400), "InvalidRequest", None, too_old);
+        assert!(matches!(meant, StorageError::Denied(_)), "{meant:?}");
     }
 }

@@ -17,7 +17,7 @@ use aws_sdk_s3::error::BoxError;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use secrecy::ExposeSecret as _;
 
-use crate::config::S3Keys;
+use super::settings::S3Keys;
 
 /// How long credentials of the environment are used without asking for them again, if they say nothing of it.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);

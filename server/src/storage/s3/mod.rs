@@ -8,6 +8,7 @@ mod delete;
 mod metered;
 mod multipart;
 mod presign;
+mod settings;
 
 use std::time::Duration;
 
@@ -28,13 +29,13 @@ use url::Url;
 use super::fence::{self, Expiring};
 use super::pace::Pace;
 use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Object, ObjectKey, StorageError};
-use crate::config::S3Settings;
 pub(super) use clock::ServiceClock;
 pub(super) use connect::{BRIEF, client};
 use connect::{LONG, Operation, failed};
 pub(in crate::storage) use credentials::CredentialSource;
 use multipart::Copies;
 pub(super) use presign::{presign_part, presign_put};
+pub use settings::{S3Keys, S3Settings};
 
 type Result<T> = std::result::Result<T, StorageError>;
 

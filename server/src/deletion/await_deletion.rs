@@ -87,7 +87,7 @@ async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Error> {
     if doomed.is_empty() {
         return Ok(());
     }
-    app.ownership.record(app).await?;
+    app.ownership.record().await?;
     let ends = delete::paths(app, &doomed, fence).await?;
     let of = |end: End| -> Vec<i64> {
         doomed
@@ -113,7 +113,7 @@ async fn end_object(app: &App, key: &str) -> Result<(), Error> {
         return Ok(());
     };
     let parsed = ObjectKey::parse(key).map_err(Error::internal)?;
-    app.ownership.record(app).await?;
+    app.ownership.record().await?;
     let mut fence = Fence::new(app, Collected::Objects, vec![key.to_owned()], until);
     let ends = delete::objects(app, &mut fence, vec![parsed.clone()]).await?;
     let mut tx = app.catalog.write().await?;
@@ -169,7 +169,7 @@ async fn end_log(app: &App, drv: &str) -> Result<(), Error> {
     }
     let path = drv.parse().map_err(|_| Error::internal("the name of a log"))?;
     let key = ObjectKey::log(&path);
-    app.ownership.record(app).await?;
+    app.ownership.record().await?;
     let mut fence = Fence::new(app, Collected::Logs, vec![drv.to_owned()], until);
     let ends = delete::objects(app, &mut fence, vec![key.clone()]).await?;
     let mut tx = app.catalog.write().await?;

@@ -17,8 +17,12 @@ pub enum Subject {
     File,
     /// The NAR.
     Nar,
-    /// The NAR with every occurrence of a path's own hash part replaced by zeros, followed by where those were.
+    /// The NAR with every occurrence of a path's own hash part replaced by null bytes, as Nix hashes it now.
     NarModulo(StorePathHash),
+    /// The same followed by the positions of those, as Nix 2.8 hashed it. It is taken with the one without.
+    NarModuloWithPositions(StorePathHash),
+    /// The git object that the NAR would be: a tree, or the blob of a file or of the target of a link.
+    GitObject,
 }
 
 /// A hash to take besides the SHA-256 of the NAR and of a file.
@@ -49,7 +53,7 @@ pub struct ContentHash {
 }
 
 impl WantedHash {
-    /// The hash that a content address claims; `None` when the server cannot take it: git trees and BLAKE3.
+    /// The hash that a content address claims; `None` when the server cannot take it.
     #[must_use]
     pub fn of(ca: &ContentAddress, path: &StorePath, refers_to_itself: bool) -> Option<Self> {
         let algorithm = ca.hash().algorithm();
@@ -58,6 +62,7 @@ impl WantedHash {
             ContentAddressMethod::Text | ContentAddressMethod::Flat => Subject::File,
             ContentAddressMethod::NixArchive if refers_to_itself => Subject::NarModulo(path.hash()),
             ContentAddressMethod::NixArchive => Subject::Nar,
+            ContentAddressMethod::Git => Subject::GitObject,
             _ => return None,
         };
         Some(Self { subject, algorithm })
@@ -69,7 +74,10 @@ impl WantedHash {
         Hasher::new(ca.hash().algorithm()).is_some()
             && matches!(
                 ca.method(),
-                ContentAddressMethod::Text | ContentAddressMethod::Flat | ContentAddressMethod::NixArchive
+                ContentAddressMethod::Text
+                    | ContentAddressMethod::Flat
+                    | ContentAddressMethod::NixArchive
+                    | ContentAddressMethod::Git
             )
     }
 
@@ -103,6 +111,10 @@ impl fmt::Display for ContentHash {
             Subject::File => write!(formatter, "file {}", self.hash),
             Subject::Nar => write!(formatter, "nar {}", self.hash),
             Subject::NarModulo(own) => write!(formatter, "nar/{} {}", own.as_str(), self.hash),
+            Subject::NarModuloWithPositions(own) => {
+                write!(formatter, "nar-positions/{} {}", own.as_str(), self.hash)
+            }
+            Subject::GitObject => write!(formatter, "git {}", self.hash),
         }
     }
 }
@@ -116,9 +128,15 @@ impl FromStr for ContentHash {
         let subject = match subject {
             "file" => Subject::File,
             "nar" => Subject::Nar,
+            "git" => Subject::GitObject,
             other => {
-                let own = other.strip_prefix("nar/").and_then(|own| own.parse().ok());
-                Subject::NarModulo(own.ok_or_else(wrong)?)
+                let (kind, own) = other.split_once('/').ok_or_else(wrong)?;
+                let own = own.parse().map_err(|_| wrong())?;
+                match kind {
+                    "nar" => Subject::NarModulo(own),
+                    "nar-positions" => Subject::NarModuloWithPositions(own),
+                    _ => return Err(wrong()),
+                }
             }
         };
         let hash = hash.parse().map_err(|_| wrong())?;
@@ -133,6 +151,7 @@ pub(super) enum Hasher {
     Sha1(Sha1),
     Sha256(Sha256),
     Sha512(Box<Sha512>),
+    Blake3(Box<blake3::Hasher>),
 }
 
 impl Hasher {
@@ -142,6 +161,7 @@ impl Hasher {
             HashAlgorithm::Sha1 => Self::Sha1(Sha1::new()),
             HashAlgorithm::Sha256 => Self::Sha256(Sha256::new()),
             HashAlgorithm::Sha512 => Self::Sha512(Box::new(Sha512::new())),
+            HashAlgorithm::Blake3 => Self::Blake3(Box::new(blake3::Hasher::new())),
             _ => return None,
         })
     }
@@ -152,6 +172,7 @@ impl Hasher {
             Self::Sha1(hasher) => hasher.update(bytes),
             Self::Sha256(hasher) => hasher.update(bytes),
             Self::Sha512(hasher) => hasher.update(bytes),
+            Self::Blake3(hasher) => drop(hasher.update(bytes)),
         }
     }
 
@@ -161,6 +182,7 @@ impl Hasher {
             Self::Sha1(hasher) => (HashAlgorithm::Sha1, hasher.finalize().to_vec()),
             Self::Sha256(hasher) => (HashAlgorithm::Sha256, hasher.finalize().to_vec()),
             Self::Sha512(hasher) => (HashAlgorithm::Sha512, hasher.finalize().to_vec()),
+            Self::Blake3(hasher) => (HashAlgorithm::Blake3, hasher.finalize().as_bytes().to_vec()),
         };
         Hash::new(algorithm, &digest).ok()
     }
@@ -205,7 +227,7 @@ impl ModuloHasher {
             .position(|window| window == own)
         {
             at += place;
-            self.tail[at..at + own.len()].fill(b'0');
+            self.tail[at..at + own.len()].fill(0);
             if self.found.len() < MAX_OCCURRENCES {
                 self.found.push(self.offset + at as u64);
             }
@@ -218,11 +240,21 @@ impl ModuloHasher {
         self.offset += done as u64;
     }
 
-    pub fn finish(mut self) -> Option<Hash> {
+    /// The hashes without and with the positions.
+    pub fn finish(mut self) -> (Option<Hash>, Option<Hash>) {
         self.hasher.update(&self.tail);
+        let mut with_positions = self.hasher.clone();
         for place in &self.found {
-            self.hasher.update(format!("|{place}").as_bytes());
+            with_positions.update(format!("|{place}").as_bytes());
         }
-        self.hasher.finish()
+        (self.hasher.finish(), with_positions.finish())
     }
+}
+
+/// The hash to take for a content address, unless it is taken anyway.
+#[must_use]
+pub fn wanted_of(ca: Option<&str>, path: &StorePath, refers_to_itself: bool) -> Option<Wanted> {
+    let ca: ContentAddress = ca?.parse().ok()?;
+    let wanted = WantedHash::of(&ca, path, refers_to_itself).filter(|wanted| !wanted.is_always_taken());
+    wanted.map(Wanted::Hash)
 }

@@ -9,7 +9,7 @@ use niks3_nix::signature::Signature;
 use niks3_nix::store_path::StorePath;
 use tokio::task::JoinSet;
 
-use super::publish;
+use super::narinfo;
 use crate::app::App;
 use crate::catalog::CommitClaim;
 use crate::error::Error;
@@ -20,9 +20,9 @@ const BATCH: usize = 256;
 
 /// Signatures by the id of the path whose offer they are about.
 #[derive(Debug, Default)]
-pub(super) struct Signed(HashMap<i64, Vec<Signature>>);
+pub(super) struct NarinfoSignatures(HashMap<i64, Vec<Signature>>);
 
-impl Signed {
+impl NarinfoSignatures {
     pub fn of(&self, path_id: i64) -> Option<&[Signature]> {
         self.0.get(&path_id).map(Vec::as_slice)
     }
@@ -30,7 +30,7 @@ impl Signed {
 
 /// Signs all that a push offers, as far as it can be published. Nobody sees a signature before the database has
 /// decided that the offer is what the path is from now on.
-pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Error> {
+pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<NarinfoSignatures, Error> {
     let offers: Vec<_> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
     let names: HashMap<i64, &StorePath> = claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -40,10 +40,10 @@ pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Er
         let mut unsigned = Vec::with_capacity(offers.len());
         for offer in offers {
             // What cannot be written the decision refuses, or the publishing.
-            let Ok(references) = publish::references(offer, |id| names.get(&id).copied()) else {
+            let Ok(references) = narinfo::references(offer, |id| names.get(&id).copied()) else {
                 continue;
             };
-            if let Ok(info) = publish::unsigned(offer, references) {
+            if let Ok(info) = narinfo::unsigned(offer, references) {
                 unsigned.push((offer.path_id, offer.keys.clone(), info));
             }
         }
@@ -64,5 +64,5 @@ pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<Signed, Er
     while let Some(batch) = signing.join_next().await {
         signed.extend(batch.map_err(Error::internal)?);
     }
-    Ok(Signed(signed))
+    Ok(NarinfoSignatures(signed))
 }

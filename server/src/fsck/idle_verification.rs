@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::{Difference, compare};
-use super::jobs::Jobs;
-use super::nar_reader::Flaw;
 use crate::app::App;
 use crate::catalog::{DoubtfulNar, Publishable};
+use crate::deletion::await_deletion;
 use crate::error::Error;
-use crate::gc;
+use crate::nar_contents::Flaw;
+use crate::verification::{Difference, Jobs, compare};
 
 /// How often it is looked whether nothing waits, as long as there is anything to read.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -104,9 +103,9 @@ async fn withdraw_misdescribing(app: &App, nar: &DoubtfulNar) -> Result<(), Erro
             for (_, difference) in &wrong {
                 difference.audit("", "");
             }
-            gc::settle::paths(app, &withdrawn).await?;
+            await_deletion::paths(app, &withdrawn).await?;
             if corrupt {
-                gc::settle::objects(app, std::slice::from_ref(&nar.key)).await?;
+                await_deletion::objects(app, std::slice::from_ref(&nar.key)).await?;
             }
         }
         after = last;

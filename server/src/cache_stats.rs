@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use crate::app::App;
-use crate::catalog::{CacheCounts, Catalog, now};
-use crate::landing;
+use crate::catalog::{CacheCounts, Catalog};
 
 /// How old a count of a small cache may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -18,8 +16,6 @@ const REST: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a question waits for a new count before it takes the old one.
 const WAIT: Duration = Duration::from_secs(3);
-/// How often the history and the landing page are looked after.
-const TICK: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
 struct Counted {
@@ -36,7 +32,7 @@ impl Counted {
 
 /// Counts what the cache holds, and remembers it for a while.
 #[derive(Debug, Clone, Default)]
-pub struct Census(Arc<Inner>);
+pub struct CacheStats(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -44,7 +40,7 @@ struct Inner {
     counting: Mutex<()>,
 }
 
-impl Census {
+impl CacheStats {
     fn last(&self, fresh: bool) -> Option<Arc<CacheCounts>> {
         let last = self.0.last.read().unwrap_or_else(PoisonError::into_inner);
         last.as_ref()
@@ -62,31 +58,11 @@ impl Census {
         let _ = tokio::time::timeout(WAIT, counting).await;
         self.last(false)
     }
-
-    /// Writes down what there is, for the history and on the landing page, until the server stops.
-    pub async fn keep_history(self, app: Arc<App>) {
-        let mut tick = tokio::time::interval(TICK);
-        loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = app.stop.cancelled() => return,
-            }
-            let Some(counts) = self.current(&app.catalog).await else {
-                continue;
-            };
-            if let Err(error) = app.catalog.remember_counts(&counts, now()).await {
-                tracing::warn!(%error, "the history of the cache's size could not be written");
-            }
-            if let Err(error) = landing::write_page(&app).await {
-                tracing::warn!(%error, "the landing page could not be written");
-            }
-        }
-    }
 }
 
-async fn count(census: Census, catalog: Catalog) {
-    let _turn = census.0.counting.lock().await;
-    if census.last(true).is_some() {
+async fn count(stats: CacheStats, catalog: Catalog) {
+    let _turn = stats.0.counting.lock().await;
+    if stats.last(true).is_some() {
         return;
     }
     let at = Instant::now();
@@ -97,7 +73,7 @@ async fn count(census: Census, catalog: Catalog) {
                 at: Instant::now(),
                 took: at.elapsed(),
             };
-            *census.0.last.write().unwrap_or_else(PoisonError::into_inner) = Some(counted);
+            *stats.0.last.write().unwrap_or_else(PoisonError::into_inner) = Some(counted);
         }
         Ok(Err(error)) => tracing::warn!(%error, "what the cache holds could not be counted"),
         Err(_) => tracing::warn!("counting what the cache holds took too long"),

@@ -2,17 +2,12 @@
 
 use std::collections::HashSet;
 
-use niks3_nix::ca::ContentAddress;
-use niks3_nix::store_path::StorePath;
-
-use super::VerifiedNar;
-use super::check::{Difference, compare};
-use super::content_hash::{Wanted, WantedHash};
-use super::jobs::Jobs;
 use crate::app::App;
 use crate::catalog::{CommitClaim, Push};
+use crate::deletion::await_deletion;
 use crate::error::Error;
-use crate::gc;
+use crate::nar_contents::VerifiedNar;
+use crate::verification::{Difference, Jobs, compare};
 
 /// How often a commit reads again what an earlier reading did not show.
 const ROUNDS: usize = 4;
@@ -21,20 +16,12 @@ const FORGET: usize = 2_000;
 /// Differences that are logged and whose objects are deleted at once; others go with garbage collection.
 const MAX_DIFFERENCES: usize = 100;
 
-/// The hash to take for a content address, unless it is taken anyway.
-#[must_use]
-pub fn wanted_of(ca: Option<&str>, path: &StorePath, refers_to_itself: bool) -> Option<Wanted> {
-    let ca: ContentAddress = ca?.parse().ok()?;
-    let wanted = WantedHash::of(&ca, path, refers_to_itself).filter(|wanted| !wanted.is_always_taken());
-    wanted.map(Wanted::Hash)
-}
-
 /// Waits until everything that a push offers has been read and is what it says; ids of the objects that are. What an
 /// exempt push offers is compared as far as it is known.
 ///
 /// # Errors
 /// `Invalid` naming the first difference: the push is over then. `Unavailable` when an upload cannot be read.
-pub async fn settle(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<HashSet<i64>, Error> {
+pub async fn await_uploads(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<HashSet<i64>, Error> {
     let offers = || {
         claims.iter().filter_map(|claim| {
             let offer = claim.offer.as_ref()?;
@@ -128,7 +115,7 @@ pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Error> {
         tx.withdraw_paths(slice).await?;
         tx.commit().await?;
     }
-    gc::settle::paths(app, &wrong).await
+    await_deletion::paths(app, &wrong).await
 }
 
 /// Ends a push whose uploads are not what it said; what it is told.
@@ -159,7 +146,7 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
     let deleting = tx.reject_uploads(push.id, &detail, &objects).await?;
     tx.commit().await?;
     app.catalog.release_push(push.id).await?;
-    if let Err(problem) = gc::settle::objects(app, &deleting).await {
+    if let Err(problem) = await_deletion::objects(app, &deleting).await {
         tracing::warn!(why = problem.text(), "rejected uploads wait for their deletion");
     }
     Ok(refused(&detail))

@@ -12,19 +12,19 @@ use niks3_nix::store_path::StorePath;
 use crate::app::App;
 use crate::catalog::{Collected, DoomedPath, now};
 use crate::error::Error;
-use crate::push::URL_LIFETIME;
+use crate::push_limits::URL_LIFETIME;
 use crate::storage::{Deletion, ObjectKey, REQUEST_LIFETIME};
 
 /// How often a request without a clear answer is repeated.
 const ATTEMPTS: u32 = 3;
 
 /// A fence for requests that begin within the next seconds.
-pub(super) fn fence() -> i64 {
+pub fn fence() -> i64 {
     now() + lifetime() + 10
 }
 
 /// Unix time before which the last URL for an object was given out, if none can write it any more.
-pub(super) fn urls_dead_before() -> i64 {
+pub fn urls_dead_before() -> i64 {
     now() - i64::try_from(URL_LIFETIME.as_secs()).unwrap_or(i64::MAX) - 60
 }
 
@@ -34,7 +34,7 @@ fn lifetime() -> i64 {
 
 /// What became of a path, a NAR or a log that was to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// All of it is gone.
     Gone,
     /// The bucket refused; it is there as before.
@@ -44,7 +44,7 @@ pub(super) enum End {
 }
 
 /// The fence of rows that are being deleted by this process.
-pub(super) struct Fence<'a> {
+pub struct Fence<'a> {
     app: &'a App,
     what: Collected,
     names: Vec<String>,
@@ -81,7 +81,7 @@ impl<'a> Fence<'a> {
 }
 
 /// Deletes objects; asks again where the answer was not clear.
-pub(super) async fn objects(
+pub async fn objects(
     app: &App,
     fence: &mut Fence<'_>,
     keys: Vec<ObjectKey>,
@@ -123,7 +123,7 @@ pub(super) async fn objects(
 
 /// Deletes what the bucket has of paths: realisations and debug information, then narinfos, then listings, so
 /// that nothing is found that points to what is gone.
-pub(super) async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Result<Vec<End>, Error> {
+pub async fn paths(app: &App, doomed: &[DoomedPath], fence: i64) -> Result<Vec<End>, Error> {
     let names = doomed
         .iter()
         .map(|path| hash_part(path).map(|hash| hash.as_str().to_owned()))

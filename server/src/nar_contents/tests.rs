@@ -30,20 +30,20 @@ fn nar_of(contents: &[u8]) -> Vec<u8> {
     nar
 }
 
-/// What Nix hashes of a NAR with the hash part of its own path in it, all at once.
-fn modulo(nar: &[u8], own: &[u8]) -> Hash {
+/// What Nix hashes of a NAR with the hash part of its own path in it, all at once: without and with positions.
+fn modulo(nar: &[u8], own: &[u8]) -> [Hash; 2] {
     let (mut zeroed, mut places, mut at) = (nar.to_vec(), String::new(), 0);
     while at + own.len() <= zeroed.len() {
         if zeroed[at..].starts_with(own) {
-            zeroed[at..at + own.len()].fill(b'0');
+            zeroed[at..at + own.len()].fill(0);
             places.push_str(&format!("|{at}"));
             at += own.len();
         } else {
             at += 1;
         }
     }
-    zeroed.extend_from_slice(places.as_bytes());
-    Hash::new(HashAlgorithm::Sha256, &Sha256::digest(zeroed)).unwrap()
+    let hash = |bytes: &[u8]| Hash::new(HashAlgorithm::Sha256, &Sha256::digest(bytes)).unwrap();
+    [hash(&zeroed), hash(&[&zeroed, places.as_bytes()].concat())]
 }
 
 proptest! {
@@ -83,7 +83,8 @@ proptest! {
         prop_assert_eq!(found.listing.size, listing.len() as u64);
         let taken = |subject| found.content_hashes.iter().find(|taken| taken.subject == subject).unwrap().hash;
         prop_assert_eq!(taken(Subject::File), Hash::new(HashAlgorithm::Sha256, &Sha256::digest(&contents)).unwrap());
-        prop_assert_eq!(taken(wanted.subject), modulo(&nar, own));
+        let with_positions = Subject::NarModuloWithPositions("0123456789abcdfghijklmnpqrsvwxyz".parse().unwrap());
+        prop_assert_eq!([taken(wanted.subject), taken(with_positions)], modulo(&nar, own));
 
         // One byte less than there are.
         let mut reader = NarReader::new(nar.len() as u64 - 1, &[]);

@@ -4,15 +4,16 @@ use std::fmt;
 use std::io::{self, BufReader, Read, Write as _};
 
 use niks3_nix::hash::{FileHash, NarHash};
-use niks3_nix::nar::Scanner;
+use niks3_nix::nar::{Event, Scanner};
 use sha2::{Digest as _, Sha256};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
 use super::content_hash::{ContentHash, Hasher, ModuloHasher, Subject, Wanted, WantedHash};
+use super::git_object::GitHasher;
 use super::occurrences::{OccurrenceScanner, Occurrences};
 use super::{Verdict, VerifiedNar};
 use crate::compression::{Packing, WINDOW_LOG_MAX};
-use crate::push::MAX_LISTING;
+use crate::push_limits::MAX_LISTING;
 
 /// Memory of a decompressor while a NAR arrives, as a power of two, when many do at once: what levels up to 19 need.
 const ARRIVING_WINDOW_LOG_MAX: u32 = 23;
@@ -309,6 +310,7 @@ struct Hashed {
     of_file: Vec<Hasher>,
     of_nar: Vec<Hasher>,
     modulo: Vec<ModuloHasher>,
+    git: Vec<GitHasher>,
     occurrences: OccurrenceScanner,
     /// What does not fit into one piece is compressed on the way.
     listing: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
@@ -402,6 +404,10 @@ impl Hashed {
             Subject::NarModulo(own) => Some(ModuloHasher::new(own, hasher(wanted)?)),
             _ => None,
         });
+        let git = others().filter_map(|wanted| match wanted.subject {
+            Subject::GitObject => GitHasher::new(wanted.algorithm),
+            _ => None,
+        });
         Self {
             sha256: Sha256::new(),
             size: 0,
@@ -410,6 +416,7 @@ impl Hashed {
             of_file: of(Subject::File),
             of_nar: of(Subject::Nar),
             modulo: modulo.collect(),
+            git: git.collect(),
             occurrences: OccurrenceScanner::new(sought),
             listing: None,
             listing_size: 0,
@@ -429,15 +436,20 @@ impl Hashed {
             hasher.update(bytes);
         }
         self.occurrences.update(bytes);
-        let (file, of_file) = (&mut self.file, &mut self.of_file);
-        let mut root_file = |bytes: &[u8]| {
-            file.get_or_insert_with(Sha256::new).update(bytes);
-            for hasher in of_file.iter_mut() {
-                hasher.update(bytes);
+        let (file, of_file, git) = (&mut self.file, &mut self.of_file, &mut self.git);
+        let mut found = |event: Event<'_>| {
+            if let Event::Contents { is_root: true, bytes } = event {
+                file.get_or_insert_with(Sha256::new).update(bytes);
+                for hasher in of_file.iter_mut() {
+                    hasher.update(bytes);
+                }
+            }
+            for hasher in git.iter_mut() {
+                hasher.update(event);
             }
         };
         self.scanner
-            .push(bytes, &mut root_file)
+            .scan(bytes, &mut found)
             .map_err(|error| Flaw::Grammar(error.to_string()))?;
         if self.scanner.listing().text().len() >= LISTING_PIECE {
             self.take_listing()?;
@@ -501,7 +513,13 @@ impl Hashed {
             add(Subject::Nar, hasher.finish());
         }
         for hasher in self.modulo {
-            add(Subject::NarModulo(hasher.own()), hasher.finish());
+            let own = hasher.own();
+            let (now, with_positions) = hasher.finish();
+            add(Subject::NarModulo(own), now);
+            add(Subject::NarModuloWithPositions(own), with_positions);
+        }
+        for hasher in self.git {
+            add(Subject::GitObject, hasher.finish());
         }
         Ok(Nar {
             nar_hash: NarHash::from_bytes(self.sha256.finalize().into()),
