@@ -43,6 +43,9 @@ impl<P: Clone + Serialize> Shared<P> {
     }
 }
 
+/// Whether a request for one task, as JSON, keeps another from beginning.
+pub type Excludes = fn(&str) -> bool;
+
 /// What is to be begun.
 #[derive(Debug)]
 pub struct Start<'a> {
@@ -53,7 +56,7 @@ pub struct Start<'a> {
     /// What is asked for, as JSON; equal texts are equal requests.
     pub request: String,
     /// The task during which it does not begin, if the request for that one says so.
-    pub not_during: Option<(TaskKind, fn(&str) -> bool)>,
+    pub not_during: Option<(TaskKind, Excludes)>,
     /// Go on where the last one of the same request was cut off.
     pub resume: bool,
     /// How many are remembered.

@@ -38,9 +38,9 @@ pub fn claim_slices(paths: &[PathMeta]) -> impl Iterator<Item = &[PathMeta]> {
 }
 
 /// Paths that one slice of a claim names.
-const CLAIM_ROWS: usize = 2_000;
+const CLAIM_ROWS: usize = 1_000;
 /// References that one slice of a claim names: each is looked for.
-const CLAIM_REFERENCES: usize = 20_000;
+const CLAIM_REFERENCES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
