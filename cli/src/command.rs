@@ -48,6 +48,9 @@ fn connect(server: Server) -> Result<Api, Failure> {
         .ok_or_else(|| Failure::Usage("no server: give --server-url or set NIKS3_SERVER_URL".to_owned()))?;
     let has_certificate = server.client_cert.is_some();
     let usage = |error: HttpError| Failure::Usage(error.to_string());
+    if has_certificate != server.client_key.is_some() {
+        return Err(usage(HttpError::HalfIdentity));
+    }
     let pem = |option, path: Option<PathBuf>| {
         path.map(|path| Pem::read(option, &path))
             .transpose()
