@@ -108,7 +108,7 @@ fn a_clock_that_differs_from_that_of_the_service_is_made_up_for(bucket: S3Bucket
         clock.step(seconds);
         works(&server, seconds, false);
     }
-    let log = std::fs::read_to_string(server.directory().join("log")).unwrap();
+    let log = std::fs::read_to_string(server.directory().join("log")).expect("the log of the server");
     assert!(
         log.contains("the clock of the object store is 2days behind the clock of this machine"),
         "nobody is told of two days"
