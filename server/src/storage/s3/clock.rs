@@ -91,7 +91,7 @@ impl Measurement {
                 .checked_sub(half)?,
         );
         // A `Date` is cut off to whole seconds.
-        let date = PLAUSIBLE.contains(&date).then_some(date * 1000 + 500)?;
+        let date = PLAUSIBLE.contains(&date).then(|| date * 1000 + 500)?;
         Some(Self {
             ahead: date - middle,
             error: milliseconds(half + RESOLUTION),
