@@ -26,7 +26,7 @@ use crate::{
 
 const READY: Duration = Duration::from_secs(20);
 /// A token that cannot be renewed now is asked for again.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// No job is that long: what serves one without an end in sight ends then.
 const LONGEST_JOB: Duration = Duration::from_secs(6 * 24 * 3600);
 /// What is done waits so long for post to look at it, when nothing says how long the job lives.
@@ -69,7 +69,7 @@ fn keep_netrc(orders: NetrcOrders, target: &Target) -> Result<AbortOnDropHandle<
     let tokens = target
         .tokens()?
         .ok_or_else(|| Trouble::new("this job has no token any more"))?;
-    let api = target.api(tokens, PATIENCE)?;
+    let api = target.api(tokens, TOKEN_TIMEOUT)?;
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         let token = Token {
             secret: orders.token.into(),

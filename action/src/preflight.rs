@@ -11,7 +11,7 @@ use url::Url;
 use crate::{Trouble, inputs::Inputs, job, target::Target};
 
 /// A server that restarts just now is waited for so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(15);
 const UNAUTHORIZED: u16 = 401;
 /// A cache that does not answer is left to Nix.
 const CACHE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const NO_PUSH: &str = "niks3-action-asks";
 
 /// The cache's configuration, from a server that we can speak with.
 pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig, Trouble> {
-    let api = target.api(TokenProvider::anonymous(), PATIENCE)?;
+    let api = target.api(TokenProvider::anonymous(), PREFLIGHT_TIMEOUT)?;
     let config = api
         .call("asking for the cache's configuration", |client| async move {
             client.get_cache_config(None).await
@@ -69,7 +69,7 @@ pub(crate) async fn permission(target: &Target, pin: Option<&str>) -> Result<Per
             )),
         };
     };
-    let api = target.api(tokens, PATIENCE)?;
+    let api = target.api(tokens, PREFLIGHT_TIMEOUT)?;
     let asked = api
         .call("asking whether the token is accepted", |client| async move {
             client.get_push(NO_PUSH).await

@@ -219,7 +219,7 @@ impl Search<'_> {
             .ok_or_else(none)?;
         let api = self
             .target
-            .api(tokens, preflight::PATIENCE)
+            .api(tokens, preflight::PREFLIGHT_TIMEOUT)
             .map_err(|trouble| trouble.0)?;
         let issued = Token::issue(&api).await.map_err(|error| error.to_string())?;
         let token = issued.ok_or_else(none)?;

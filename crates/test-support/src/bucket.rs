@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::S3Bucket;
 use crate::process::run;
@@ -20,15 +19,8 @@ impl Bucket {
     fn request(bucket: &S3Bucket, key: &str, arguments: &[&str]) -> String {
         // As the signature has them.
         let key = key.replace(':', "%3A").replace('!', "%21");
-        run(Command::new("curl")
-            .args(["--silent", "--show-error", "--fail", "--aws-sigv4"])
-            .arg(format!("aws:amz:{}:s3", bucket.region))
-            .arg("--user")
-            .arg(format!("{}:{}", bucket.access_key, bucket.secret_key))
-            .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
-            .args(arguments)
-            .arg(format!("{}/{}/{key}", bucket.endpoint, bucket.name)))
-        .ok()
+        let url = format!("{}/{}/{key}", bucket.endpoint, bucket.name);
+        run(bucket.signed_request(&url).args(arguments)).ok()
     }
 
     /// The keys of all objects, in order.

@@ -32,15 +32,15 @@ impl S3Bucket {
         );
         // Without the `=` some versions of curl sign another query than they send.
         let url = format!("{}/{}?policy=", self.endpoint, self.name);
-        let mut command = self.signed_request("PUT", &url);
-        let _ = run(command.args(["--data-binary", &policy])).ok();
+        let mut command = self.signed_request(&url);
+        let _ = run(command.args(["--request", "PUT", "--data-binary", &policy])).ok();
     }
 
     /// A request by `curl`, which fails when the service refuses it.
-    pub(crate) fn signed_request(&self, method: &str, url: &str) -> Command {
+    pub(crate) fn signed_request(&self, url: &str) -> Command {
         let mut command = Command::new("curl");
         command
-            .args(["--silent", "--fail", "--request", method, "--aws-sigv4"])
+            .args(["--silent", "--show-error", "--fail", "--aws-sigv4"])
             .arg(format!("aws:amz:{}:s3", self.region))
             .arg("--user")
             .arg(format!("{}:{}", self.access_key, self.secret_key))

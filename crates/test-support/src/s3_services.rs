@@ -100,5 +100,5 @@ impl S3Service {
 }
 
 fn create(bucket: &S3Bucket) -> bool {
-    run(&mut bucket.signed_request("PUT", &bucket.web)).code == 0
+    run(bucket.signed_request(&bucket.web).args(["--request", "PUT"])).code == 0
 }

@@ -50,6 +50,12 @@ pub struct Request {
     pub trust_keys: Vec<String>,
 }
 
+/// Whether a check repairs, by its request as the task has it.
+#[must_use]
+pub fn repairs(request: &str) -> bool {
+    serde_json::from_str(request).is_ok_and(|request: Request| request.repair)
+}
+
 /// Starts a check, joins the one under way when it is the same, or goes on with the last
 /// one when that was cut off.
 ///

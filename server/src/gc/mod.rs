@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::catalog::{TaskKind, TaskRow};
 use crate::clock;
 use crate::error::Error;
+use crate::fsck;
 use crate::metrics::GcWatch;
 use crate::tasks::{self, Start};
 
@@ -80,18 +81,6 @@ async fn believe_clock(app: &App, accept: bool) -> Result<(), Error> {
     )))
 }
 
-/// Whether a check repairs. It adopts closures that are old, and what keeps them (pins, references) after them, so
-/// nothing is collected meanwhile.
-fn repairs(request: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Check {
-        repair: bool,
-        #[serde(default)]
-        dry_run: bool,
-    }
-    serde_json::from_str(request).is_ok_and(|check: Check| check.repair && !check.dry_run)
-}
-
 /// Starts a collection, or joins the one under way when it is the same. A clock that looks wrong holds
 /// it, unless `accept_clock`.
 ///
@@ -108,7 +97,8 @@ pub async fn start(
         kind: TaskKind::Gc,
         identity,
         request: serde_json::to_string(request).map_err(Error::internal)?,
-        not_during: Some((TaskKind::Fsck, repairs)),
+        // A repair adopts closures that are old, and what keeps them (pins, references) after them.
+        not_during: Some((TaskKind::Fsck, fsck::repairs)),
         resume: false,
         history: HISTORY,
     };

@@ -20,7 +20,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use aws_smithy_types::retry::ErrorKind;
 
-use super::{READY, S3Bucket};
+use super::S3Bucket;
 use crate::storage::StorageError;
 
 /// An answer that took longer says too little: requests that delete count on an error of less than
@@ -293,18 +293,17 @@ impl S3Bucket {
     /// [`StorageError::Unavailable`] when they go on to disagree.
     pub(super) async fn agree_on_the_time(&self) -> Result<(), StorageError> {
         self.learn_the_time().await;
-        for _ in 0..MAX_ANSWERS {
-            if !self.clock.state().disputed {
-                return Ok(());
+        let mut left = MAX_ANSWERS;
+        while self.clock.state().disputed {
+            if left == 0 {
+                return Err(StorageError::Unavailable(format!(
+                    "the answers of {} differ by more than {} s in their time: nothing is deleted until two agree",
+                    self.address,
+                    MAX_STEP.as_secs()
+                )));
             }
-            let _ = tokio::time::timeout(READY, self.clock()).await;
-        }
-        if self.clock.state().disputed {
-            return Err(StorageError::Unavailable(format!(
-                "the answers of {} differ by more than {} s in their time: nothing is deleted until two agree",
-                self.address,
-                MAX_STEP.as_secs()
-            )));
+            left -= 1;
+            let _ = self.clock().await;
         }
         Ok(())
     }
