@@ -36,7 +36,10 @@ impl Store {
         let config = "build-users-group =\nsandbox = false\nsubstituters =\nrequire-sigs = true\n\
                       experimental-features = nix-command flakes ca-derivations\n";
         std::fs::write(directory.path().join("etc/nix.conf"), config).unwrap();
-        Self { directory, programs }
+        let store = Self { directory, programs };
+        // Two programs of Nix that make its folders at the same time fail: one finds the other's.
+        store.nix("nix-store", &["--init"]);
+        store
     }
 
     /// Its store directory.
