@@ -102,7 +102,8 @@ impl Server {
     pub(crate) fn push(&self, path: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(binary("niks3")?);
         command
-            .args(["push", path, "--json"])
+            // What another cache has would make the figures those of the network.
+            .args(["push", path, "--json", "--no-skip-upstream"])
             .env("NIKS3_SERVER_URL", &self.url)
             .env("NIKS3_AUTH_TOKEN_FILE", self.token_file())
             .env_remove("NIKS3_AUTH_TOKEN_SCRIPT");

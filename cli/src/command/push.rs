@@ -51,7 +51,7 @@ pub(super) async fn run(args: Push, output: &Output) -> Result<(), Failure> {
         roots,
         pin: args.pin,
         no_closure: args.no_closure,
-        skip_upstream: args.skip_upstream,
+        skip_upstream: args.upstreams.chosen().map_err(Failure::Usage)?,
         verify_integrity: args.verify_s3_integrity,
         run: run_of_environment(),
         compression_level: args.compression_level,

@@ -114,6 +114,24 @@ pub struct Pushed {
     pub uploaded: bool,
 }
 
+/// A path that an upstream has, so that this push left it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Which.
+    pub path: StorePath,
+    /// Address of the upstream, without a password.
+    pub cache: String,
+}
+
+/// How much of a push is left to an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftTo {
+    /// Its address, without a password.
+    pub cache: String,
+    /// How many paths of the closures it has.
+    pub paths: u64,
+}
+
 /// What a push did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
@@ -125,6 +143,8 @@ pub struct Summary {
     pub uploaded: u64,
     /// Those left out because an upstream cache has them.
     pub skipped_upstream: u64,
+    /// The same by upstream.
+    pub left_to: Vec<LeftTo>,
     /// Uncompressed bytes of what was uploaded.
     pub nar_bytes: u64,
     /// Bytes that went over the wire: compressed NARs, listings, logs, and what was sent twice.
@@ -142,4 +162,10 @@ pub struct Summary {
     /// Each path that is in the cache now.
     #[serde(skip)]
     pub pushed: Vec<Pushed>,
+    /// Each path that an upstream has.
+    #[serde(skip)]
+    pub left: Vec<Left>,
+    /// What upstreams could not be asked, in words; it was told before, too.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
