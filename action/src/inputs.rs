@@ -257,7 +257,7 @@ fn upstreams(words: &[String]) -> Result<Vec<Upstream>, Trouble> {
         return Ok(Vec::new());
     }
     let upstream = |word: &String| {
-        word.parse().map_err(|error: String| {
+        word.parse::<Upstream>().map_err(|error| {
             let shown = shown_address(word.split('#').next().unwrap_or_default());
             Trouble(format!("the input `skip-upstream` has '{shown}': {error}"))
         })

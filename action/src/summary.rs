@@ -217,7 +217,10 @@ pub(crate) fn markdown(report: &Report) -> String {
             }
             Outcome::Left { cache } => (
                 3,
-                format!("| `{path}` | left out | {} has it |", escaped(upstream_name(cache))),
+                format!(
+                    "| `{path}` | left out | {} has it |",
+                    escaped(upstream_name(cache))
+                ),
             ),
             Outcome::Filtered => (4, format!("| `{path}` | left out | `push-filter` |")),
         })

@@ -206,13 +206,21 @@ impl Upstreams {
             return Ok(Vec::new());
         }
         let chosen: Vec<Upstream> = self.skip_upstream.into_iter().flatten().collect();
-        if chosen.is_empty() { Upstream::parse_list(DEFAULT_UPSTREAM) } else { Ok(chosen) }
+        if chosen.is_empty() {
+            Upstream::parse_list(DEFAULT_UPSTREAM)
+        } else {
+            Ok(chosen)
+        }
     }
 }
 
 /// An empty variable is one that is not set.
 fn upstream(text: &str) -> Result<Option<Upstream>, String> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        text.parse().map(Some)
+    }
 }
 
 /// Delete what no closure, no pin and no push under way needs.
@@ -379,7 +387,9 @@ mod tests {
     fn upstreams_are_the_default_unless_others_or_none_are_named() {
         let chosen = |args: &[&str]| {
             let parsed = Args::try_parse_from([&["niks3", "push", "x"], args].concat()).unwrap();
-            let Command::Push(push) = parsed.command else { panic!() };
+            let Command::Push(push) = parsed.command else {
+                panic!()
+            };
             let chosen = push.upstreams.chosen().unwrap();
             chosen.iter().map(Upstream::address).collect::<Vec<_>>()
         };

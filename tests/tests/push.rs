@@ -275,7 +275,13 @@ fn what_an_upstream_has_is_left_to_it_until_a_push_completes_the_closure(backend
     assert_eq!(summary["left_to"], left_to);
     let folder = store.dir();
     assert_eq!(
-        check_bucket(&server, &folder, std::slice::from_ref(&app), std::slice::from_ref(&words)).len(),
+        check_bucket(
+            &server,
+            &folder,
+            std::slice::from_ref(&app),
+            std::slice::from_ref(&words)
+        )
+        .len(),
         1
     );
     let show = |arguments: &[&str]| {
@@ -283,14 +289,21 @@ fn what_an_upstream_has_is_left_to_it_until_a_push_completes_the_closure(backend
         store.prepare(command.args(["closures", "show", &app]).args(arguments));
         run(&mut command).ok()
     };
-    let line = format!("not here       1 path left to {}\n", upstream.url().replace("http://", ""));
+    let line = format!(
+        "not here       1 path left to {}\n",
+        upstream.url().replace("http://", "")
+    );
     assert!(show(&[]).contains(&line), "{}", show(&[]));
     let closure: Value = serde_json::from_str(&show(&["--json"])).unwrap();
     assert_eq!((&closure["paths"], &closure["left_to"]), (&1.into(), &left_to));
     // Another push leaves nothing out: what is missing comes, and nothing is left any more.
     let complete = pushed(&server, &store, &[&app, "--no-skip-upstream"]);
     assert_eq!(
-        (&complete["uploaded"], &complete["already_cached"], &complete["left_to"]),
+        (
+            &complete["uploaded"],
+            &complete["already_cached"],
+            &complete["left_to"]
+        ),
         (&1.into(), &1.into(), &json!([]))
     );
     let closure: Value = serde_json::from_str(&show(&["--json"])).unwrap();

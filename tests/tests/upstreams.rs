@@ -70,11 +70,16 @@ fn answering(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> (Strin
 }
 
 fn head(status_and_headers: &str) -> Option<String> {
-    Some(format!("{status_and_headers}connection: close\r\ncontent-length: 0\r\n\r\n"))
+    Some(format!(
+        "{status_and_headers}connection: close\r\ncontent-length: 0\r\n\r\n"
+    ))
 }
 
 fn body(text: &str) -> Option<String> {
-    Some(format!("200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}", text.len()))
+    Some(format!(
+        "200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}",
+        text.len()
+    ))
 }
 
 #[test]
@@ -93,7 +98,10 @@ fn a_cache_that_redirects_is_followed_without_the_token() {
     assert_eq!(heads.len(), 8);
     let token = server.token();
     for head in heads {
-        assert!(!head.to_lowercase().contains("authorization") && !head.contains(&token), "{head}");
+        assert!(
+            !head.to_lowercase().contains("authorization") && !head.contains(&token),
+            "{head}"
+        );
     }
 }
 
@@ -111,14 +119,23 @@ fn what_any_of_several_caches_has_is_left_to_it() {
     ];
     let summary = push(&server, &store, &arguments).json();
     let left_to = |cache: &Upstream| serde_json::json!({ "cache": cache.url(), "paths": 1 });
-    assert_eq!(summary["left_to"], serde_json::json!([left_to(&one), left_to(&other)]));
+    assert_eq!(
+        summary["left_to"],
+        serde_json::json!([left_to(&one), left_to(&other)])
+    );
     assert_eq!(summary["uploaded"], 1);
     // The variable says the same, and no option is needed.
     let (store, server, [app, more, words]) = site();
-    let caches = [Upstream::start(&store, "one", &[&words]), Upstream::start(&store, "other", &[&more])];
+    let caches = [
+        Upstream::start(&store, "one", &[&words]),
+        Upstream::start(&store, "other", &[&more]),
+    ];
     let mut command = server.niks3();
     store.prepare(command.args(["push", &app]));
-    command.env("NIKS3_SKIP_UPSTREAM", caches.each_ref().map(Upstream::argument).join(" "));
+    command.env(
+        "NIKS3_SKIP_UPSTREAM",
+        caches.each_ref().map(Upstream::argument).join(" "),
+    );
     let output = run(&mut command);
     for cache in caches {
         let said = format!("1 path left to {}", cache.url().replace("http://", ""));
@@ -135,7 +152,11 @@ fn a_root_that_a_cache_has_is_left_to_it_unless_it_is_pinned() {
     assert_eq!(counts(all_left), (0, 1));
     let both = push(&server, &store, &[&app, &words, "--skip-upstream", &skip]);
     assert_eq!(counts(both), (0, 3));
-    let pinned = push(&server, &store, &[&app, "--pin", "release", "--skip-upstream", &skip]);
+    let pinned = push(
+        &server,
+        &store,
+        &[&app, "--pin", "release", "--skip-upstream", &skip],
+    );
     assert_eq!(counts(pinned), (1, 2));
 }
 
@@ -148,11 +169,32 @@ fn only_the_same_contents_under_a_known_signature_are_left_to_a_cache() {
     let upstream = Upstream::start(&store, "upstream", &[&path]);
     let other = Upstream::start(&store, "other", &[&path]);
     let with_other_key = format!("{}#{}", upstream.url(), other.key());
-    assert_eq!(counts(push(&server, &store, &[&path, "--skip-upstream", &with_other_key])), (1, 0));
+    assert_eq!(
+        counts(push(
+            &server,
+            &store,
+            &[&path, "--skip-upstream", &with_other_key]
+        )),
+        (1, 0)
+    );
     let with_both_keys = format!("{},{}", upstream.argument(), other.key());
-    assert_eq!(counts(push(&server, &store, &[&path, "--skip-upstream", &with_both_keys])), (0, 1));
+    assert_eq!(
+        counts(push(
+            &server,
+            &store,
+            &[&path, "--skip-upstream", &with_both_keys]
+        )),
+        (0, 1)
+    );
     // What is remembered of one key is nothing about another.
-    assert_eq!(counts(push(&server, &store, &[&path, "--skip-upstream", &with_other_key])), (0, 0));
+    assert_eq!(
+        counts(push(
+            &server,
+            &store,
+            &[&path, "--skip-upstream", &with_other_key]
+        )),
+        (0, 0)
+    );
     // The same path, built again with other contents; nothing is wrong with the signature.
     store.nix("nix-store", &["--delete", &path]);
     assert_eq!(store.build(random), [path.as_str()]);
@@ -201,24 +243,49 @@ fn a_cache_that_does_not_answer_as_one_gets_nothing_and_one_warning_without_its_
         (closed, "refused"),
         (answering(|_| head("401 No\r\n")).0, "HTTP 401"),
         (answering(|_| head("404 No\r\n")).0, "no nix-cache-info"),
-        (answering(|_| head("200 OK\r\ncontent-type: text/html; charset=utf-8\r\n")).0, "a web page"),
-        (answering(|path| head(&format!("302 Found\r\nlocation: {path}\r\n"))).0, "redirect"),
+        (
+            answering(|_| head("200 OK\r\ncontent-type: text/html; charset=utf-8\r\n")).0,
+            "a web page",
+        ),
+        (
+            answering(|path| head(&format!("302 Found\r\nlocation: {path}\r\n"))).0,
+            "redirect",
+        ),
         (answering(|_| body("StoreDir: /other/store\n")).0, "/other/store"),
         (answering(|_| None).0, "no answer within 2 s"),
         (narinfos(""), "no answer within 2 s"),
-        (narinfos("500 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"), "HTTP 500"),
-        (narinfos("200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello"), "narinfo line 1"),
+        (
+            narinfos("500 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
+            "HTTP 500",
+        ),
+        (
+            narinfos("200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello"),
+            "narinfo line 1",
+        ),
         (narinfos(String::leak(long)), "too long"),
     ];
     for (address, words) in broken {
         let broken = format!("http://user:secret@{address}/cache#{}", good.key());
-        let arguments = [app.as_str(), "--skip-upstream", &broken, "--skip-upstream", &good.argument()];
+        let arguments = [
+            app.as_str(),
+            "--skip-upstream",
+            &broken,
+            "--skip-upstream",
+            &good.argument(),
+        ];
         let begun = Instant::now();
         let output = push(&server, &store, &arguments);
         let warning = format!("niks3: warning: cannot find out what http://{address}/cache has: ");
-        let said: Vec<&str> = output.stderr.lines().filter(|line| line.contains("warning")).collect();
+        let said: Vec<&str> = output
+            .stderr
+            .lines()
+            .filter(|line| line.contains("warning"))
+            .collect();
         assert_eq!(said.len(), 1, "{output:?}");
-        assert!(said[0].starts_with(&warning) && said[0].contains(words), "{words}: {output:?}");
+        assert!(
+            said[0].starts_with(&warning) && said[0].contains(words),
+            "{words}: {output:?}"
+        );
         assert!(!output.stderr.contains("secret"), "{output:?}");
         // The other one is believed all the same.
         assert_eq!(output.json()["skipped_upstream"], 1);
@@ -241,7 +308,10 @@ fn one_failure_among_the_answers_of_a_cache_leaves_nothing_to_it() {
         }
     });
     let skip = format!("http://{address}#{}", upstream.key());
-    assert_eq!(counts(push(&server, &store, &[&app, "--skip-upstream", &skip])), (3, 0));
+    assert_eq!(
+        counts(push(&server, &store, &[&app, "--skip-upstream", &skip])),
+        (3, 0)
+    );
 }
 
 #[test]
@@ -250,7 +320,9 @@ fn a_cache_is_asked_through_the_proxy_of_the_environment() {
     let upstream = Upstream::start(&store, "upstream", &[&words]);
     let skip = format!("http://cache.example.com#{}", upstream.key());
     let mut command = command(&server, &store, &[&app, "--skip-upstream", &skip]);
-    command.env("http_proxy", upstream.url()).env("no_proxy", "127.0.0.1");
+    command
+        .env("http_proxy", upstream.url())
+        .env("no_proxy", "127.0.0.1");
     assert_eq!(counts(run(&mut command)), (2, 1));
     assert_eq!(upstream.narinfos_asked(), 3);
 }
@@ -297,7 +369,10 @@ fn a_cache_is_asked_for_64_paths_at_a_time_over_one_connection_of_http2() {
             file.display().to_string()
         })
         .collect();
-    let add: Vec<&str> = ["--add"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let add: Vec<&str> = ["--add"]
+        .into_iter()
+        .chain(files.iter().map(String::as_str))
+        .collect();
     let added = store.nix("nix-store", &add);
     let paths: Vec<&str> = added.lines().collect();
     let upstream = Upstream::start(&store, "upstream", &paths[..140]);
@@ -316,7 +391,11 @@ fn a_cache_is_asked_for_64_paths_at_a_time_over_one_connection_of_http2() {
     eventually("the cache serves", || seen().code == 0);
     let before: serde_json::Value = seen().json();
     let skip = format!("https://127.0.0.1:{port}#{}", upstream.key());
-    let mut command = command(&server, &store, &[&paths[..], &["--skip-upstream", &skip]].concat());
+    let mut command = command(
+        &server,
+        &store,
+        &[&paths[..], &["--skip-upstream", &skip]].concat(),
+    );
     // Nix trusts the authorities in this file, and so do we.
     command.env("NIX_SSL_CERT_FILE", tls.path("ca.pem"));
     assert_eq!(counts(run(&mut command)), (10, 140));
@@ -324,5 +403,9 @@ fn a_cache_is_asked_for_64_paths_at_a_time_over_one_connection_of_http2() {
     let new = |name: &str| after[name].as_u64().unwrap() - before[name].as_u64().unwrap();
     assert_eq!(after["versions"], serde_json::json!(["2.0"]));
     // The other connection is that of the question itself.
-    assert_eq!((new("narinfos"), new("connections"), new("most")), (150, 2, 64), "{after}");
+    assert_eq!(
+        (new("narinfos"), new("connections"), new("most")),
+        (150, 2, 64),
+        "{after}"
+    );
 }

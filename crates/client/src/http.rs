@@ -137,7 +137,10 @@ fn builder() -> reqwest::ClientBuilder {
 
 /// Follows a redirect, unless it leads from an encrypted connection to another one.
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let was_encrypted = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+    let was_encrypted = attempt
+        .previous()
+        .last()
+        .is_some_and(|url| url.scheme() == "https");
     if attempt.previous().len() > MAX_REDIRECTS {
         attempt.error("too many redirects")
     } else if was_encrypted && attempt.url().scheme() != "https" {

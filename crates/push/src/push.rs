@@ -260,8 +260,9 @@ impl Once<'_> {
             self.progress.warning(warning);
         }
         let present = present.into_iter();
-        let mut left_out: HashMap<StorePath, LeftOut> =
-            present.map(|(path, place)| (path, LeftOut::Upstream(place))).collect();
+        let mut left_out: HashMap<StorePath, LeftOut> = present
+            .map(|(path, place)| (path, LeftOut::Upstream(place)))
+            .collect();
         let substituted = infos.iter().filter(|(path, info)| is_substituted(path, info));
         left_out.extend(substituted.map(|(path, _)| (path.clone(), LeftOut::Substituted)));
         let plan = plan(&self.options.roots, &infos, &left_out, is_pinned);

@@ -111,7 +111,9 @@ impl FromStr for Upstream {
             return Err(format!("{} keys, and {MAX_KEYS} at most are taken", keys.len()));
         }
         let keys = keys.into_iter().map(|key| key.parse::<PublicKey>());
-        let keys = keys.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let keys = keys
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())?;
         Ok(Self { base, keys })
     }
 }
@@ -210,12 +212,27 @@ mod tests {
     fn an_upstream_is_an_address_and_its_keys() {
         for (given, address, keys) in [
             ("https://cache.nixos.org", "https://cache.nixos.org", 1),
-            ("https://cache.nixos.org/?priority=10", "https://cache.nixos.org", 1),
-            (&format!("https://example.org/cache#{KEY}"), "https://example.org/cache", 1),
-            (&format!("https://u:p@example.org#{KEY},{KEY}"), "https://example.org", 2),
+            (
+                "https://cache.nixos.org/?priority=10",
+                "https://cache.nixos.org",
+                1,
+            ),
+            (
+                &format!("https://example.org/cache#{KEY}"),
+                "https://example.org/cache",
+                1,
+            ),
+            (
+                &format!("https://u:p@example.org#{KEY},{KEY}"),
+                "https://example.org",
+                2,
+            ),
         ] {
             let upstream: Upstream = given.parse().unwrap();
-            assert_eq!((upstream.address().as_str(), upstream.keys.len()), (address, keys));
+            assert_eq!(
+                (upstream.address().as_str(), upstream.keys.len()),
+                (address, keys)
+            );
             assert_eq!(upstream.to_string().parse(), Ok(upstream));
         }
     }

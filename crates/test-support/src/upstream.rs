@@ -21,7 +21,10 @@ impl Upstream {
         let folder = store.path(name);
         let [secret, public] =
             ["secret", "public"].map(|half| store.path(&format!("{name}-{half}")).display().to_string());
-        store.nix("nix-store", &["--generate-binary-cache-key", name, &secret, &public]);
+        store.nix(
+            "nix-store",
+            &["--generate-binary-cache-key", name, &secret, &public],
+        );
         let url = format!("file://{}?secret-key={secret}&compression=none", folder.display());
         store.nix("nix", &[&["copy", "--to", &url], paths].concat());
         let files = folder.clone();
@@ -73,6 +76,9 @@ impl Upstream {
     #[must_use]
     pub fn narinfos_asked(&self) -> usize {
         let requests = self.requests();
-        requests.iter().filter(|head| head[0].contains(".narinfo ")).count()
+        requests
+            .iter()
+            .filter(|head| head[0].contains(".narinfo "))
+            .count()
     }
 }

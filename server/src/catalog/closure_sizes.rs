@@ -54,7 +54,11 @@ impl Catalog {
                     next.extend(node.refs.iter().copied().filter(|id| asked.insert(*id)));
                     nodes.insert(id, node);
                 }
-                let absent: Vec<i64> = chunk.iter().copied().filter(|id| !nodes.contains_key(id)).collect();
+                let absent: Vec<i64> = chunk
+                    .iter()
+                    .copied()
+                    .filter(|id| !nodes.contains_key(id))
+                    .collect();
                 if !absent.is_empty() {
                     left_out.extend(self.left_out(&absent).await?);
                 }

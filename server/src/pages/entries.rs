@@ -16,7 +16,7 @@ pub(super) fn closure(row: &ClosureRow, size: Option<&ClosureSize>) -> Markup {
                 @if let Some(size) = size {
                     " · " (count(size.paths, "path", "paths")) " · " (bytes(size.nar_bytes)) " unpacked · "
                     (bytes(size.file_bytes)) " in the bucket"
-                    @let left_out = size.left_to.values().sum();
+                    @let left_out = size.left_to.values().sum::<u64>();
                     @if left_out > 0 { " · " (count(left_out, "path", "paths")) " left to other caches" }
                 }
             }

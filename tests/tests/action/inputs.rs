@@ -220,7 +220,10 @@ fn a_client_certificate_pushes_and_its_key_is_nowhere_on_disk() {
 #[test]
 fn what_an_upstream_has_is_left_to_it_and_the_summary_says_so() {
     let mut bench = Bench::with_token(Backend::Embedded);
-    let theirs = bench.store.build("build \"theirs\" \"echo theirs > $out\"").remove(0);
+    let theirs = bench
+        .store
+        .build("build \"theirs\" \"echo theirs > $out\"")
+        .remove(0);
     let upstream = Upstream::start(&bench.store, "upstream", &[&theirs]);
     bench.store.nix("nix-store", &["--delete", &theirs]);
     let dead = format!("http://127.0.0.1:1#{}", upstream.key());

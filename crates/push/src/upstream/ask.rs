@@ -36,7 +36,7 @@ const MAX_SIGNATURES: usize = 4;
 
 /// Why an upstream is not believed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum UpstreamError {
     NoAnswer,
     TooSlow,
     Status(StatusCode),
@@ -46,10 +46,13 @@ pub(super) enum Failure {
     TooLong(String),
     NotACache,
     NotANarInfo(String),
-    OtherStore { theirs: String, ours: String },
+    OtherStore {
+        theirs: String,
+        ours: String,
+    },
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAnswer => write!(f, "no answer within {} s", ANSWER_TIMEOUT.as_secs()),
@@ -60,7 +63,9 @@ impl fmt::Display for Failure {
             Self::TooLong(what) => write!(f, "its {what} is too long"),
             Self::NotACache => f.write_str("it has no nix-cache-info, so it is not a binary cache"),
             Self::NotANarInfo(message) => f.write_str(message),
-            Self::OtherStore { theirs, ours } => write!(f, "it is for the store {theirs}, and this store is {ours}"),
+            Self::OtherStore { theirs, ours } => {
+                write!(f, "it is for the store {theirs}, and this store is {ours}")
+            }
         }
     }
 }
@@ -73,27 +78,30 @@ pub(super) async fn present<'p>(
     upstream: &Upstream,
     store_dir: &StoreDir,
     paths: &[Path<'p>],
-) -> Result<Vec<Path<'p>>, Failure> {
+) -> Result<Vec<Path<'p>>, UpstreamError> {
     let begun = Instant::now();
     let count = u32::try_from(paths.len()).unwrap_or(u32::MAX);
     let limit = MAX_SECONDS + MAX_SECONDS_PER_PATH * count;
     // First and alone: it opens the connection that the others share.
     let checked = tokio::time::timeout(ANSWER_TIMEOUT, check_store_dir(http, upstream, store_dir)).await;
-    checked.unwrap_or(Err(Failure::NoAnswer))?;
-    let answers = futures::stream::iter(paths)
-        .map(|path| async move { Ok((*path, has(http, upstream, store_dir, *path).await?)) })
-        .buffer_unordered(PARALLEL_REQUESTS);
+    checked.unwrap_or(Err(UpstreamError::NoAnswer))?;
+    let answers =
+        futures::stream::iter(paths)
+            .map(|path| async move {
+                Ok::<_, UpstreamError>((*path, has(http, upstream, store_dir, *path).await?))
+            })
+            .buffer_unordered(PARALLEL_REQUESTS);
     let mut answers = pin!(answers);
     let mut present = Vec::new();
     loop {
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, answers.next()).await;
-        match answer.map_err(|_| Failure::NoAnswer)?.transpose()? {
+        match answer.map_err(|_| UpstreamError::NoAnswer)?.transpose()? {
             Some((path, true)) => present.push(path),
             Some((_, false)) => {}
             None => return Ok(present),
         }
         if begun.elapsed() > limit {
-            return Err(Failure::TooSlow);
+            return Err(UpstreamError::TooSlow);
         }
     }
 }
@@ -102,18 +110,18 @@ async fn check_store_dir(
     http: &reqwest::Client,
     upstream: &Upstream,
     store_dir: &StoreDir,
-) -> Result<(), Failure> {
+) -> Result<(), UpstreamError> {
     let text = get(http, upstream, "nix-cache-info", MAX_CACHE_INFO_BYTES)
         .await?
-        .ok_or(Failure::NotACache)?;
+        .ok_or(UpstreamError::NotACache)?;
     let theirs = text.lines().find_map(|line| line.strip_prefix("StoreDir:"));
     match theirs.map(str::trim) {
         Some(theirs) if theirs == store_dir.as_str() => Ok(()),
-        Some(theirs) => Err(Failure::OtherStore {
+        Some(theirs) => Err(UpstreamError::OtherStore {
             theirs: theirs.chars().filter(|c| !c.is_control()).take(100).collect(),
             ours: store_dir.as_str().to_owned(),
         }),
-        None => Err(Failure::NotACache),
+        None => Err(UpstreamError::NotACache),
     }
 }
 
@@ -123,12 +131,13 @@ async fn has(
     upstream: &Upstream,
     store_dir: &StoreDir,
     (path, info): Path<'_>,
-) -> Result<bool, Failure> {
+) -> Result<bool, UpstreamError> {
     let name = format!("{}.narinfo", path.hash_part());
     let Some(text) = get(http, upstream, &name, MAX_NARINFO_BYTES).await? else {
         return Ok(false);
     };
-    let narinfo = NarInfo::parse(store_dir, &text).map_err(|error| Failure::NotANarInfo(error.to_string()))?;
+    let narinfo =
+        NarInfo::parse(store_dir, &text).map_err(|error| UpstreamError::NotANarInfo(error.to_string()))?;
     let references: BTreeSet<&StorePath> = info.references.iter().collect();
     let is_same = narinfo.store_path == *path
         && narinfo.nar_hash == info.nar_hash
@@ -140,7 +149,10 @@ async fn has(
     }
     let fingerprint = narinfo.fingerprint(store_dir);
     let is_signed = upstream.keys.iter().any(|key| {
-        let by_key = narinfo.sigs.iter().filter(|signature| signature.key_name() == key.name());
+        let by_key = narinfo
+            .sigs
+            .iter()
+            .filter(|signature| signature.key_name() == key.name());
         let mut by_key = by_key.take(MAX_SIGNATURES);
         by_key.any(|signature| key.verify(fingerprint.as_bytes(), signature))
     });
@@ -156,26 +168,26 @@ async fn get(
     upstream: &Upstream,
     name: &str,
     max_bytes: usize,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, UpstreamError> {
     let Ok(url) = upstream.base.join(name) else {
         return Ok(None);
     };
-    let transport = |error: reqwest::Error| Failure::Transport(describe(&error));
+    let transport = |error: reqwest::Error| UpstreamError::Transport(describe(&error));
     let request = http.get(url).timeout(REQUEST_TIMEOUT);
     let mut response = request.send().await.map_err(transport)?;
     let kind = response.headers().get(CONTENT_TYPE);
     let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match response.status() {
-        status if status.is_success() && is_page => return Err(Failure::WebPage),
+        status if status.is_success() && is_page => return Err(UpstreamError::WebPage),
         status if status.is_success() => {}
         // S3 answers 403 for what is not there when listing is not allowed.
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => return Ok(None),
-        status => return Err(Failure::Status(status)),
+        status => return Err(UpstreamError::Status(status)),
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
         if body.len() + chunk.len() > max_bytes {
-            return Err(Failure::TooLong(name.to_owned()));
+            return Err(UpstreamError::TooLong(name.to_owned()));
         }
         body.extend_from_slice(&chunk);
     }

@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 16 << 20;
 const MAX_FILE_AGE: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct RememberedPath {
     nar_hash: NarHash,
     /// Unix time in seconds at which the upstream had it.
     seen: u64,
@@ -38,7 +38,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Memory {
     file: Option<PathBuf>,
-    entries: HashMap<StorePath, Entry>,
+    entries: HashMap<StorePath, RememberedPath>,
 }
 
 impl Memory {
@@ -51,7 +51,11 @@ impl Memory {
                 false
             }
         });
-        Self::of(folder.as_deref(), &format!("{upstream} {}", store_dir.as_str()), now())
+        Self::of(
+            folder.as_deref(),
+            &format!("{upstream} {}", store_dir.as_str()),
+            now(),
+        )
     }
 
     fn of(folder: Option<&Path>, about: &str, now: u64) -> Self {
@@ -103,13 +107,13 @@ impl Memory {
             return;
         };
         for (path, info) in paths {
-            let entry = Entry {
+            let entry = RememberedPath {
                 nar_hash: info.nar_hash,
                 seen: now,
             };
             self.entries.insert((*path).clone(), entry);
         }
-        let mut newest: Vec<(&StorePath, &Entry)> = self.entries.iter().collect();
+        let mut newest: Vec<(&StorePath, &RememberedPath)> = self.entries.iter().collect();
         newest.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.seen));
         let lines = newest.into_iter().take(MAX_ENTRIES);
         let text: String = lines
@@ -126,10 +130,10 @@ fn now() -> u64 {
     now.unwrap_or_default().as_secs()
 }
 
-fn entry(line: &str) -> Option<(StorePath, Entry)> {
+fn entry(line: &str) -> Option<(StorePath, RememberedPath)> {
     let mut words = line.split(' ');
     let (seen, path, nar_hash) = (words.next()?, words.next()?, words.next()?);
-    let entry = Entry {
+    let entry = RememberedPath {
         nar_hash: nar_hash.parse().ok()?,
         seen: seen.parse().ok()?,
     };
@@ -151,7 +155,11 @@ fn folder() -> Option<PathBuf> {
 fn prepare(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let metadata = folder.symlink_metadata()?;
-    if metadata.is_dir() { check(&metadata) } else { Err(io::ErrorKind::NotADirectory.into()) }
+    if metadata.is_dir() {
+        check(&metadata)
+    } else {
+        Err(io::ErrorKind::NotADirectory.into())
+    }
 }
 
 /// Nobody else can have written it.
@@ -216,7 +224,9 @@ mod tests {
     }
 
     fn path(number: usize) -> StorePath {
-        format!("0c0vcw3pzmdhzdl4r3dqh7yfb4jbnvy4-{number}").parse().unwrap()
+        format!("0c0vcw3pzmdhzdl4r3dqh7yfb4jbnvy4-{number}")
+            .parse()
+            .unwrap()
     }
 
     #[test]

@@ -33,7 +33,12 @@ pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> 
         .collect::<Result<_, _>>()?;
     let external = External {
         paths: external.into_iter().collect(),
-        left_to: body.left_to.as_deref().map(wire::cache_address).transpose()?.unwrap_or_default(),
+        left_to: body
+            .left_to
+            .as_deref()
+            .map(wire::cache_address)
+            .transpose()?
+            .unwrap_or_default(),
     };
 
     let mut claimed = claim_all(app, who, &push, &paths, &external).await?;
@@ -95,7 +100,8 @@ async fn claim_all(
     }
     for slice in external.paths.chunks(SLICE_ROWS) {
         let mut tx = change(app, push).await?;
-        tx.claim_external(push.id, slice, &external.left_to, &found).await?;
+        tx.claim_external(push.id, slice, &external.left_to, &found)
+            .await?;
         tx.commit().await?;
     }
     Ok(claimed)
