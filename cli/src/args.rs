@@ -155,7 +155,7 @@ pub(crate) struct DeletePin {
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Push {
     /// Store paths, paths inside of them, or symlinks to them such as ./result.
-    #[arg(value_name = "PATH", required_unless_present = "stdin")]
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// Read paths from standard input, one a line, besides those given as arguments.
     #[arg(long)]
@@ -410,8 +410,7 @@ mod tests {
         assert!(parsed(&["./result"]).is_ok());
         assert!(parsed(&["--stdin"]).is_ok());
         for wrong in [
-            &[][..],
-            &["--pin", "a/b", "x"],
+            &["--pin", "a/b", "x"][..],
             &["--pin", "", "x"],
             &["--pin", "..", "x"],
             &["--skip-upstream", "cache.nixos.org", "x"],
