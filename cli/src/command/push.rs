@@ -94,10 +94,8 @@ fn no_paths() -> Failure {
 
 /// Why an argument names no store path; what other programs take in its place is recognised.
 fn not_a_path(argument: &str, error: NixError) -> Failure {
-    let is_installable = argument.contains('#')
-        || argument
-            .split_once(':')
-            .is_some_and(|(scheme, _)| is_scheme(scheme));
+    let is_installable =
+        argument.contains('#') || FLAKES.iter().any(|beginning| argument.starts_with(beginning));
     match error {
         NixError::Missing(_) if argument == "-" => {
             Failure::Usage("'-' is not a path: give --stdin to read paths from standard input".to_owned())
@@ -110,23 +108,13 @@ fn not_a_path(argument: &str, error: NixError) -> Failure {
     }
 }
 
-/// Whether an address of a flake can begin so: `github:…`, `git+https:…`.
-fn is_scheme(text: &str) -> bool {
-    text.len() > 1
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
-}
-
-fn print(output: &Output, json: bool, summary: &Summary) -> Result<(), Failure> {
-    for conflict in &summary.conflicts {
-        output.warning(&conflict.to_string());
-    }
-    for path in &summary.replaced {
-        output.warning(&format!(
-            "{path} was in the cache with other contents, signed by a key of a lower rank, which this push has replaced"
-        ));
-    }
-    output.summary(summary);
-    if json { output.json(summary) } else { Ok(()) }
-}
+/// Beginnings of addresses of flakes.
+const FLAKES: [&str; 7] = [
+    "flake:",
+    "git+",
+    "github:",
+    "gitlab:",
+    "path:",
+    "sourcehut:",
+    "tarball+",
+];

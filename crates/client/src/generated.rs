@@ -89,7 +89,7 @@ pub mod types {
         #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
         pub external: ::std::vec::Vec<::std::string::String>,
         ///Address of the cache that has `external`, to be shown with closures: `https://cache.nixos.org`.
-        #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub left_to: ::std::option::Option<::std::string::String>,
         ///What is to be in the cache.
         pub paths: ::std::vec::Vec<PathInfo>,
@@ -889,20 +889,20 @@ signed than those of the push: the commit replaces them.*/
             value.parse()
         }
     }
-    ///Paths that a closure refers to, and that its pushes have left out since another cache has them.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
-    pub struct LeftToCache {
-        ///Address of that cache; none if the pushes named none.
-        #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
-        pub cache: ::std::option::Option<::std::string::String>,
-        ///How many, without what these refer to in turn.
-        pub paths: u64,
-    }
     ///A renewed lease.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Lease {
         ///Seconds until the push is given up unless it is renewed.
         pub lease_seconds: u32,
+    }
+    ///Paths that a closure refers to, and that its pushes have left out since another cache has them.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct LeftToCache {
+        ///Address of that cache; none if the pushes named none.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub cache: ::std::option::Option<::std::string::String>,
+        ///How many, without what these refer to in turn.
+        pub paths: u64,
     }
     ///An upload in parts.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]

@@ -200,17 +200,17 @@ impl Summary {
             .into_values()
             .filter(|left| !pushed.contains(&left.path))
             .collect();
-        let mut left_to: BTreeMap<&str, u64> = BTreeMap::new();
-        for left in &self.left {
-            *left_to.entry(&left.cache).or_default() += 1;
+        // In the order of the user.
+        for left in later.left_to {
+            if self.left_to.iter().all(|known| known.cache != left.cache) {
+                self.left_to.push(left);
+            }
         }
-        self.left_to = left_to
-            .into_iter()
-            .map(|(cache, paths)| LeftTo {
-                cache: cache.to_owned(),
-                paths,
-            })
-            .collect();
+        for left_to in &mut self.left_to {
+            let paths = self.left.iter().filter(|left| left.cache == left_to.cache);
+            left_to.paths = paths.count() as u64;
+        }
+        self.left_to.retain(|left_to| left_to.paths > 0);
         self.skipped_upstream = self.left.len() as u64;
         self.paths = (self.pushed.len() + self.left.len()) as u64;
         self.already_cached = (self.pushed.len() as u64).saturating_sub(self.uploaded);
@@ -250,6 +250,10 @@ mod tests {
                     cache: "https://cache.nixos.org".to_owned(),
                 })
                 .collect(),
+            left_to: vec![LeftTo {
+                cache: "https://cache.nixos.org".to_owned(),
+                paths: left.len() as u64,
+            }],
             ..Summary::default()
         });
         summary
