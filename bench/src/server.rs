@@ -146,8 +146,9 @@ impl Server {
     pub(crate) fn push(&self, path: &str) -> Command {
         let mut command = self.build.command("niks3");
         command
-            // What another cache has would make the figures those of the network.
-            .args(["push", path, "--json", "--no-skip-upstream"])
+            .args(["push", path, "--json"])
+            // What another cache has would make the figures those of the network. Older builds know no option for that.
+            .env("NIKS3_NO_SKIP_UPSTREAM", "true")
             .env("NIKS3_SERVER_URL", &self.url)
             .env("NIKS3_AUTH_TOKEN_FILE", self.token_file())
             .env_remove("NIKS3_AUTH_TOKEN_SCRIPT");

@@ -132,9 +132,16 @@ fn arguments_that_make_no_sense_are_wrong_usage() {
     complaints.extend(complaint(&run(&mut nowhere), 2, &["--server-url"]));
     // Somebody has forgotten an option.
     let mut piped = niks3(&store, &["push"]);
-    piped.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    piped
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let output = finish(piped.spawn().unwrap());
-    complaints.extend(complaint(&output, 2, &["--stdin to read them from standard input"]));
+    complaints.extend(complaint(
+        &output,
+        2,
+        &["--stdin to read them from standard input"],
+    ));
     none(&complaints);
     empty(&server);
     let help = run(&mut niks3(&store, &["push", "--help"])).ok();

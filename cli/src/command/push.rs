@@ -118,3 +118,16 @@ const FLAKES: [&str; 7] = [
     "sourcehut:",
     "tarball+",
 ];
+
+fn print(output: &Output, json: bool, summary: &Summary) -> Result<(), Failure> {
+    for conflict in &summary.conflicts {
+        output.warning(&conflict.to_string());
+    }
+    for path in &summary.replaced {
+        output.warning(&format!(
+            "{path} was in the cache with other contents, signed by a key of a lower rank, which this push has replaced"
+        ));
+    }
+    output.summary(summary);
+    if json { output.json(summary) } else { Ok(()) }
+}
