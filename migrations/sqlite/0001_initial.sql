@@ -48,6 +48,9 @@ CREATE TABLE objects (
     created_at   INTEGER NOT NULL
 );
 
+-- NARs that came in parts are found by what is in them; the others by their names.
+CREATE INDEX objects_file_hash ON objects (file_hash) WHERE size > 8388608;
+
 -- What the server found when it read a NAR. A NAR without a row has not been read.
 CREATE TABLE verifications (
     object_id    INTEGER PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
@@ -242,7 +245,7 @@ CREATE TABLE multiparts (
     compressor   TEXT    NOT NULL,
     identity     TEXT    NOT NULL,
     part_size    INTEGER NOT NULL,
-    staging      TEXT    NOT NULL,
+    key          TEXT    NOT NULL, -- of the object that the parts become
     upload_id    TEXT    NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
     object_id    INTEGER REFERENCES objects (id) ON DELETE SET NULL, -- what it became
