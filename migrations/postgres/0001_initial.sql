@@ -29,6 +29,7 @@ CREATE TABLE paths (
     condemned_at BIGINT  NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
     fence        BIGINT  NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
     left_out     BIGINT  NOT NULL DEFAULT 0, -- 1: a push has referred to it without bringing it, on purpose
+    left_to      TEXT COLLATE "C"  NOT NULL DEFAULT '', -- address of the upstream cache that it was left to last; for people
     publication  BIGINT  NOT NULL DEFAULT 0, -- number of its last move after which its narinfo has to be written again, or may not be any more
     created_at   BIGINT  NOT NULL
 );
@@ -169,6 +170,7 @@ CREATE TABLE push_paths (
     object_id    BIGINT  NOT NULL DEFAULT 0,
     listing      TEXT COLLATE "C"  NOT NULL DEFAULT '',
     listing_size BIGINT  NOT NULL DEFAULT 0,
+    left_to      TEXT COLLATE "C"  NOT NULL DEFAULT '', -- of an external path, as in paths
     revision     BIGINT  NOT NULL DEFAULT 0, -- of the push, when this row last changed
     PRIMARY KEY (push_id, path_id)
 );

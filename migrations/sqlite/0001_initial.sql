@@ -28,6 +28,7 @@ CREATE TABLE paths (
     condemned_at INTEGER NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
     fence        INTEGER NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
     left_out     INTEGER NOT NULL DEFAULT 0, -- 1: a push has referred to it without bringing it, on purpose
+    left_to      TEXT    NOT NULL DEFAULT '', -- address of the upstream cache that it was left to last; for people
     publication  INTEGER NOT NULL DEFAULT 0, -- number of its last move after which its narinfo has to be written again, or may not be any more
     created_at   INTEGER NOT NULL
 );
@@ -165,6 +166,7 @@ CREATE TABLE push_paths (
     object_id    INTEGER NOT NULL DEFAULT 0,
     listing      TEXT    NOT NULL DEFAULT '',
     listing_size INTEGER NOT NULL DEFAULT 0,
+    left_to      TEXT    NOT NULL DEFAULT '', -- of an external path, as in paths
     revision     INTEGER NOT NULL DEFAULT 0, -- of the push, when this row last changed
     PRIMARY KEY (push_id, path_id)
 ) WITHOUT ROWID;

@@ -213,18 +213,21 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Claims paths that a push refers to without bringing them.
+    /// Claims paths that a push refers to without bringing them; `left_to` is the address of the cache that has them, or
+    /// nothing.
     pub async fn claim_external(
         &mut self,
         push_id: i64,
         external: &[StorePath],
+        left_to: &str,
         found: &HashMap<&StorePath, i64>,
     ) -> Result<()> {
         let known = self.intern(&external.iter().collect(), Some(found)).await?;
         for chunk in external.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO push_paths (push_id, path_id, kind, revision) VALUES {} ON CONFLICT (push_id, path_id) DO NOTHING",
-                bulk::values(chunk.len(), 4)
+                "INSERT INTO push_paths (push_id, path_id, kind, revision, left_to) VALUES {} \
+                 ON CONFLICT (push_id, path_id) DO NOTHING",
+                bulk::values(chunk.len(), 5)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
@@ -232,7 +235,8 @@ impl WriteTx {
                     .bind(push_id)
                     .bind(known[path].id)
                     .bind(ClaimKind::External.code())
-                    .bind(self.revision);
+                    .bind(self.revision)
+                    .bind(left_to.to_owned());
             }
             query.execute(&mut *self.tx).await?;
         }
