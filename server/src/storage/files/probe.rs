@@ -25,12 +25,12 @@ pub(super) fn file_system(objects: &Path, others: &[&Path]) -> Result<()> {
         _ => {}
     }
     fs::create_dir(&folder)?;
-    let tried = names(&folder).and_then(|()| moves(&folder, others));
+    let tried = takes_names(&folder).and_then(|()| can_move(&folder, others));
     fs::remove_dir_all(&folder)?;
     tried
 }
 
-fn names(folder: &Path) -> Result<()> {
+fn takes_names(folder: &Path) -> Result<()> {
     let unsuitable = |what: &str, error: &io::Error| {
         let folder = folder.parent().unwrap_or(folder).display();
         StorageError::Unsuitable(format!(
@@ -53,7 +53,7 @@ fn names(folder: &Path) -> Result<()> {
 }
 
 /// Objects come from the other folders by a rename.
-fn moves(folder: &Path, others: &[&Path]) -> Result<()> {
+fn can_move(folder: &Path, others: &[&Path]) -> Result<()> {
     for other in others {
         let source = other.join(FOLDER);
         fs::write(&source, "")?;
