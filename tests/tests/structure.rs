@@ -547,7 +547,7 @@ fn placeholders(tokens: impl IntoIterator<Item = TokenTree>) -> usize {
 fn has_text(tokens: &[TokenTree]) -> bool {
     tokens.iter().any(|tree| match tree {
         TokenTree::Group(group) => has_text(&group.stream().into_iter().collect::<Vec<_>>()),
-        TokenTree::Literal(literal) => literal.to_string().contains('"'),
+        TokenTree::Literal(literal) => literal.to_string().contains(' '),
         _ => false,
     })
 }

@@ -38,7 +38,7 @@ impl Pooler {
             format!(
                 "backend_clustering_mode = '{mode}'\nlisten_addresses = '127.0.0.1'\nport = {port}\npcp_port = {}\n\
                  backend_hostname0 = '{}'\nbackend_port0 = 5432\nenable_pool_hba = off\nnum_init_children = 20\n\
-                 sr_check_user = 'postgres'\npid_file_name = 'pid'\nsocket_dir = ''\npcp_socket_dir = ''\n",
+                 sr_check_user = 'postgres'\npid_file_name = 'pid'\nlogdir = '.'\nsocket_dir = ''\npcp_socket_dir = ''\n",
                 free_port(),
                 postgres.socket_folder().display()
             )

@@ -264,6 +264,9 @@ impl Catalog {
         };
         // Before anything is written, so that it is said which of two things is wrong.
         catalog.require_writable().await?;
+        if backend == Backend::Postgres {
+            sessions::require_commits(&mut *catalog.gate.acquire().await?).await?;
+        }
         catalog.migrate().await?;
         Ok(catalog)
     }

@@ -1,7 +1,7 @@
 //! Whether PostgreSQL gives each connection a session of its own, which prepared statements, settings and transactions
 //! rely on. A pooler between may hand a session from one client to the next, and then runs other statements than were meant.
 
-use sqlx::{AnyConnection, Executor as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 use super::{CatalogError, Result};
 
@@ -36,12 +36,6 @@ pub(super) async fn require(first: &mut AnyConnection, second: &mut AnyConnectio
             )));
         }
     }
-    if transaction_start(first).await? == transaction_start(first).await? {
-        return Err(CatalogError::Url(format!(
-            "a statement outside of any transaction has left one open, so a pooler does not pass on the end of statements: \
-             {SESSION_POOLING}"
-        )));
-    }
     let encoding = first
         .fetch_one("SELECT current_setting('server_encoding')")
         .await?
@@ -55,10 +49,35 @@ pub(super) async fn require(first: &mut AnyConnection, second: &mut AnyConnectio
     Ok(())
 }
 
+/// Refuses a pooler that leaves a transaction open after a statement that changes something outside of any. The database takes
+/// changes.
+pub(super) async fn require_commits(connection: &mut AnyConnection) -> Result<()> {
+    let made = connection
+        .execute("CREATE TEMPORARY TABLE niks3_probe (x INT)")
+        .await;
+    match made.map_err(CatalogError::from) {
+        // Who may not make temporary tables is not asked.
+        Err(CatalogError::Denied(_)) => return Ok(()),
+        made => made?,
+    };
+    sqlx::query("DELETE FROM niks3_probe")
+        .execute(&mut *connection)
+        .await?;
+    let left_open = transaction_start(connection).await? == transaction_start(connection).await?;
+    connection.execute("DROP TABLE niks3_probe").await?;
+    if left_open {
+        return Err(CatalogError::Url(format!(
+            "a statement outside of any transaction has left one open, so a pooler does not let it take effect: \
+             {SESSION_POOLING}"
+        )));
+    }
+    Ok(())
+}
+
 /// Without a prepared statement: that of another connection could be run instead.
 async fn set(connection: &mut AnyConnection, value: &str) -> Result<()> {
-    let statement = sqlx::AssertSqlSafe(format!("SET niks3.connection = '{value}'"));
-    connection.execute(sqlx::raw_sql(statement)).await?;
+    let statement = format!("SET niks3.connection = '{value}'");
+    connection.execute(AssertSqlSafe(statement)).await?;
     Ok(())
 }
 
