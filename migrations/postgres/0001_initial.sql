@@ -53,6 +53,9 @@ CREATE TABLE objects (
     created_at   BIGINT  NOT NULL
 );
 
+-- NARs that came in parts are found by what is in them; the others by their names.
+CREATE INDEX objects_file_hash ON objects (file_hash) WHERE size > 8388608;
+
 -- What the server found when it read a NAR. A NAR without a row has not been read.
 CREATE TABLE verifications (
     object_id    BIGINT  PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
@@ -248,7 +251,7 @@ CREATE TABLE multiparts (
     compressor   TEXT COLLATE "C"  NOT NULL,
     identity     TEXT COLLATE "C"  NOT NULL,
     part_size    BIGINT  NOT NULL,
-    staging      TEXT COLLATE "C"  NOT NULL,
+    key          TEXT COLLATE "C"  NOT NULL, -- of the object that the parts become
     upload_id    TEXT COLLATE "C"  NOT NULL,
     state        BIGINT  NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
     object_id    BIGINT  REFERENCES objects (id) ON DELETE SET NULL, -- what it became
@@ -286,6 +289,8 @@ CREATE TABLE pins (
     updated_at   BIGINT  NOT NULL
 );
 CREATE INDEX pins_path ON pins (path_id);
+-- Not unique: pins that differ in case alone may have come from another cache.
+CREATE INDEX pins_lower_name ON pins (lower(name));
 
 -- Pins whose object in the bucket may not be as `pins` has it: written down with each
 -- change, forgotten once the bucket has confirmed.

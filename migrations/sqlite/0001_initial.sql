@@ -49,6 +49,9 @@ CREATE TABLE objects (
     created_at   INTEGER NOT NULL
 );
 
+-- NARs that came in parts are found by what is in them; the others by their names.
+CREATE INDEX objects_file_hash ON objects (file_hash) WHERE size > 8388608;
+
 -- What the server found when it read a NAR. A NAR without a row has not been read.
 CREATE TABLE verifications (
     object_id    INTEGER PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
@@ -244,7 +247,7 @@ CREATE TABLE multiparts (
     compressor   TEXT    NOT NULL,
     identity     TEXT    NOT NULL,
     part_size    INTEGER NOT NULL,
-    staging      TEXT    NOT NULL,
+    key          TEXT    NOT NULL, -- of the object that the parts become
     upload_id    TEXT    NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
     object_id    INTEGER REFERENCES objects (id) ON DELETE SET NULL, -- what it became
@@ -282,6 +285,8 @@ CREATE TABLE pins (
     updated_at   INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX pins_path ON pins (path_id);
+-- Not unique: pins that differ in case alone may have come from another cache.
+CREATE INDEX pins_lower_name ON pins (lower(name));
 
 -- Pins whose object in the bucket may not be as `pins` has it: written down with each
 -- change, forgotten once the bucket has confirmed.

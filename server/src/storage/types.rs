@@ -129,12 +129,11 @@ const STRANGE: i64 = 24 * 3600;
 
 impl Upload {
     /// Its key, if it is one that a server of this cache begins uploads for, and has left: it would have written it down
-    /// long ago, or completed it, where it copies a NAR in parts. Others may have uploads in the bucket, too.
+    /// long ago. Others may have uploads in the bucket, too.
     #[must_use]
     pub fn abandoned(&self, now: i64) -> Option<ObjectKey> {
         let key = ObjectKey::parse(&self.key).ok()?;
-        let ours = key.staging_group().is_some() || key.is_uploaded_nar();
-        (ours && self.begun_at < now.saturating_sub(STRANGE)).then_some(key)
+        (key.is_uploaded_nar() && self.begun_at < now.saturating_sub(STRANGE)).then_some(key)
     }
 }
 
@@ -299,14 +298,20 @@ impl GetOptions {
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let if_none_match = text(header::IF_NONE_MATCH).and_then(tags);
+        // A list may come in several lines.
+        let lines = headers.get_all(header::IF_NONE_MATCH).iter();
+        let if_none_match = lines
+            .map(|line| line.to_str().ok())
+            .collect::<Option<Vec<_>>>()
+            .filter(|lines| !lines.is_empty())
+            .and_then(|lines| tags(&lines.join(", ")));
         Self {
             range: text(header::RANGE)
                 .filter(|_| !headers.contains_key(header::IF_RANGE))
                 .and_then(Range::parse),
-            // RFC 9110: If-None-Match wins.
+            // RFC 9110: If-None-Match wins, also one that cannot be read.
             if_modified_since: text(header::IF_MODIFIED_SINCE)
-                .filter(|_| if_none_match.is_none())
+                .filter(|_| !headers.contains_key(header::IF_NONE_MATCH))
                 .and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok())
                 .map(|time| time.timestamp()),
             if_none_match,

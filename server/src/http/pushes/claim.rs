@@ -42,6 +42,7 @@ pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> 
     };
 
     let mut claimed = claim_all(app, who, &push, &paths, &external).await?;
+    app.catalog.count_claims(paths.len()).await?;
     let verify = push.verify || app.ownership.needs_repair().is_some();
     if verify && push::verify(app, &claimed).await? {
         claimed = claim_all(app, who, &push, &paths, &external).await?;
