@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::connect::Operation;
 use super::presign::part_number;
 use super::{Result, S3Bucket};
-use crate::storage::{
+use crate::{
     ChecksumKind, CompletedPart, ListedPart, ObjectKey, StorageError, Upload, UploadMarker, UploadPage,
 };
 
@@ -32,7 +32,7 @@ impl Default for Copies {
 }
 
 impl S3Bucket {
-    pub(in crate::storage) async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
+    pub(crate) async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
         let sha256 = self.checksum == ChecksumKind::Sha256;
         self.begin(key, sha256.then_some(ChecksumAlgorithm::Sha256)).await
     }
@@ -56,11 +56,7 @@ impl S3Bucket {
             .ok_or_else(|| StorageError::Invalid("an upload without an id".into()))
     }
 
-    pub(in crate::storage) async fn list_parts(
-        &self,
-        key: &ObjectKey,
-        upload_id: &str,
-    ) -> Result<Vec<ListedPart>> {
+    pub(crate) async fn list_parts(&self, key: &ObjectKey, upload_id: &str) -> Result<Vec<ListedPart>> {
         let mut parts = Vec::new();
         let mut marker = None;
         loop {
@@ -95,7 +91,7 @@ impl S3Bucket {
         }
     }
 
-    pub(in crate::storage) async fn complete_multipart(
+    pub(crate) async fn complete_multipart(
         &self,
         key: &ObjectKey,
         upload_id: &str,
@@ -130,7 +126,7 @@ impl S3Bucket {
         Ok(())
     }
 
-    pub(in crate::storage) async fn uploads(&self, after: Option<&UploadMarker>) -> Result<UploadPage> {
+    pub(crate) async fn uploads(&self, after: Option<&UploadMarker>) -> Result<UploadPage> {
         match self.uploads_after(after).await {
             // versitygw takes no id of an upload here, not even the one that it has said.
             Err(StorageError::Invalid(_)) if after.is_some_and(|after| after.id.is_some()) => {
@@ -177,7 +173,7 @@ impl S3Bucket {
         })
     }
 
-    pub(in crate::storage) async fn abort_multipart(&self, key: &ObjectKey, upload_id: &str) -> Result<()> {
+    pub(crate) async fn abort_multipart(&self, key: &ObjectKey, upload_id: &str) -> Result<()> {
         let _turn = self.pace.turn().await;
         let aborted = self
             .client
@@ -271,12 +267,7 @@ impl S3Bucket {
             .await
     }
 
-    pub(in crate::storage) async fn promote(
-        &self,
-        from: &ObjectKey,
-        to: &ObjectKey,
-        size: u64,
-    ) -> Result<()> {
+    pub(crate) async fn promote(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
         match self.copy(from, to, size).await {
             Ok(()) => {}
             Err(StorageError::NotFound) if self.head(to).await?.is_some_and(|meta| meta.size == size) => {

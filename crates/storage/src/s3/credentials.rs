@@ -30,7 +30,7 @@ const REPLACED: &str = "x-niks3-credentials-replaced";
 
 /// Where the credentials of an object store come from.
 #[derive(Debug, Clone)]
-pub(in crate::storage) struct CredentialSource(Arc<Inner>);
+pub(crate) struct CredentialSource(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -70,7 +70,7 @@ impl CredentialSource {
     }
 
     /// Whatever these say: an instance role, a profile, or keys that never change.
-    pub(in crate::storage) fn provider(provider: SharedCredentialsProvider) -> Self {
+    pub(crate) fn provider(provider: SharedCredentialsProvider) -> Self {
         Self::new(Source::Environment(provider))
     }
 

@@ -32,7 +32,7 @@ use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Objec
 pub(super) use clock::ServiceClock;
 pub(super) use connect::{BRIEF, client};
 use connect::{LONG, Operation, failed};
-pub(in crate::storage) use credentials::CredentialSource;
+pub(crate) use credentials::CredentialSource;
 use multipart::Copies;
 pub(super) use presign::{presign_part, presign_put};
 pub use settings::{S3Keys, S3Settings};

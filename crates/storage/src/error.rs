@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::error::Error;
+use niks3_base::error::Error;
 
 /// An error of the object store. Its text is for the log, without secrets.
 #[derive(Debug, Clone, thiserror::Error)]

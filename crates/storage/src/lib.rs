@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
+use niks3_base::compression::decode_text;
 
 pub use arrivals::{Arrival, Arrivals};
 pub use error::StorageError;
@@ -29,8 +30,6 @@ pub use types::{
     Staged, Upload, UploadMarker, UploadPage,
 };
 pub use uploads::Uploads;
-
-use crate::compression::decode_text;
 
 type Result<T> = std::result::Result<T, StorageError>;
 

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::{FileBucket, Result};
-use crate::storage::{StorageError, s3};
+use crate::{StorageError, s3};
 
 /// Addresses that are remembered. Clients choose them, so there is a bound.
 const MAX_ADDRESSES: usize = 64;
@@ -20,7 +20,7 @@ pub(super) struct Presigners(Mutex<HashMap<String, Client>>);
 
 impl FileBucket {
     /// Signs for the address by which the caller reached the server.
-    pub(in crate::storage) fn presigner(&self, base: Option<&str>) -> Result<Client> {
+    pub(crate) fn presigner(&self, base: Option<&str>) -> Result<Client> {
         let wrong = || StorageError::Invalid("the request does not say by which host it came".into());
         let base = base.ok_or_else(wrong)?;
         let mut known = self

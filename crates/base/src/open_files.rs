@@ -75,11 +75,13 @@ pub fn service_requests(most: usize) -> usize {
 }
 
 /// Files of the embedded store that are written and not yet where readers look.
-pub(crate) fn prepared_files() -> usize {
+#[must_use]
+pub fn prepared_files() -> usize {
     share(8, 1024)
 }
 
 /// Operations of the embedded store at once, each with up to two files.
-pub(crate) fn file_operations() -> usize {
+#[must_use]
+pub fn file_operations() -> usize {
     share(16, 256)
 }

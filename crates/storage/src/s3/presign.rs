@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::connect::{BRIEF, Operation, failed};
 use super::{Result, S3Bucket};
-use crate::storage::{Checksum, ChecksumKind, ObjectKey, Presigned, StorageError};
+use crate::{Checksum, ChecksumKind, ObjectKey, Presigned, StorageError};
 
 fn presigned(request: &PresignedRequest) -> Presigned {
     let headers = request
@@ -37,7 +37,7 @@ fn signed_for(client: &Client, ttl: Duration) -> Result<PresigningConfig> {
         .map_err(|error| StorageError::Invalid(error.to_string()))
 }
 
-pub(in crate::storage) async fn presign_put(
+pub(crate) async fn presign_put(
     client: &Client,
     bucket: &str,
     key: &ObjectKey,
@@ -68,7 +68,7 @@ pub(in crate::storage) async fn presign_put(
     clippy::too_many_arguments,
     reason = "a part is named by bucket, key, upload and number"
 )]
-pub(in crate::storage) async fn presign_part(
+pub(crate) async fn presign_part(
     client: &Client,
     bucket: &str,
     key: &ObjectKey,
@@ -106,7 +106,7 @@ pub(super) fn part_number(number: u32) -> Result<i32> {
 }
 
 impl S3Bucket {
-    pub(in crate::storage) async fn presign_put(
+    pub(crate) async fn presign_put(
         &self,
         key: &ObjectKey,
         size: u64,
@@ -117,7 +117,7 @@ impl S3Bucket {
         presign_put(&self.public, &self.bucket, key, size, checksum, ttl).await
     }
 
-    pub(in crate::storage) async fn presign_part(
+    pub(crate) async fn presign_part(
         &self,
         key: &ObjectKey,
         upload_id: &str,
@@ -145,7 +145,7 @@ impl S3Bucket {
     ///
     /// # Errors
     /// [`StorageError::Denied`] when it takes no upload at all.
-    pub(in crate::storage) async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
+    pub(crate) async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
         let http = reqwest::Client::builder()
             .timeout(BRIEF.answer)
             .build()

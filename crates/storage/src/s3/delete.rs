@@ -5,14 +5,14 @@ use futures::StreamExt as _;
 
 use super::connect::Operation;
 use super::{Result, S3Bucket};
-use crate::storage::fence::{self, Expiring};
-use crate::storage::{ObjectKey, StorageError};
+use crate::fence::{self, Expiring};
+use crate::{ObjectKey, StorageError};
 
 /// Keys in one DeleteObjects, as in S3.
 const MAX_DELETE: usize = 1000;
 
 impl S3Bucket {
-    pub(in crate::storage) async fn delete_many(&self, keys: &[ObjectKey]) -> Vec<(ObjectKey, Result<()>)> {
+    pub(crate) async fn delete_many(&self, keys: &[ObjectKey]) -> Vec<(ObjectKey, Result<()>)> {
         if let [key] = keys {
             return vec![(key.clone(), self.delete(key).await)];
         }

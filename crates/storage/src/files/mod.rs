@@ -22,14 +22,14 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
+use niks3_base::compression::Codec;
+use niks3_base::open_files;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Arrival, Arrivals, ByteStream, Extent, Meta, Published, Staged, StorageError};
-use crate::compression::Codec;
-use crate::open_files;
 
 type Result<T> = std::result::Result<T, StorageError>;
 

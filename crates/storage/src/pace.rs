@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use niks3_base::open_files;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-
-use crate::open_files;
 
 /// Bounds on requests to a service.
 #[derive(Debug)]

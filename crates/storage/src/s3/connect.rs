@@ -16,11 +16,11 @@ use url::Url;
 use super::clock::{RetryWithRightTime, ServiceClock};
 use super::credentials::CredentialSource;
 use super::metered::Metered;
-use crate::storage::StorageError;
+use crate::StorageError;
 
 /// How long a service may take over an operation.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::storage) struct Patience {
+pub(crate) struct Patience {
     /// Until an answer begins, in each attempt.
     pub(super) answer: Duration,
     /// Until it is given up, all attempts together.
@@ -28,7 +28,7 @@ pub(in crate::storage) struct Patience {
 }
 
 /// What is answered out of an index, and small objects.
-pub(in crate::storage) const BRIEF: Patience = Patience {
+pub(crate) const BRIEF: Patience = Patience {
     answer: Duration::from_secs(15),
     all: Duration::from_secs(40),
 };
@@ -102,7 +102,7 @@ impl Operation {
 }
 
 /// A client for a bucket at an address.
-pub(in crate::storage) fn client(
+pub(crate) fn client(
     endpoint: Option<&Url>,
     region: &str,
     path_style: bool,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use poem::http::{HeaderMap, header};
+use http::{HeaderMap, header};
 
 use super::{ObjectKey, StorageError};
 

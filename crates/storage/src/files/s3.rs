@@ -20,7 +20,7 @@ use s3s::dto::{
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::{Expected, FileBucket, stream};
-use crate::storage::{ByteStream, CompletedPart, Extent, Meta, ObjectKey, StorageError, Upload};
+use crate::{ByteStream, CompletedPart, Extent, Meta, ObjectKey, StorageError, Upload};
 
 /// Most keys in one page of a listing.
 const PAGE: usize = 1000;
@@ -34,7 +34,7 @@ impl From<StorageError> for S3Error {
             StorageError::Throttled { .. } => s3_error!(SlowDown),
             StorageError::Full => {
                 let mut full = S3Error::with_message(S3ErrorCode::Custom("InsufficientStorage".into()), text);
-                full.set_status_code(poem::http::StatusCode::INSUFFICIENT_STORAGE);
+                full.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
                 full
             }
             StorageError::Invalid(_) => s3_error!(InvalidRequest, "{text}"),

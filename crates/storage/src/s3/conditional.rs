@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::connect::Operation;
 use super::{Result, S3Bucket, content_md5};
-use crate::storage::fence::{self, Expiring};
-use crate::storage::{Condition, ConditionalWrite, ObjectKey, StorageError};
+use crate::fence::{self, Expiring};
+use crate::{Condition, ConditionalWrite, ObjectKey, StorageError};
 
 impl S3Bucket {
-    pub(in crate::storage) async fn put_if(
+    pub(crate) async fn put_if(
         &self,
         key: &ObjectKey,
         body: Bytes,

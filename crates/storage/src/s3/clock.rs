@@ -21,7 +21,7 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use aws_smithy_types::retry::ErrorKind;
 
 use super::S3Bucket;
-use crate::storage::StorageError;
+use crate::StorageError;
 
 /// An answer that took longer says too little: requests that delete count on an error of less than
 /// `fence::SKEW`, which is half of this and [`RESOLUTION`] at most.
@@ -47,7 +47,7 @@ const MAX_DIFFERENCE: Duration = Duration::from_secs(15 * 60);
 
 /// The clock of the service.
 #[derive(Debug, Clone, Default)]
-pub(in crate::storage) struct ServiceClock(Arc<Inner>);
+pub(crate) struct ServiceClock(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -262,7 +262,7 @@ impl ClassifyRetry for RetryWithRightTime {
 
 impl S3Bucket {
     /// Unix time by the clock of the service; `None` when it does not answer, or does not say.
-    pub(in crate::storage) async fn clock(&self) -> Option<i64> {
+    pub(crate) async fn clock(&self) -> Option<i64> {
         let before = Instant::now();
         // A refusal, which a wrong clock is a reason for, has a date, too.
         let _ = self.ready().await;

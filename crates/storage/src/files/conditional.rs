@@ -8,11 +8,11 @@ use bytes::Bytes;
 use tempfile::NamedTempFile;
 
 use super::{Expected, FileBucket, Inner, LARGE, Result, StorageError, meta, persist};
-use crate::storage::{ByteStream, Condition, ConditionalWrite, Meta};
+use crate::{ByteStream, Condition, ConditionalWrite, Meta};
 
 impl FileBucket {
     /// The bytes are on the disk before the answer.
-    pub(in crate::storage) async fn put_if(
+    pub(crate) async fn put_if(
         &self,
         key: &str,
         body: Bytes,

@@ -50,7 +50,7 @@ fn sync(_: &File) -> io::Result<()> {
 
 impl FileBucket {
     /// Everything written before is on the disk when this returns.
-    pub(in crate::storage) async fn sync(&self) -> Result<()> {
+    pub(crate) async fn sync(&self) -> Result<()> {
         self.blocking(|inner| Ok(inner.unflushed.flush(&inner.objects)?))
             .await
     }

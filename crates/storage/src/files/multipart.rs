@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use super::{Expected, FileBucket, Inner, Result, absent, meta, open, persist, read_text};
-use crate::storage::{ByteStream, CompletedPart, ListedPart, Meta, StorageError, Upload};
+use crate::{ByteStream, CompletedPart, ListedPart, Meta, StorageError, Upload};
 
 /// Name of the file with the key.
 const KEY: &str = "key";
@@ -38,7 +38,7 @@ impl Inner {
 }
 
 impl FileBucket {
-    pub(in crate::storage) async fn create_multipart(&self, key: &str) -> Result<String> {
+    pub(crate) async fn create_multipart(&self, key: &str) -> Result<String> {
         let key = key.to_owned();
         self.blocking(move |inner| {
             inner.path(&key)?;
@@ -52,7 +52,7 @@ impl FileBucket {
         .await
     }
 
-    pub(in crate::storage) async fn put_part(
+    pub(crate) async fn put_part(
         &self,
         key: &str,
         upload_id: &str,
@@ -74,7 +74,7 @@ impl FileBucket {
         .await
     }
 
-    pub(in crate::storage) async fn list_parts(&self, key: &str, upload_id: &str) -> Result<Vec<ListedPart>> {
+    pub(crate) async fn list_parts(&self, key: &str, upload_id: &str) -> Result<Vec<ListedPart>> {
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
         self.blocking(move |inner| {
             let mut parts = Vec::new();
@@ -99,7 +99,7 @@ impl FileBucket {
         .await
     }
 
-    pub(in crate::storage) async fn complete_multipart(
+    pub(crate) async fn complete_multipart(
         &self,
         key: &str,
         upload_id: &str,
@@ -133,7 +133,7 @@ impl FileBucket {
         .await
     }
 
-    pub(in crate::storage) async fn abort_multipart(&self, key: &str, upload_id: &str) -> Result<()> {
+    pub(crate) async fn abort_multipart(&self, key: &str, upload_id: &str) -> Result<()> {
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
         self.blocking(move |inner| match inner.upload(&key, &upload_id) {
             Ok(folder) => inner.end_upload(&folder, &upload_id),
@@ -144,7 +144,7 @@ impl FileBucket {
     }
 
     /// Every upload under way, in the order of their keys.
-    pub(in crate::storage) async fn list_multipart_uploads(&self) -> Result<Vec<Upload>> {
+    pub(crate) async fn list_multipart_uploads(&self) -> Result<Vec<Upload>> {
         self.blocking(|inner| {
             let mut uploads = Vec::new();
             for entry in fs::read_dir(&inner.uploads)? {

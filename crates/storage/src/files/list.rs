@@ -37,12 +37,7 @@ impl Cache {
 
 impl FileBucket {
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
-    pub(in crate::storage) async fn list_keys(
-        &self,
-        prefix: &str,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<String>> {
+    pub(crate) async fn list_keys(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>> {
         let (prefix, after) = (prefix.to_owned(), after.to_owned());
         self.blocking(move |inner| {
             let cached = if after.is_empty() {

@@ -7,8 +7,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
-
-use crate::metrics::metrics;
+use niks3_base::metrics::metrics;
 
 /// When the attempt was sent.
 #[derive(Debug)]
