@@ -4,7 +4,6 @@
 pub mod app;
 pub mod auth;
 pub mod cache_stats;
-pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod deletion;
@@ -32,4 +31,4 @@ pub mod watchdog;
 pub use niks3_base::{
     compression, error, metrics, nar_contents, open_files, push_limits, realisation, signing, telemetry,
 };
-pub use niks3_storage as storage;
+pub use {niks3_catalog as catalog, niks3_storage as storage};

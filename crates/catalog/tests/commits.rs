@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use niks3_nix::hash::{FileHash, NarHash};
-use niks3_nix::store_path::StorePath;
-use niks3_server::catalog::{
+use niks3_base::signing::{KeyChoice, Signer};
+use niks3_catalog::{
     ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewObject,
     NewPush, ObjectRow, Owned, PathMeta, Publishable, PushRank, UploadedNar, claimed_names,
 };
-use niks3_server::signing::{KeyChoice, Signer};
+use niks3_nix::hash::{FileHash, NarHash};
+use niks3_nix::store_path::StorePath;
 
 /// Runs a test on both databases.
 macro_rules! on_both {

@@ -1,6 +1,6 @@
 //! What can go wrong with the database, sorted by what the caller should do.
 
-use crate::error::Error;
+use niks3_base::error::Error;
 
 /// An error of the database.
 #[derive(Debug, thiserror::Error)]

@@ -3,13 +3,13 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use niks3_base::compression::{Codec, Packing};
 use niks3_nix::hash::{FileHash, NarHash};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::{Catalog, CatalogError, ClaimKind, Push, Result, WriteTx, now};
-use crate::compression::{Codec, Packing};
 
 /// Announced; it may have arrived, and nobody has looked.
 pub(super) const OBJECT_PENDING: i64 = 0;

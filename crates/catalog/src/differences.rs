@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use futures::TryStreamExt as _;
+use niks3_base::nar_contents::WantedHash;
+use niks3_base::signing::{KeyChoice, Rank, Signer};
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
@@ -15,8 +17,6 @@ use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now};
-use crate::nar_contents::WantedHash;
-use crate::signing::{KeyChoice, Rank, Signer};
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
 const MAX_REPLACEMENTS: i64 = 10;

@@ -87,7 +87,7 @@ impl WriteTx {
     }
 
     /// Gives up the paths whose NAR is lost: whoever pushes them next uploads it again. Their narinfos are to be deleted,
-    /// which whoever needs the paths does, or [`crate::deletion::await_deletion::paths`]. Returns their ids.
+    /// which whoever needs the paths does, or `await_deletion::paths` of the crate core. Returns their ids.
     pub async fn withdraw(&mut self, object_id: i64) -> Result<Vec<i64>> {
         // A commit that has looked for the NAR before has to look again.
         sqlx::query(
@@ -170,8 +170,8 @@ impl WriteTx {
         self.forget_verdict(id).await
     }
 
-    /// Begins to delete a NAR that is not what its name says; [`crate::deletion::await_deletion::objects`]
-    /// goes on with it.
+    /// Begins to delete a NAR that is not what its name says; `await_deletion::objects` of the
+    /// crate core goes on with it.
     pub async fn object_corrupt(&mut self, id: i64) -> Result<()> {
         let text = format!(
             "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 AND state = {OBJECT_PRESENT}"

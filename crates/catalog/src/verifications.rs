@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt as _;
+use niks3_base::nar_contents::{ContentHash, Flaw, Occurrences, PackedListing, Verdict, VerifiedNar};
+use niks3_base::signing::union_of_names;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
@@ -12,8 +14,6 @@ use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
 use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
-use crate::nar_contents::{ContentHash, Flaw, Occurrences, PackedListing, Verdict, VerifiedNar};
-use crate::signing::union_of_names;
 
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use niks3_base::compression::Packing;
+use niks3_base::signing::KeyChoice;
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
@@ -12,8 +14,6 @@ use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::publish::publishable;
 use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
-use crate::compression::Packing;
-use crate::signing::KeyChoice;
 
 /// A committed path as a check sees it.
 #[derive(Debug, Clone)]

@@ -49,6 +49,7 @@ use std::panic::Location;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
+use niks3_base::metrics::metrics;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction};
 
@@ -83,8 +84,6 @@ pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
 pub use verifications::{DoubtfulNar, NewVerification};
 
-use crate::metrics::metrics;
-
 /// Result of a question to the database.
 pub type Result<T> = std::result::Result<T, CatalogError>;
 
@@ -99,7 +98,8 @@ const LONG_WRITE: Duration = Duration::from_secs(1);
 
 /// A URL of PostgreSQL with the folder of its socket in `host=`, as libpq takes it: URLs in general need a name before
 /// that.
-pub(crate) fn local_postgres_url(url: &str) -> String {
+#[must_use]
+pub fn local_postgres_url(url: &str) -> String {
     match url::Url::parse(url) {
         Err(url::ParseError::EmptyHost) => url.replacen("@/", "@localhost/", 1),
         _ => url.to_owned(),
@@ -264,8 +264,8 @@ impl Catalog {
     /// Brings the schema up to date.
     async fn migrate(&self) -> Result<()> {
         let migrator = match self.backend {
-            Backend::Sqlite => sqlx::migrate!("../migrations/sqlite"),
-            Backend::Postgres => sqlx::migrate!("../migrations/postgres"),
+            Backend::Sqlite => sqlx::migrate!("../../migrations/sqlite"),
+            Backend::Postgres => sqlx::migrate!("../../migrations/postgres"),
         };
         foreign::refuse_others(&self.gate, self.backend, &migrator).await?;
         let Err(error) = migrator.run(&self.gate).await else {

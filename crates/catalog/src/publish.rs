@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt as _;
+use niks3_base::compression::Packing;
+use niks3_base::signing::KeyChoice;
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
@@ -11,8 +13,6 @@ use sqlx::any::AnyRow;
 use super::bulk::{self, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
 use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, objects};
-use crate::compression::Packing;
-use crate::signing::KeyChoice;
 
 /// A claim as the commit sees it.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 //! that a push has left out on purpose: it can be published by whoever comes next, even if the rest
 //! of its push never follows.
 
+use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 
@@ -14,7 +15,6 @@ use super::commits::CommitAttempt;
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
-use crate::signing::{KeyChoice, Signer, union_of_names};
 
 /// What one slice of a decision has done.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
 use sqlx::{AnyConnection, Row as _};
 
@@ -16,7 +17,6 @@ use super::objects::is_read;
 use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
 use super::{Backend, Catalog, Realised, Result, WriteTx, now};
-use crate::signing::{KeyChoice, Signer, union_of_names};
 
 /// What a commit relies on when it asks to be finished.
 #[derive(Debug)]

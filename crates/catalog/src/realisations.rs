@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
+use niks3_base::realisation;
+use niks3_base::signing::KeyChoice;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::PRESENT;
 use super::{Catalog, Realised, Result, WriteTx, now};
-use crate::realisation;
-use crate::signing::KeyChoice;
 
 fn realised(row: &AnyRow) -> Result<Realised> {
     Ok(Realised {

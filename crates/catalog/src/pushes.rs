@@ -1,5 +1,6 @@
 //! Pushes: who opened them, how long they live, how they ended.
 
+use niks3_base::signing::KeyChoice;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
@@ -8,7 +9,6 @@ use sqlx::any::AnyRow;
 use super::path_columns::{ABSENT, nar_hash, store_path};
 use super::slices::SLICE_MARKS;
 use super::{Catalog, CatalogError, Result, WriteTx, bulk, now};
-use crate::signing::KeyChoice;
 
 /// Where a push stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
