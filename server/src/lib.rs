@@ -2,7 +2,6 @@
 //! of everything. Readers never need it.
 
 pub mod app;
-pub mod auth;
 pub mod cache_stats;
 pub mod clock;
 pub mod config;
@@ -31,4 +30,4 @@ pub mod watchdog;
 pub use niks3_base::{
     compression, error, metrics, nar_contents, open_files, push_limits, realisation, signing, telemetry,
 };
-pub use {niks3_catalog as catalog, niks3_storage as storage};
+pub use {niks3_auth as auth, niks3_catalog as catalog, niks3_storage as storage};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use niks3_base::error::Error;
+
 use super::oidc::OidcIdentity;
 use super::{Grant, Limits, Scope};
-use crate::error::Error;
 
 /// How somebody is known.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,7 +15,7 @@ use url::Url;
 use self::cursor::Cursor;
 use super::Glob;
 use super::rule::{Bound, Rule};
-use crate::auth::{Grant, Scope, Scopes};
+use crate::{Grant, Scope, Scopes};
 
 /// How often keys are fetched for an unknown key unless the file says otherwise.
 const KEY_REFETCH: u64 = 60;

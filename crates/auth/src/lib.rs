@@ -1,7 +1,7 @@
 //! Who is asking, and what they may do.
 //!
 //! [`Credentials`] are what a request brings, [`Authenticator`] finds the
-//! [`Identity`] they prove, and `http/extract.rs` asks it for the scope that an
+//! [`Identity`] they prove, and `http/extract.rs` of the server asks it for the scope that an
 //! operation needs.
 
 mod admin_token;
@@ -18,7 +18,7 @@ mod refusal;
 mod scope;
 
 pub use admin_token::AdminToken;
-pub use authenticator::{Authenticator, Door};
+pub use authenticator::{Authenticator, Door, Presented};
 pub use certificates::{CertificateSettings, Peer, TrustedHeaders};
 pub use credentials::Credentials;
 pub use failures::FailureLimit;

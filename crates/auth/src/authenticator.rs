@@ -1,15 +1,16 @@
 //! From what a request brings to who sends it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use poem::Request;
+use http::HeaderMap;
+use niks3_base::metrics::metrics;
+use niks3_base::telemetry;
+use niks3_catalog::Catalog;
 
-use super::certificates::CertificateSettings;
+use super::certificates::{CertificateSettings, Peer};
 use super::oidc::Oidc;
 use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, Refusal, Who, named_token};
-use crate::catalog::Catalog;
-use crate::metrics::metrics;
-use crate::telemetry;
 
 /// Where a request comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,17 @@ pub enum Door {
     Api,
     /// What is only read; browsers, scrapers and netrc files know HTTP Basic.
     Reads,
+}
+
+/// What a request shows of who sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Where its connection comes from, if that is known.
+    pub address: Option<IpAddr>,
+    /// The client certificate of its connection, if there is one.
+    pub certificate: Option<&'a Peer>,
 }
 
 /// Everything that identities are known by.
@@ -70,7 +82,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
-    pub async fn identify(&self, request: &Request, door: Door) -> Result<Identity, Refusal> {
+    pub async fn identify(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
         let identified = match self.look(request, door).await {
             Err(Refusal::Invalid(why)) => Err(match self.failures.count(request) {
                 Some(wait) => Refusal::TooMany(wait),
@@ -95,8 +107,8 @@ impl Authenticator {
         identified
     }
 
-    async fn look(&self, request: &Request, door: Door) -> Result<Identity, Refusal> {
-        let Some(credentials) = Credentials::from_headers(request.headers(), door)? else {
+    async fn look(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
+        let Some(credentials) = Credentials::from_headers(request.headers, door)? else {
             return self.certificates.identify(request)?.ok_or(Refusal::Nothing);
         };
         let is_admin = self

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use niks3_base::signing::KeyChoice;
+
 use super::oidc::Glob;
 use super::{Limits, Scope, Scopes};
-use crate::signing::KeyChoice;
 
 /// What somebody may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
-use poem::Request;
-use poem::http::{HeaderMap, HeaderName};
 
 use super::oidc::Glob;
-use super::{Grant, Identity, Refusal, Scope, Scopes, Who};
+use super::{Grant, Identity, Presented, Refusal, Scope, Scopes, Who};
 
 /// Most bytes of a subject.
 const MAX_SUBJECT: usize = 4096;
@@ -44,12 +43,12 @@ pub struct CertificateSettings {
 
 impl CertificateSettings {
     /// Whose certificate came with a request, if one did.
-    pub(super) fn identify(&self, request: &Request) -> Result<Option<Identity>, Refusal> {
-        let of_proxy = match (&self.headers, request.remote_addr().as_socket_addr()) {
-            (Some(trusted), Some(address)) => trusted.subject(address.ip(), request.headers())?,
+    pub(super) fn identify(&self, request: Presented<'_>) -> Result<Option<Identity>, Refusal> {
+        let of_proxy = match (&self.headers, request.address) {
+            (Some(trusted), Some(address)) => trusted.subject(address, request.headers)?,
             _ => None,
         };
-        match of_proxy.or_else(|| request.data::<Peer>().map(|peer| peer.subject.clone())) {
+        match of_proxy.or_else(|| request.certificate.map(|peer| peer.subject.clone())) {
             Some(subject) => self.admit(subject).map(Some),
             None => Ok(None),
         }

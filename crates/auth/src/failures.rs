@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http::HeaderMap;
 use ipnet::IpNet;
-use poem::Request;
-use poem::http::HeaderMap;
+
+use super::Presented;
 
 /// Most addresses that are told apart.
 const MAX_ADDRESSES: usize = 10_000;
@@ -34,9 +35,9 @@ impl FailureLimit {
     }
 
     /// Counts a failure; the seconds to wait, if that was one too many.
-    pub(super) fn count(&self, request: &Request) -> Option<u32> {
-        let peer = request.remote_addr().as_socket_addr()?.ip();
-        self.count_of(self.sender(peer.to_canonical(), request.headers()))
+    pub(super) fn count(&self, request: Presented<'_>) -> Option<u32> {
+        let peer = request.address?;
+        self.count_of(self.sender(peer.to_canonical(), request.headers))
     }
 
     fn count_of(&self, sender: IpAddr) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! Why somebody is not let in.
 
-use crate::catalog::CatalogError;
-use crate::error::Error;
+use niks3_base::error::Error;
+use niks3_catalog::CatalogError;
 
 /// Why a request proves no identity.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// The one of [`crate::metrics::AUTH_FAILURES`] that this is.
+    /// The one of [`niks3_base::metrics::AUTH_FAILURES`] that this is.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
 //! `entries::keys` as a fuzz target.
 #![cfg_attr(fuzzing, no_main)]
 
-niks3_server_fuzz::target!(keys);
+niks3_auth_fuzz::target!(keys);

@@ -1,4 +1,4 @@
 //! `entries::token` as a fuzz target.
 #![cfg_attr(fuzzing, no_main)]
 
-niks3_server_fuzz::target!(token);
+niks3_auth_fuzz::target!(token);

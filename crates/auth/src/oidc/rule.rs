@@ -2,7 +2,7 @@
 
 use super::Glob;
 use super::claims::{Claims, any_text, shown};
-use crate::auth::Grant;
+use crate::Grant;
 
 /// What a claim has to be.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine as _;
+use niks3_catalog::{Catalog, now};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::{Grant, Identity, Refusal, Scope, Scopes, Who};
-use crate::catalog::{Catalog, now};
 
 /// How every named token begins, so that scanners for secrets know one.
 const PREFIX: &str = "niks3_";

@@ -4,13 +4,13 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use niks3_base::error::Error;
 use tokio::sync::Mutex;
 
 use super::fetch;
 use super::jwt::Unverified;
 use super::keys::{KeySet, Verdict};
-use crate::auth::Refusal;
-use crate::error::Error;
+use crate::Refusal;
 
 /// Keys this old are fetched again, beside the requests that use them.
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);

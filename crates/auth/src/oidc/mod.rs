@@ -11,6 +11,7 @@ mod rule;
 
 use std::sync::Arc;
 
+use niks3_catalog::now;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use claims::Claims;
@@ -20,7 +21,6 @@ pub use rule::{Bound, Rule};
 
 use self::issuer::Issuer;
 use super::{Grant, Identity, Refusal, Who};
-use crate::catalog::now;
 
 /// Seconds by which clocks may differ.
 const LEEWAY: i64 = 60;

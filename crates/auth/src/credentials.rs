@@ -1,7 +1,7 @@
 //! What a request brings to prove who sends it.
 
 use base64::Engine as _;
-use poem::http::{HeaderMap, header};
+use http::{HeaderMap, header};
 use secrecy::{SecretString, zeroize::Zeroize as _};
 
 use super::{Door, Refusal};

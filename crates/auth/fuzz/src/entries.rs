@@ -1,9 +1,9 @@
 //! One function for each parser of what strangers send and administrators write: no bytes panic, and nothing is
 //! accepted that should not be.
 
-use niks3_server::auth::oidc::{Claims, Glob, Settings, jwt, keys};
-use niks3_server::auth::{Credentials, Door, FailureLimit, TrustedHeaders};
-use poem::http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use niks3_auth::oidc::{Claims, Glob, Settings, jwt, keys};
+use niks3_auth::{Credentials, Door, FailureLimit, TrustedHeaders};
 use secrecy::ExposeSecret as _;
 
 /// Checks what one parser makes of the bytes.
