@@ -18,6 +18,6 @@ pub use niks3_base::{
 };
 pub use niks3_core::{
     app, cache_stats, clock, deletion, fsck, gc, import, ownership, pin_name, pins, push, runs, start_error,
-    tasks, verification,
+    verification,
 };
 pub use {niks3_auth as auth, niks3_catalog as catalog, niks3_storage as storage};

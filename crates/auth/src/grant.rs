@@ -75,7 +75,7 @@ impl Grant {
 
     /// Whether a pin may have that name.
     #[must_use]
-    pub fn allows_pin(&self, name: &str) -> bool {
+    pub(crate) fn allows_pin(&self, name: &str) -> bool {
         self.pins
             .as_ref()
             .is_none_or(|pins| pins.iter().any(|glob| glob.matches(name)))

@@ -63,7 +63,7 @@ pub struct Scopes(u8);
 
 impl Scopes {
     /// Everything.
-    pub const ADMIN: Self = Self(Scope::Admin.bit());
+    pub(crate) const ADMIN: Self = Self(Scope::Admin.bit());
 
     /// Whether an operation of that scope is allowed.
     #[must_use]

@@ -7,7 +7,7 @@ use liblzma::stream::{CONCATENATED, Stream};
 /// Most bytes of memory of an xz decoder: `xz -9` needs 65 MiB.
 const XZ_MEMORY: u64 = 128 << 20;
 /// Memory of a zstd decoder, as a power of two: what `zstd` itself takes without being asked.
-pub const WINDOW_LOG_MAX: u32 = 27;
+pub(crate) const WINDOW_LOG_MAX: u32 = 27;
 /// Bytes that a brotli decoder reads at a time.
 const BROTLI_BUFFER: usize = 16 << 10;
 
@@ -93,7 +93,7 @@ impl Codec {
     ///
     /// # Errors
     /// When no decoder can be made.
-    pub fn decoder<'r>(self, reader: Box<dyn BufRead + 'r>) -> io::Result<Box<dyn BufRead + 'r>> {
+    pub(crate) fn decoder<'r>(self, reader: Box<dyn BufRead + 'r>) -> io::Result<Box<dyn BufRead + 'r>> {
         Ok(match self {
             Self::None => reader,
             Self::Zstd => {

@@ -79,14 +79,14 @@ impl Signer {
     }
 
     /// Adds signatures by some of our keys to a realisation.
-    pub fn sign_realisation(&self, choice: &KeyChoice, realisation: &mut Realisation) {
+    pub(crate) fn sign_realisation(&self, choice: &KeyChoice, realisation: &mut Realisation) {
         for key in self.chosen(choice) {
             realisation.sign(key);
         }
     }
 
     /// Adds signatures by some of our keys to an entry of the build trace.
-    pub fn sign_build_trace(&self, choice: &KeyChoice, key: &BuildTraceKey, entry: &mut BuildTraceEntry) {
+    pub(crate) fn sign_build_trace(&self, choice: &KeyChoice, key: &BuildTraceKey, entry: &mut BuildTraceEntry) {
         for signer in self.chosen(choice) {
             entry.sign(key, signer);
         }

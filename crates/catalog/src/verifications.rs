@@ -301,7 +301,7 @@ impl WriteTx {
     }
 
     /// Forgets what was found of an object, which has to be read again.
-    pub async fn forget_verdict(&mut self, object_id: i64) -> Result<()> {
+    pub(crate) async fn forget_verdict(&mut self, object_id: i64) -> Result<()> {
         sqlx::query("DELETE FROM verifications WHERE object_id = $1")
             .bind(object_id)
             .execute(&mut *self.tx)

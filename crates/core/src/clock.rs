@@ -86,7 +86,7 @@ impl Clock {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn deviations(
+pub(crate) async fn deviations(
     clock: &Clock,
     catalog: &Catalog,
     bucket: &Bucket,

@@ -2,4 +2,4 @@
 //! [`await_deletion`] is for pushes and repairs that the deletion stands in the way of.
 
 pub mod await_deletion;
-pub mod delete;
+pub(crate) mod delete;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use niks3_base::error::Error;
 
 /// Objects that are looked at with the gate held: others wait meanwhile.
-pub const GATED: usize = 32;
+pub(crate) const GATED: usize = 32;
 /// How long that may take. Others wait for 30 s.
-pub const GATE: Duration = Duration::from_secs(15);
+pub(crate) const GATE: Duration = Duration::from_secs(15);
 
 /// `Unavailable`: it took longer.
 pub fn too_slow() -> Error {

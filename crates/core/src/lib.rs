@@ -15,5 +15,5 @@ pub mod pins;
 pub mod push;
 pub mod runs;
 pub mod start_error;
-pub mod tasks;
+mod tasks;
 pub mod verification;

@@ -38,7 +38,7 @@ const ATTEMPTS: usize = 10;
 const RETRY_AFTER: u32 = 600;
 
 /// What the database needs after it went back, or has taken over a bucket.
-pub const REPAIR: &str = "run `niks3 fsck --repair`";
+pub(crate) const REPAIR: &str = "run `niks3 fsck --repair`";
 
 /// Whether the database of this server owns the bucket, as far as this process knows.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Ownership {
     ///
     /// # Errors
     /// `Unavailable` when the bucket belongs to another database, or that cannot be seen; `Conflict` when a repair has to come first.
-    pub async fn before_deletion(&self) -> Result<(), Error> {
+    pub(crate) async fn before_deletion(&self) -> Result<(), Error> {
         self.record().await?;
         self.require_collectable()
     }
@@ -148,7 +148,7 @@ impl Ownership {
     ///
     /// # Errors
     /// `Unavailable` when the bucket belongs to another database; `Conflict` when a repair has to come first.
-    pub fn require_collectable(&self) -> Result<(), Error> {
+    pub(crate) fn require_collectable(&self) -> Result<(), Error> {
         self.require()?;
         match self.needs_repair() {
             Some(why) => Err(Error::conflict(format!(

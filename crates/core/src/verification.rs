@@ -5,10 +5,11 @@ mod jobs;
 mod queue;
 mod read_object;
 
-pub use check::{Difference, Kind, check_content_address, compare};
-pub use jobs::Jobs;
+pub(crate) use check::{Difference, Kind, check_content_address, compare};
+pub(crate) use jobs::Jobs;
 pub use queue::{Arriving, Job, Progress, Queue, Readers};
-pub use read_object::{read_bytes, read_object};
+pub(crate) use read_object::read_bytes;
+pub use read_object::read_object;
 
 /// Whose uploads are read before they become visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -188,7 +188,7 @@ impl ObjectKey {
 
     /// Whether servers of this cache write NARs under such a name.
     #[must_use]
-    pub fn is_uploaded_nar(&self) -> bool {
+    pub(crate) fn is_uploaded_nar(&self) -> bool {
         self.nar_name().is_some_and(|extension| extension == ".nar.zst")
     }
 

@@ -246,7 +246,7 @@ impl Range {
     /// The same for any object that can be, in numbers that every service reads; `None` when
     /// it lies beyond them all.
     #[must_use]
-    pub fn bounded(self) -> Option<Self> {
+    pub(crate) fn bounded(self) -> Option<Self> {
         match self {
             Self::From(first, _) if first >= MAX_OBJECT => None,
             Self::From(first, last) => Some(Self::From(first, last.map(|last| last.min(MAX_OBJECT)))),
@@ -315,7 +315,7 @@ impl GetOptions {
 
     /// Whether an object with this meta need not be sent.
     #[must_use]
-    pub fn not_modified(&self, meta: &Meta) -> bool {
+    pub(crate) fn not_modified(&self, meta: &Meta) -> bool {
         if let Some(tags) = &self.if_none_match {
             return tags
                 .split(',')

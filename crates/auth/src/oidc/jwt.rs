@@ -46,7 +46,7 @@ struct Header {
 
 /// Whether a text has the form of a token of three parts.
 #[must_use]
-pub fn looks_like_one(text: &str) -> bool {
+pub(crate) fn looks_like_one(text: &str) -> bool {
     text.starts_with("ey") && text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 

@@ -99,7 +99,7 @@ impl Oidc {
 
     /// Whether a token is one to be checked here.
     #[must_use]
-    pub fn expects(&self, token: &SecretString) -> bool {
+    pub(crate) fn expects(&self, token: &SecretString) -> bool {
         !self.providers.is_empty() && jwt::looks_like_one(token.expose_secret())
     }
 

@@ -83,7 +83,7 @@ impl WantedHash {
 
     /// Whether it is taken of every NAR.
     #[must_use]
-    pub fn is_always_taken(&self) -> bool {
+    pub(crate) fn is_always_taken(&self) -> bool {
         self.algorithm == HashAlgorithm::Sha256 && matches!(self.subject, Subject::File | Subject::Nar)
     }
 

@@ -74,7 +74,7 @@ impl Check<'_> {
 
     /// Looks, with the gate held; gives the gate back together with what was seen, so that
     /// what is done about it is done to what was seen.
-    pub async fn gated<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Error>
+    pub(crate) async fn gated<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -90,7 +90,11 @@ impl Check<'_> {
     }
 
     /// Writes down what does not fit.
-    pub async fn note<S>(&self, tx: &mut WriteTx, flaws: Vec<Flaw<S>>) -> Result<Vec<Found<S>>, Error> {
+    pub(crate) async fn note<S>(
+        &self,
+        tx: &mut WriteTx,
+        flaws: Vec<Flaw<S>>,
+    ) -> Result<Vec<Found<S>>, Error> {
         let new: Vec<NewFinding> = flaws
             .iter()
             .map(|flaw| NewFinding {

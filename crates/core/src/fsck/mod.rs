@@ -52,7 +52,7 @@ pub struct Request {
 
 /// Whether a check repairs, by its request as the task has it.
 #[must_use]
-pub fn repairs(request: &str) -> bool {
+pub(crate) fn repairs(request: &str) -> bool {
     serde_json::from_str(request).is_ok_and(|request: Request| request.repair)
 }
 

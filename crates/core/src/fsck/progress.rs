@@ -63,7 +63,7 @@ pub(super) type Shared = tasks::Shared<Progress>;
 
 impl Shared {
     /// The place to go on from in a phase; `None` when it is over.
-    pub fn enter(&self, phase: Phase) -> Option<String> {
+    pub(crate) fn enter(&self, phase: Phase) -> Option<String> {
         self.change(|progress| {
             if progress.phase > phase {
                 return None;

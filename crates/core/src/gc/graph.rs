@@ -66,7 +66,7 @@ fn index(position: usize) -> u32 {
 
 impl Graph {
     /// Adds a NAR; all of them come before the paths.
-    pub fn add_object(&mut self, node: &ObjectNode) {
+    pub(crate) fn add_object(&mut self, node: &ObjectNode) {
         self.object_index.insert(node.id, index(self.objects.len()));
         self.object_ids.push(node.id);
         self.objects.push(Item {
@@ -80,7 +80,7 @@ impl Graph {
     }
 
     /// Adds a build log; all of them come before the paths.
-    pub fn add_log(&mut self, node: &LogNode) {
+    pub(crate) fn add_log(&mut self, node: &LogNode) {
         let position = index(self.logs.len());
         let known = *self.log_index.entry(digest(&node.drv)).or_insert(position);
         if known == position {
@@ -96,7 +96,7 @@ impl Graph {
     }
 
     /// Adds a path.
-    pub fn add_path(&mut self, node: &PathNode) {
+    pub(crate) fn add_path(&mut self, node: &PathNode) {
         self.index.insert(node.id, index(self.ids.len()));
         self.ids.push(node.id);
         self.there.push(node.there);
@@ -119,7 +119,7 @@ impl Graph {
     }
 
     /// Adds another deriver that a path was pushed with; the path comes before.
-    pub fn add_deriver(&mut self, id: i64, deriver: &str) {
+    pub(crate) fn add_deriver(&mut self, id: i64, deriver: &str) {
         let log = self.log_of(deriver);
         let Some(&path) = self.index.get(&id) else { return };
         if log == NONE || !self.there[path as usize] {
@@ -137,12 +137,12 @@ impl Graph {
     }
 
     /// Objects of a path alone: narinfo, listing, realisations.
-    pub fn own_objects(&self, path: u32) -> u64 {
+    pub(crate) fn own_objects(&self, path: u32) -> u64 {
         2 + self.realisations.get(&path).copied().unwrap_or_default()
     }
 
     /// Ends the adding: every reference finds its path.
-    pub fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         self.starts.push(self.raw.len());
         let raw = std::mem::take(&mut self.raw);
         self.refs = raw
@@ -201,7 +201,7 @@ impl Graph {
 
     /// Marks what a claim or a path decided meanwhile needs: itself, its references, its
     /// NAR, its log.
-    pub fn mark_node(&mut self, node: &PathNode) {
+    pub(crate) fn mark_node(&mut self, node: &PathNode) {
         self.mark(node.id);
         for id in &node.refs {
             self.mark(*id);
@@ -214,7 +214,7 @@ impl Graph {
 
     /// Marks what a narinfo needs that readers may still have although other contents have replaced it: its NAR and its
     /// references, but not the path itself.
-    pub fn mark_contents(&mut self, object_id: i64, refs: &[i64]) {
+    pub(crate) fn mark_contents(&mut self, object_id: i64, refs: &[i64]) {
         for id in refs {
             self.mark(*id);
         }
@@ -224,7 +224,7 @@ impl Graph {
     }
 
     /// Marks the log of a derivation.
-    pub fn mark_log(&mut self, drv: &str) {
+    pub(crate) fn mark_log(&mut self, drv: &str) {
         let log = self.log_of(drv);
         if let Some(item) = self.logs.get_mut(log as usize) {
             item.marked = true;
@@ -232,17 +232,17 @@ impl Graph {
     }
 
     /// Whether nothing needs a path, as far as it is marked.
-    pub fn is_white(&self, path: u32) -> bool {
+    pub(crate) fn is_white(&self, path: u32) -> bool {
         self.there[path as usize] && !self.marked[path as usize]
     }
 
     /// Every path that is there and that nothing needs.
-    pub fn white(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn white(&self) -> impl Iterator<Item = u32> {
         (0..index(self.ids.len())).filter(|path| self.is_white(*path))
     }
 
     /// Every path that something needs although it was condemned.
-    pub fn pardoned(&self) -> Vec<i64> {
+    pub(crate) fn pardoned(&self) -> Vec<i64> {
         self.ids
             .iter()
             .zip(&self.condemned_at)
@@ -273,7 +273,7 @@ impl Graph {
 
     /// Everything that a path keeps and nothing that is marked does, besides what is in
     /// `seen`, where it is added.
-    pub fn kept_by(&self, root: i64, seen: &mut [bool]) -> Vec<u32> {
+    pub(crate) fn kept_by(&self, root: i64, seen: &mut [bool]) -> Vec<u32> {
         let mut kept = Vec::new();
         let mut pending: Vec<u32> = self.index.get(&root).copied().into_iter().collect();
         while let Some(path) = pending.pop() {
@@ -320,14 +320,14 @@ impl Graph {
     }
 
     /// A NAR is gone.
-    pub fn object_gone(&mut self, id: i64) {
+    pub(crate) fn object_gone(&mut self, id: i64) {
         if let Some(object) = self.object_index.get(&id) {
             self.objects[*object as usize].gone = true;
         }
     }
 
     /// A build log is gone.
-    pub fn log_gone(&mut self, drv: &str) {
+    pub(crate) fn log_gone(&mut self, drv: &str) {
         let log = self.log_of(drv);
         if let Some(item) = self.logs.get_mut(log as usize) {
             item.gone = true;
@@ -335,7 +335,7 @@ impl Graph {
     }
 
     /// Whether something needs or names a path.
-    pub fn is_marked(&self, path: u32) -> bool {
+    pub(crate) fn is_marked(&self, path: u32) -> bool {
         self.marked[path as usize]
     }
 
@@ -353,7 +353,7 @@ impl Graph {
     }
 
     /// Rows of paths that are not there and that nothing there refers to.
-    pub fn leftover(&self) -> Vec<i64> {
+    pub(crate) fn leftover(&self) -> Vec<i64> {
         let mut named = vec![false; self.ids.len()];
         for path in 0..index(self.ids.len()) {
             if self.there[path as usize] {

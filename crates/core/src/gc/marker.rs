@@ -77,7 +77,7 @@ impl Marker {
 
     /// Follows every root that is new: what is unmarked then is needed by nothing, for as
     /// long as the transaction lasts.
-    pub async fn catch_up(&mut self, tx: &mut WriteTx) -> Result<()> {
+    pub(crate) async fn catch_up(&mut self, tx: &mut WriteTx) -> Result<()> {
         let roots = tx.roots_revision().await?;
         if self.roots != Some(roots) {
             for id in tx.root_ids(self.except_before).await? {

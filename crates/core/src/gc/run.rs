@@ -39,12 +39,12 @@ impl Run<'_> {
     }
 
     /// Comes between the transaction that says what is to be deleted, and its deletion.
-    pub async fn before_deletion(&self) -> Result<(), Error> {
+    pub(crate) async fn before_deletion(&self) -> Result<(), Error> {
         self.app.ownership.before_deletion().await
     }
 
     /// What may go now.
-    pub fn ripe(&self, marker: &Marker) -> Ripe {
+    pub(crate) fn ripe(&self, marker: &Marker) -> Ripe {
         let grace = self.request.grace();
         Ripe::new(&marker.graph, |condemned_at| {
             grace == 0 || (condemned_at != 0 && condemned_at <= self.now - grace)

@@ -94,7 +94,7 @@ impl Source {
     ///
     /// # Errors
     /// When somebody does.
-    pub async fn require_idle(&mut self) -> Result<(), StartError> {
+    pub(crate) async fn require_idle(&mut self) -> Result<(), StartError> {
         // Of the sessions of other roles only some columns can be seen. Those of the system have no role.
         let row = sqlx::query(
             "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
@@ -118,7 +118,7 @@ impl Source {
     ///
     /// # Errors
     /// When it has.
-    pub async fn require_quiet(&mut self) -> Result<(), StartError> {
+    pub(crate) async fn require_quiet(&mut self) -> Result<(), StartError> {
         let mut times = vec![
             "SELECT max(updated_at) AS at FROM closures",
             "SELECT max(started_at) FROM pending_closures",

@@ -22,7 +22,11 @@ const MAX_DIFFERENCES: usize = 100;
 ///
 /// # Errors
 /// `Invalid` naming the first difference: the push is over then. `Unavailable` when an upload cannot be read.
-pub async fn await_uploads(app: &App, push: &Push, claims: &[CommitClaim]) -> Result<HashSet<i64>, Error> {
+pub(crate) async fn await_uploads(
+    app: &App,
+    push: &Push,
+    claims: &[CommitClaim],
+) -> Result<HashSet<i64>, Error> {
     let offers = || {
         claims.iter().filter_map(|claim| {
             let offer = claim.offer.as_ref()?;
@@ -81,7 +85,7 @@ pub async fn await_uploads(app: &App, push: &Push, claims: &[CommitClaim]) -> Re
 ///
 /// # Errors
 /// When a NAR cannot be read.
-pub async fn read_before_signing(app: &App, push: &Push) -> Result<(), Error> {
+pub(crate) async fn read_before_signing(app: &App, push: &Push) -> Result<(), Error> {
     if push.exempt {
         return Ok(());
     }
@@ -154,7 +158,7 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
 }
 
 /// Lets go of the listings of paths that have been published; beside everything else, since nobody waits for that.
-pub fn forget_listings(app: &App, published: HashSet<i64>) {
+pub(crate) fn forget_listings(app: &App, published: HashSet<i64>) {
     let catalog = app.catalog.clone();
     app.tasks.spawn(async move {
         let ids: Vec<i64> = published.into_iter().collect();

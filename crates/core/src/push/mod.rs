@@ -30,10 +30,10 @@ pub use attempt::{CommitAnswer, commit};
 pub use commit::Outcome;
 pub use conflicts::{Conflict, Difference as FieldDifference, describe};
 pub use leftovers::remove_leftovers;
-pub use narinfo::narinfo;
-pub use publish::write_realisations;
+pub(crate) use narinfo::narinfo;
+pub(crate) use publish::write_realisations;
 pub use recover::recover;
-pub use republish::republish;
+pub(crate) use republish::republish;
 pub use verify::verify;
 
 /// `PushGone`: what a push relies on was lost after it was decided, so that only another push can bring it.

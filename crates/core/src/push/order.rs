@@ -60,7 +60,7 @@ impl Order {
 
     /// Makes a node ready that waits for itself through others, if every node that is left waits for such a one. False
     /// when none is left.
-    pub fn open_cycle(&mut self) -> bool {
+    pub(crate) fn open_cycle(&mut self) -> bool {
         let Some(mut node) = self.waiting() else {
             return false;
         };

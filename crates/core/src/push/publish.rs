@@ -371,7 +371,7 @@ pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised
 ///
 /// # Errors
 /// When the object store does not take them.
-pub async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Error> {
+pub(crate) async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Error> {
     for Realised { key, body, keys, .. } in realisations {
         let text = realisation::signed(&app.signer, keys, key, body).map_err(Error::internal)?;
         let key = ObjectKey::parse(key).map_err(Error::internal)?;

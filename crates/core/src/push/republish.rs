@@ -15,7 +15,7 @@ use crate::app::App;
 ///
 /// # Errors
 /// When something that a narinfo would point to has been lost.
-pub async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u64, Error> {
+pub(crate) async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u64, Error> {
     let token = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
     let mut tx = app.catalog.write().await?;
     let push_id = tx

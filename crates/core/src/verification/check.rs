@@ -156,7 +156,7 @@ pub fn compare(object_id: i64, offer: &Publishable, verdict: &Verdict) -> Option
 /// Compares a content address with the hash of the NAR and those that were taken of what is in it; the one that the NAR has
 /// when it is another, and nothing when a hash is missing.
 #[must_use]
-pub fn check_content_address(
+pub(crate) fn check_content_address(
     ca: &ContentAddress,
     path: &StorePath,
     refers_to_itself: bool,

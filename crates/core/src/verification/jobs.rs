@@ -62,7 +62,7 @@ impl Jobs {
     }
 
     /// One a NAR.
-    pub fn into_jobs(self) -> impl Iterator<Item = Job> {
+    pub(crate) fn into_jobs(self) -> impl Iterator<Item = Job> {
         self.by_object.into_values()
     }
 }

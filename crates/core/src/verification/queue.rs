@@ -148,7 +148,7 @@ impl Queue {
     }
 
     /// Whether an identity may have NARs read once more, to compare what it claims of them with what others have.
-    pub fn may_compare(&self, identity: &str) -> bool {
+    pub(crate) fn may_compare(&self, identity: &str) -> bool {
         self.comparisons.retain_recent();
         self.comparisons.check_key(&identity.to_owned()).is_ok()
     }
@@ -249,7 +249,7 @@ impl Queue {
 
     /// Whether nothing waits.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.state().pending.is_empty()
     }
 

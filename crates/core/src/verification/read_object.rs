@@ -54,7 +54,7 @@ pub async fn read_object(
 ///
 /// # Errors
 /// When the thread ends that does it.
-pub async fn read_bytes(
+pub(crate) async fn read_bytes(
     bytes: Bytes,
     packing: Packing,
     most: u64,
