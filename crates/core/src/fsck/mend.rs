@@ -1,13 +1,14 @@
 //! Mending what the database has and the bucket has not.
 
-use super::check::{Check, Found};
-use crate::push;
-use crate::push::listing::{self, Listed};
 use bytes::Bytes;
 use niks3_base::error::Error;
 use niks3_base::realisation;
 use niks3_catalog::{CheckedPath, Realised};
 use niks3_storage::ObjectKey;
+
+use super::check::{Check, Found};
+use crate::push;
+use crate::push::listing::{self, Listed};
 
 /// What a flaw of a path is about.
 #[derive(Debug, Clone)]

@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use niks3_nix::hash::FileHash;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
-
 use niks3_base::compression::Packing;
 use niks3_base::metrics::metrics;
 use niks3_base::nar_contents::{Contents, Flaw, NarReader, Subject, Verdict, Wanted};
 use niks3_base::push_limits::URL_LIFETIME;
 use niks3_catalog::{Catalog, CatalogError, NewVerification};
+use niks3_nix::hash::FileHash;
 use niks3_storage::{Arrival, Arrivals, Bucket, ObjectKey, StorageError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
