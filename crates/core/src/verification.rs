@@ -5,10 +5,9 @@ mod jobs;
 mod queue;
 mod read_object;
 
-pub(crate) use check::{Difference, Kind, check_content_address, compare};
+pub(crate) use check::{Difference, check_content_address, compare};
 pub(crate) use jobs::Jobs;
 pub use queue::{Arriving, Job, Progress, Queue, Readers};
-pub(crate) use read_object::read_bytes;
 pub use read_object::read_object;
 
 /// Whose uploads are read before they become visible.
