@@ -28,6 +28,12 @@ pub(crate) struct Args {
     /// Store path whose closure `push` and `zstd` take [default: one is made of the files in /usr/lib].
     #[arg(long, value_name = "STOREPATH", env = "NIKS3_BENCH_CLOSURE")]
     pub(crate) closure: Option<String>,
+    /// Nix store that the closure lies in, by the directory it is below [default: this system's].
+    #[arg(long, value_name = "DIR", requires = "closure")]
+    pub(crate) store: Option<PathBuf>,
+    /// Directory with niks3 and niks3-server of another build: `push` and `commit` measure both in turns.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) against: Option<PathBuf>,
     /// Run this benchmark alone; can be repeated.
     #[arg(long, value_name = "NAME", value_enum)]
     pub(crate) only: Vec<Benchmark>,

@@ -11,9 +11,10 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::Bench;
+use crate::against;
 use crate::postgres::Postgres;
 use crate::report::{self, Table, Targets, megabytes, seconds};
-use crate::server::{Server, free_address};
+use crate::server::{Build, Server, free_address};
 use crate::synthetic::{self, Contents, name, sha256};
 
 /// Requests with metadata under way at once, as many as the client has.
@@ -25,15 +26,18 @@ const WANTED: f64 = 10.0;
 const WANTED_WRITE: f64 = 1.0;
 
 /// A step's wall time, and CPU time of the server and its database.
-struct Step {
-    name: &'static str,
-    wall: Duration,
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) wall: Duration,
     server: Duration,
     database: Duration,
     peak: u64,
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
+    if let Some(other) = bench.against()? {
+        return against::metadata(bench, &other);
+    }
     let count = bench.args.commit_paths;
     let dir = bench.dir.path().join("commit");
     let mut targets = Targets::new();
@@ -41,8 +45,14 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
         report::title(&format!(
             "commit: metadata of {count} paths, about 10 references each; {name}, embedded bucket"
         ));
-        let (steps, (writes, longest)) = on(bench, &dir.join(format!("server-{name}")), postgres)?;
+        let (steps, writes) = on(
+            bench,
+            &Build::this()?,
+            &dir.join(format!("server-{name}")),
+            postgres,
+        )?;
         print(name, &steps, &mut targets);
+        let (writes, longest) = writes.context("no niks3_db_write_seconds")?;
         report::note(&format!(
             "commit: {writes} writing transactions, the longest below {longest} s"
         ));
@@ -58,12 +68,19 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     Ok(targets)
 }
 
-fn on(bench: &Bench, data: &Path, postgres: Option<&Postgres>) -> anyhow::Result<(Vec<Step>, (f64, f64))> {
+/// All steps with a server of some build; then how many writing transactions it had, and the bound of the
+/// longest in seconds.
+pub(crate) fn on(
+    bench: &Bench,
+    build: &Build,
+    data: &Path,
+    postgres: Option<&Postgres>,
+) -> anyhow::Result<(Vec<Step>, Option<(f64, f64)>)> {
     let mut options = Vec::new();
     if let Some(postgres) = postgres {
         options.push(format!("--db={}", postgres.url()?));
     }
-    let server = Server::start(data, free_address()?, &options)?;
+    let server = Server::of(build, data, free_address()?, &options)?;
     let push = Push::new(&server, 0, u64::from(bench.args.commit_paths))?;
     let database = || postgres.map_or(Ok(Duration::ZERO), Postgres::cpu);
     let mut steps = Vec::new();
@@ -192,7 +209,7 @@ impl Push {
 
     /// How many writing transactions there were so far, and the bound of the histogram below which the
     /// longest was, in seconds.
-    async fn longest_write(&self) -> anyhow::Result<(f64, f64)> {
+    async fn longest_write(&self) -> anyhow::Result<Option<(f64, f64)>> {
         let url = format!("{}/metrics", self.base);
         let text = self
             .http
@@ -211,9 +228,11 @@ impl Push {
             let bound = bound.parse().unwrap_or(f64::INFINITY);
             buckets.push((count.trim().parse::<f64>()?, bound));
         }
-        let all = buckets.last().context("no niks3_db_write_seconds")?.0;
-        let longest = buckets.iter().find(|(count, _)| *count >= all);
-        longest.copied().context("no bucket of niks3_db_write_seconds")
+        // Older servers do not count them.
+        let Some((all, _)) = buckets.last() else {
+            return Ok(None);
+        };
+        Ok(buckets.iter().find(|(count, _)| count >= all).copied())
     }
 
     async fn open(&self) -> anyhow::Result<Opened> {

@@ -27,7 +27,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     let server = Server::embedded(&data)?;
     let idle = server.peak()?;
     let before = server.cpu()?;
-    let mut command = server.push(&path)?;
+    let mut command = server.push(&path);
     command.envs(store.environment.iter().map(|(name, value)| (name, value)));
     let (client, printed) = measure(&mut command)?;
     let (cpu, peak) = (server.cpu()?.saturating_sub(before), server.peak()?);

@@ -3,6 +3,7 @@
 //! `bench/run` builds the release binaries and runs this; `bench/run --help` lists what there is. It needs
 //! `nix`, `nix-store` and `zstd` in `PATH`; PostgreSQL and Garage are measured where they are installed.
 
+mod against;
 mod args;
 mod catalogue;
 mod children;
@@ -28,6 +29,7 @@ use clap::Parser as _;
 
 use args::{Args, Benchmark};
 use report::Targets;
+use server::Build;
 
 /// Prints what it measured, and returns what of that should be so.
 type Run = fn(&Bench) -> anyhow::Result<Targets>;
@@ -39,6 +41,13 @@ struct Bench {
     /// Everything that is written lies here, and goes with it, not before: whenever ext4 without a journal makes a
     /// file, it looks at every inode that was freed in the last minutes, so what is measured next would pay for it.
     dir: tempfile::TempDir,
+}
+
+impl Bench {
+    /// The other build that this one is measured beside, if any.
+    fn against(&self) -> anyhow::Result<Option<Build>> {
+        self.args.against.as_deref().map(Build::at).transpose()
+    }
 }
 
 fn main() -> ExitCode {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use crate::Bench;
+use crate::against;
 use crate::process::{Usage, measure};
 use crate::report::{self, Table, Targets, median, megabytes, seconds};
 use crate::server::Server;
@@ -17,29 +18,33 @@ const MADE: u64 = 400 << 20;
 
 /// What one way of doing it took in each round.
 #[derive(Default)]
-struct Series {
-    name: &'static str,
-    client: Vec<Usage>,
-    server: Vec<Usage>,
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) client: Vec<Usage>,
+    pub(crate) server: Vec<Usage>,
 }
 
 impl Series {
-    fn of(name: &'static str) -> Self {
+    /// Of nothing yet.
+    pub(crate) fn of(name: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             ..Self::default()
         }
     }
 
-    fn wall(&self) -> f64 {
+    /// Seconds of the client.
+    pub(crate) fn wall(&self) -> f64 {
         median(self.client.iter().map(|usage| usage.wall.as_secs_f64()).collect())
     }
 
-    fn cpu(&self) -> f64 {
+    /// Seconds of CPU time of the client.
+    pub(crate) fn cpu(&self) -> f64 {
         median(self.client.iter().map(|usage| usage.cpu.as_secs_f64()).collect())
     }
 
-    fn server_cpu(&self) -> f64 {
+    /// Seconds of CPU time of the server.
+    pub(crate) fn server_cpu(&self) -> f64 {
         median(self.server.iter().map(|usage| usage.cpu.as_secs_f64()).collect())
     }
 
@@ -52,14 +57,27 @@ impl Series {
         )
     }
 
-    /// The most of all rounds.
+    /// How often it takes what another one does, from start to end: the median of the rounds.
+    pub(crate) fn ratio(&self, other: &Self) -> f64 {
+        let rounds = self.client.iter().zip(&other.client);
+        median(
+            rounds
+                .map(|(this, other)| this.wall.as_secs_f64() / other.wall.as_secs_f64())
+                .collect(),
+        )
+    }
+
+    /// The most of all rounds, in bytes.
     #[expect(clippy::cast_precision_loss, reason = "megabytes are shown")]
-    fn peak(usages: &[Usage]) -> f64 {
+    pub(crate) fn peak(usages: &[Usage]) -> f64 {
         usages.iter().map(|usage| usage.rss).max().unwrap_or(0) as f64
     }
 }
 
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
+    if let Some(other) = bench.against()? {
+        return against::cold_push(bench, &other);
+    }
     let dir = bench.dir.path().join("push");
     std::fs::create_dir(&dir)?;
     let (store, root) = closure(bench, &dir)?;
@@ -102,7 +120,11 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
 /// What is pushed, and the store it lies in.
 pub(crate) fn closure(bench: &Bench, dir: &Path) -> anyhow::Result<(Store, String)> {
     if let Some(path) = &bench.args.closure {
-        return Ok((Store::system(), path.clone()));
+        let store = match &bench.args.store {
+            Some(root) => Store::new(root)?,
+            None => Store::system(),
+        };
+        return Ok((store, path.clone()));
     }
     let store = Store::new(&dir.join("store"))?;
     let root = store.of_usr_lib(MADE)?;
@@ -143,9 +165,15 @@ fn nix_copy(store: &Store, root: &str, dir: &Path) -> anyhow::Result<Usage> {
     Ok(measure(&mut command)?.0)
 }
 
-fn niks3(store: &Store, server: &Server, root: &str, warm: bool) -> anyhow::Result<(Usage, Usage)> {
+/// One push by the client of the server's build: what both took.
+pub(crate) fn niks3(
+    store: &Store,
+    server: &Server,
+    root: &str,
+    warm: bool,
+) -> anyhow::Result<(Usage, Usage)> {
     let before = server.cpu()?;
-    let mut command = server.push(root)?;
+    let mut command = server.push(root);
     command.envs(store.environment.iter().map(|(name, value)| (name, value)));
     let (client, printed) = measure(&mut command)?;
     let cpu = server.cpu()?.saturating_sub(before);
@@ -180,7 +208,7 @@ fn print(all: &[Series; 6]) -> Targets {
     for series in all {
         let (wall, cpu) = (series.wall(), series.cpu());
         let mut row = vec![
-            series.name.to_owned(),
+            series.name.clone(),
             seconds(Duration::from_secs_f64(wall)),
             format!("{:.2}", wall / zstd_2.wall()),
             seconds(Duration::from_secs_f64(cpu)),

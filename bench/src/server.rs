@@ -6,15 +6,56 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use rustix::process::Signal;
 
 use crate::children::Kept;
 use crate::process;
 
+/// The programs of one build.
+#[derive(Debug, Clone)]
+pub(crate) struct Build {
+    directory: PathBuf,
+}
+
+impl Build {
+    /// Those beside this program.
+    pub(crate) fn this() -> anyhow::Result<Self> {
+        let this = std::env::current_exe()?;
+        Self::at(this.parent().context("a program in no directory")?)
+    }
+
+    /// Those in a directory.
+    pub(crate) fn at(directory: &Path) -> anyhow::Result<Self> {
+        for name in ["niks3", "niks3-server"] {
+            let path = directory.join(name);
+            ensure!(
+                path.exists(),
+                "{} is missing: bench/run builds it, as does cargo build --release",
+                path.display()
+            );
+        }
+        Ok(Self {
+            directory: directory.canonicalize()?,
+        })
+    }
+
+    /// A command that runs one of its programs.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        Command::new(self.directory.join(name))
+    }
+
+    /// Whether its server has an option.
+    pub(crate) fn has(&self, option: &str) -> anyhow::Result<bool> {
+        let help = process::output(self.command("niks3-server").arg("--help"))?;
+        Ok(help.split_whitespace().any(|word| word == option))
+    }
+}
+
 /// A running server; it ends with this value.
 pub(crate) struct Server {
+    build: Build,
     child: Kept,
     /// Where clients reach it.
     pub(crate) url: String,
@@ -26,21 +67,23 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// A binary beside this one.
-pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    if !path.exists() {
-        bail!("{} is missing: run bench/run, which builds it", path.display());
-    }
-    Ok(path)
-}
-
 impl Server {
-    /// Starts a server with its data in a new directory `data_dir`.
+    /// Starts a server of this build with its data in a new directory `data_dir`.
     pub(crate) fn start(data_dir: &Path, address: SocketAddr, options: &[String]) -> anyhow::Result<Self> {
+        Self::of(&Build::this()?, data_dir, address, options)
+    }
+
+    /// Starts a server of some build with its data in a new directory `data_dir`.
+    pub(crate) fn of(
+        build: &Build,
+        data_dir: &Path,
+        address: SocketAddr,
+        options: &[String],
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         let log = std::fs::File::create(data_dir.with_extension("log"))?;
-        let mut child = Command::new(binary("niks3-server")?)
+        let mut child = build
+            .command("niks3-server")
             .arg("--data-dir")
             .arg(data_dir)
             .args(["--http-addr", &address.to_string()])
@@ -63,6 +106,7 @@ impl Server {
         };
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self {
+            build: build.clone(),
             child,
             url,
             data_dir: data_dir.to_owned(),
@@ -98,14 +142,14 @@ impl Server {
         process::peak_of(self.child.id())
     }
 
-    /// `niks3 push PATH --json` to it.
-    pub(crate) fn push(&self, path: &str) -> anyhow::Result<Command> {
-        let mut command = Command::new(binary("niks3")?);
+    /// `niks3 push PATH --json` to it, by the client of its build.
+    pub(crate) fn push(&self, path: &str) -> Command {
+        let mut command = self.build.command("niks3");
         command
             .args(["push", path, "--json"])
             .env("NIKS3_SERVER_URL", &self.url)
             .env("NIKS3_AUTH_TOKEN_FILE", self.token_file())
             .env_remove("NIKS3_AUTH_TOKEN_SCRIPT");
-        Ok(command)
+        command
     }
 }

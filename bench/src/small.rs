@@ -70,7 +70,7 @@ fn before_server(bench: &Bench, latency: Duration) -> anyhow::Result<(SocketAddr
 }
 
 fn one(store: &Store, server: &Server, root: &str, proxies: &[&Proxy]) -> anyhow::Result<Round> {
-    let mut command = server.push(root)?;
+    let mut command = server.push(root);
     command.envs(store.environment.iter().map(|(name, value)| (name, value)));
     let before = server.cpu()?;
     let opened = || proxies.iter().map(|proxy| proxy.connections()).sum::<u64>();

@@ -507,10 +507,17 @@ impl Catalog {
     pub async fn claims_of(&self, push_id: i64, paths: &[StorePath]) -> Result<HashMap<StorePath, Claim>> {
         let mut claims = HashMap::with_capacity(paths.len());
         for chunk in paths.chunks(ROWS) {
-            // SQLite keeps the order of a CROSS JOIN; of its own it would read all that the push claims
-            // for every chunk.
+            // One look into the index for each path: of their own, SQLite, and PostgreSQL as long as it has no statistics of
+            // the push, would read all that the push claims for every chunk.
+            let claim = match self.backend {
+                Backend::Sqlite => "push_paths c",
+                Backend::Postgres => {
+                    "LATERAL (SELECT * FROM push_paths WHERE push_id = $1 AND path_id = p.id OFFSET 0) c"
+                }
+            };
             let text = format!(
-                "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash, c.object_id, c.listing, c.ca, c.refs FROM paths p CROSS JOIN push_paths c \
+                "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash, c.object_id, c.listing, c.ca, c.refs \
+                 FROM paths p CROSS JOIN {claim} \
                  WHERE c.push_id = $1 AND c.path_id = p.id AND p.hash IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
