@@ -86,7 +86,12 @@ impl Signer {
     }
 
     /// Adds signatures by some of our keys to an entry of the build trace.
-    pub(crate) fn sign_build_trace(&self, choice: &KeyChoice, key: &BuildTraceKey, entry: &mut BuildTraceEntry) {
+    pub(crate) fn sign_build_trace(
+        &self,
+        choice: &KeyChoice,
+        key: &BuildTraceKey,
+        entry: &mut BuildTraceEntry,
+    ) {
         for signer in self.chosen(choice) {
             entry.sign(key, signer);
         }
