@@ -4,7 +4,8 @@ mod parse;
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use niks3_push::DEFAULT_LEVEL;
+use niks3_client::shown_address;
+use niks3_push::{DEFAULT_LEVEL, Upstream};
 use regex::Regex;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -101,7 +102,7 @@ pub(crate) struct Inputs {
     pub(crate) mode: Mode,
     pub(crate) paths: Vec<String>,
     pub(crate) pin: Option<String>,
-    pub(crate) skip_upstream: Vec<Url>,
+    pub(crate) skip_upstream: Vec<Upstream>,
     pub(crate) auth_token: Option<SecretString>,
     pub(crate) audience: Option<String>,
     pub(crate) on_error: OnError,
@@ -219,10 +220,7 @@ impl Inputs {
             mode,
             paths,
             pin,
-            skip_upstream: list("skip-upstream")
-                .iter()
-                .map(|url| http_url("skip-upstream", url))
-                .collect::<Result<_, _>>()?,
+            skip_upstream: upstreams(&list("skip-upstream"))?,
             auth_token: input("auth-token").map(SecretString::from),
             audience: input("audience"),
             on_error,
@@ -251,6 +249,20 @@ impl Inputs {
             push_filter: push_filter.transpose()?,
         })
     }
+}
+
+/// Caches whose paths are left out; none if there is only the word `none`.
+fn upstreams(words: &[String]) -> Result<Vec<Upstream>, Trouble> {
+    if words == ["none"] {
+        return Ok(Vec::new());
+    }
+    let upstream = |word: &String| {
+        word.parse::<Upstream>().map_err(|error| {
+            let shown = shown_address(word.split('#').next().unwrap_or_default());
+            Trouble(format!("the input `skip-upstream` has '{shown}': {error}"))
+        })
+    };
+    words.iter().map(upstream).collect()
 }
 
 #[cfg(test)]
@@ -330,6 +342,8 @@ mod tests {
             ("server-url", "http://niks3.example.com"),
             ("allow-http", "maybe"),
             ("skip-upstream", "cache.nixos.org"),
+            ("skip-upstream", "https://example.org"),
+            ("skip-upstream", "none https://cache.nixos.org"),
             ("compression-level", "0"),
             ("compression-level", "20"),
             ("max-concurrent-uploads", "0"),

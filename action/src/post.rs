@@ -436,6 +436,9 @@ fn tell(report: &Report, on_error: OnError, doing: Doing, summary: &Summary, log
     for text in &report.notices {
         runner::notice("niks3", text);
     }
+    for text in journal.warnings.iter().take(MAX_ANNOTATIONS) {
+        runner::warning("niks3", text);
+    }
     for trouble in &report.troubles {
         annotate(trouble);
     }

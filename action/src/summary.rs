@@ -6,6 +6,7 @@ use std::{
 };
 
 use niks3_nix::store_path::StorePath;
+use niks3_push::upstream_name;
 use niks3_queue::{Journal, Outcome};
 use regex::Regex;
 
@@ -67,15 +68,27 @@ pub(crate) fn sentence(report: &Report) -> String {
         count => format!(", {count} left out by `push-filter`"),
     };
     format!(
-        "{} pushed ({} as {}), {} already cached, {} failed{filtered}{}; {:.1} s after the build",
+        "{} pushed ({} as {}), {} already cached, {} failed{filtered}{}{}; {:.1} s after the build",
         journal.pushed(),
         size(nar_bytes(report)),
         size(journal.bytes_sent),
         journal.cached(),
         journal.failed(),
+        left(journal),
         verification(journal),
         report.seconds
     )
+}
+
+/// What is left to upstream caches.
+fn left(journal: &Journal) -> String {
+    let caches = journal.left().into_iter();
+    caches
+        .map(|(cache, paths)| {
+            let noun = if paths == 1 { "path" } else { "paths" };
+            format!(", {paths} {noun} left to {}", upstream_name(cache))
+        })
+        .collect()
 }
 
 /// What the server found when it read and compared what was pushed, as far as there is anything to say.
@@ -184,6 +197,9 @@ pub(crate) fn markdown(report: &Report) -> String {
     for trouble in &report.troubles {
         let _ = writeln!(text, "> [!WARNING]\n> {}\n", escaped(trouble));
     }
+    for warning in report.journal.warnings.iter().take(MAX_LISTED) {
+        let _ = writeln!(text, "> [!WARNING]\n> {}\n", escaped(warning));
+    }
     list(&mut text, "Conflicts", &report.journal.conflicts);
     list(&mut text, "Replaced in the cache", &report.journal.replaced);
     for notice in &report.notices {
@@ -199,7 +215,14 @@ pub(crate) fn markdown(report: &Report) -> String {
             Outcome::Cached { nar_size } => {
                 (2, format!("| `{path}` | already cached | {} |", size(*nar_size)))
             }
-            Outcome::Filtered => (3, format!("| `{path}` | left out | `push-filter` |")),
+            Outcome::Left { cache } => (
+                3,
+                format!(
+                    "| `{path}` | left out | {} has it |",
+                    escaped(upstream_name(cache))
+                ),
+            ),
+            Outcome::Filtered => (4, format!("| `{path}` | left out | `push-filter` |")),
         })
         .collect();
     if rows.is_empty() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use niks3_client::{Api, Http, RetryPolicy, TokenProvider};
-use niks3_push::{LocalStore, PushOptions, run_of_environment};
+use niks3_push::{LocalStore, PushOptions, Upstream, run_of_environment};
 use niks3_queue::ServerPusher;
 use regex::Regex;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -32,8 +32,7 @@ pub(crate) struct Target {
 /// What the inputs say about pushes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct PushSettings {
-    #[serde(with = "as_texts")]
-    skip_upstream: Vec<Url>,
+    skip_upstream: Vec<Upstream>,
     compression_level: i32,
     max_concurrent_uploads: u16,
     verify_s3_integrity: bool,
@@ -51,23 +50,6 @@ mod as_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
         String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
-mod as_texts {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-    use url::Url;
-
-    pub(super) fn serialize<S: Serializer>(urls: &[Url], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(urls.iter().map(Url::as_str))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Url>, D::Error> {
-        let texts = Vec::<String>::deserialize(from)?;
-        texts
-            .iter()
-            .map(|text| text.parse().map_err(D::Error::custom))
-            .collect()
     }
 }
 

@@ -147,6 +147,8 @@ impl Server {
         let mut command = self.build.command("niks3");
         command
             .args(["push", path, "--json"])
+            // What another cache has would make the figures those of the network. Older builds know no option for that.
+            .env("NIKS3_NO_SKIP_UPSTREAM", "true")
             .env("NIKS3_SERVER_URL", &self.url)
             .env("NIKS3_AUTH_TOKEN_FILE", self.token_file())
             .env_remove("NIKS3_AUTH_TOKEN_SCRIPT");

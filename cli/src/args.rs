@@ -7,6 +7,7 @@ pub(crate) mod tokens;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand};
+use niks3_push::{DEFAULT_UPSTREAM, Upstream};
 use url::Url;
 
 use crate::output::Verbosity;
@@ -14,8 +15,8 @@ use crate::output::Verbosity;
 const EXAMPLES: &str = "\
 Examples:
   niks3 push ./result                        push what `nix build` has made, with its closure
-  niks3 push --pin release ./result          and keep it from garbage collection under a name
-  niks3 push --skip-upstream https://cache.nixos.org ./result
+  niks3 push --pin release --no-skip-upstream ./result
+                                             everything, also what cache.nixos.org has, kept under a name
   nix build --print-out-paths | niks3 push --stdin";
 
 const GC_EXAMPLES: &str = "\
@@ -154,7 +155,7 @@ pub(crate) struct DeletePin {
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Push {
     /// Store paths, paths inside of them, or symlinks to them such as ./result.
-    #[arg(value_name = "PATH", required_unless_present = "stdin")]
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// Read paths from standard input, one a line, besides those given as arguments.
     #[arg(long)]
@@ -165,9 +166,8 @@ pub(crate) struct Push {
     /// Push the paths alone, without what they refer to.
     #[arg(long)]
     pub(crate) no_closure: bool,
-    /// Leave out what this cache has; can be repeated.
-    #[arg(long, value_name = "URL", value_parser = http_url)]
-    pub(crate) skip_upstream: Vec<Url>,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
     /// Send again what the server believes to be in the bucket and is not.
     #[arg(long)]
     pub(crate) verify_s3_integrity: bool,
@@ -182,6 +182,45 @@ pub(crate) struct Push {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
+}
+
+/// What is left to other caches.
+#[derive(Debug, ArgGroup)]
+pub(crate) struct Upstreams {
+    /// Leave out what this cache has: paths with the same NarHash, signed by one of the public keys after `#`. Can be
+    /// repeated. The cache is asked for each path. If it does not answer within 2 s, nothing is left out. What it has is
+    /// remembered for an hour. Keys, such as example-1:BASE64, are separated by commas; the one of cache.nixos.org is
+    /// known [default: https://cache.nixos.org].
+    #[arg(long, value_name = "URL[#KEY]", env = "NIKS3_SKIP_UPSTREAM", hide_env_values = true,
+        value_delimiter = ' ', value_parser = upstream)]
+    skip_upstream: Vec<Option<Upstream>>,
+    /// Push everything, also what https://cache.nixos.org has. For releases and pins that have to be complete.
+    #[arg(long, env = "NIKS3_NO_SKIP_UPSTREAM", value_parser = clap::builder::FalseyValueParser::new())]
+    no_skip_upstream: bool,
+}
+
+impl Upstreams {
+    /// What the arguments say, or else the default.
+    pub(crate) fn chosen(self) -> Result<Vec<Upstream>, String> {
+        if self.no_skip_upstream {
+            return Ok(Vec::new());
+        }
+        let chosen: Vec<Upstream> = self.skip_upstream.into_iter().flatten().collect();
+        if chosen.is_empty() {
+            Upstream::parse_list(DEFAULT_UPSTREAM)
+        } else {
+            Ok(chosen)
+        }
+    }
+}
+
+/// An empty variable is one that is not set.
+fn upstream(text: &str) -> Result<Option<Upstream>, String> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        text.parse().map(Some)
+    }
 }
 
 /// Delete what no closure, no pin and no push under way needs.
@@ -345,16 +384,37 @@ mod tests {
     }
 
     #[test]
+    fn upstreams_are_the_default_unless_others_or_none_are_named() {
+        let chosen = |args: &[&str]| {
+            let parsed = Args::try_parse_from([&["niks3", "push", "x"], args].concat()).unwrap();
+            let Command::Push(push) = parsed.command else {
+                panic!()
+            };
+            let chosen = push.upstreams.chosen().unwrap();
+            chosen.iter().map(Upstream::address).collect::<Vec<_>>()
+        };
+        let other = "https://example.org#example-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+        assert_eq!(chosen(&[]), [DEFAULT_UPSTREAM]);
+        assert_eq!(chosen(&["--skip-upstream", ""]), [DEFAULT_UPSTREAM]);
+        assert_eq!(chosen(&["--skip-upstream", other]), ["https://example.org"]);
+        assert_eq!(
+            chosen(&["--skip-upstream", other, "--skip-upstream", DEFAULT_UPSTREAM]),
+            ["https://example.org", DEFAULT_UPSTREAM]
+        );
+        assert!(chosen(&["--no-skip-upstream"]).is_empty());
+    }
+
+    #[test]
     fn names_and_addresses_are_checked_before_anything_is_done() {
         let parsed = |args: &[&str]| Args::try_parse_from([&["niks3", "push"], args].concat());
         assert!(parsed(&["./result"]).is_ok());
         assert!(parsed(&["--stdin"]).is_ok());
         for wrong in [
-            &[][..],
-            &["--pin", "a/b", "x"],
+            &["--pin", "a/b", "x"][..],
             &["--pin", "", "x"],
             &["--pin", "..", "x"],
             &["--skip-upstream", "cache.nixos.org", "x"],
+            &["--skip-upstream", "https://example.org", "x"],
             &["--server-url", "localhost:5751", "x"],
             &["--compression-level", "0", "x"],
             &["--max-concurrent-uploads", "0", "x"],

@@ -9,13 +9,13 @@ use std::{
 };
 
 use indicatif::{BinaryBytes, MultiProgress, ProgressDrawTarget};
-use niks3_push::Summary;
+use niks3_push::{Summary, upstream_name};
 
 use crate::Failure;
 use progress::{PushProgress, Shown};
 
 /// So many paths.
-fn paths(count: u64) -> String {
+pub(crate) fn paths(count: u64) -> String {
     format!("{count} path{}", if count == 1 { "" } else { "s" })
 }
 
@@ -121,8 +121,8 @@ impl Output {
                 count => format!(", {count} conflicts"),
             };
         }
-        if summary.skipped_upstream > 0 {
-            text += &format!(", {} left to upstream caches", summary.skipped_upstream);
+        for left in &summary.left_to {
+            text += &format!(", {} left to {}", paths(left.paths), upstream_name(&left.cache));
         }
         if summary.bytes_sent > 0 {
             let (nar, sent) = (BinaryBytes(summary.nar_bytes), BinaryBytes(summary.bytes_sent));

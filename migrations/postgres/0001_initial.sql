@@ -29,6 +29,7 @@ CREATE TABLE paths (
     condemned_at BIGINT  NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
     fence        BIGINT  NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
     left_out     BIGINT  NOT NULL DEFAULT 0, -- 1: a push has referred to it without bringing it, on purpose
+    left_to      TEXT COLLATE "C"  NOT NULL DEFAULT '', -- address of the upstream cache that it was left to last; for people
     publication  BIGINT  NOT NULL DEFAULT 0, -- number of its last move after which its narinfo has to be written again, or may not be any more
     created_at   BIGINT  NOT NULL
 );
@@ -51,6 +52,9 @@ CREATE TABLE objects (
     encoding     TEXT COLLATE "C"  NOT NULL DEFAULT 'none', -- Content-Encoding on top of that
     created_at   BIGINT  NOT NULL
 );
+
+-- NARs that came in parts are found by what is in them; the others by their names.
+CREATE INDEX objects_file_hash ON objects (file_hash) WHERE size > 8388608;
 
 -- What the server found when it read a NAR. A NAR without a row has not been read.
 CREATE TABLE verifications (
@@ -166,6 +170,7 @@ CREATE TABLE push_paths (
     object_id    BIGINT  NOT NULL DEFAULT 0,
     listing      TEXT COLLATE "C"  NOT NULL DEFAULT '',
     listing_size BIGINT  NOT NULL DEFAULT 0,
+    left_to      TEXT COLLATE "C"  NOT NULL DEFAULT '', -- of an external path, as in paths
     revision     BIGINT  NOT NULL DEFAULT 0, -- of the push, when this row last changed
     PRIMARY KEY (push_id, path_id)
 );
@@ -246,7 +251,7 @@ CREATE TABLE multiparts (
     compressor   TEXT COLLATE "C"  NOT NULL,
     identity     TEXT COLLATE "C"  NOT NULL,
     part_size    BIGINT  NOT NULL,
-    staging      TEXT COLLATE "C"  NOT NULL,
+    key          TEXT COLLATE "C"  NOT NULL, -- of the object that the parts become
     upload_id    TEXT COLLATE "C"  NOT NULL,
     state        BIGINT  NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
     object_id    BIGINT  REFERENCES objects (id) ON DELETE SET NULL, -- what it became

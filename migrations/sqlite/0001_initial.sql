@@ -28,6 +28,7 @@ CREATE TABLE paths (
     condemned_at INTEGER NOT NULL DEFAULT 0, -- since when nothing needs it; 0: something does
     fence        INTEGER NOT NULL DEFAULT 0, -- while deleting: no request to delete can land after that
     left_out     INTEGER NOT NULL DEFAULT 0, -- 1: a push has referred to it without bringing it, on purpose
+    left_to      TEXT    NOT NULL DEFAULT '', -- address of the upstream cache that it was left to last; for people
     publication  INTEGER NOT NULL DEFAULT 0, -- number of its last move after which its narinfo has to be written again, or may not be any more
     created_at   INTEGER NOT NULL
 );
@@ -47,6 +48,9 @@ CREATE TABLE objects (
     encoding     TEXT    NOT NULL DEFAULT 'none', -- Content-Encoding on top of that
     created_at   INTEGER NOT NULL
 );
+
+-- NARs that came in parts are found by what is in them; the others by their names.
+CREATE INDEX objects_file_hash ON objects (file_hash) WHERE size > 8388608;
 
 -- What the server found when it read a NAR. A NAR without a row has not been read.
 CREATE TABLE verifications (
@@ -162,6 +166,7 @@ CREATE TABLE push_paths (
     object_id    INTEGER NOT NULL DEFAULT 0,
     listing      TEXT    NOT NULL DEFAULT '',
     listing_size INTEGER NOT NULL DEFAULT 0,
+    left_to      TEXT    NOT NULL DEFAULT '', -- of an external path, as in paths
     revision     INTEGER NOT NULL DEFAULT 0, -- of the push, when this row last changed
     PRIMARY KEY (push_id, path_id)
 ) WITHOUT ROWID;
@@ -242,7 +247,7 @@ CREATE TABLE multiparts (
     compressor   TEXT    NOT NULL,
     identity     TEXT    NOT NULL,
     part_size    INTEGER NOT NULL,
-    staging      TEXT    NOT NULL,
+    key          TEXT    NOT NULL, -- of the object that the parts become
     upload_id    TEXT    NOT NULL,
     state        INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 completed, 2 given up
     object_id    INTEGER REFERENCES objects (id) ON DELETE SET NULL, -- what it became

@@ -44,9 +44,15 @@ in
     caCertFile = optional types.path "Authorities to trust besides those of the system, in PEM form.";
     skipUpstream = mkOption {
       type = types.listOf types.str;
-      default = [ ];
-      example = [ "https://cache.nixos.org" ];
-      description = "Caches whose paths are left out.";
+      default = [ "https://cache.nixos.org" ];
+      example = [
+        "https://cache.nixos.org"
+        "https://example.cachix.org#example.cachix.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
+      ];
+      description = ''
+        Caches whose paths are left out, with the public keys that sign these after `#`, separated by commas. The one of
+        cache.nixos.org is known. An empty list pushes everything.
+      '';
     };
     idleExit = mkOption {
       type = types.str;
@@ -102,6 +108,7 @@ in
           [ (lib.getExe cfg.package) "hook" "serve" "--queue" queue ]
           ++ option "idle-exit" cfg.idleExit
           ++ each "skip-upstream" cfg.skipUpstream
+          ++ lib.optional (cfg.skipUpstream == [ ]) "--no-skip-upstream"
           ++ secret "auth-token-path" "auth-token" cfg.authTokenFile
           ++ option "client-cert" cfg.clientCertFile
           ++ secret "client-key" "client-key" cfg.clientKeyFile

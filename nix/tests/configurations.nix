@@ -122,7 +122,6 @@
       enable = true;
       serverUrl = "https://niks3.example.com";
       authTokenFile = "/run/secrets/niks3-token";
-      skipUpstream = [ "https://cache.nixos.org" ];
     };
 
     auto-upload-mtls.services.niks3-auto-upload = {
@@ -131,6 +130,7 @@
       clientCertFile = "/etc/niks3/client.pem";
       clientKeyFile = "/run/secrets/client-key.pem";
       caCertFile = "/etc/niks3/ca.pem";
+      skipUpstream = [ ];
       idleExit = "1h";
     };
   };

@@ -280,7 +280,7 @@ async fn a_part_that_is_too_short_in_the_service_is_sent_again() {
         .filter(|request| request.starts_with("PUT ") && request.contains("partNumber=2&"))
         .find_map(|request| {
             let (path, query) = request.split_once('?')?;
-            let key = &path[path.find("staging/parts/")?..];
+            let key = &path[path.find("nar/")?..];
             let upload = query.split('&').find(|pair| pair.starts_with("uploadId="))?;
             Some(format!("{key}?partNumber=2&{upload}"))
         });
@@ -296,7 +296,7 @@ async fn an_upload_in_parts_that_the_service_has_given_up_begins_again() {
     let requests = site.s3.requests();
     let upload = requests.iter().find_map(|request| {
         let (path, query) = request.split_once('?')?;
-        let key = &path[path.find("staging/parts/")?..];
+        let key = &path[path.find("nar/")?..];
         let upload = query.split('&').find(|pair| pair.starts_with("uploadId="))?;
         Some(format!("{key}?{upload}"))
     });

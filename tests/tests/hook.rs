@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use niks3_test_support::{Backend, Server, Store, eventually, program, run};
+use niks3_test_support::{Backend, Server, Store, Upstream, eventually, program, run};
 
 struct Machine {
     store: Store,
@@ -87,6 +87,24 @@ fn what_a_machine_builds_is_pushed_and_who_serves_ends_when_idle() {
     assert!(machine.serve(&["--idle-exit", "0s"]).wait().unwrap().success());
     assert!(machine.is_cached(&last));
     assert_eq!(machine.waiting(), 0);
+}
+
+#[test]
+fn what_an_upstream_has_is_left_to_it_though_this_machine_has_built_it() {
+    let machine = Machine::new();
+    let (theirs, ours) = (machine.build("theirs"), machine.build("ours"));
+    let upstream = Upstream::start(&machine.store, "upstream", &[&theirs]);
+    let mut serve = machine.niks3(&["hook", "serve", "--idle-exit", "0s"]);
+    serve.env("NIKS3_SKIP_UPSTREAM", upstream.argument());
+    let _ = run(&mut serve).ok();
+    assert_eq!(machine.waiting(), 0);
+    assert!(machine.is_cached(&ours) && !machine.is_cached(&theirs));
+    // The whole of it, when that is asked for.
+    let mut send = machine.niks3(&["hook", "send", &theirs]);
+    let _ = run(&mut send).ok();
+    let mut serve = machine.niks3(&["hook", "serve", "--idle-exit", "0s", "--no-skip-upstream"]);
+    let _ = run(&mut serve).ok();
+    assert!(machine.is_cached(&theirs));
 }
 
 #[test]

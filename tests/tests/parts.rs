@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
-use niks3_nix::hash::FileHash;
+use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{
-    Backend, Fault, Server, ServerOptions, Site, database, finish, garage_bucket, on_both,
+    Backend, Fault, Server, ServerOptions, Site, database, finish, garage_bucket, on_both, run,
 };
-use niks3_tests::api::{A, Answer, Api, HASH, UNVERIFIED};
+use niks3_tests::api::{A, Answer, Api, HASH, UNVERIFIED, nar_of};
+
 use serde_json::{Value, json};
 
 on_both!(
@@ -18,14 +19,30 @@ on_both!(
     a_false_hash_beside_true_ones_spoils_nothing,
     parts_of_an_upload_that_another_completed_have_arrived,
     what_fits_into_one_large_part_is_one_part,
+    equal_contents_that_two_uploads_bring_become_one_object,
+    what_nobody_has_read_is_not_taken_for_the_same,
 );
 
 const PART: usize = 8 << 20;
+/// The server reads what arrives.
+const VERIFIED: &str = "--verify-uploads=all";
 
 fn noise() -> Vec<u8> {
     (0..9_u32 << 20)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect()
+}
+
+/// Bytes of which zstd makes more than one part.
+fn incompressible() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take((9 << 20) / 8).flatten().collect()
 }
 
 /// An open push that has to upload a large path.
@@ -71,16 +88,89 @@ async fn complete(api: &Api, upload: &str, bytes: &[u8], hash: &str) -> Answer {
     api.post(&format!("{upload}/complete"), &whole).await
 }
 
-async fn a_false_hash_of_a_large_object_is_found_out(backend: Backend) {
+/// The keys of all NARs in the bucket.
+fn nars(api: &Api) -> Vec<String> {
+    let mut keys = api.server.bucket().keys();
+    keys.retain(|key| key.starts_with("nar/"));
+    keys
+}
+
+/// The key of the only NAR in the bucket, which has those bytes and is named after the claimed NAR hash.
+#[track_caller]
+fn only(api: &Api, bytes: &[u8]) -> String {
+    let keys = nars(api);
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let key = keys.into_iter().next().unwrap();
+    assert!(key.starts_with(&format!("nar/{}-", &HASH[7..])), "{key}");
+    assert!(api.server.get(&key).unwrap() == bytes);
+    key
+}
+
+/// Two pushes of different paths, or of identities that share no upload, bring the same bytes: one object stays, and
+/// what lost is gone at once.
+async fn equal_contents_that_two_uploads_bring_become_one_object(backend: Backend) {
+    let api = Api::new(backend, &[VERIFIED]);
+    let nar = nar_of(&incompressible());
+    let bytes = zstd::encode_all(&nar[..], 3).unwrap();
+    let (nar_hash, text) = (NarHash::of(&nar).to_string(), FileHash::of(&bytes).to_string());
+    let mut uploads = Vec::new();
+    for compressor in ["one", "two", "three"] {
+        let push = api.open(A).await;
+        let large = json!([{ "path": A, "nar_hash": nar_hash, "nar_size": nar.len(), "references": [] }]);
+        api.claim(&push, large).await.ok();
+        let begin = json!({ "path": A, "part_size": PART, "compressor": compressor, "fresh": false });
+        let path = format!("/pushes/{push}/multipart-uploads");
+        let upload = format!("{path}/{}", api.post(&path, &begin).await.ok()["id"]);
+        send(&api, &upload, &bytes).await;
+        uploads.push((push, upload));
+    }
+    let asked = uploads[..2]
+        .iter()
+        .map(|(_, upload)| complete(&api, upload, &bytes, &text));
+    for answer in futures::future::join_all(asked).await {
+        answer.ok();
+    }
+    let kept = nars(&api);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(bytes.len() > PART, "in parts: {}", bytes.len());
+    // Nothing is made of parts that come later.
+    complete(&api, &uploads[2].1, &bytes, &text).await.ok();
+    assert_eq!(nars(&api), kept);
+    assert_eq!(api.server.bucket().uploads(), [""; 0]);
+    for (push, _) in &uploads {
+        api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
+    }
+    let narinfo = api.server.get(&format!("{}.narinfo", &A[..32])).unwrap();
+    assert!(String::from_utf8(narinfo).unwrap().contains(&kept[0]));
+    let found = run(api.server.niks3().args(["fsck", "--json"])).json();
+    assert_eq!(found["findings"], json!([]), "{found}");
+}
+
+/// Whoever is not read is not believed: what others said of their bytes is nobody's NAR but theirs.
+async fn what_nobody_has_read_is_not_taken_for_the_same(backend: Backend) {
     let api = Api::new(backend, &[]);
+    let bytes = noise();
+    let text = FileHash::of(&bytes).to_string();
+    for compressor in ["one", "two"] {
+        let push = open(&api).await;
+        let begin = json!({ "path": A, "part_size": PART, "compressor": compressor, "fresh": false });
+        let path = format!("/pushes/{push}/multipart-uploads");
+        let upload = format!("{path}/{}", api.post(&path, &begin).await.ok()["id"]);
+        send(&api, &upload, &bytes).await;
+        complete(&api, &upload, &bytes, &text).await.ok();
+    }
+    assert_eq!(nars(&api).len(), 2);
+}
+
+async fn a_false_hash_of_a_large_object_is_found_out(backend: Backend) {
+    let api = Api::new(backend, &[VERIFIED]);
     let push = open(&api).await;
     let bytes = noise();
     let upload = begin(&api, &push, false).await;
     send(&api, &upload, &bytes).await;
     let problem = complete(&api, &upload, &bytes, HASH).await.problem(422);
     assert_eq!(problem["field"], "file_hash");
-    let false_name = "nar/1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0.nar.zst";
-    assert!(api.server.get(false_name).is_none());
+    assert_eq!(nars(&api), [""; 0]);
     let hash = FileHash::of(&bytes);
     complete(&api, &upload, &bytes, &hash.to_string())
         .await
@@ -88,8 +178,7 @@ async fn a_false_hash_of_a_large_object_is_found_out(backend: Backend) {
     let upload = begin(&api, &push, false).await;
     send(&api, &upload, &bytes).await;
     complete(&api, &upload, &bytes, &hash.to_string()).await.ok();
-    let name = format!("nar/{}.nar.zst", hash.base32());
-    assert!(api.server.get(&name).unwrap() == bytes);
+    only(&api, &bytes);
 }
 
 /// Callers of two servers on one database and bucket, or of one where there cannot be two.
@@ -147,8 +236,7 @@ async fn an_upload_completed_by_many_at_once_becomes_one_object_for_all(backend:
     for answer in futures::future::join_all(asked).await {
         answer.ok();
     }
-    let name = format!("nar/{}.nar.zst", hash.base32());
-    assert!(callers[0].server.get(&name).unwrap() == bytes);
+    let name = only(&callers[0], &bytes);
     for (api, push, _) in &pushes {
         api.upload(push, "listing", A, b"{}").await;
         api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
@@ -158,7 +246,7 @@ async fn an_upload_completed_by_many_at_once_becomes_one_object_for_all(backend:
 }
 
 async fn a_false_hash_beside_true_ones_spoils_nothing(backend: Backend) {
-    let api = Api::new(backend, &[]);
+    let api = Api::new(backend, &[VERIFIED]);
     let bytes = noise();
     let text = FileHash::of(&bytes).to_string();
     let push = open(&api).await;
@@ -174,8 +262,7 @@ async fn a_false_hash_beside_true_ones_spoils_nothing(backend: Backend) {
     let upload = begin(&api, &push, true).await;
     send(&api, &upload, &bytes).await;
     complete(&api, &upload, &bytes, &text).await.ok();
-    let name = format!("nar/{}.nar.zst", FileHash::of(&bytes).base32());
-    assert!(api.server.get(&name).unwrap() == bytes);
+    only(&api, &bytes);
 }
 
 async fn parts_of_an_upload_that_another_completed_have_arrived(backend: Backend) {
@@ -203,8 +290,8 @@ async fn parts_of_an_upload_that_another_completed_have_arrived(backend: Backend
 async fn what_a_server_that_died_was_making_of_the_parts_another_request_takes_up() {
     for (method, step) in [
         ("POST", "uploadId="),
-        ("GET", "/staging/parts/"),
-        ("PUT", "/nar/"),
+        ("GET", "uploadId="),
+        ("GET", "/nar/ !uploadId="),
     ] {
         let mut site = Site::new(Backend::Services).await;
         let path = site
@@ -241,6 +328,5 @@ async fn what_fits_into_one_large_part_is_one_part(backend: Backend) {
     assert_eq!(api.put(url, &target["headers"], &bytes).await, 200);
     let whole = json!({ "file_hash": hash.to_string(), "file_size": bytes.len(), "parts": part });
     api.post(&format!("{upload}/complete"), &whole).await.ok();
-    let name = format!("nar/{}.nar.zst", hash.base32());
-    assert!(api.server.get(&name).unwrap() == bytes);
+    only(&api, &bytes);
 }

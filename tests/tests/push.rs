@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use niks3_test_support::{Backend, Output, Server, Store, check_bucket, run};
+use niks3_test_support::{Backend, Output, Server, Store, Upstream, check_bucket, run};
+use serde_json::{Value, json};
 
 /// Runs each test on SQLite with the embedded store, and on PostgreSQL with Garage.
 macro_rules! on_both {
@@ -26,7 +27,7 @@ on_both!(
     signatures_that_a_path_carries_are_kept,
     equal_contents_are_one_object,
     without_its_closure_a_path_goes_alone,
-    what_an_upstream_has_is_left_out,
+    what_an_upstream_has_is_left_to_it_until_a_push_completes_the_closure,
     what_the_bucket_lost_is_sent_again,
 );
 
@@ -255,9 +256,8 @@ fn without_its_closure_a_path_goes_alone(backend: Backend) {
     store.substitutes(&server.url(), server.public_key(), &app);
 }
 
-fn what_an_upstream_has_is_left_out(backend: Backend) {
+fn what_an_upstream_has_is_left_to_it_until_a_push_completes_the_closure(backend: Backend) {
     let store = Store::default();
-    let upstream = Server::start(Backend::Embedded, &store.dir());
     let server = Server::start(backend, &store.dir());
     let app = store.build(CLOSURE).remove(0);
     let words = store
@@ -265,13 +265,50 @@ fn what_an_upstream_has_is_left_out(backend: Backend) {
         .into_iter()
         .find(|path| path.ends_with("words"))
         .unwrap();
-    pushed(&upstream, &store, &[&words]);
-    let summary = pushed(&server, &store, &[&app, "--skip-upstream", &upstream.url()]);
+    let upstream = Upstream::start(&store, "upstream", &[&words]);
+    let summary = pushed(&server, &store, &[&app, "--skip-upstream", &upstream.argument()]);
     assert_eq!(
         (&summary["uploaded"], &summary["skipped_upstream"]),
         (&1.into(), &1.into())
     );
-    assert_eq!(check_bucket(&server, &store.dir(), &[app], &[words]).len(), 1);
+    let left_to = json!([{ "cache": upstream.url(), "paths": 1 }]);
+    assert_eq!(summary["left_to"], left_to);
+    let folder = store.dir();
+    assert_eq!(
+        check_bucket(
+            &server,
+            &folder,
+            std::slice::from_ref(&app),
+            std::slice::from_ref(&words)
+        )
+        .len(),
+        1
+    );
+    let show = |arguments: &[&str]| {
+        let mut command = server.niks3();
+        store.prepare(command.args(["closures", "show", &app]).args(arguments));
+        run(&mut command).ok()
+    };
+    let line = format!(
+        "not here       1 path left to {}\n",
+        upstream.url().replace("http://", "")
+    );
+    assert!(show(&[]).contains(&line), "{}", show(&[]));
+    let closure: Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    assert_eq!((&closure["paths"], &closure["left_to"]), (&1.into(), &left_to));
+    // Another push leaves nothing out: what is missing comes, and nothing is left any more.
+    let complete = pushed(&server, &store, &[&app, "--no-skip-upstream"]);
+    assert_eq!(
+        (
+            &complete["uploaded"],
+            &complete["already_cached"],
+            &complete["left_to"]
+        ),
+        (&1.into(), &1.into(), &json!([]))
+    );
+    let closure: Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    assert_eq!((&closure["paths"], &closure["left_to"]), (&2.into(), &json!([])));
+    store.substitutes(&server.url(), server.public_key(), &app);
 }
 
 fn what_the_bucket_lost_is_sent_again(backend: Backend) {

@@ -28,7 +28,9 @@ fn uploads_of_others_end_no_collection_and_stay(bucket: S3Bucket) {
     let server = on(bucket, &store);
     let path = store.build(APP).remove(0);
     push(&server, &store, &path);
-    let others = ["other/backup.tar", "other/backup.tar", "staging/parts/of-another"];
+    let of_another = format!("nar/{}-{}.nar.zst", "0".repeat(52), "0".repeat(32));
+    // In the order of their keys.
+    let others = [&*of_another, "other/backup.tar", "other/backup.tar"];
     for key in others {
         behind.begin_upload(key);
     }

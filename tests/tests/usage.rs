@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
-use niks3_test_support::{Backend, Output, Server, Store, program, run};
+use niks3_test_support::{Backend, Output, Server, Store, finish, program, run};
 
 /// What is wrong with how the program ended, which should be with a code and one line
 /// that has some words in it.
@@ -61,8 +61,11 @@ fn arguments_that_make_no_sense_are_wrong_usage() {
     let other = store.build("build \"other\" \"echo > $out\"").remove(0);
     let mut complaints = Vec::new();
     let long = "x".repeat(257);
-    let table: [(&[&str], &str); 22] = [
-        (&["push"], "PATH"),
+    let table: [(&[&str], &str); 26] = [
+        (&["push"], "--stdin"),
+        (&["push", "-"], "--stdin"),
+        (&["push", ".#hello"], "nix build --print-out-paths '.#hello' |"),
+        (&["push", "github:NixOS/nixpkgs"], "nix build"),
         (&["push", &path, "--frobnicate"], "--frobnicate"),
         (
             &["push", &path, "--compression-level", "0"],
@@ -98,6 +101,10 @@ fn arguments_that_make_no_sense_are_wrong_usage() {
             &["push", &path, "--skip-upstream", "s3://bucket"],
             "--skip-upstream",
         ),
+        (
+            &["push", &path, "--skip-upstream", "https://example.org"],
+            "the public key of https://example.org is missing",
+        ),
         (&["push", &path, "--server-url", "localhost"], "--server-url"),
         (&["push", &path, "--server-url", "localhost:5751"], "--server-url"),
         (&["push", &path, "--server-url", "file:///tmp"], "--server-url"),
@@ -123,6 +130,18 @@ fn arguments_that_make_no_sense_are_wrong_usage() {
     let mut nowhere = niks3(&store, &["push", &path]);
     nowhere.env("NIKS3_SERVER_URL", "nonsense");
     complaints.extend(complaint(&run(&mut nowhere), 2, &["--server-url"]));
+    // Somebody has forgotten an option.
+    let mut piped = niks3(&store, &["push"]);
+    piped
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output = finish(piped.spawn().unwrap());
+    complaints.extend(complaint(
+        &output,
+        2,
+        &["--stdin to read them from standard input"],
+    ));
     none(&complaints);
     empty(&server);
     let help = run(&mut niks3(&store, &["push", "--help"])).ok();

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args as ArgGroup, Subcommand};
-use url::Url;
 
-use super::{Age, Server, age, http_url};
+use super::{Age, Server, Upstreams, age};
 
 const EXAMPLES: &str = "\
 Nix runs a post-build hook without arguments, so the setting `post-build-hook` names a script:
@@ -46,9 +45,8 @@ pub(crate) struct Serve {
     /// End after nothing has come for this long, as 90s, 5m or 1h.
     #[arg(long, value_name = "DURATION", value_parser = age)]
     pub(crate) idle_exit: Option<Age>,
-    /// Leave out what this cache has; can be repeated.
-    #[arg(long, value_name = "URL", value_parser = http_url)]
-    pub(crate) skip_upstream: Vec<Url>,
+    #[command(flatten)]
+    pub(crate) upstreams: Upstreams,
     #[command(flatten)]
     pub(crate) server: Server,
 }

@@ -1,6 +1,7 @@
 //! `niks3 closures`.
 
 use niks3_client::types;
+use niks3_push::upstream_name;
 use serde_json::json;
 
 use super::contents::{CLOSURES, closure_line, closure_root, run_line, runs_of_closure};
@@ -69,15 +70,24 @@ async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
         value["runs"] = json!(runs);
         return output.json(&value);
     }
-    for (name, value) in [
+    let mut lines = vec![
         ("closure", closure.path.clone()),
         ("first pushed", output::time(closure.created_at)),
         ("last pushed", output::time(closure.pushed_at)),
         ("paths", closure.paths.to_string()),
         ("NARs", format!("{} bytes", closure.nar_bytes)),
         ("in the bucket", format!("{} bytes", closure.file_bytes)),
-        ("runs", runs.len().to_string()),
-    ] {
+    ];
+    lines.extend(closure.left_to.iter().map(|left| {
+        let paths = output::paths(left.paths);
+        let text = match &left.cache {
+            Some(cache) => format!("{paths} left to {}", upstream_name(cache)),
+            None => format!("{paths} left out"),
+        };
+        ("not here", text)
+    }));
+    lines.push(("runs", runs.len().to_string()));
+    for (name, value) in lines {
         output.line_out(&format!("{name:15}{value}"))?;
     }
     runs.iter().try_for_each(|run| output.line_out(&run_line(run)))

@@ -98,7 +98,7 @@ async fn serve_queue(args: Serve, output: &Output) -> Result<(), Failure> {
         store,
         options: PushOptions {
             leave_substituted: true,
-            skip_upstream: args.skip_upstream,
+            skip_upstream: args.upstreams.chosen().map_err(Failure::Usage)?,
             ..PushOptions::default()
         },
         sent: Arc::clone(&sent),

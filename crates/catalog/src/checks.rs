@@ -422,12 +422,6 @@ impl Catalog {
             .await
     }
 
-    /// Those of some staging keys that an upload in parts is assembled under.
-    pub async fn known_parts(&self, keys: &[String]) -> Result<HashSet<String>> {
-        self.known("SELECT staging FROM multiparts WHERE staging", keys)
-            .await
-    }
-
     /// Those of some names of pushes that are under way.
     pub async fn known_pushes(&self, tokens: &[String]) -> Result<HashSet<String>> {
         self.known("SELECT token FROM pushes WHERE state IN (0, 1) AND token", tokens)

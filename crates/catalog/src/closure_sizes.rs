@@ -1,6 +1,6 @@
 //! How much closures hold: read level by level for all of them together, counted for each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::Row as _;
 
@@ -8,8 +8,11 @@ use super::bulk::{self, ROWS};
 use super::path_columns::{self, PRESENT, PUBLISHING};
 use super::{Catalog, Result};
 
+/// Caches that are told apart; what is left to others counts together. Pushers choose the names.
+const MAX_UPSTREAMS: usize = 16;
+
 /// What a closure holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClosureSize {
     /// Its paths that are in the cache.
     pub paths: u64,
@@ -17,6 +20,8 @@ pub struct ClosureSize {
     pub nar_bytes: u64,
     /// Bytes of them in the bucket; equal contents count once.
     pub file_bytes: u64,
+    /// Paths that it refers to and that pushes have left out, by the address of the cache they are left to, or nothing.
+    pub left_to: BTreeMap<String, u64>,
 }
 
 struct Node {
@@ -36,6 +41,7 @@ impl Catalog {
     /// The same, as long as all of them together have no more paths than that.
     pub async fn closure_sizes_within(&self, roots: &[i64], most: usize) -> Result<Option<Vec<ClosureSize>>> {
         let mut nodes: HashMap<i64, Node> = HashMap::new();
+        let mut left_out: HashMap<i64, String> = HashMap::new();
         let mut asked: HashSet<i64> = roots.iter().copied().collect();
         let mut level: Vec<i64> = asked.iter().copied().collect();
         while !level.is_empty() {
@@ -48,10 +54,35 @@ impl Catalog {
                     next.extend(node.refs.iter().copied().filter(|id| asked.insert(*id)));
                     nodes.insert(id, node);
                 }
+                let absent: Vec<i64> = chunk
+                    .iter()
+                    .copied()
+                    .filter(|id| !nodes.contains_key(id))
+                    .collect();
+                if !absent.is_empty() {
+                    left_out.extend(self.left_out(&absent).await?);
+                }
             }
             level = next;
         }
-        Ok(Some(roots.iter().map(|root| size(&nodes, *root)).collect()))
+        let sizes = roots.iter().map(|root| size(&nodes, &left_out, *root));
+        Ok(Some(sizes.collect()))
+    }
+
+    /// Those of some paths that pushes have left out, and the caches that they are left to.
+    async fn left_out(&self, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+        let text = format!(
+            "SELECT id, left_to FROM paths WHERE left_out <> 0 AND id IN ({})",
+            bulk::placeholders(1, ids.len())
+        );
+        let mut query = bulk::query(self.backend, text, ids.len() == ROWS);
+        for id in ids {
+            query = query.bind(*id);
+        }
+        let rows = query.fetch_all(&self.reader).await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
     }
 
     async fn nodes(&self, ids: &[i64]) -> Result<Vec<(i64, Node)>> {
@@ -81,13 +112,20 @@ impl Catalog {
     }
 }
 
-fn size(nodes: &HashMap<i64, Node>, root: i64) -> ClosureSize {
+fn size(nodes: &HashMap<i64, Node>, left_out: &HashMap<i64, String>, root: i64) -> ClosureSize {
     let mut size = ClosureSize::default();
     let mut seen = HashSet::from([root]);
     let mut objects = HashSet::new();
     let mut waiting = vec![root];
-    while let Some(node) = waiting.pop().map(|id| nodes.get(&id)) {
-        let Some(node) = node else { continue };
+    while let Some(id) = waiting.pop() {
+        let Some(node) = nodes.get(&id) else {
+            if let Some(cache) = left_out.get(&id) {
+                let is_known = size.left_to.contains_key(cache) || size.left_to.len() < MAX_UPSTREAMS;
+                let cache = if is_known { cache.clone() } else { String::new() };
+                *size.left_to.entry(cache).or_default() += 1;
+            }
+            continue;
+        };
         size.paths += 1;
         size.nar_bytes += node.nar_bytes;
         if objects.insert(node.object) {

@@ -138,6 +138,21 @@ impl WriteTx {
             format!("UPDATE paths SET left_out = 1 WHERE left_out = 0 AND id IN ({ids})")
         })
         .await?;
+        for chunk in path_ids.chunks(ROWS) {
+            let text = format!(
+                "UPDATE paths SET left_to = (SELECT c.left_to FROM push_paths c WHERE c.push_id = $1 AND c.path_id = paths.id) \
+                 WHERE EXISTS (SELECT 1 FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id \
+                 AND c.left_to NOT IN ('', paths.left_to)) AND id IN ({})",
+                bulk::placeholders(3, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(attempt.push_id)
+                .bind(attempt.push_id);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            query.execute(&mut *self.tx).await?;
+        }
         Ok(true)
     }
 

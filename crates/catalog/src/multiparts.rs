@@ -35,8 +35,8 @@ pub struct Multipart {
     pub identity: String,
     /// Bytes of every part but the last.
     pub part_size: i64,
-    /// Key it is assembled under.
-    pub staging: String,
+    /// Key of the object that the parts become, which no other upload has.
+    pub key: String,
     /// The service's name for it.
     pub upload_id: String,
     /// Where it stands.
@@ -61,7 +61,7 @@ impl Multipart {
             compressor: row.try_get(2)?,
             identity: row.try_get(3)?,
             part_size: row.try_get(4)?,
-            staging: row.try_get(5)?,
+            key: row.try_get(5)?,
             upload_id: row.try_get(6)?,
             state: match row.try_get::<i64, _>(7)? {
                 0 => MultipartState::Open,
@@ -104,7 +104,7 @@ impl Catalog {
     /// The upload in parts of that id.
     pub async fn multipart(&self, id: i64) -> Result<Option<Multipart>> {
         let row = sqlx::query(
-            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until, nar_size \
+            "SELECT id, nar_hash, compressor, identity, part_size, key, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE id = $1",
         )
         .bind(id)
@@ -124,7 +124,7 @@ impl Catalog {
         part_size: i64,
     ) -> Result<Option<Multipart>> {
         let row = sqlx::query(
-            "SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.staging, m.upload_id, m.state, \
+            "SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.key, m.upload_id, m.state, \
              m.object_id, m.turn_until, m.nar_size FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
              WHERE m.nar_hash = $1 AND (m.state = 0 OR (m.state = 1 AND o.state = 1)) AND m.compressor = $2 \
              AND m.identity = $3 AND m.part_size = $4 AND m.nar_size = $5 ORDER BY m.state DESC, m.id DESC LIMIT 1",
@@ -188,7 +188,7 @@ impl WriteTx {
     /// Records an upload in parts that the service has begun, and returns its id.
     pub async fn add_multipart(&mut self, new: &Multipart) -> Result<i64> {
         let row = sqlx::query(
-            "INSERT INTO multiparts (nar_hash, nar_size, compressor, identity, part_size, staging, upload_id, \
+            "INSERT INTO multiparts (nar_hash, nar_size, compressor, identity, part_size, key, upload_id, \
              created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING id",
         )
         .bind(new.nar_hash.as_bytes().to_vec())
@@ -196,7 +196,7 @@ impl WriteTx {
         .bind(new.compressor.clone())
         .bind(new.identity.clone())
         .bind(new.part_size)
-        .bind(new.staging.clone())
+        .bind(new.key.clone())
         .bind(new.upload_id.clone())
         .bind(now())
         .fetch_one(&mut *self.tx)
@@ -340,7 +340,7 @@ impl WriteTx {
     /// after one.
     pub async fn stale_multiparts(&mut self, before: i64, after: i64, limit: i64) -> Result<Vec<Multipart>> {
         let rows = sqlx::query(
-            "SELECT id, nar_hash, compressor, identity, part_size, staging, upload_id, state, object_id, turn_until, nar_size \
+            "SELECT id, nar_hash, compressor, identity, part_size, key, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE used_at <= $1 AND id > $2 ORDER BY id LIMIT $3",
         )
         .bind(before)
@@ -358,25 +358,6 @@ impl WriteTx {
             .fetch_all(&mut *self.tx)
             .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-
-    /// Those of some staging keys that an upload in parts is assembled under.
-    pub async fn multiparts_at(&mut self, staging: &[String]) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        for chunk in staging.chunks(ROWS) {
-            let text = format!(
-                "SELECT staging FROM multiparts WHERE staging IN ({})",
-                bulk::placeholders(1, chunk.len())
-            );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for key in chunk {
-                query = query.bind(key.clone());
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                found.push(row.try_get(0)?);
-            }
-        }
-        Ok(found)
     }
 
     /// Forgets uploads in parts of which the bucket has nothing.

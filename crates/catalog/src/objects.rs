@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use niks3_base::compression::{Codec, Packing};
+use niks3_base::push_limits::PART_SIZE;
 use niks3_nix::hash::{FileHash, NarHash};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -18,7 +19,7 @@ pub(super) const OBJECT_PRESENT: i64 = 1;
 /// Being deleted from the bucket.
 pub(super) const OBJECT_DELETING: i64 = 2;
 
-/// An object of the bucket that paths share: a NAR by its file hash.
+/// An object of the bucket that paths share: a NAR.
 #[derive(Debug, Clone)]
 pub struct ObjectRow {
     /// Id in the database.
@@ -108,6 +109,19 @@ pub struct UploadedNar {
     pub object_id: i64,
 }
 
+/// Bytes beyond which NARs come in parts; the index of file hashes names it.
+const LARGE: u64 = PART_SIZE;
+
+const fn present(id: i64, size: i64) -> Result<ObjectRow> {
+    Ok(ObjectRow {
+        id,
+        size,
+        present: true,
+        new: false,
+        deleting: false,
+    })
+}
+
 impl WriteTx {
     /// The objects with those keys, each made with its size where it is new.
     pub async fn objects(
@@ -186,6 +200,55 @@ impl WriteTx {
             }
         }
         Ok(rows)
+    }
+
+    /// A NAR in the bucket that has so many bytes with that SHA-256, which the server has seen when it read them. For those that
+    /// came in parts: the others are found by their names, which tell the truth.
+    pub async fn read_object(&mut self, file_hash: FileHash, size: i64) -> Result<Option<ObjectRow>> {
+        let text = format!(
+            "SELECT id FROM objects WHERE file_hash = $1 AND size > {LARGE} AND size = $2 AND state = {OBJECT_PRESENT} \
+             AND compression = 'zstd' AND encoding = 'none' AND EXISTS \
+             (SELECT 1 FROM verifications v WHERE v.object_id = objects.id AND v.flaw = '') ORDER BY id LIMIT 1"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(file_hash.as_bytes().to_vec())
+            .bind(size)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.map(|row| present(row.try_get(0)?, size)).transpose()
+    }
+
+    /// The NAR of that id, if it is in the bucket and is said to have that SHA-256 and so many bytes.
+    pub async fn object_as_said(
+        &mut self,
+        id: i64,
+        file_hash: FileHash,
+        size: i64,
+    ) -> Result<Option<ObjectRow>> {
+        let text = format!(
+            "SELECT id FROM objects WHERE id = $1 AND state = {OBJECT_PRESENT} AND file_hash = $2 AND size = $3"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(id)
+            .bind(file_hash.as_bytes().to_vec())
+            .bind(size)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.map(|row| present(row.try_get(0)?, size)).transpose()
+    }
+
+    /// Says anew what an object is to be that nobody has seen in the bucket.
+    pub async fn describe_pending(&mut self, id: i64, new: &NewObject) -> Result<()> {
+        let text = format!(
+            "UPDATE objects SET file_hash = $1, size = $2 WHERE id = $3 AND state = {OBJECT_PENDING}"
+        );
+        bulk::query(self.backend, text, true)
+            .bind(new.file_hash.as_bytes().to_vec())
+            .bind(new.size)
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
     }
 
     /// Records that objects that a push claims are in the bucket. When the push is over, nothing has kept them

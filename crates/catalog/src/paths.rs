@@ -1,6 +1,7 @@
 //! Store paths, and the claims by which a push keeps them from being collected.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
@@ -212,18 +213,21 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Claims paths that a push refers to without bringing them.
+    /// Claims paths that a push refers to without bringing them; `left_to` is the address of the cache that has them, or
+    /// nothing.
     pub async fn claim_external(
         &mut self,
         push_id: i64,
         external: &[StorePath],
+        left_to: &str,
         found: &HashMap<&StorePath, i64>,
     ) -> Result<()> {
         let known = self.intern(&external.iter().collect(), Some(found)).await?;
         for chunk in external.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO push_paths (push_id, path_id, kind, revision) VALUES {} ON CONFLICT (push_id, path_id) DO NOTHING",
-                bulk::values(chunk.len(), 4)
+                "INSERT INTO push_paths (push_id, path_id, kind, revision, left_to) VALUES {} \
+                 ON CONFLICT (push_id, path_id) DO NOTHING",
+                bulk::values(chunk.len(), 5)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
@@ -231,7 +235,8 @@ impl WriteTx {
                     .bind(push_id)
                     .bind(known[path].id)
                     .bind(ClaimKind::External.code())
-                    .bind(self.revision);
+                    .bind(self.revision)
+                    .bind(left_to.to_owned());
             }
             query.execute(&mut *self.tx).await?;
         }
@@ -494,7 +499,30 @@ fn two_names<'p>(names: impl Iterator<Item = &'p StorePath>) -> CatalogError {
     CatalogError::NameMismatch("two names have one hash part".into())
 }
 
+/// Claims of one request that are worth counting.
+const MANY: usize = 2_000;
+/// Seconds for which what was counted is good enough: as long as autovacuum waits, which counts sooner or later, too.
+const COUNTED_FOR: i64 = 60;
+/// When claims were counted last, in Unix seconds.
+static COUNTED: AtomicI64 = AtomicI64::new(0);
+
 impl Catalog {
+    /// Lets PostgreSQL count the claims after a request with so many, at most once a minute. Until it has, it takes any push for a
+    /// small one, and reads all that it claims for every few that are looked up.
+    pub async fn count_claims(&self, new: usize) -> Result<()> {
+        let (now, last) = (now(), COUNTED.load(Ordering::Relaxed));
+        let due = new >= MANY && !(last..last + COUNTED_FOR).contains(&now);
+        if self.backend == Backend::Postgres
+            && due
+            && COUNTED
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            sqlx::query("ANALYZE push_paths").execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+
     /// The claim that a push has on a path, if any.
     pub async fn claim_of(&self, push_id: i64, path: &StorePath) -> Result<Option<Claim>> {
         Ok(self

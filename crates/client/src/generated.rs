@@ -88,6 +88,9 @@ pub mod types {
         ///What those refer to and is left out on purpose.
         #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
         pub external: ::std::vec::Vec<::std::string::String>,
+        ///Address of the cache that has `external`, to be shown with closures: `https://cache.nixos.org`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub left_to: ::std::option::Option<::std::string::String>,
         ///What is to be in the cache.
         pub paths: ::std::vec::Vec<PathInfo>,
     }
@@ -115,6 +118,8 @@ signed than those of the push: the commit replaces them.*/
         pub created_at: i64,
         ///Bytes of them in the bucket; equal contents count once.
         pub file_bytes: u64,
+        ///What is missing in this cache on purpose: its readers need the other caches as substituters, too.
+        pub left_to: ::std::vec::Vec<LeftToCache>,
         ///Bytes of their NARs.
         pub nar_bytes: u64,
         ///Store path of the root.
@@ -889,6 +894,15 @@ signed than those of the push: the commit replaces them.*/
     pub struct Lease {
         ///Seconds until the push is given up unless it is renewed.
         pub lease_seconds: u32,
+    }
+    ///Paths that a closure refers to, and that its pushes have left out since another cache has them.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct LeftToCache {
+        ///Address of that cache; none if the pushes named none.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub cache: ::std::option::Option<::std::string::String>,
+        ///How many, without what these refer to in turn.
+        pub paths: u64,
     }
     ///An upload in parts.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]

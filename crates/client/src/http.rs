@@ -1,10 +1,16 @@
 //! The HTTP clients: quick to connect, quick to notice a dead peer; the one that carries tokens is never redirected.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use reqwest::redirect;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 /// Text in PEM form (RFC 7468), and where it comes from.
@@ -91,13 +97,14 @@ pub struct Http {
     /// For the server and its bucket. It follows no redirect: a token must not end up with another host, and an upload
     /// URL is final.
     pub own: reqwest::Client,
-    /// For what others serve to everybody: it follows redirects, and shows no certificate of the user's.
+    /// For what others serve to everybody: it speaks HTTP/2, follows redirects, and shows no certificate of the user's.
     pub others: reqwest::Client,
 }
 
 /// Makes them.
 pub fn build_http(options: &ConnectOptions) -> Result<Http, HttpError> {
-    let authorities = authorities(options.ca_cert.as_ref())?;
+    let mut authorities = authorities(options.ca_cert.as_ref())?;
+    authorities.extend(authorities_of_nix()?);
     let client = || {
         let client = builder();
         if authorities.is_empty() {
@@ -106,11 +113,12 @@ pub fn build_http(options: &ConnectOptions) -> Result<Http, HttpError> {
             client.tls_certs_merge(authorities.clone())
         }
     };
-    let mut own = client().redirect(reqwest::redirect::Policy::none());
+    // Many connections side by side beat one shared HTTP/2 window when bodies are large.
+    let mut own = client().http1_only().redirect(redirect::Policy::none());
     if let Some(identity) = identity(options)? {
         own = own.identity(identity);
     }
-    let others = client().redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS));
+    let others = client().redirect(redirect::Policy::custom(follow));
     Ok(Http {
         own: own.build().map_err(HttpError::Build)?,
         others: others.build().map_err(HttpError::Build)?,
@@ -120,13 +128,55 @@ pub fn build_http(options: &ConnectOptions) -> Result<Http, HttpError> {
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("niks3/", env!("CARGO_PKG_VERSION")))
-        // Many connections side by side beat one shared HTTP/2 window when bodies are large.
-        .http1_only()
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(20))
         .connect_timeout(Duration::from_secs(15))
         .pool_idle_timeout(Duration::from_secs(50))
         .pool_max_idle_per_host(64)
+}
+
+/// Follows a redirect, unless it leads from an encrypted connection to another one.
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let was_encrypted = attempt
+        .previous()
+        .last()
+        .is_some_and(|url| url.scheme() == "https");
+    if attempt.previous().len() > MAX_REDIRECTS {
+        attempt.error("too many redirects")
+    } else if was_encrypted && attempt.url().scheme() != "https" {
+        attempt.error("it redirects from https:// to another scheme")
+    } else {
+        attempt.follow()
+    }
+}
+
+/// Variable with a file of authorities, for Nix and all that are started by it.
+const NIX_AUTHORITIES: &str = "NIX_SSL_CERT_FILE";
+
+/// The authorities that Nix trusts on this machine, if a variable says so. Nix skips what its library cannot read in such
+/// a bundle, so it is skipped here as well.
+fn authorities_of_nix() -> Result<Vec<reqwest::Certificate>, HttpError> {
+    let Some(path) = std::env::var_os(NIX_AUTHORITIES).filter(|path| !path.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let path = PathBuf::from(path);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        // Of an image that was built elsewhere, perhaps; the system's authorities are trusted anyway.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => {
+            return Err(HttpError::Read {
+                option: NIX_AUTHORITIES,
+                path,
+                source,
+            });
+        }
+    };
+    Ok(CertificateDer::pem_slice_iter(&text)
+        .filter_map(Result::ok)
+        .filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok())
+        .filter_map(|certificate| reqwest::Certificate::from_der(&certificate).ok())
+        .collect())
 }
 
 fn authorities(pem: Option<&Pem>) -> Result<Vec<reqwest::Certificate>, HttpError> {

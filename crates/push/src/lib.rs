@@ -30,6 +30,7 @@ pub use error::PushError;
 pub use nix::{LocalStore, NixError};
 pub use pack::PackError;
 pub use path_info::{PathInfo, PathInfos, query as path_infos, valid_paths};
-pub use progress::{Conflict, Difference, Progress, Pushed, Silent, Summary};
+pub use progress::{Conflict, Difference, Left, LeftTo, Progress, Pushed, Silent, Summary};
 pub use push::{PushOptions, push};
 pub use tokio_util::sync::CancellationToken;
+pub use upstream::{DEFAULT_UPSTREAM, Upstream, upstream_name};

@@ -1,6 +1,6 @@
 //! What of the closure is pushed, what is left out on purpose, and in which requests it is named.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use niks3_nix::store_path::StorePath;
 
@@ -14,17 +14,28 @@ pub(crate) struct Plan {
     pub(crate) paths: Vec<StorePath>,
     /// What they refer to and is left out on purpose.
     pub(crate) external: Vec<StorePath>,
+    /// All that is left to an upstream, and the place of that.
+    pub(crate) left: BTreeMap<StorePath, usize>,
 }
 
-/// Leaves out what `upstream` has. A root that is pinned stays: a pin is a path of this cache.
+/// Why a path is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeftOut {
+    /// The upstream at this place has it.
+    Upstream(usize),
+    /// This machine has substituted it from somewhere.
+    Substituted,
+}
+
+/// Leaves out some paths. A root that is pinned stays: a pin is a path of this cache.
 pub(crate) fn plan(
     roots: &[StorePath],
     infos: &PathInfos,
-    upstream: &HashSet<StorePath>,
+    left_out: &HashMap<StorePath, LeftOut>,
     pinned: bool,
 ) -> Plan {
     let root_set: HashSet<&StorePath> = roots.iter().collect();
-    let kept = |path: &StorePath| !upstream.contains(path) || (pinned && root_set.contains(path));
+    let kept = |path: &StorePath| !left_out.contains_key(path) || (pinned && root_set.contains(path));
     let paths: Vec<StorePath> = infos.keys().filter(|path| kept(path)).cloned().collect();
     let claimed: HashSet<&StorePath> = paths.iter().collect();
     let external: BTreeSet<&StorePath> = paths
@@ -33,17 +44,25 @@ pub(crate) fn plan(
         .flat_map(|info| &info.references)
         .filter(|reference| !claimed.contains(reference))
         .collect();
+    let left = left_out.iter().filter_map(|(path, why)| match why {
+        LeftOut::Upstream(place) if !claimed.contains(path) => Some((path.clone(), *place)),
+        _ => None,
+    });
     Plan {
         roots: roots.iter().filter(|root| kept(root)).cloned().collect(),
+        left: left.collect(),
         external: external.into_iter().cloned().collect(),
         paths,
     }
 }
 
 /// One request that names paths.
+#[derive(Debug, Default)]
 pub(crate) struct Batch<'a> {
     pub(crate) paths: Vec<(&'a StorePath, &'a PathInfo)>,
     pub(crate) external: Vec<StorePath>,
+    /// The place of the upstream that `external` is left to.
+    pub(crate) left_to: Option<usize>,
 }
 
 impl Plan {
@@ -60,18 +79,25 @@ impl Plan {
                 .flat_map(|(_, info)| &info.references)
                 .filter(|reference| self.external.binary_search(reference).is_ok())
                 .collect();
-            let external: Vec<StorePath> = external.into_iter().cloned().collect();
+            let mut by_upstream: BTreeMap<Option<usize>, Vec<StorePath>> = BTreeMap::new();
+            for path in external {
+                let upstream = self.left.get(path).copied();
+                by_upstream.entry(upstream).or_default().push(path.clone());
+            }
             // A few paths may refer to very many others: those come in requests of their own, first.
-            let mut pieces = external.chunks(max_batch.max(1));
-            let last = pieces.next().unwrap_or_default().to_vec();
-            batches.extend(pieces.map(|piece| Batch {
-                paths: Vec::new(),
-                external: piece.to_vec(),
-            }));
-            batches.push(Batch {
-                paths,
-                external: last,
-            });
+            let mut pieces: Vec<Batch<'a>> = by_upstream
+                .iter()
+                .flat_map(|(left_to, external)| {
+                    external.chunks(max_batch.max(1)).map(|piece| Batch {
+                        paths: Vec::new(),
+                        external: piece.to_vec(),
+                        left_to: *left_to,
+                    })
+                })
+                .collect();
+            let last = pieces.pop().unwrap_or_default();
+            batches.extend(pieces);
+            batches.push(Batch { paths, ..last });
         }
         batches
     }
@@ -110,18 +136,22 @@ mod tests {
     #[test]
     fn what_upstream_has_is_left_out_and_named() {
         let infos = infos(&[("root", &["lib", "root"]), ("lib", &["libc"]), ("libc", &[])]);
-        let plan = plan(&[path("root")], &infos, &HashSet::from([path("libc")]), false);
+        let left_out = HashMap::from([(path("libc"), LeftOut::Upstream(0))]);
+        let plan = plan(&[path("root")], &infos, &left_out, false);
         assert_eq!(plan.paths, [path("lib"), path("root")]);
         assert_eq!(plan.external, [path("libc")]);
+        assert_eq!(plan.left, BTreeMap::from([(path("libc"), 0)]));
         assert_eq!(plan.roots, [path("root")]);
     }
 
     #[test]
     fn a_root_that_upstream_has_is_left_out_unless_it_is_pinned() {
         let infos = infos(&[("root", &["lib"]), ("lib", &[])]);
-        let upstream = HashSet::from([path("root"), path("lib")]);
-        assert!(plan(&[path("root")], &infos, &upstream, false).roots.is_empty());
+        let upstream = HashMap::from(["root", "lib"].map(|name| (path(name), LeftOut::Upstream(0))));
+        let unpinned = plan(&[path("root")], &infos, &upstream, false);
+        assert!(unpinned.roots.is_empty() && unpinned.left.len() == 2);
         let pinned = plan(&[path("root")], &infos, &upstream, true);
+        assert_eq!(pinned.left.len(), 1);
         assert_eq!(
             (pinned.paths, pinned.external),
             (vec![path("root")], vec![path("lib")])
@@ -133,10 +163,34 @@ mod tests {
         let plan = plan(
             &[path("root")],
             &infos(&[("root", &["root", "lib"])]),
-            &HashSet::new(),
+            &HashMap::new(),
             false,
         );
         assert_eq!(plan.external, [path("lib")]);
+    }
+
+    #[test]
+    fn a_request_names_what_is_left_to_one_upstream() {
+        let infos = infos(&[("root", &["a", "b", "c"]), ("a", &[]), ("b", &[]), ("c", &[])]);
+        let left_out = HashMap::from([
+            (path("a"), LeftOut::Upstream(0)),
+            (path("b"), LeftOut::Upstream(1)),
+            (path("c"), LeftOut::Substituted),
+        ]);
+        let plan = plan(&[path("root")], &infos, &left_out, false);
+        let batches = plan.batches(&infos, 10);
+        let named: Vec<_> = batches
+            .iter()
+            .map(|batch| (batch.paths.len(), batch.left_to, batch.external.clone()))
+            .collect();
+        assert_eq!(
+            named,
+            [
+                (0, None, vec![path("c")]),
+                (0, Some(0), vec![path("a")]),
+                (1, Some(1), vec![path("b")]),
+            ]
+        );
     }
 
     #[test]
@@ -149,7 +203,7 @@ mod tests {
             .map(|name| (name.as_str(), &references[..]))
             .collect();
         let infos = infos(&graph);
-        let plan = plan(&[path("p0")], &infos, &HashSet::new(), false);
+        let plan = plan(&[path("p0")], &infos, &HashMap::new(), false);
         let batches = plan.batches(&infos, 10);
         assert!(
             batches

@@ -1,5 +1,7 @@
 //! What a push tells while it runs, and what is left to say when it is done.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use niks3_nix::store_path::StorePath;
 use serde::Serialize;
 
@@ -114,6 +116,24 @@ pub struct Pushed {
     pub uploaded: bool,
 }
 
+/// A path that an upstream has, so that this push left it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Which.
+    pub path: StorePath,
+    /// Address of the upstream, without a password.
+    pub cache: String,
+}
+
+/// How much of a push is left to an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftTo {
+    /// Its address, without a password.
+    pub cache: String,
+    /// How many paths of the closures it has.
+    pub paths: u64,
+}
+
 /// What a push did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
@@ -125,6 +145,8 @@ pub struct Summary {
     pub uploaded: u64,
     /// Those left out because an upstream cache has them.
     pub skipped_upstream: u64,
+    /// The same by upstream.
+    pub left_to: Vec<LeftTo>,
     /// Uncompressed bytes of what was uploaded.
     pub nar_bytes: u64,
     /// Bytes that went over the wire: compressed NARs, listings, logs, and what was sent twice.
@@ -142,4 +164,108 @@ pub struct Summary {
     /// Each path that is in the cache now.
     #[serde(skip)]
     pub pushed: Vec<Pushed>,
+    /// Each path that an upstream has.
+    #[serde(skip)]
+    pub left: Vec<Left>,
+    /// What upstreams could not be asked, in words; it was told before, too.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+impl Summary {
+    /// Adds what a later push of other roots did, in which a path may occur again.
+    pub fn add(&mut self, later: Self) {
+        self.uploaded += later.uploaded;
+        self.nar_bytes += later.nar_bytes;
+        self.bytes_sent += later.bytes_sent;
+        self.seconds += later.seconds;
+        self.verified += later.verified;
+        self.closures.extend(later.closures);
+        self.replaced.extend(later.replaced);
+        for conflict in later.conflicts {
+            if !self.conflicts.contains(&conflict) {
+                self.conflicts.push(conflict);
+            }
+        }
+        self.warnings.extend(later.warnings);
+        let known: BTreeSet<StorePath> = self.pushed.iter().map(|pushed| pushed.path.clone()).collect();
+        let new = later.pushed.into_iter();
+        self.pushed
+            .extend(new.filter(|pushed| !known.contains(&pushed.path)));
+        let left = std::mem::take(&mut self.left).into_iter().chain(later.left);
+        // What is left once may be pushed, or left to another cache, by the next push.
+        let pushed: BTreeSet<&StorePath> = self.pushed.iter().map(|pushed| &pushed.path).collect();
+        let left: BTreeMap<StorePath, Left> = left.map(|left| (left.path.clone(), left)).collect();
+        self.left = left
+            .into_values()
+            .filter(|left| !pushed.contains(&left.path))
+            .collect();
+        // In the order of the user.
+        for left in later.left_to {
+            if self.left_to.iter().all(|known| known.cache != left.cache) {
+                self.left_to.push(left);
+            }
+        }
+        for left_to in &mut self.left_to {
+            let paths = self.left.iter().filter(|left| left.cache == left_to.cache);
+            left_to.paths = paths.count() as u64;
+        }
+        self.left_to.retain(|left_to| left_to.paths > 0);
+        self.skipped_upstream = self.left.len() as u64;
+        self.paths = (self.pushed.len() + self.left.len()) as u64;
+        self.already_cached = (self.pushed.len() as u64).saturating_sub(self.uploaded);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(number: usize) -> StorePath {
+        format!("0c0vcw3pzmdhzdl4r3dqh7yfb4jbnvy4-{number}")
+            .parse()
+            .unwrap()
+    }
+
+    fn summary(uploaded: &[usize], cached: &[usize], left: &[usize]) -> Summary {
+        let pushed = |uploaded: bool| {
+            move |number: &usize| Pushed {
+                path: path(*number),
+                nar_size: 1,
+                uploaded,
+            }
+        };
+        let mut summary = Summary::default();
+        summary.add(Summary {
+            uploaded: uploaded.len() as u64,
+            pushed: uploaded
+                .iter()
+                .map(pushed(true))
+                .chain(cached.iter().map(pushed(false)))
+                .collect(),
+            left: left
+                .iter()
+                .map(|number| Left {
+                    path: path(*number),
+                    cache: "https://cache.nixos.org".to_owned(),
+                })
+                .collect(),
+            left_to: vec![LeftTo {
+                cache: "https://cache.nixos.org".to_owned(),
+                paths: left.len() as u64,
+            }],
+            ..Summary::default()
+        });
+        summary
+    }
+
+    #[test]
+    fn a_path_of_several_pushes_counts_once_and_as_what_the_first_did() {
+        let mut all = summary(&[1, 2], &[3], &[4, 5]);
+        all.add(summary(&[5, 6], &[1, 3], &[4]));
+        let counts = (all.paths, all.uploaded, all.already_cached, all.skipped_upstream);
+        assert_eq!(counts, (6, 4, 1, 1));
+        assert_eq!(all.left_to.len(), 1);
+        assert_eq!(all.left_to[0].paths, 1);
+    }
 }

@@ -1,7 +1,7 @@
 //! A push from its arguments to its commit: all of it becomes visible, or nothing.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     pin::pin,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -14,7 +14,6 @@ use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
 };
-use url::Url;
 
 use crate::{
     budget::Budget,
@@ -26,13 +25,13 @@ use crate::{
     open_files,
     pack::{PackError, PackSettings},
     path_info::{self, PathInfo, PathInfos},
-    plan::{Plan, plan},
-    progress::{Conflict, Difference, Progress, Pushed, Summary},
+    plan::{LeftOut, Plan, plan},
+    progress::{Conflict, Difference, Left, LeftTo, Progress, Pushed, Summary},
     realisations,
     server::{Claimed, Server, is_gone},
     stop::{First, Stop},
     upload::Uploader,
-    upstream,
+    upstream::{self, Upstream},
     work::{Job, Work},
 };
 
@@ -57,7 +56,7 @@ pub struct PushOptions {
     /// Leave out of the closure what this machine did not build or add itself, but substituted; never a root.
     pub leave_substituted: bool,
     /// Caches whose paths are left out.
-    pub skip_upstream: Vec<Url>,
+    pub skip_upstream: Vec<Upstream>,
     /// Let the server look into the bucket for what it believes is there.
     pub verify_integrity: bool,
     /// The run of CI that pushes.
@@ -126,7 +125,7 @@ pub async fn push(
 struct Known {
     infos: Arc<PathInfos>,
     plan: Arc<Plan>,
-    upstream: u64,
+    warnings: Vec<String>,
 }
 
 struct Once<'a> {
@@ -139,21 +138,17 @@ struct Once<'a> {
 
 impl Once<'_> {
     async fn run(&self, known: &mut Option<Known>) -> Result<Summary, PushError> {
-        // Which roots are pushed is certain at once only when no upstream cache is asked.
-        let certain = match &*known {
-            Some(known) => Some(known.plan.roots.clone()),
-            None => self
-                .options
-                .skip_upstream
-                .is_empty()
-                .then(|| self.options.roots.clone()),
+        // An upstream may have roots too, which is seldom: the push is then opened again without them.
+        let expected = match &*known {
+            Some(known) => known.plan.roots.clone(),
+            None => self.options.roots.clone(),
         };
         let before = known.take();
         // Outside of what an interrupt ends: what was opened has to be given up then.
         let opened = OnceLock::new();
         let opening = async {
-            if let Some(roots) = certain.filter(|roots| !roots.is_empty()) {
-                let server = self.open(&roots).await?;
+            if !expected.is_empty() {
+                let server = self.open(&expected).await?;
                 opened.get_or_init(|| server);
             }
             Ok::<_, PushError>(())
@@ -196,15 +191,16 @@ impl Once<'_> {
             (Err(error), None) => return Err(error),
         };
         let server = match opened {
-            Some(server) => server,
-            None if looked.plan.roots.is_empty() => {
-                return Ok(Summary {
-                    paths: looked.infos.len() as u64,
-                    skipped_upstream: looked.upstream,
-                    ..Summary::default()
-                });
+            Some(server) if looked.plan.roots == expected => server,
+            opened => {
+                if let Some(server) = opened {
+                    abort(&server).await;
+                }
+                if looked.plan.roots.is_empty() {
+                    return Ok(self.left(looked));
+                }
+                self.or_interrupted(self.open(&looked.plan.roots)).await?
             }
-            None => self.or_interrupted(self.open(&looked.plan.roots)).await?,
         };
 
         let stop = Stop::default();
@@ -245,31 +241,71 @@ impl Once<'_> {
     async fn look(&self) -> Result<Known, PushError> {
         let infos = path_info::query(self.store, &self.options.roots, !self.options.no_closure).await?;
         self.progress.closure(infos.len() as u64);
-        let mut upstream = if self.options.skip_upstream.is_empty() {
-            HashSet::new()
-        } else {
-            let paths = infos.keys().cloned();
-            upstream::present(
-                self.api.http_of_others(),
-                &self.options.skip_upstream,
-                paths,
-                &**self.progress,
-            )
-            .await
+        let roots: HashSet<&StorePath> = self.options.roots.iter().collect();
+        let is_pinned = self.options.pin.is_some();
+        let is_substituted = |path: &StorePath, info: &PathInfo| {
+            self.options.leave_substituted && !info.is_local() && !roots.contains(path)
         };
-        if self.options.leave_substituted {
-            let roots: HashSet<&StorePath> = self.options.roots.iter().collect();
-            let substituted =
-                |(path, info): &(&StorePath, &PathInfo)| !info.is_local() && !roots.contains(path);
-            upstream.extend(infos.iter().filter(substituted).map(|(path, _)| path.clone()));
+        let mut warnings = Vec::new();
+        let present = upstream::present(
+            self.api.http_of_others(),
+            &self.options.skip_upstream,
+            self.store.store_dir(),
+            &infos,
+            |path, info| !is_substituted(path, info) && !(is_pinned && roots.contains(path)),
+            &mut warnings,
+        )
+        .await;
+        for warning in &warnings {
+            self.progress.warning(warning);
         }
-        let plan = plan(&self.options.roots, &infos, &upstream, self.options.pin.is_some());
-        let upstream = (infos.len() - plan.paths.len()) as u64;
+        let present = present.into_iter();
+        let mut left_out: HashMap<StorePath, LeftOut> = present
+            .map(|(path, place)| (path, LeftOut::Upstream(place)))
+            .collect();
+        let substituted = infos.iter().filter(|(path, info)| is_substituted(path, info));
+        left_out.extend(substituted.map(|(path, _)| (path.clone(), LeftOut::Substituted)));
+        let plan = plan(&self.options.roots, &infos, &left_out, is_pinned);
         Ok(Known {
             infos: Arc::new(infos),
             plan: Arc::new(plan),
-            upstream,
+            warnings,
         })
+    }
+
+    /// The address of the upstream at a place.
+    fn upstream(&self, place: usize) -> String {
+        let upstream = self.options.skip_upstream.get(place);
+        upstream.map(Upstream::address).unwrap_or_default()
+    }
+
+    /// What there is to say of what is left to upstreams.
+    fn left(&self, known: &Known) -> Summary {
+        let left = &known.plan.left;
+        let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
+        for place in left.values() {
+            *counts.entry(*place).or_default() += 1;
+        }
+        Summary {
+            paths: known.infos.len() as u64,
+            skipped_upstream: left.len() as u64,
+            warnings: known.warnings.clone(),
+            left_to: counts
+                .into_iter()
+                .map(|(place, paths)| LeftTo {
+                    cache: self.upstream(place),
+                    paths,
+                })
+                .collect(),
+            left: left
+                .iter()
+                .map(|(path, place)| Left {
+                    path: path.clone(),
+                    cache: self.upstream(*place),
+                })
+                .collect(),
+            ..Summary::default()
+        }
     }
 
     async fn or_interrupted<T>(
@@ -321,7 +357,7 @@ impl Once<'_> {
         budget: Budget,
         lease: AbortOnDropHandle<()>,
     ) -> Result<Summary, PushError> {
-        let claimed = claim(server, &known.plan, &known.infos).await?;
+        let claimed = self.claim(server, known).await?;
         let nar_bytes = claimed
             .needed
             .iter()
@@ -378,7 +414,6 @@ impl Once<'_> {
 
         let full = |path: &StorePath| self.store.store_dir().display(path);
         let full_name = |path: &str| format!("{}/{path}", self.store.store_dir().as_str());
-        let paths = known.infos.len() as u64;
         let uploaded = claimed.needed.len() as u64;
         let needed: HashSet<&StorePath> = claimed.needed.iter().collect();
         let pushed = known
@@ -394,10 +429,8 @@ impl Once<'_> {
             })
             .collect();
         Ok(Summary {
-            paths,
             already_cached: known.plan.paths.len() as u64 - uploaded,
             uploaded,
-            skipped_upstream: known.upstream,
             pushed,
             nar_bytes,
             bytes_sent: uploader.bytes_sent(),
@@ -422,27 +455,32 @@ impl Once<'_> {
                         .collect(),
                 })
                 .collect(),
+            ..self.left(known)
         })
     }
-}
 
-/// Names all paths, in batches, and gathers what the server lacks.
-async fn claim(server: &Server, plan: &Plan, infos: &PathInfos) -> Result<Claimed, PushError> {
-    let answers: Vec<Claimed> = futures::stream::iter(plan.batches(infos, server.opened.max_batch))
-        .map(|batch| async move { server.claim(&batch.paths, &batch.external).await })
-        .buffered(PARALLEL_CLAIMS)
-        .try_collect()
-        .await?;
-    let mut all = Claimed::default();
-    let mut logs = BTreeSet::new();
-    let mut needed = BTreeSet::new();
-    for answer in answers {
-        needed.extend(answer.needed);
-        logs.extend(answer.logs_needed);
+    /// Names all paths, in batches, and gathers what the server lacks.
+    async fn claim(&self, server: &Server, known: &Known) -> Result<Claimed, PushError> {
+        let answers: Vec<Claimed> =
+            futures::stream::iter(known.plan.batches(&known.infos, server.opened.max_batch))
+                .map(|batch| async move {
+                    let left_to = batch.left_to.map(|place| self.upstream(place));
+                    server.claim(&batch.paths, &batch.external, left_to).await
+                })
+                .buffered(PARALLEL_CLAIMS)
+                .try_collect()
+                .await?;
+        let mut all = Claimed::default();
+        let mut logs = BTreeSet::new();
+        let mut needed = BTreeSet::new();
+        for answer in answers {
+            needed.extend(answer.needed);
+            logs.extend(answer.logs_needed);
+        }
+        all.needed = needed.into_iter().collect();
+        all.logs_needed = logs.into_iter().collect();
+        Ok(all)
     }
-    all.needed = needed.into_iter().collect();
-    all.logs_needed = logs.into_iter().collect();
-    Ok(all)
 }
 
 /// Lets go of what the push claimed, if the server can be told in time; else its lease ends by itself.

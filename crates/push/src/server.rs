@@ -163,11 +163,13 @@ impl Server {
         &self.api
     }
 
-    /// Names paths and what is left out on purpose; at most `max_batch` of both.
+    /// Names paths and what is left out on purpose, perhaps since the cache at `left_to` has it; at most `max_batch` of
+    /// both.
     pub(crate) async fn claim(
         &self,
         paths: &[(&StorePath, &PathInfo)],
         external: &[StorePath],
+        left_to: Option<String>,
     ) -> Result<Claimed, ApiError> {
         let body = types::Claims {
             paths: paths
@@ -183,6 +185,7 @@ impl Server {
                 })
                 .collect(),
             external: external.iter().map(ToString::to_string).collect(),
+            left_to,
         };
         let (id, body) = (&*self.id, &body);
         let answer = self

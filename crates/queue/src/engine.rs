@@ -291,16 +291,19 @@ fn failed(path: &StorePath, error: &str) -> Entry {
     }
 }
 
-/// What the journal says of a push. A root that is left to an upstream cache is as good as cached.
+/// What the journal says of a push.
 fn pushed(roots: &[StorePath], summary: &Summary) -> Vec<Entry> {
     let named: HashSet<&StorePath> = summary.pushed.iter().map(|pushed| &pushed.path).collect();
-    let upstream = roots
+    let upstream = summary.left.iter().map(|left| Entry::Path {
+        path: left.path.as_str().to_owned(),
+        outcome: Outcome::Left {
+            cache: left.cache.clone(),
+        },
+    });
+    let warnings = summary
+        .warnings
         .iter()
-        .filter(|root| !named.contains(root))
-        .map(|root| Entry::Path {
-            path: root.as_str().to_owned(),
-            outcome: Outcome::Cached { nar_size: 0 },
-        });
+        .map(|text| Entry::Warning { text: text.clone() });
     let mut entries: Vec<Entry> = summary
         .pushed
         .iter()
@@ -316,6 +319,7 @@ fn pushed(roots: &[StorePath], summary: &Summary) -> Vec<Entry> {
             }
         })
         .chain(upstream)
+        .chain(warnings)
         .collect();
     entries.push(Entry::Push {
         roots: roots

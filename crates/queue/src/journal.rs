@@ -33,6 +33,11 @@ pub enum Outcome {
     },
     /// It was left out by the filter for roots.
     Filtered,
+    /// It was left out since an upstream cache has it.
+    Left {
+        /// Address of that cache.
+        cache: String,
+    },
 }
 
 impl Outcome {
@@ -41,8 +46,9 @@ impl Outcome {
         match self {
             Self::Filtered => 0,
             Self::Failed { .. } => 1,
-            Self::Cached { .. } => 2,
-            Self::Pushed { .. } => 3,
+            Self::Left { .. } => 2,
+            Self::Cached { .. } => 3,
+            Self::Pushed { .. } => 4,
         }
     }
 }
@@ -75,6 +81,11 @@ pub enum Entry {
         /// Paths that the cache has with other contents, in words, with both sides.
         conflicts: BTreeSet<String>,
     },
+    /// Something that the user should know, though the push was committed.
+    Warning {
+        /// What.
+        text: String,
+    },
     /// What waited was given up, all of it for one cause.
     GivenUp {
         /// The cause.
@@ -97,6 +108,8 @@ pub struct Journal {
     pub replaced: BTreeSet<String>,
     /// Paths that the cache has with other contents, in words, with both sides.
     pub conflicts: BTreeSet<String>,
+    /// What the user should know, though pushes were committed.
+    pub warnings: BTreeSet<String>,
     /// Why what waited was given up, if it was.
     pub given_up: Option<String>,
 }
@@ -126,6 +139,18 @@ impl Journal {
         self.count(|outcome| matches!(outcome, Outcome::Filtered))
     }
 
+    /// Paths that were left to upstream caches, by the addresses of these.
+    #[must_use]
+    pub fn left(&self) -> BTreeMap<&str, u64> {
+        let mut left = BTreeMap::new();
+        for outcome in self.paths.values() {
+            if let Outcome::Left { cache } = outcome {
+                *left.entry(cache.as_str()).or_default() += 1;
+            }
+        }
+        left
+    }
+
     fn count(&self, which: impl Fn(&Outcome) -> bool) -> usize {
         self.paths.values().filter(|outcome| which(outcome)).count()
     }
@@ -149,6 +174,7 @@ impl Journal {
             replaced: other.replaced,
             conflicts: other.conflicts,
         });
+        self.warnings.extend(other.warnings);
         self.given_up = self.given_up.take().or(other.given_up);
     }
 
@@ -161,6 +187,9 @@ impl Journal {
                 if known.is_none_or(|known| outcome.rank() >= known.rank()) {
                     self.paths.insert(path, outcome);
                 }
+            }
+            Entry::Warning { text } => {
+                self.warnings.insert(text);
             }
             Entry::GivenUp { error } => self.given_up = Some(error),
             Entry::Verification {
@@ -238,6 +267,8 @@ mod tests {
         };
         assert_eq!(add(Outcome::Filtered), (0, 0, 0));
         assert_eq!(add(failed()), (0, 0, 1));
+        let cache = "https://cache.nixos.org".to_owned();
+        assert_eq!(add(Outcome::Left { cache }), (0, 0, 0));
         assert_eq!(add(Outcome::Cached { nar_size: 1 }), (0, 1, 0));
         assert_eq!(add(failed()), (0, 1, 0));
         assert_eq!(add(Outcome::Pushed { nar_size: 1 }), (1, 0, 0));

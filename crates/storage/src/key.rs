@@ -1,6 +1,6 @@
 //! Keys of objects: exactly the layout that readers know, and what waits to become it.
 
-use niks3_nix::hash::FileHash;
+use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::realisation::{BuildTraceKey, DrvOutput};
 use niks3_nix::store_path::{StorePath, StorePathHash};
 
@@ -26,6 +26,8 @@ enum Kind {
 
 /// Characters of a SHA-256 in Nix's base 32.
 const HASH_LENGTH: usize = 52;
+/// Characters of what makes the name of a NAR in parts its own.
+const ID_LENGTH: usize = 32;
 /// The object that names the database to which the bucket belongs.
 const OWNER: &str = "niks3-owner.json";
 
@@ -78,6 +80,14 @@ impl ObjectKey {
     #[must_use]
     pub fn nar(hash: FileHash) -> Self {
         Self::new(Kind::Nar, format!("nar/{}.nar.zst", hash.base32()))
+    }
+
+    /// `nar/<NAR hash>-<id>.nar.zst`: one that comes in parts, and has a name before anybody knows its file hash.
+    /// The id is the server's own word of 32 characters of Nix base 32, and never given twice.
+    #[must_use]
+    pub fn nar_in_parts(hash: NarHash, id: &[u8; 20]) -> Self {
+        let id = niks3_nix::base32::encode(id);
+        Self::new(Kind::Nar, format!("nar/{}-{id}.nar.zst", hash.base32()))
     }
 
     /// `log/<base name of the derivation>`
@@ -171,7 +181,7 @@ impl ObjectKey {
         &self.text
     }
 
-    /// The group of a staged object: its push, or `parts`.
+    /// The group of a staged object: its push.
     #[must_use]
     pub fn staging_group(&self) -> Option<&str> {
         self.text
@@ -188,16 +198,21 @@ impl ObjectKey {
 
     /// Whether servers of this cache write NARs under such a name.
     #[must_use]
-    pub(crate) fn is_uploaded_nar(&self) -> bool {
-        self.nar_name().is_some_and(|extension| extension == ".nar.zst")
+    pub fn is_uploaded_nar(&self) -> bool {
+        self.nar_name().is_some_and(|name| {
+            let id = name
+                .strip_prefix('-')
+                .and_then(|rest| rest.strip_suffix(".nar.zst"));
+            name == ".nar.zst" || id.is_some_and(is_id)
+        })
     }
 
     /// Whether a cache names NARs so: `nar/<hash>.nar` and the extension of a compression. Others may be NARs too.
     #[must_use]
     pub fn is_named_like_nar(&self) -> bool {
         let extensions = ["", ".zst", ".xz", ".bz2", ".gz", ".br"].map(|end| format!(".nar{end}"));
-        self.nar_name()
-            .is_some_and(|name| extensions.iter().any(|end| end == name))
+        let named = |name: &str| extensions.iter().any(|end| end == name);
+        self.is_uploaded_nar() || self.nar_name().is_some_and(named)
     }
 
     /// What follows the hash in the name of a NAR.
@@ -239,6 +254,11 @@ impl ObjectKey {
             Kind::Staging | Kind::Owner => "no-store",
         }
     }
+}
+
+/// Whether a text is what makes the name of a NAR in parts its own.
+fn is_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && niks3_nix::base32::decode(text).is_ok()
 }
 
 /// A part of the URL of a NAR: the same characters and some more.

@@ -129,12 +129,11 @@ const STRANGE: i64 = 24 * 3600;
 
 impl Upload {
     /// Its key, if it is one that a server of this cache begins uploads for, and has left: it would have written it down
-    /// long ago, or completed it, where it copies a NAR in parts. Others may have uploads in the bucket, too.
+    /// long ago. Others may have uploads in the bucket, too.
     #[must_use]
     pub fn abandoned(&self, now: i64) -> Option<ObjectKey> {
         let key = ObjectKey::parse(&self.key).ok()?;
-        let ours = key.staging_group().is_some() || key.is_uploaded_nar();
-        (ours && self.begun_at < now.saturating_sub(STRANGE)).then_some(key)
+        (key.is_uploaded_nar() && self.begun_at < now.saturating_sub(STRANGE)).then_some(key)
     }
 }
 

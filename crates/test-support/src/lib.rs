@@ -25,6 +25,7 @@ mod s3_services;
 mod server;
 mod site;
 mod store;
+mod upstream;
 
 pub use bucket::Bucket;
 pub use checker::{check_bucket, check_whole_bucket};
@@ -45,3 +46,4 @@ pub use s3_services::S3Service;
 pub use server::{Backend, Server, ServerOptions};
 pub use site::{Site, finish, spawn};
 pub use store::{APP, Store};
+pub use upstream::Upstream;

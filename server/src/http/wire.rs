@@ -43,6 +43,29 @@ pub(super) fn list<'a, T>(field: &str, items: &'a [T], most: usize) -> Result<&'
     Ok(items)
 }
 
+/// Longest address of another cache: each path that is left to it has a copy.
+const MAX_CACHE_ADDRESS: usize = 256;
+
+/// The address of another cache, to be shown: without a password, and without a slash at the end.
+pub(super) fn cache_address(text: &str) -> Result<String, Error> {
+    let wrong = |detail: &str| Error::invalid("left_to", detail);
+    if text.len() > MAX_CACHE_ADDRESS {
+        return Err(wrong("an address of a cache has 256 bytes at most"));
+    }
+    let url: url::Url = text.parse().map_err(|_| wrong("it is no address"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(wrong("the address of a cache begins with https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("the address of a cache has no credentials here"));
+    }
+    let address = url.as_str().trim_end_matches('/').to_owned();
+    if address.len() > MAX_CACHE_ADDRESS {
+        return Err(wrong("an address of a cache has 256 bytes at most"));
+    }
+    Ok(address)
+}
+
 /// An MD5 checksum in hexadecimal.
 pub(super) fn md5(field: &str, text: &str) -> Result<[u8; 16], Error> {
     let mut bytes = [0; 16];

@@ -20,7 +20,7 @@ pub fn list(rows: &[(ClosureRow, Option<ClosureSize>)], next: Option<String>) ->
         h1 { "Closures" }
         p class="soft" { "What pushes have committed, from the last one on. A closure stays as long as it is pushed again, or pinned." }
         @if rows.is_empty() { p { "There are none." } } @else {
-            ul class="list" { @for (row, size) in rows { (entries::closure(row, *size)) } }
+            ul class="list" { @for (row, size) in rows { (entries::closure(row, size.as_ref())) } }
         }
         (more(next, "Older closures"))
     };

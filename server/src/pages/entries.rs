@@ -6,7 +6,7 @@ use super::format::{bytes, count, duration, name, part, path, time};
 use crate::catalog::{ClosureRow, ClosureSize, RunRow, now};
 
 /// A closure in a list.
-pub(super) fn closure(row: &ClosureRow, size: Option<ClosureSize>) -> Markup {
+pub(super) fn closure(row: &ClosureRow, size: Option<&ClosureSize>) -> Markup {
     let root = row.root.to_string();
     html! {
         li {
@@ -16,6 +16,8 @@ pub(super) fn closure(row: &ClosureRow, size: Option<ClosureSize>) -> Markup {
                 @if let Some(size) = size {
                     " · " (count(size.paths, "path", "paths")) " · " (bytes(size.nar_bytes)) " unpacked · "
                     (bytes(size.file_bytes)) " in the bucket"
+                    @let left_out = size.left_to.values().sum::<u64>();
+                    @if left_out > 0 { " · " (count(left_out, "path", "paths")) " left to other caches" }
                 }
             }
         }

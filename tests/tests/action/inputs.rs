@@ -1,6 +1,6 @@
 //! What the inputs for pushes, certificates and other caches do.
 
-use niks3_test_support::{Backend, Server, ServerOptions, Store, Use, run};
+use niks3_test_support::{Backend, Server, ServerOptions, Store, Upstream, Use, run};
 use niks3_tests::tls_files::Files;
 
 use super::bench::{Bench, has};
@@ -215,4 +215,43 @@ fn a_client_certificate_pushes_and_its_key_is_nowhere_on_disk() {
         .main(&mut bench.action(&[("server-url", url.as_str())]))
         .red();
     has(&main, &url);
+}
+
+#[test]
+fn what_an_upstream_has_is_left_to_it_and_the_summary_says_so() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let theirs = bench
+        .store
+        .build("build \"theirs\" \"echo theirs > $out\"")
+        .remove(0);
+    let upstream = Upstream::start(&bench.store, "upstream", &[&theirs]);
+    bench.store.nix("nix-store", &["--delete", &theirs]);
+    let dead = format!("http://127.0.0.1:1#{}", upstream.key());
+    let skip = format!("{dead} {}", upstream.argument());
+    let mut action = bench.action(&[("skip-upstream", &skip), ("mode", "hook")]);
+    bench.job.main(&mut action).green();
+    // Built here, although the cache has it.
+    let both = "[ (build \"theirs\" \"echo theirs > $out\") (build \"ours\" \"echo ours > $out\") ]";
+    let built = bench.job.build(both, &[]);
+    let post = bench.job.post(&mut action).green();
+    assert_eq!(post.counts(), (1, 0, 0), "{post:#?}");
+    let name = upstream.url().replace("http://", "");
+    for text in [
+        format!("1 path left to {name}"),
+        format!("-theirs` | left out | {name} has it |"),
+        "-ours` | pushed |".to_owned(),
+    ] {
+        assert!(post.summary.contains(&text), "{text}: {}", post.summary);
+    }
+    let warnings = post.annotations("warning");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("http://127.0.0.1:1 has: "),
+        "{warnings:?}"
+    );
+    assert!(bench.cached(&built[1]) && !bench.cached(&theirs));
+    bench.job.left_nothing();
+    // Pushed with the next job, which leaves nothing out.
+    let mut action = bench.action(&[("skip-upstream", "none"), ("mode", "paths"), ("paths", &theirs)]);
+    bench.job.main(&mut action).green();
+    assert_eq!(bench.job.post(&mut action).green().counts(), (1, 0, 0));
 }

@@ -30,6 +30,7 @@ fn every_secret_input_is_masked_and_none_is_printed() {
     let key_line = key.lines().nth(1).unwrap();
     let token = bench.server.token();
     let address = bench.server.url().replace("http://", "http://reader:s3cret-1@");
+    let skip = format!("http://x:s3cret-4@127.0.0.1:1#{}", bench.server.public_key());
     let inputs = [
         ("auth-token", token.as_str()),
         ("github-token", "s3cret-2"),
@@ -37,7 +38,7 @@ fn every_secret_input_is_masked_and_none_is_printed() {
         ("client-key", &key),
         ("substituter", &address),
         ("extra-substituters", "https://x:s3cret%2D3@cache.example.com"),
-        ("skip-upstream", "http://x:s3cret-4@127.0.0.1:1"),
+        ("skip-upstream", skip.as_str()),
     ];
     let secrets = [
         &token,
@@ -85,6 +86,7 @@ fn every_secret_input_is_masked_and_none_is_printed() {
         ("server-url", "https://x:s3cret-5@cache.example.com"),
         ("client-key", "s3cret-5"),
         ("skip-upstream", "ftp://x:s3cret-5@cache.example.com"),
+        ("skip-upstream", "https://x:s3cret-5@cache.example.com"),
         ("extra-substituters", "https://x:s3cret-5@cache.example.com\nnext"),
     ] {
         let main = bench

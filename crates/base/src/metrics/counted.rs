@@ -43,7 +43,7 @@ pub const VERIFICATION_FAILURES: [&str; 6] = [
 pub const GC_PHASES: [&str; 7] = ["pushes", "closures", "mark", "paths", "nars", "logs", "uploads"];
 
 /// Requests to the object store, so that each is there before it first happens.
-const S3_OPERATIONS: [&str; 16] = [
+const S3_OPERATIONS: [&str; 15] = [
     "AbortMultipartUpload",
     "CompleteMultipartUpload",
     "CopyObject",
@@ -58,7 +58,6 @@ const S3_OPERATIONS: [&str; 16] = [
     "ListParts",
     "PutObject",
     "UploadPart",
-    "UploadPartCopy",
     OTHER,
 ];
 /// Any other request to the object store.

@@ -119,7 +119,6 @@ async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, E
             Group::Realisation => catalog.known_realisations(&names).await?,
             Group::DebugInfo => catalog.known_debug_infos(&names).await?,
             Group::Pin => catalog.known_pins(&names).await?,
-            Group::Parts => catalog.known_parts(&names).await?,
             Group::Staging => catalog.known_pushes(&names).await?,
         };
         let unknown = members.into_iter().filter(|(_, name)| !known.contains(name));
@@ -155,7 +154,6 @@ enum Group {
     Realisation,
     DebugInfo,
     Pin,
-    Parts,
     Staging,
 }
 
@@ -178,7 +176,7 @@ impl Group {
                 "debug information that the database does not have",
             ),
             Self::Pin => (Kind::UnknownPin, "there is no such pin"),
-            Self::Parts | Self::Staging => (
+            Self::Staging => (
                 Kind::AbandonedUpload,
                 "what a push has left that is over; a garbage collection deletes it",
             ),
@@ -189,11 +187,8 @@ impl Group {
 /// What an object belongs to, and by which name the database knows it.
 fn group(key: &ObjectKey) -> Option<(Group, String)> {
     let text = key.as_str();
-    if let Some(group) = key.staging_group() {
-        return Some(match group {
-            "parts" => (Group::Parts, text.to_owned()),
-            push => (Group::Staging, push.to_owned()),
-        });
+    if let Some(push) = key.staging_group() {
+        return Some((Group::Staging, push.to_owned()));
     }
     match text.split_once('/') {
         None => {

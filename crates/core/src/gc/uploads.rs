@@ -10,8 +10,6 @@ use super::run::Run;
 
 /// Keys that one question to the bucket lists.
 const PAGE: usize = 1000;
-/// Group of the keys that parts are assembled under.
-const PARTS: &str = "parts";
 
 /// Gives up uploads in parts that nobody went on with for long, and deletes what was
 /// staged by pushes that are over.
@@ -21,8 +19,7 @@ pub(super) async fn clean(run: &Run<'_>) -> Result<(), Error> {
     staged(run).await
 }
 
-/// Gives up uploads in parts that a server began and died before it wrote that down, and
-/// copies in parts that it died over.
+/// Gives up uploads in parts that a server began and died before it wrote that down.
 async fn unknown(run: &Run<'_>) -> Result<(), Error> {
     let mut uploads = run.app.bucket.uploads();
     while let Some(page) = uploads.page().await? {
@@ -65,10 +62,9 @@ async fn multiparts(run: &Run<'_>) -> Result<(), Error> {
         run.before_deletion().await?;
         let mut ended = Vec::with_capacity(stale.len());
         for upload in &stale {
-            let key = ObjectKey::parse(&upload.staging).map_err(Error::internal)?;
-            let aborted = app_result(run.app.bucket.abort_multipart(&key, &upload.upload_id).await);
-            let deleted = run.app.bucket.delete(vec![key]).await;
-            if aborted && deleted.iter().all(|(_, end)| *end == Deletion::Gone) {
+            let key = ObjectKey::parse(&upload.key).map_err(Error::internal)?;
+            // What they became has a row among the objects since before it was there, and goes or stays by that.
+            if app_result(run.app.bucket.abort_multipart(&key, &upload.upload_id).await) {
                 ended.push(upload.id);
             }
         }
@@ -98,26 +94,18 @@ async fn staged(run: &Run<'_>) -> Result<(), Error> {
         let mut tx = run.write().await?;
         let live: HashSet<String> = tx.live_tokens().await?.into_iter().collect();
         let staging: Vec<String> = page.iter().map(|object| object.key.clone()).collect();
-        let assembling: HashSet<String> = tx.multiparts_at(&staging).await?.into_iter().collect();
         let published = tx.staged_listings(&staging).await?;
         drop(tx);
         let mut groups = HashSet::new();
         let doomed: Vec<ObjectKey> = page
             .iter()
             .filter_map(|object| ObjectKey::parse(&object.key).ok())
-            .filter(|key| match key.staging_group() {
-                Some(PARTS) => !assembling.contains(key.as_str()),
+            .filter(|key| {
                 // Whoever publishes the path next moves its listing, though the push is over.
-                Some(group) => !live.contains(group) && !published.contains(key.as_str()),
-                None => false,
+                let over = key.staging_group().is_some_and(|group| !live.contains(group));
+                over && !published.contains(key.as_str())
             })
-            .inspect(|key| {
-                groups.extend(
-                    key.staging_group()
-                        .filter(|group| *group != PARTS)
-                        .map(str::to_owned),
-                );
-            })
+            .inspect(|key| groups.extend(key.staging_group().map(str::to_owned)))
             .collect();
         if !doomed.is_empty() {
             run.before_deletion().await?;

@@ -137,10 +137,7 @@ pub async fn place(app: &App, push: &str, hash: FileHash) -> Result<Option<u64>,
 }
 
 /// SHA-256 and bytes of an object, however large, if it is there.
-///
-/// # Errors
-/// `Unavailable` when the object store does not answer.
-pub async fn hash_of(app: &App, key: &ObjectKey) -> Result<Option<(FileHash, u64)>, Error> {
+pub(super) async fn hash_of(app: &App, key: &ObjectKey) -> Result<Option<(FileHash, u64)>, Error> {
     let GetResult::Found(object) = app.bucket.get(key, &GetOptions::default()).await? else {
         return Ok(None);
     };

@@ -25,7 +25,8 @@ mod verify;
 use niks3_base::error::Error;
 use niks3_nix::store_path::StorePath;
 
-pub use arrival::{hash_of, note_arrived, place, upload_key};
+use arrival::hash_of;
+pub use arrival::{note_arrived, place, upload_key};
 pub use attempt::{CommitAnswer, commit};
 pub use commit::Outcome;
 pub use conflicts::{Conflict, Difference as FieldDifference, describe};

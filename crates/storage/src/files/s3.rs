@@ -8,14 +8,13 @@ use futures::StreamExt as _;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket as S3BucketName, CommonPrefix,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput,
-    CopyObjectResult, CopyPartResult, CopySource, CreateMultipartUploadInput, CreateMultipartUploadOutput,
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
-    Error as DeleteError, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
-    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
-    ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, MultipartUpload, Object, Part, PutObjectInput,
-    PutObjectOutput, StreamingBlob, Timestamp, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    CopyObjectResult, CopySource, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, Error as DeleteError,
+    GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
+    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    ListPartsInput, ListPartsOutput, MultipartUpload, Object, Part, PutObjectInput, PutObjectOutput,
+    StreamingBlob, Timestamp, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
@@ -400,37 +399,6 @@ impl S3 for FileBucket {
             ..Default::default()
         };
         Ok(S3Response::new(output))
-    }
-
-    /// Only tests come here: the server itself renames what is in an embedded store.
-    async fn upload_part_copy(
-        &self,
-        request: S3Request<UploadPartCopyInput>,
-    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        let input = request.input;
-        self.check_bucket(&input.bucket)?;
-        let CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
-            return Err(s3_error!(NotImplemented));
-        };
-        self.check_bucket(bucket)?;
-        let number = u32::try_from(input.part_number).map_err(|_| s3_error!(InvalidArgument))?;
-        let range = input.copy_source_range.as_deref().map(s3s::dto::Range::parse);
-        let range = range.transpose().map_err(|_| s3_error!(InvalidArgument))?;
-        let (file, meta) = self.open_object(key).await?.ok_or_else(|| s3_error!(NoSuchKey))?;
-        let bytes = stream(file, extent(range.as_ref(), meta.size)?, meta.size);
-        let meta = self
-            .put_part(&input.key, &input.upload_id, number, bytes, Expected::default())
-            .await
-            .map_err(upload_error)?;
-        let result = CopyPartResult {
-            e_tag: Some(etag(&meta)),
-            last_modified: time(meta.last_modified),
-            ..Default::default()
-        };
-        Ok(S3Response::new(UploadPartCopyOutput {
-            copy_part_result: Some(result),
-            ..Default::default()
-        }))
     }
 
     async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {

@@ -54,7 +54,6 @@ pub(super) enum Operation {
     DeleteObjects,
     CreateMultipartUpload,
     UploadPart,
-    UploadPartCopy,
     ListParts,
     CompleteMultipartUpload,
     AbortMultipartUpload,
@@ -75,7 +74,6 @@ impl Operation {
             Self::DeleteObjects => "DeleteObjects",
             Self::CreateMultipartUpload => "CreateMultipartUpload",
             Self::UploadPart => "UploadPart",
-            Self::UploadPartCopy => "UploadPartCopy",
             Self::ListParts => "ListParts",
             Self::CompleteMultipartUpload => "CompleteMultipartUpload",
             Self::AbortMultipartUpload => "AbortMultipartUpload",
@@ -92,7 +90,7 @@ impl Operation {
             | Self::CreateMultipartUpload
             | Self::UploadPart
             | Self::CompleteMultipartUpload => "s3:PutObject",
-            Self::CopyObject | Self::UploadPartCopy => "s3:GetObject and s3:PutObject",
+            Self::CopyObject => "s3:GetObject and s3:PutObject",
             Self::DeleteObject | Self::DeleteObjects => "s3:DeleteObject",
             Self::ListParts => "s3:ListMultipartUploadParts",
             Self::AbortMultipartUpload => "s3:AbortMultipartUpload",

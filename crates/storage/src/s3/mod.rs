@@ -33,7 +33,6 @@ pub(super) use clock::ServiceClock;
 pub(super) use connect::{BRIEF, client};
 use connect::{LONG, Operation, failed};
 pub(crate) use credentials::CredentialSource;
-use multipart::Copies;
 pub(super) use presign::{presign_part, presign_put};
 pub use settings::{S3Keys, S3Settings};
 
@@ -60,7 +59,6 @@ pub struct S3Bucket {
     clock: ServiceClock,
     /// What uploads in parts are checked by.
     checksum: ChecksumKind,
-    copies: Copies,
     credentials: CredentialSource,
 }
 
@@ -103,7 +101,6 @@ impl S3Bucket {
             ),
             pace: Pace::new(settings.concurrency, settings.rate_limit),
             checksum: ChecksumKind::Sha256,
-            copies: Copies::default(),
             credentials,
             clock,
         })
@@ -126,17 +123,6 @@ impl S3Bucket {
 
     pub(super) fn checking(self, checksum: ChecksumKind) -> Self {
         Self { checksum, ..self }
-    }
-
-    /// The same bucket, in which objects of more than `most` bytes are copied in parts of
-    /// `part` bytes. S3 knows no copies of more than 5 GiB, and no parts of less than 5 MiB.
-    /// Only tests ask for other bounds than the usual ones.
-    #[must_use]
-    pub fn copying(self, most: u64, part: u64) -> Self {
-        Self {
-            copies: Copies { most, part },
-            ..self
-        }
     }
 
     pub(super) async fn ready(&self) -> Result<()> {

@@ -1,10 +1,9 @@
-//! Uploads in parts, and copies within the service, of which large ones go in parts too.
+//! Uploads in parts, and copies within the service.
 
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::connect::Operation;
 use super::presign::part_number;
@@ -13,31 +12,9 @@ use crate::{
     ChecksumKind, CompletedPart, ListedPart, ObjectKey, StorageError, Upload, UploadMarker, UploadPage,
 };
 
-/// How objects are copied.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Copies {
-    /// Bytes that one CopyObject may copy; more goes by parts.
-    pub(super) most: u64,
-    /// Bytes of a part of such a copy.
-    pub(super) part: u64,
-}
-
-impl Default for Copies {
-    fn default() -> Self {
-        Self {
-            most: 1 << 30,
-            part: 512 << 20,
-        }
-    }
-}
-
 impl S3Bucket {
     pub(crate) async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
         let sha256 = self.checksum == ChecksumKind::Sha256;
-        self.begin(key, sha256.then_some(ChecksumAlgorithm::Sha256)).await
-    }
-
-    async fn begin(&self, key: &ObjectKey, checksum: Option<ChecksumAlgorithm>) -> Result<String> {
         let _turn = self.pace.turn().await;
         let created = self
             .client
@@ -46,7 +23,7 @@ impl S3Bucket {
             .key(key.as_str())
             .content_type(key.content_type())
             .cache_control(key.cache_control())
-            .set_checksum_algorithm(checksum)
+            .set_checksum_algorithm(sha256.then_some(ChecksumAlgorithm::Sha256))
             .send()
             .await
             .map_err(self.failed(Operation::CreateMultipartUpload))?;
@@ -109,10 +86,6 @@ impl S3Bucket {
                     .build())
             })
             .collect::<Result<Vec<_>>>()?;
-        self.complete(key, upload_id, parts).await
-    }
-
-    async fn complete(&self, key: &ObjectKey, upload_id: &str, parts: Vec<SdkPart>) -> Result<()> {
         let _turn = self.pace.turn().await;
         self.patient
             .complete_multipart_upload()
@@ -189,86 +162,25 @@ impl S3Bucket {
         }
     }
 
-    /// Copies within the service; bytes do not pass through here.
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
-        let source = format!("{}/{}", self.bucket, from.as_str());
-        if size <= self.copies.most {
-            let _turn = self.pace.turn().await;
-            self.patient
-                .copy_object()
-                .bucket(&self.bucket)
-                .key(to.as_str())
-                .copy_source(source)
-                .metadata_directive(aws_sdk_s3::types::MetadataDirective::Replace)
-                .content_type(to.content_type())
-                .cache_control(to.cache_control())
-                .send()
-                .await
-                .map_err(self.failed(Operation::CopyObject))?;
-            return Ok(());
-        }
-        // Parts that are copied have no checksum, which MinIO and versitygw ask for where one is named.
-        let upload_id = self.begin(to, None).await?;
-        let copied = async {
-            let parts = self.copy_parts(&source, to, &upload_id, size).await?;
-            self.complete(to, &upload_id, parts).await
-        };
-        let copied = copied.await;
-        if copied.is_err()
-            && let Err(error) = self.abort_multipart(to, &upload_id).await
-        {
-            tracing::warn!(key = to.as_str(), %error, "an unfinished copy is left to garbage collection");
-        }
-        copied
-    }
-
-    async fn copy_parts(
-        &self,
-        source: &str,
-        to: &ObjectKey,
-        upload_id: &str,
-        size: u64,
-    ) -> Result<Vec<SdkPart>> {
-        let length = self.copies.part;
-        let parts: Vec<(i32, u64)> = (1..)
-            .zip((0..size).step_by(usize::try_from(length).unwrap_or(usize::MAX)))
-            .collect();
-        futures::stream::iter(parts)
-            .map(|(number, first)| async move {
-                let _turn = self.pace.turn().await;
-                let last = (first + length).min(size) - 1;
-                let part = self
-                    .patient
-                    .upload_part_copy()
-                    .bucket(&self.bucket)
-                    .key(to.as_str())
-                    .upload_id(upload_id)
-                    .part_number(number)
-                    .copy_source(source)
-                    .copy_source_range(format!("bytes={first}-{last}"))
-                    .customize()
-                    // Ceph asks for it, though there is no body.
-                    .mutate_request(|request| {
-                        request.headers_mut().insert("content-length", "0");
-                    })
-                    .send()
-                    .await
-                    .map_err(self.failed(Operation::UploadPartCopy))?;
-                let result = part.copy_part_result();
-                Ok::<_, StorageError>(
-                    SdkPart::builder()
-                        .part_number(number)
-                        .set_e_tag(result.and_then(|result| result.e_tag()).map(str::to_owned))
-                        .build(),
-                )
-            })
-            .buffered(8)
-            .try_collect()
+    /// Copies within the service; bytes do not pass through here. What is copied is small: S3 copies up to 5 GiB at once.
+    async fn copy(&self, from: &ObjectKey, to: &ObjectKey) -> Result<()> {
+        let _turn = self.pace.turn().await;
+        self.patient
+            .copy_object()
+            .bucket(&self.bucket)
+            .key(to.as_str())
+            .copy_source(format!("{}/{}", self.bucket, from.as_str()))
+            .metadata_directive(aws_sdk_s3::types::MetadataDirective::Replace)
+            .content_type(to.content_type())
+            .cache_control(to.cache_control())
+            .send()
             .await
+            .map_err(self.failed(Operation::CopyObject))?;
+        Ok(())
     }
 
     pub(crate) async fn promote(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
-        match self.copy(from, to, size).await {
+        match self.copy(from, to).await {
             Ok(()) => {}
             Err(StorageError::NotFound) if self.head(to).await?.is_some_and(|meta| meta.size == size) => {
                 return Ok(());

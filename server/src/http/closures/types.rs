@@ -5,6 +5,17 @@ use poem_openapi::Object;
 use super::App;
 use crate::catalog::{ClosureRow, ClosureSize};
 
+/// Paths that a closure refers to, and that its pushes have left out since another cache has them.
+#[derive(Debug, Object)]
+#[oai(rename = "LeftToCache")]
+pub(super) struct LeftTo {
+    /// Address of that cache; none if the pushes named none.
+    #[oai(skip_serializing_if_is_none)]
+    pub cache: Option<String>,
+    /// How many, without what these refer to in turn.
+    pub paths: u64,
+}
+
 /// A root that was pushed, with all it refers to.
 #[derive(Debug, Object)]
 #[oai(rename = "ClosureInfo")]
@@ -21,6 +32,8 @@ pub(super) struct Closure {
     pub nar_bytes: u64,
     /// Bytes of them in the bucket; equal contents count once.
     pub file_bytes: u64,
+    /// What is missing in this cache on purpose: its readers need the other caches as substituters, too.
+    pub left_to: Vec<LeftTo>,
 }
 
 impl Closure {
@@ -32,6 +45,14 @@ impl Closure {
             paths: size.paths,
             nar_bytes: size.nar_bytes,
             file_bytes: size.file_bytes,
+            left_to: size
+                .left_to
+                .into_iter()
+                .map(|(cache, paths)| LeftTo {
+                    cache: Some(cache).filter(|cache| !cache.is_empty()),
+                    paths,
+                })
+                .collect(),
         }
     }
 }

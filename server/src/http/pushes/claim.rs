@@ -31,9 +31,18 @@ pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> 
         .iter()
         .map(|path| wire::store_path("external", path))
         .collect::<Result<_, _>>()?;
-    let external: Vec<StorePath> = external.into_iter().collect();
+    let external = External {
+        paths: external.into_iter().collect(),
+        left_to: body
+            .left_to
+            .as_deref()
+            .map(wire::cache_address)
+            .transpose()?
+            .unwrap_or_default(),
+    };
 
     let mut claimed = claim_all(app, who, &push, &paths, &external).await?;
+    app.catalog.count_claims(paths.len()).await?;
     let verify = push.verify || app.ownership.needs_repair().is_some();
     if verify && push::verify(app, &claimed).await? {
         claimed = claim_all(app, who, &push, &paths, &external).await?;
@@ -63,6 +72,13 @@ pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> 
     Ok(answer)
 }
 
+/// What a request leaves out.
+struct External {
+    paths: Vec<StorePath>,
+    /// Address of the cache that has them, or nothing.
+    left_to: String,
+}
+
 /// Claims everything, slice by slice: a claim that is cut off in between is made again. Names are looked at
 /// before, so that wrong ones leave nothing.
 async fn claim_all(
@@ -70,10 +86,10 @@ async fn claim_all(
     who: &Identity,
     push: &Push,
     paths: &[PathMeta],
-    external: &[StorePath],
+    external: &External,
 ) -> Result<Vec<Claimed>, Error> {
     let mut names = claimed_names(paths);
-    names.extend(external);
+    names.extend(&external.paths);
     let found = app.catalog.intern_most(&names).await?;
     let rank = PushRank::of(&app.signer, &push.keys);
     let mut claimed = Vec::with_capacity(paths.len());
@@ -83,9 +99,10 @@ async fn claim_all(
         limits::check(app, who, push, &mut tx).await?;
         tx.commit().await?;
     }
-    for slice in external.chunks(SLICE_ROWS) {
+    for slice in external.paths.chunks(SLICE_ROWS) {
         let mut tx = change(app, push).await?;
-        tx.claim_external(push.id, slice, &found).await?;
+        tx.claim_external(push.id, slice, &external.left_to, &found)
+            .await?;
         tx.commit().await?;
     }
     Ok(claimed)

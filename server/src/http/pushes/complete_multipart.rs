@@ -17,7 +17,6 @@ use crate::compression::Packing;
 use crate::http::wire;
 use crate::metrics::metrics;
 use crate::nar_contents::{Contents, Wanted, wanted_of};
-use crate::push;
 use crate::push_limits::{MAX_NAR, MAX_PARTS, PART_SIZE};
 use crate::storage::{CompletedPart, ObjectKey, StorageError};
 use crate::verification::read_object;
@@ -85,7 +84,7 @@ async fn run(
     };
     let mut pause = FIRST_PAUSE;
     loop {
-        let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
+        let (multipart, key) = multipart::find(app, who, multipart_id).await?;
         match multipart.state {
             MultipartState::Completed => {
                 take_over(app, &push, &multipart, &whole).await?;
@@ -99,7 +98,7 @@ async fn run(
             MultipartState::Open => {}
         }
         // Whoever has the turn keeps it by being at work, so this ends.
-        if !multipart.completing() && take_turn(app, &push, &multipart, &staging, &whole).await? {
+        if !multipart.completing() && take_turn(app, &push, &multipart, &key, &whole).await? {
             return Ok(Empty {});
         }
         tokio::time::sleep(pause).await;
@@ -120,8 +119,8 @@ struct Whole {
 }
 
 impl Whole {
-    fn key(&self) -> ObjectKey {
-        ObjectKey::nar(self.file_hash)
+    const fn object(&self) -> NewObject {
+        NewObject::uploaded(self.file_size, self.file_hash)
     }
 
     fn nars(&self, multipart: &Multipart, object_id: i64) -> Vec<UploadedNar> {
@@ -145,34 +144,38 @@ async fn take_over(app: &App, push: &Push, multipart: &Multipart, whole: &Whole)
             "this upload in parts had other parts: begin again, fresh",
         ));
     }
-    let key = whole.key();
-    let (mut tx, object) = announce(app, push, &key, whole).await?;
-    if multipart.object_id != Some(object.id) || !object.present {
-        return Err(vanished());
-    }
+    let mut tx = change(app, push).await?;
+    let id = multipart.object_id.ok_or_else(vanished)?;
+    let found = tx.object_as_said(id, whole.file_hash, whole.file_size).await?;
+    let object = found.ok_or_else(vanished)?;
     if !tx.set_nars(push.id, &whole.nars(multipart, object.id)).await? {
         return Err(multipart::other_contents());
     }
     Ok(tx.commit().await?)
 }
 
-/// The row of the object that the parts are said to make, inside a transaction that changes the push.
+/// The row of the object that the parts are said to make, inside a transaction that changes the push: one that the server has
+/// read, or else that of the upload's own key.
 async fn announce(
     app: &App,
     push: &Push,
     key: &ObjectKey,
     whole: &Whole,
 ) -> Result<(WriteTx, ObjectRow), Error> {
-    let size = whole.file_size;
-    let new = NewObject::uploaded(size, whole.file_hash);
+    let new = whole.object();
+    let mut tx = change(app, push).await?;
+    if let Some(twin) = tx.read_object(new.file_hash, new.size).await? {
+        return Ok((tx, twin));
+    }
+    drop(tx);
     let wanted = HashMap::from([(key.as_str().to_owned(), new)]);
-    let (tx, mut objects) = uploads::announce(app, push, &wanted).await?;
+    let (mut tx, mut objects) = uploads::announce(app, push, &wanted).await?;
     let object = objects
         .remove(key.as_str())
         .ok_or_else(|| Error::internal("no row"))?;
-    if object.present && object.size != size {
-        let detail = format!("{} is known with {} bytes, not {size}", key.as_str(), object.size);
-        return Err(Error::conflict(detail));
+    if !object.new {
+        // A request before this one may have said something else.
+        tx.describe_pending(object.id, &new).await?;
     }
     Ok((tx, object))
 }
@@ -184,11 +187,10 @@ async fn take_turn(
     app: &App,
     push: &Push,
     multipart: &Multipart,
-    staging: &ObjectKey,
+    key: &ObjectKey,
     whole: &Whole,
 ) -> Result<bool, Error> {
-    let key = whole.key();
-    let (mut tx, object) = announce(app, push, &key, whole).await?;
+    let (mut tx, object) = announce(app, push, key, whole).await?;
     let turn = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
     if !tx.take_turn(multipart.id, &turn, TURN_SECONDS).await? {
         return Ok(false);
@@ -201,10 +203,10 @@ async fn take_turn(
 
     let making = async {
         let made = if object.present {
-            app.bucket.abort_multipart(staging, &multipart.upload_id).await?;
+            app.bucket.abort_multipart(key, &multipart.upload_id).await?;
             Made::Whole(None)
         } else {
-            make(app, multipart, staging, &key, whole).await?
+            make(app, multipart, key, whole).await?
         };
         app.bucket.sync().await?;
         Ok(made)
@@ -220,28 +222,43 @@ async fn take_turn(
                     return Err(over);
                 }
             };
-            let arrived = ArrivedObject {
-                id: object.id,
-                key: key.as_str().to_owned(),
-                size: whole.file_size,
-            };
-            tx.objects_arrived(push.id, &[arrived]).await?;
-            if let Some(contents) = read {
-                let (verdict, listing) = contents.verdict(None);
-                let object_id = object.id;
-                tx.add_verdicts(&[NewVerification {
-                    object_id,
-                    verdict,
-                    listing,
-                }])
-                .await?;
+            let (mut object_id, mut loser) = (object.id, None);
+            // Another upload of the same bytes may have been faster.
+            if let Some(twin) = tx.read_object(whole.file_hash, whole.file_size).await?
+                && twin.id != object_id
+            {
+                if !tx.set_nars(push.id, &whole.nars(multipart, twin.id)).await? {
+                    return Err(multipart::other_contents());
+                }
+                loser = Some(key.clone());
+                object_id = twin.id;
+            } else if !object.present {
+                let arrived = ArrivedObject {
+                    id: object_id,
+                    key: key.as_str().to_owned(),
+                    size: whole.file_size,
+                };
+                tx.objects_arrived(push.id, &[arrived]).await?;
+                if let Some(contents) = read {
+                    let (verdict, listing) = contents.verdict(None);
+                    tx.add_verdicts(&[NewVerification {
+                        object_id,
+                        verdict,
+                        listing,
+                    }])
+                    .await?;
+                }
             }
-            if !tx.end_turn(multipart.id, &turn, Some(object.id)).await? {
+            if !tx.end_turn(multipart.id, &turn, Some(object_id)).await? {
                 return Ok(false);
             }
             tx.commit().await?;
             if !object.present {
                 metrics().arrived(std::iter::once(whole.file_size));
+            }
+            if let Some(loser) = loser {
+                // Where that fails, its row is still there, so a collection tries again.
+                app.bucket.delete_many(&[loser]).await;
             }
             Ok(true)
         }
@@ -251,7 +268,7 @@ async fn take_turn(
                 return Ok(false);
             }
             tx.commit().await?;
-            app.bucket.delete_many(std::slice::from_ref(staging)).await;
+            app.bucket.delete_many(std::slice::from_ref(key)).await;
             Err(Error::invalid(
                 "file_hash",
                 format!("the parts make {found}, not {}", whole.file_hash),
@@ -302,50 +319,17 @@ enum Made {
     Other(FileHash),
 }
 
-/// Goes on from wherever the request before stopped.
-async fn make(
-    app: &App,
-    multipart: &Multipart,
-    staging: &ObjectKey,
-    key: &ObjectKey,
-    whole: &Whole,
-) -> Result<Made, Error> {
-    let moved =
-        app.bucket.head(staging).await?.is_none() && uploads::arrived(app, key, whole.file_size).await?;
-    let mut read = None;
-    if !moved {
-        assemble(app, multipart, staging, &whole.parts, whole.file_size).await?;
-        // S3 checked every part, but the hash in the name of the whole is the client's word: it is
-        // read once, so that nobody can put other bytes under that name.
-        let found;
-        (found, read) = inspect(app, staging, whole).await?;
-        if found != whole.file_hash {
-            return Ok(Made::Other(found));
-        }
-        let size = whole.file_size.unsigned_abs();
-        match app.bucket.promote(staging, key, size).await {
-            Err(StorageError::NotFound) => return Err(vanished()),
-            result => result?,
-        }
-    }
-    app.bucket.tidy(multipart::STAGING).await?;
-    Ok(Made::Whole(read))
-}
-
-/// The hash of what the parts made, and what it holds when the server verifies it: in one pass.
-async fn inspect(
-    app: &App,
-    staging: &ObjectKey,
-    whole: &Whole,
-) -> Result<(FileHash, Option<Box<Contents>>), Error> {
+/// Goes on from wherever the request before stopped. Where uploads are verified, the whole is read once; otherwise the hash of the
+/// file is the client's word, as its contents are, and nobody else's NAR is taken for it.
+async fn make(app: &App, multipart: &Multipart, key: &ObjectKey, whole: &Whole) -> Result<Made, Error> {
+    assemble(app, multipart, key, &whole.parts, whole.file_size).await?;
     if !whole.verify {
-        let (found, _) = push::hash_of(app, staging).await?.ok_or_else(vanished)?;
-        return Ok((found, None));
+        return Ok(Made::Whole(None));
     }
     let _turn = app.verifications.turn().await.map_err(Error::internal)?;
     let read = read_object(
         &app.bucket,
-        staging,
+        key,
         Packing::UPLOADED,
         whole.nar_size,
         &whole.wanted,
@@ -354,7 +338,10 @@ async fn inspect(
     .await?;
     let (_, contents) = read.ok_or_else(vanished)?;
     metrics().nar_read(contents.file_size);
-    Ok((contents.file_hash, Some(Box::new(contents))))
+    Ok(match contents.file_hash == whole.file_hash {
+        true => Made::Whole(Some(Box::new(contents))),
+        false => Made::Other(contents.file_hash),
+    })
 }
 
 /// Parts 1, 2, 3, … of one size but for the last, which add up.
@@ -388,15 +375,15 @@ fn upload_lost() -> Error {
 async fn assemble(
     app: &App,
     multipart: &Multipart,
-    staging: &ObjectKey,
+    key: &ObjectKey,
     parts: &[PartRow],
     file_size: i64,
 ) -> Result<(), Error> {
     let known = app.catalog.parts(multipart.id).await?;
-    let listed = match app.bucket.list_parts(staging, &multipart.upload_id).await {
+    let listed = match app.bucket.list_parts(key, &multipart.upload_id).await {
         Ok(listed) => listed,
         Err(StorageError::NotFound) => {
-            if uploads::arrived(app, staging, file_size).await? {
+            if uploads::arrived(app, key, file_size).await? {
                 return Ok(());
             }
             return Err(upload_lost());
@@ -429,12 +416,12 @@ async fn assemble(
     }
     let completed = app
         .bucket
-        .complete_multipart(staging, &multipart.upload_id, &completed);
+        .complete_multipart(key, &multipart.upload_id, &completed);
     match completed.await {
         Err(StorageError::NotFound) => return Err(upload_lost()),
         result => result?,
     }
-    if !uploads::arrived(app, staging, file_size).await? {
+    if !uploads::arrived(app, key, file_size).await? {
         return Err(Error::conflict(
             "the object store made something else of the parts: begin again, fresh",
         ));

@@ -7,8 +7,6 @@ use crate::http::wire;
 use crate::push_limits::{MAX_PART, MAX_PARTS, PART_SIZE};
 use crate::storage::ObjectKey;
 
-/// Group of the keys that parts are assembled under.
-pub(super) const STAGING: &str = "parts";
 /// Seconds without new parts after which another push of the same contents may give up an upload: far more than a
 /// client takes between two parts.
 const IDLE: i64 = 15 * 60;
@@ -62,7 +60,8 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
             });
         }
     }
-    let staging = ObjectKey::staging(STAGING, &niks3_nix::base32::encode(&rand::random::<[u8; 20]>()));
+    // Its name is its own: nobody else writes there, and what the parts become stays where it is.
+    let key = ObjectKey::nar_in_parts(claim.nar_hash, &rand::random());
     let mut new = Multipart {
         id: 0,
         nar_hash: claim.nar_hash,
@@ -70,7 +69,7 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
         compressor: body.compressor,
         identity: who.name(),
         part_size,
-        staging: staging.as_str().to_owned(),
+        key: key.as_str().to_owned(),
         upload_id: String::new(),
         state: MultipartState::Open,
         object_id: None,
@@ -84,13 +83,13 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
         .await?
         .commit()
         .await?;
-    new.upload_id = app.bucket.create_multipart(&staging).await?;
+    new.upload_id = app.bucket.create_multipart(&key).await?;
     // Other requests may have begun as many meanwhile.
     let tx = app.catalog.write().await?;
     let mut tx = match limits::admit_multipart(app, who, claim.nar_size, tx).await {
         Ok(tx) => tx,
         Err(refused) => {
-            app.bucket.abort_multipart(&staging, &new.upload_id).await?;
+            app.bucket.abort_multipart(&key, &new.upload_id).await?;
             return Err(refused);
         }
     };
@@ -107,7 +106,7 @@ pub(super) fn other_contents() -> Error {
     Error::conflict("the push claims no path with the contents of this upload")
 }
 
-/// The upload in parts of that id, which belongs to the caller.
+/// The upload in parts of that id, which belongs to the caller, and the key of what it becomes.
 pub(super) async fn find(app: &App, who: &Identity, id: i64) -> Result<(Multipart, ObjectKey), Error> {
     let unknown = || Error::not_found(format!("there is no upload in parts {id}"));
     let multipart = app
@@ -116,6 +115,6 @@ pub(super) async fn find(app: &App, who: &Identity, id: i64) -> Result<(Multipar
         .await?
         .filter(|found| who.owns(&found.identity))
         .ok_or_else(unknown)?;
-    let staging = ObjectKey::parse(&multipart.staging).map_err(Error::internal)?;
-    Ok((multipart, staging))
+    let key = ObjectKey::parse(&multipart.key).map_err(Error::internal)?;
+    Ok((multipart, key))
 }

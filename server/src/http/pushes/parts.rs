@@ -47,7 +47,7 @@ pub(super) async fn parts(
     base: Option<&str>,
 ) -> Result<PartsAnswer, Error> {
     let push = find_open(app, who, id).await?;
-    let (multipart, staging) = multipart::find(app, who, multipart_id).await?;
+    let (multipart, key) = multipart::find(app, who, multipart_id).await?;
     let announced = parse(wire::list("parts", &body.parts, MAX_BATCH)?, multipart.part_size)?;
     let claims = app
         .catalog
@@ -71,7 +71,7 @@ pub(super) async fn parts(
     }
     // Only a part announced before can have arrived, so a fresh upload asks nothing.
     let arrived: HashMap<u32, u64> = if announced.iter().any(|part| before.contains_key(&part.number)) {
-        match app.bucket.list_parts(&staging, &multipart.upload_id).await {
+        match app.bucket.list_parts(&key, &multipart.upload_id).await {
             Ok(listed) => listed.into_iter().map(|part| (part.number, part.size)).collect(),
             // Another request has made one object of them, or is about to say so.
             Err(StorageError::NotFound) if all_known => return Ok(all_there()),
@@ -104,7 +104,7 @@ pub(super) async fn parts(
         parts = announced.len(),
         "parts announced"
     );
-    let staging = &staging;
+    let key = &key;
     let upload_id = multipart.upload_id.as_str();
     let (before, arrived) = (&before, &arrived);
     let targets = futures::stream::iter(body.parts)
@@ -118,7 +118,7 @@ pub(super) async fn parts(
             let request = app
                 .bucket
                 .presign_part(
-                    staging,
+                    key,
                     upload_id,
                     part.number,
                     part.size,

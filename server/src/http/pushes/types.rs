@@ -88,6 +88,9 @@ pub(super) struct Claims {
     /// What those refer to and is left out on purpose.
     #[oai(default)]
     pub external: Vec<String>,
+    /// Address of the cache that has `external`, to be shown with closures: `https://cache.nixos.org`.
+    #[oai(skip_serializing_if_is_none)]
+    pub left_to: Option<String>,
 }
 
 /// A path that the cache has with other contents, which stay.
