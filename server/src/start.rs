@@ -141,7 +141,7 @@ pub(crate) async fn open_database(url: &str) -> Result<Catalog, StartError> {
     let opened = patiently(
         "the database",
         async || Catalog::open(url).await,
-        |error| matches!(error, CatalogError::Unavailable(_)),
+        |error| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_)),
     );
     Ok(opened.await?)
 }

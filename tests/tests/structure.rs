@@ -613,3 +613,160 @@ fn identifiers_and_files_have_the_names_of_the_style_guide() {
         format!("names that have a better one:\n{}", lines.collect::<String>())
     });
 }
+
+/// Number of the highest placeholder in the string literals of some tokens.
+fn placeholders(tokens: impl IntoIterator<Item = TokenTree>) -> usize {
+    let highest = |text: &str| {
+        let numbers = text.split('$').skip(1);
+        let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+        numbers.filter_map(|rest| digits(rest).parse().ok()).max()
+    };
+    let of_tree = |tree: TokenTree| match tree {
+        TokenTree::Group(group) => placeholders(group.stream()),
+        TokenTree::Literal(literal) => highest(&literal.to_string()).unwrap_or_default(),
+        _ => 0,
+    };
+    tokens.into_iter().map(of_tree).max().unwrap_or_default()
+}
+
+fn has_text(tokens: &[TokenTree]) -> bool {
+    tokens.iter().any(|tree| match tree {
+        TokenTree::Group(group) => has_text(&group.stream().into_iter().collect::<Vec<_>>()),
+        TokenTree::Literal(literal) => literal.to_string().contains(' '),
+        _ => false,
+    })
+}
+
+/// The text of a statement, where a name stands for it: what `let` or `const` gives it last.
+fn value_of(name: &str, tokens: &[TokenTree]) -> Vec<TokenTree> {
+    let is_name = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident == name);
+    let is_punct =
+        |token: &TokenTree, sign: char| matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign);
+    let declared = (1..tokens.len()).rev().find(|&at| {
+        let before = tokens[at - 1].to_string();
+        is_name(&tokens[at]) && matches!(before.as_str(), "let" | "mut" | "const")
+    });
+    let value = declared.map_or(&[] as &[_], |at| &tokens[at..]);
+    value
+        .iter()
+        .take_while(|token| !is_punct(token, ';'))
+        .cloned()
+        .collect()
+}
+
+/// Statements that are run with another number of values than their text has placeholders: only those of which text and
+/// values are in one expression.
+fn find_unbound(found: &mut Vec<String>, constants: &[TokenTree], tokens: &[TokenTree]) {
+    for tree in tokens {
+        if let TokenTree::Group(group) = tree {
+            find_unbound(found, constants, &group.stream().into_iter().collect::<Vec<_>>());
+        }
+    }
+    let is_query =
+        |tree: &TokenTree| matches!(tree.to_string().as_str(), "query" | "query_scalar" | "query_as");
+    for start in (0..tokens.len()).filter(|&at| is_query(&tokens[at])) {
+        let rest = &tokens[start + 1..];
+        // After the types, if they are written out.
+        let Some(at) = rest.iter().position(|tree| matches!(tree, TokenTree::Group(_))) else {
+            continue;
+        };
+        let generics = rest[..at].iter().map(ToString::to_string).collect::<String>();
+        let (TokenTree::Group(arguments), true) =
+            (&rest[at], generics.is_empty() || generics.starts_with("::"))
+        else {
+            continue;
+        };
+        let mut text: Vec<TokenTree> = arguments.stream().into_iter().collect();
+        for argument in arguments.stream() {
+            if let TokenTree::Ident(name) = &argument {
+                let here = value_of(&name.to_string(), &tokens[..start]);
+                text.extend(if here.is_empty() {
+                    value_of(&name.to_string(), constants)
+                } else {
+                    here
+                });
+            }
+        }
+        let calls: Vec<String> = rest[at + 1..]
+            .iter()
+            .take_while(
+                |tree| !matches!(tree, TokenTree::Punct(punct) if matches!(punct.as_char(), ';' | ',')),
+            )
+            .filter(|tree| matches!(tree, TokenTree::Ident(_)))
+            .map(ToString::to_string)
+            .collect();
+        // A text that is made elsewhere is not known here.
+        let known = has_text(&text);
+        let runs = known
+            && calls
+                .iter()
+                .any(|call| call.starts_with("fetch") || call == "execute");
+        let (bound, expected) = (
+            calls.iter().filter(|call| *call == "bind").count(),
+            placeholders(text.clone()),
+        );
+        if runs && bound != expected {
+            let text: String = text.iter().map(ToString::to_string).collect();
+            found.push(format!("{bound} values for {expected} placeholders: {text}"));
+        }
+    }
+}
+
+/// A value that is forgotten is NULL for SQLite, without an error.
+#[test]
+fn every_placeholder_of_a_statement_has_a_value() {
+    let mut statements = 0;
+    for file in sources().iter().flat_map(|folder| files(folder)) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        if !text.contains("sqlx") {
+            continue;
+        }
+        let tokens: Vec<TokenTree> = TokenStream::from_str(&text).unwrap().into_iter().collect();
+        let mut found = Vec::new();
+        find_unbound(&mut found, &tokens, &tokens);
+        assert!(found.is_empty(), "{}: {found:#?}", shown(&file));
+        statements += text.matches(".bind(").count();
+    }
+    assert!(statements > 400, "{statements}");
+}
+
+#[test]
+fn a_forgotten_value_is_found() {
+    let find = |text: &str| {
+        let tokens: Vec<TokenTree> = TokenStream::from_str(text).unwrap().into_iter().collect();
+        let mut found = Vec::new();
+        find_unbound(&mut found, &tokens, &tokens);
+        found.len()
+    };
+    for (text, forgotten) in [
+        (
+            r#"fn f() { sqlx::query("a $1 $2").bind(a).execute(tx).await?; }"#,
+            1,
+        ),
+        (
+            r#"fn f() { sqlx::query("a $1 $2").bind(a).bind(b).execute(tx).await?; }"#,
+            0,
+        ),
+        (
+            r#"fn f() { sqlx::query_scalar::<_, i64>("a $1").fetch_one(tx).await?; }"#,
+            1,
+        ),
+        (
+            r#"fn f() { let t = format!("a $1 {}", over("b", "$2")); query(b, t, true).bind(a).fetch_one(tx); }"#,
+            1,
+        ),
+        (
+            r#"const T: &str = "a $1"; fn f() { sqlx::query(T).fetch_all(tx).await?; }"#,
+            1,
+        ),
+        // The values come later.
+        (r#"fn f() { let mut q = sqlx::query("a $1"); q = q.bind(a); }"#, 0),
+        // The text comes from elsewhere.
+        (
+            r#"fn f(text: &str) { sqlx::query(text).bind(a).execute(tx).await?; }"#,
+            0,
+        ),
+    ] {
+        assert_eq!(find(text), forgotten, "{text}");
+    }
+}

@@ -14,7 +14,7 @@ use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, CommitClaim, Result, SeenReferences, WriteTx, now};
+use super::{Catalog, CatalogError, CommitClaim, Result, SeenReferences, WriteTx, now};
 
 /// What one slice of a decision has done.
 #[derive(Debug)]
@@ -241,8 +241,9 @@ impl Catalog {
     pub async fn paths_added(&self, push_id: i64) -> Result<u64> {
         let row = sqlx::query("SELECT paths_added FROM pushes WHERE id = $1")
             .bind(push_id)
-            .fetch_one(&self.reader)
-            .await?;
+            .fetch_optional(&self.reader)
+            .await?
+            .ok_or(CatalogError::PushGone)?;
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 }

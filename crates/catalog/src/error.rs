@@ -2,6 +2,8 @@
 
 use niks3_base::error::Error;
 
+use super::condition;
+
 /// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -30,6 +32,9 @@ pub enum CatalogError {
     /// The database is not where the URL says, or nothing more can be opened now.
     #[error("the database cannot be opened: {0}")]
     CannotOpen(#[source] sqlx::Error),
+    /// The database takes no changes, as a standby does.
+    #[error("the database is read-only, as a standby is: {0}")]
+    ReadOnly(String),
     /// The database does not let the server in, or not do this; somebody has to change that.
     #[error("the database denies access: {0}")]
     Denied(#[source] sqlx::Error),
@@ -39,6 +44,9 @@ pub enum CatalogError {
     /// Transactions that the database had confirmed are gone.
     #[error("the database has lost transactions that it had confirmed, as after a failover")]
     WentBack,
+    /// The push that the work was for is not known any more.
+    #[error("the database has forgotten the push")]
+    PushGone,
     /// Two store paths share a hash part.
     #[error("{0}")]
     NameMismatch(String),
@@ -56,6 +64,10 @@ impl From<CatalogError> for Error {
             CatalogError::Unavailable(_) | CatalogError::CannotOpen(_) => {
                 Self::unavailable("the database does not answer", 2).with_cause(error)
             }
+            CatalogError::ReadOnly(_) => {
+                Self::unavailable("the database is read-only, as a standby is", 5).with_cause(error)
+            }
+            CatalogError::PushGone => Self::push_gone("the push is not known any more: begin again"),
             CatalogError::Denied(_) => {
                 Self::unavailable("the database does not let the server in", 60).with_cause(error)
             }
@@ -81,6 +93,19 @@ impl From<sqlx::migrate::MigrateError> for CatalogError {
     }
 }
 
+impl From<std::io::Error> for CatalogError {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind as E;
+        let kind = error.kind();
+        let error = sqlx::Error::Io(error);
+        match kind {
+            E::StorageFull | E::QuotaExceeded => Self::Full(error),
+            E::PermissionDenied | E::ReadOnlyFilesystem => Self::Denied(error),
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
 impl From<sqlx::Error> for CatalogError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
@@ -88,10 +113,20 @@ impl From<sqlx::Error> for CatalogError {
             E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) | E::Protocol(_) => {
                 Kind::Unavailable
             }
-            E::Database(database) => database.code().as_deref().map_or(Kind::Other, kind),
+            E::Database(database) => {
+                let code = database.code().unwrap_or_default();
+                if condition::ends_session(&code) {
+                    condition::replace_sessions();
+                }
+                kind(&code)
+            }
             _ => Kind::Other,
         };
+        if kind == Kind::Full {
+            condition::found_full();
+        }
         match kind {
+            Kind::ReadOnly => Self::ReadOnly(error.to_string()),
             Kind::Unavailable => Self::Unavailable(error),
             Kind::CannotOpen => Self::CannotOpen(error),
             Kind::Denied => Self::Denied(error),
@@ -105,6 +140,7 @@ impl From<sqlx::Error> for CatalogError {
 enum Kind {
     Unavailable,
     CannotOpen,
+    ReadOnly,
     Denied,
     Full,
     Other,
@@ -136,16 +172,17 @@ fn of_sqlite(code: u32) -> Kind {
 fn of_postgres(code: &str) -> Kind {
     match code {
         "53100" => Kind::Full,
-        // A standby, as after a failover; a transaction that was idle, or went on, for too long.
-        "25006" | "25P03" | "25P04" => Kind::Unavailable,
+        "25006" => Kind::ReadOnly,
+        // A transaction that was idle, or went on, for too long.
+        "25P03" | "25P04" => Kind::Unavailable,
         // Insufficient privilege.
         "42501" => Kind::Denied,
         code => match code.get(..2) {
             // Connection exceptions, insufficient resources, operator intervention, system errors,
             // lock and serialization failures.
             Some("08" | "53" | "57" | "58" | "40" | "55") => Kind::Unavailable,
-            // Invalid authorization, invalid catalog name.
-            Some("28" | "3D") => Kind::Denied,
+            // Invalid authorization, invalid catalog name, invalid schema name: no right to use the schema.
+            Some("28" | "3D" | "3F") => Kind::Denied,
             _ => Kind::Other,
         },
     }
@@ -164,15 +201,17 @@ mod tests {
                 &[
                     "5", "261", "517", "6", "262", "7", "9", "10", "266", "522", "778", "1034", "3850", "15",
                     // PostgreSQL.
-                    "08006", "25006", "25P03", "40001", "40P01", "53300", "55P03", "57014", "57P01", "57P03",
-                    "58030",
+                    "08006", "25P03", "40001", "40P01", "53300", "55P03", "57014", "57P01", "57P03", "58030",
                 ] as &[&str],
             ),
+            (Kind::ReadOnly, &["25006"]),
             (Kind::Full, &["13", "53100"]),
             (Kind::CannotOpen, &["14", "270", "526", "782"]),
             (
                 Kind::Denied,
-                &["3", "8", "1032", "1544", "23", "28000", "28P01", "3D000", "42501"],
+                &[
+                    "3", "8", "1032", "1544", "23", "28000", "28P01", "3D000", "3F000", "42501",
+                ],
             ),
             (
                 Kind::Other,

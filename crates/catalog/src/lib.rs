@@ -13,7 +13,9 @@ mod checks;
 mod closure_sizes;
 mod closures;
 mod commits;
+mod condition;
 mod conditions;
+mod connect;
 mod cycles;
 mod decisions;
 mod differences;
@@ -35,9 +37,11 @@ mod pins;
 mod publications;
 mod publish;
 mod pushes;
+mod ready;
 mod realisations;
 mod replacements;
 mod runs;
+mod sessions;
 mod short_leases;
 mod signatures;
 mod slices;
@@ -46,6 +50,7 @@ mod tokens;
 mod verifications;
 
 use std::panic::Location;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -72,7 +77,7 @@ pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::{ArrivedObject, NewObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta, claimed_names};
-pub use pins::{Pin, PinTurn, PinWrite, PinnedAs};
+pub use pins::{NameTaken, Pin, PinTurn, PinWrite, PinnedAs};
 pub use publications::{Finish, Finishing};
 pub use publish::{CommitClaim, Publishable, Realised, StagedLog};
 pub use pushes::{NewPush, Push, PushState, UncommittedClaim};
@@ -132,6 +137,9 @@ pub struct Catalog {
     /// connections that everything else needs.
     gate: AnyPool,
     backend: Backend,
+    /// Where SQLite's file is.
+    folder: Option<PathBuf>,
+    target: connect::Target,
     observed: ownership::Observed,
 }
 
@@ -197,9 +205,13 @@ impl Catalog {
             Backend::Sqlite => url.to_owned(),
             Backend::Postgres => local_postgres_url(url),
         };
+        connect::refuse_missing_files(backend, &url)?;
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| CatalogError::Url("not a database URL".into()))?
             .disable_statement_logging();
+        // A pool would say that it has waited for too long, whatever the reason is.
+        let folder = connect::first(&options, backend).await?;
+        let target = connect::Target(options.clone());
         let observed = ownership::Observed::default();
         let pool = |size: u32| {
             let observed = observed.clone();
@@ -208,25 +220,13 @@ impl Catalog {
                 .acquire_timeout(WRITE_WAIT)
                 // A full disk ends SQLite's transactions without being asked, which sqlx does
                 // not notice: nothing could be begun on this connection any more.
-                .before_acquire(|connection, _| {
-                    let usable = !connection.is_in_transaction();
+                .before_acquire(|connection, metadata| {
+                    let usable = !connection.is_in_transaction() && condition::is_current(metadata.age);
                     Box::pin(async move { Ok(usable) })
                 })
                 .after_connect(move |connection, _| {
                     observed.connected();
-                    Box::pin(async move {
-                        let settings = match backend {
-                            Backend::Sqlite => {
-                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                                 PRAGMA busy_timeout = 30000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;"
-                            }
-                            Backend::Postgres => {
-                                "SET plan_cache_mode = force_custom_plan; SET lock_timeout = '30s'; SET statement_timeout = '10min'; \
-                                 SET idle_in_transaction_session_timeout = '60s';"
-                            }
-                        };
-                        connection.execute(settings).await.map(drop)
-                    })
+                    Box::pin(async move { connection.execute(connect::settings(backend)).await.map(drop) })
                 })
         };
         let catalog = match backend {
@@ -239,6 +239,8 @@ impl Catalog {
                     gate,
                     reader: pool(4).connect_with(options).await?,
                     backend,
+                    folder,
+                    target,
                     observed,
                 }
             }
@@ -248,15 +250,23 @@ impl Catalog {
             Backend::Postgres => {
                 let gate = pool(2).connect_with(options.clone()).await?;
                 let reader = pool(8).connect_with(options).await?;
+                sessions::require(&mut *gate.acquire().await?, &mut *reader.acquire().await?).await?;
                 Self {
                     writer: reader.clone(),
                     reader,
                     gate,
                     backend,
+                    folder,
+                    target,
                     observed,
                 }
             }
         };
+        // Before anything is written, so that it is said which of two things is wrong.
+        catalog.require_writable().await?;
+        if backend == Backend::Postgres {
+            sessions::require_commits(&mut *catalog.gate.acquire().await?).await?;
+        }
         catalog.migrate().await?;
         Ok(catalog)
     }
@@ -334,12 +344,6 @@ impl Catalog {
             backend: self.backend,
             observed: self.observed.clone(),
         })
-    }
-
-    /// Whether the database answers.
-    pub async fn ready(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.reader).await?;
-        Ok(())
     }
 
     /// Unix time by the clock of the database, where that is another machine's.

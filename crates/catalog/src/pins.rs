@@ -3,6 +3,7 @@
 //! under way for it. Until then the object may name any target that the pin has had since
 //! the bucket last confirmed one: `pin_targets` keeps those as roots.
 
+use niks3_base::error::Error;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -41,6 +42,29 @@ pub struct PinWrite {
     pub generation: i64,
     /// What the pin points at; the object goes when it is `None`.
     pub path: Option<StorePath>,
+}
+
+/// Why a pin of some name cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameTaken {
+    /// There is one of this name, which differs in upper and lower case alone: on some file systems the two have one file.
+    By(String),
+    /// There was one, whose deletion the bucket has not confirmed.
+    Going(String),
+}
+
+impl From<NameTaken> for Error {
+    fn from(taken: NameTaken) -> Self {
+        match taken {
+            NameTaken::By(other) => Self::conflict(format!(
+                "there is a pin {other}: names that differ in upper and lower case alone are one file on some file systems"
+            )),
+            NameTaken::Going(other) => Self::unavailable(
+                format!("the pin {other} is being deleted, whose name differs in upper and lower case alone"),
+                5,
+            ),
+        }
+    }
 }
 
 /// Whether the object of a pin is to be written, and by whom.
@@ -105,6 +129,29 @@ impl Catalog {
 }
 
 impl WriteTx {
+    /// Whether a new pin would share its file with another one where upper and lower case are the same. A pin that
+    /// is there already may be changed, whatever its name.
+    pub async fn pin_name_taken(&mut self, name: &str) -> Result<Option<NameTaken>> {
+        let rows = sqlx::query(
+            "SELECT name, CAST(0 AS BIGINT) AS going FROM pins WHERE lower(name) = lower($1) \
+             UNION ALL SELECT name, CAST(1 AS BIGINT) FROM pin_writes WHERE lower(name) = lower($1) ORDER BY going",
+        )
+        .bind(name.to_owned())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        let mut taken = None;
+        for row in &rows {
+            let other: String = row.try_get(0)?;
+            match (other == name, row.try_get::<i64, _>(1)? == 0) {
+                (true, true) => return Ok(None),
+                (true, false) => {}
+                (false, true) => taken = Some(NameTaken::By(other)),
+                (false, false) => taken = taken.or(Some(NameTaken::Going(other))),
+            }
+        }
+        Ok(taken)
+    }
+
     /// Points a pin at a path that the cache has.
     pub async fn set_pin(&mut self, name: &str, path: &StorePath) -> Result<PinnedAs> {
         let row = sqlx::query("SELECT id, state FROM paths WHERE hash = $1 AND name = $2")

@@ -16,7 +16,7 @@ use super::commits::CommitAttempt;
 use super::objects::is_read;
 use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
-use super::{Backend, Catalog, Realised, Result, WriteTx, now};
+use super::{Backend, Catalog, NameTaken, Realised, Result, WriteTx, now};
 
 /// What a commit relies on when it asks to be finished.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub enum Finish {
     Overtaken(Vec<i64>),
     /// These paths have lost their NARs: the push is given up.
     Lost(Vec<StorePath>),
+    /// Another pin has come since the push was opened, whose name differs in upper and lower case alone.
+    PinTaken(NameTaken),
     /// A lease has run out, or the push was given up.
     Over,
 }
@@ -355,6 +357,11 @@ impl WriteTx {
         }
         if !self.realisations_unchanged(commit.realisations).await? {
             return Ok(Finish::Overtaken(Vec::new()));
+        }
+        if let Some(name) = commit.pin
+            && let Some(taken) = self.pin_name_taken(name).await?
+        {
+            return Ok(Finish::PinTaken(taken));
         }
         sqlx::query("UPDATE pushes SET state = 2, result = $1, commit_until = 0 WHERE id = $2")
             .bind(commit.result.to_owned())

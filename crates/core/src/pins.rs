@@ -35,11 +35,15 @@ const PAGE: i64 = 500;
 /// Points a pin at a path of the cache.
 ///
 /// # Errors
-/// `Invalid` when the cache does not have the path; `Unavailable` when the bucket does not take the
+/// `Invalid` when the cache does not have the path; `Conflict` when another pin's name differs in upper and lower case
+/// alone; `Unavailable` when the bucket does not take the
 /// object, which the next operation then writes.
 pub async fn create(app: &Arc<App>, name: &PinName, path: &StorePath) -> Result<Pin, Error> {
     let name = name.to_string();
     let mut tx = app.catalog.write().await?;
+    if let Some(taken) = tx.pin_name_taken(&name).await? {
+        return Err(taken.into());
+    }
     let found = tx.set_pin(&name, path).await?;
     if found == PinnedAs::Nothing {
         return Err(Error::invalid(

@@ -24,6 +24,9 @@ impl From<CatalogError> for StartError {
 
 impl From<StorageError> for StartError {
     fn from(error: StorageError) -> Self {
-        Self::Failed(format!("the object store: {error}"))
+        match error {
+            StorageError::Unsuitable(why) => Self::Failed(format!("--data-dir: {why}")),
+            error => Self::Failed(format!("the object store: {error}")),
+        }
     }
 }

@@ -26,6 +26,9 @@ pub enum StorageError {
     /// No space left.
     #[error("the object store has no space left")]
     Full,
+    /// The file system below the embedded store cannot hold it; the whole sentence.
+    #[error("{0}")]
+    Unsuitable(String),
     /// The service refused the request as wrong.
     #[error("the object store refuses: {0}")]
     Invalid(String),
@@ -50,7 +53,7 @@ impl From<StorageError> for Error {
             StorageError::Unavailable(_) => {
                 Self::unavailable("the object store does not answer", 2).with_cause(error)
             }
-            StorageError::Invalid(_) => Self::internal(error),
+            StorageError::Invalid(_) | StorageError::Unsuitable(_) => Self::internal(error),
         }
     }
 }

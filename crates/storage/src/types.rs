@@ -298,14 +298,20 @@ impl GetOptions {
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let if_none_match = text(header::IF_NONE_MATCH).and_then(tags);
+        // A list may come in several lines.
+        let lines = headers.get_all(header::IF_NONE_MATCH).iter();
+        let if_none_match = lines
+            .map(|line| line.to_str().ok())
+            .collect::<Option<Vec<_>>>()
+            .filter(|lines| !lines.is_empty())
+            .and_then(|lines| tags(&lines.join(", ")));
         Self {
             range: text(header::RANGE)
                 .filter(|_| !headers.contains_key(header::IF_RANGE))
                 .and_then(Range::parse),
-            // RFC 9110: If-None-Match wins.
+            // RFC 9110: If-None-Match wins, also one that cannot be read.
             if_modified_since: text(header::IF_MODIFIED_SINCE)
-                .filter(|_| if_none_match.is_none())
+                .filter(|_| !headers.contains_key(header::IF_NONE_MATCH))
                 .and_then(|text| chrono::DateTime::parse_from_rfc2822(text).ok())
                 .map(|time| time.timestamp()),
             if_none_match,

@@ -316,6 +316,7 @@ async fn publish(
             }
             Finish::Overtaken(ids) => stale = ids,
             Finish::Lost(paths) => return Err(lost(&paths)),
+            Finish::PinTaken(taken) => return Err(taken.into()),
             Finish::Over => return Err(lease_over()),
         }
         seen = app.catalog.publications().await?;

@@ -11,6 +11,7 @@ mod flush;
 mod list;
 mod multipart;
 mod presigner;
+mod probe;
 mod s3;
 
 use std::fs::{self, File};
@@ -109,6 +110,7 @@ impl FileBucket {
             let path = entry?.path();
             fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path))?;
         }
+        probe::file_system(&objects, &[&uploads, &temporary])?;
         let inner = Inner {
             objects,
             uploads,
@@ -162,9 +164,13 @@ impl FileBucket {
             .map_err(|error| unavailable(&error))?
     }
 
+    /// Whether the bucket is there, and takes another small object.
     pub(super) async fn ready(&self) -> Result<()> {
-        self.blocking(|inner| Ok(fs::metadata(&inner.objects).map(drop)?))
-            .await
+        self.blocking(|inner| {
+            fs::metadata(&inner.objects)?;
+            Ok(inner.temporary()?.write_all(&[0; CHUNK])?)
+        })
+        .await
     }
 
     pub(super) async fn put(&self, key: &str, body: Bytes) -> Result<()> {

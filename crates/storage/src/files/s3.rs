@@ -37,7 +37,7 @@ impl From<StorageError> for S3Error {
                 full
             }
             StorageError::Invalid(_) => s3_error!(InvalidRequest, "{text}"),
-            StorageError::Unavailable(_) => {
+            StorageError::Unavailable(_) | StorageError::Unsuitable(_) => {
                 tracing::warn!(error = text, "the embedded object store failed");
                 s3_error!(InternalError, "the object store failed")
             }

@@ -346,6 +346,7 @@ mod tests {
                     StorageError::NotFound => "not found",
                     StorageError::Full => "full",
                     StorageError::Invalid(_) => "invalid",
+                    StorageError::Unsuitable(_) => "unsuitable",
                 };
                 assert_eq!(meant, expected, "{status:?} {code}");
             }
