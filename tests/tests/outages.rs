@@ -3,10 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::process::Command;
 use std::time::Duration;
 
 use niks3_test_support::{
-    Backend, Fault, Postgres, ServerOptions, Site, Store, check_bucket, eventually, finish,
+    Backend, Fault, Postgres, ServerOptions, Site, Store, check_bucket, eventually, finish, run,
 };
 use niks3_tests::requests::OF_SERVER;
 
@@ -134,4 +135,54 @@ async fn an_object_store_that_never_answers_any_one_request_only_delays_the_push
         assert_eq!(site.s3.pending(), 0, "{words}: the fault happened");
         site.whole(&path);
     }
+}
+
+/// Whatever goes wrong behind the server is not the reader's fault: Nix takes 401 for "not there", and gives up at 500.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reader_is_told_that_the_store_does_not_work_whatever_it_answers() {
+    let mut postgres = Postgres::start();
+    let options = ServerOptions {
+        db: Some(postgres.url()),
+        arguments: vec!["--protect-reads".into()],
+        ..ServerOptions::default()
+    };
+    let site = Site::with(Backend::Services, options).await;
+    let path = build(&site.store, 0);
+    let _ = site.push(&path).ok();
+    let wish = ["tokens", "create", "reader", "--scope", "read"];
+    let token = run(site.server.niks3().args(wish)).ok().trim().to_owned();
+    let hash = &path.rsplit('/').next().unwrap()[..32];
+    let url = format!("{}/{hash}.narinfo", site.server.url());
+    let status = |method: &str| {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-m",
+            "90",
+            "-w",
+            "%{http_code}",
+            "-X",
+            method,
+            &url,
+        ]);
+        if method == "HEAD" {
+            curl.arg("--head");
+        }
+        run(curl.args(["-H", &format!("Authorization: Bearer {token}")])).stdout
+    };
+    assert_eq!(status("GET"), "200");
+    for answer in [400, 401, 403, 405, 407, 409, 412, 500, 501, 502, 503, 504] {
+        site.s3.fail("GET", ".narinfo", Fault::Status(answer), usize::MAX);
+        site.s3
+            .fail("HEAD", ".narinfo", Fault::Status(answer), usize::MAX);
+        assert_eq!((answer, status("GET")), (answer, "503".to_owned()));
+        assert_eq!((answer, status("HEAD")), (answer, "503".to_owned()));
+        site.s3.heal();
+    }
+    postgres.stop();
+    assert_eq!(status("GET"), "503");
+    postgres.resume();
+    eventually("the reader is let in again", || status("GET") == "200");
 }

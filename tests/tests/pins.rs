@@ -6,7 +6,7 @@ use niks3_test_support::{
     Backend, Bucket, Fault, Output, Server, ServerOptions, Site, database, finish, garage_bucket, on_both,
     run, spawn,
 };
-use niks3_tests::api::{A, Answer, Api, B};
+use niks3_tests::api::{A, Answer, Api, B, info};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -22,6 +22,7 @@ on_both!(
     a_pin_made_while_garbage_is_collected_keeps_all_or_is_refused,
     whoever_wins_a_race_for_a_name_bucket_and_database_agree,
     the_path_that_a_pin_names_in_the_bucket_stays_until_the_bucket_names_the_next_one,
+    names_that_differ_in_case_alone_are_refused_unless_they_are_there,
 );
 
 fn pins(site: &Site, arguments: &[&str]) -> Output {
@@ -455,4 +456,58 @@ async fn every_target_of_an_unsettled_pin_stays_whatever_changed_it() {
         assert_eq!(site.server.get(&narinfo(path)), None);
     }
     assert_eq!(site.server.sql("SELECT count(*) FROM pin_targets"), ["0"]);
+}
+
+async fn names_that_differ_in_case_alone_are_refused_unless_they_are_there(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    api.push(A, b"a").await.ok();
+    let pin = async |method: Method, name: &str| {
+        let (kind, body) = match method {
+            Method::PUT => ("application/json", json!({ "path": A }).to_string()),
+            _ => ("", String::new()),
+        };
+        let path = format!("/api/v1/pins/{name}");
+        api.send(method, &path, &api.token, kind, body).await
+    };
+    pin(Method::PUT, "case").await.ok();
+    for other in ["Case", "CASE", "casE"] {
+        let problem = pin(Method::PUT, other).await.problem(409);
+        assert!(
+            problem["detail"].as_str().unwrap().contains("a pin case"),
+            "{problem}"
+        );
+        let push = json!({ "store_dir": "/nix/store", "roots": [A], "pin": other });
+        api.post("/pushes", &push).await.problem(409);
+    }
+    // Another that comes while a push with a pin is open.
+    let open = json!({ "store_dir": "/nix/store", "roots": [B], "pin": "late" });
+    let push = api.post("/pushes", &open).await.ok()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    api.claim(&push, json!([info(B, &[])])).await.ok();
+    api.upload(&push, "nar", B, b"b").await;
+    api.upload(&push, "listing", B, b"{}").await;
+    pin(Method::PUT, "Late").await.ok();
+    api.post(&format!("/pushes/{push}/commit"), &json!({}))
+        .await
+        .problem(409);
+    assert_eq!(pin(Method::GET, "late").await.status, 404);
+    // The name is free once its pin is gone.
+    assert_eq!(pin(Method::DELETE, "Late").await.status, 204);
+    api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
+    pin(Method::GET, "late").await.ok();
+    // Pins that came from elsewhere stay, and can be moved and deleted.
+    let columns = "name, path_id, created_at, updated_at";
+    let _ = api.server.sql(&format!(
+        "INSERT INTO pins ({columns}) SELECT 'CASE', path_id, created_at, updated_at FROM pins WHERE name = 'case'"
+    ));
+    for name in ["case", "CASE"] {
+        pin(Method::PUT, name).await.ok();
+    }
+    pin(Method::PUT, "Case").await.problem(409);
+    for name in ["case", "CASE"] {
+        assert_eq!(pin(Method::DELETE, name).await.status, 204, "{name}");
+    }
+    pin(Method::PUT, "Case").await.ok();
 }

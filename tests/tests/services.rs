@@ -1,5 +1,7 @@
 //! The whole server on S3 services that answer otherwise than Garage.
 
+use std::process::Command;
+
 use niks3_test_support::{
     APP, Backend, Bucket, Clock, S3Bucket, S3Service, Server, ServerOptions, Store, check_bucket,
     garage_bucket, run,
@@ -117,6 +119,58 @@ fn a_clock_that_differs_from_that_of_the_service_is_made_up_for(bucket: S3Bucket
     );
 }
 
+/// RFC 9110, 13.2.2: an entity tag decides alone, and a range is for the object that the reader has begun with.
+fn conditions_of_readers_hold(bucket: S3Bucket) {
+    let store = Store::default();
+    let server = on(bucket, &store);
+    let path = store.build(APP).remove(0);
+    push(&server, &store, &path);
+    let url = format!("{}/pins/app", server.url());
+    let whole = format!("{path}\n");
+    let ask = |headers: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-w", "%{http_code} %header{etag}", &url]);
+        for header in headers {
+            curl.args(["-H", header]);
+        }
+        let output = run(&mut curl).ok();
+        let (body, rest) = output.rsplit_once('\n').unwrap_or(("", &output));
+        let (status, tag) = rest.split_once(' ').unwrap();
+        (status.to_owned(), body.to_owned(), tag.to_owned())
+    };
+    let (status, body, tag) = ask(&[]);
+    assert_eq!((status.as_str(), format!("{body}\n")), ("200", whole.clone()));
+    let (past, future) = (
+        "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT",
+        "If-Modified-Since: Fri, 31 Dec 2066 23:59:59 GMT",
+    );
+    let matching = format!("If-None-Match: {tag}");
+    let (other, unreadable) = ("If-None-Match: \"another\"", "If-None-Match: another");
+    for (headers, expected) in [
+        (&[future][..], "304"),
+        (&[past], "200"),
+        (&[matching.as_str(), past], "304"),
+        (&[other, future], "200"),
+        (&[unreadable, future], "200"),
+        // A list in two lines.
+        (&[other, matching.as_str()], "304"),
+    ] {
+        let (status, body, _) = ask(headers);
+        assert_eq!(status, expected, "{headers:?}");
+        assert_eq!(body.is_empty(), expected == "304", "{headers:?}");
+    }
+    // Part of the object, or all of it if it is another one by now.
+    assert_eq!(ask(&["Range: bytes=10-"]).0, "206");
+    for tag in ["\"another\"", "Thu, 01 Jan 1970 00:00:00 GMT"] {
+        let (status, body, _) = ask(&["Range: bytes=10-", &format!("If-Range: {tag}")]);
+        assert_eq!(
+            (status.as_str(), format!("{body}\n")),
+            ("200", whole.clone()),
+            "{tag}"
+        );
+    }
+}
+
 macro_rules! on_services {
     ($($name:ident: $bucket:expr),+ $(,)?) => {
         $(mod $name {
@@ -130,6 +184,11 @@ macro_rules! on_services {
             #[test]
             fn a_clock_that_differs_from_that_of_the_service_is_made_up_for() {
                 super::a_clock_that_differs_from_that_of_the_service_is_made_up_for($bucket);
+            }
+
+            #[test]
+            fn conditions_of_readers_hold() {
+                super::conditions_of_readers_hold($bucket);
             }
         })+
     };

@@ -39,7 +39,12 @@ fn is_root() -> bool {
 
 /// A command of PostgreSQL; root becomes its user, since it refuses to run as root.
 fn command(name: &str) -> Command {
-    let program = programs().join(name);
+    as_postgres(programs().join(name), "KILL")
+}
+
+/// A program that refuses to run as root, or has to reach what belongs to PostgreSQL's user; it gets a signal when the test
+/// ends.
+pub(crate) fn as_postgres(program: PathBuf, signal: &str) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -47,12 +52,13 @@ fn command(name: &str) -> Command {
     command
         .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
         // Changing the user undoes what whoever starts it asked for: it ends with the test.
-        .args(["--pdeathsig", "KILL"])
+        .args(["--pdeathsig", signal])
         .arg(program);
     command
 }
 
-fn initialise(directory: &Path) {
+/// Makes a folder that of PostgreSQL's user.
+pub fn give_to_postgres(directory: &Path) {
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
     if is_root() {
         let user = |flag| {
@@ -64,6 +70,10 @@ fn initialise(directory: &Path) {
         };
         chown(directory, Some(user("-u")), Some(user("-g"))).unwrap();
     }
+}
+
+fn initialise(directory: &Path) {
+    give_to_postgres(directory);
     let arguments = [
         "--auth",
         "trust",
@@ -172,6 +182,43 @@ impl Postgres {
         };
         cluster.resume();
         cluster
+    }
+
+    /// Starts a standby of another cluster, which follows it.
+    #[must_use]
+    pub fn standby_of(primary: &Self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        give_to_postgres(directory.path());
+        let arguments = [
+            "--write-recovery-conf",
+            "--no-sync",
+            "--checkpoint=fast",
+            "--username=postgres",
+            "--host",
+        ];
+        let _ = run(command("pg_basebackup")
+            .args(arguments)
+            .arg(primary.directory.path())
+            .arg("--pgdata")
+            .arg(directory.path().join("data")))
+        .ok();
+        let mut standby = Self {
+            directory,
+            process: None,
+        };
+        standby.resume();
+        standby
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) {
+        assert_eq!(self.ask("SELECT pg_promote()"), "t\n");
+    }
+
+    /// Folder of its socket.
+    #[must_use]
+    pub fn socket_folder(&self) -> &Path {
+        self.directory.path()
     }
 
     /// URL of its database.

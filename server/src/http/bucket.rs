@@ -120,6 +120,12 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
             Ok(response)
         }
         Ok(GetResult::NotFound) | Err(StorageError::NotFound) => Err(nothing()),
+        // The request was the server's own: whatever is wrong with it, the reader asked for what it may.
+        Err(error @ StorageError::Invalid(_)) => {
+            Err(Error::unavailable("the object store refuses the read", 60)
+                .with_cause(error)
+                .into())
+        }
         Err(error) => Err(Error::from(error).into()),
     }
 }

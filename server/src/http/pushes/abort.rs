@@ -24,6 +24,9 @@ pub(super) async fn abort(app: &Arc<App>, who: &Identity, id: &str) -> Result<()
     }
     let mut tx = app.catalog.write().await?;
     if !tx.abort_push(push.id).await? {
+        if tx.push(&push.token).await?.is_none() {
+            return Err(Error::push_gone("the push is not known any more"));
+        }
         return Err(Error::conflict("the push is committed, or about to be"));
     }
     tx.commit().await?;

@@ -62,6 +62,11 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
     let found = app.catalog.intern_most(&roots.iter().collect()).await?;
     let mut tx = app.catalog.write().await?;
     limits::admit(app, who, &mut tx).await?;
+    if let Some(pin) = &new.pin
+        && let Some(taken) = tx.pin_name_taken(pin).await?
+    {
+        return Err(taken.into());
+    }
     if let Some(run) = &run {
         let (run_id, _) = tx.record_run(run, &runs::token()).await?;
         new.run_id = Some(run_id);
