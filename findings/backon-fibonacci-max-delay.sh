@@ -4,7 +4,7 @@
 #
 # One would guess that no delay is above with_max_delay(), as ExponentialBuilder of the same crate has it. The limit is compared with the
 # delay before, so that the first one above it is kept: 5 s for ever with a limit of 4 s.
-# A limit that was chosen to stay below somebody's timeout is exceeded by up to 62 %.
+# A limit that was chosen to stay below somebody's timeout is exceeded, by up to a whole step of the sequence.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 version "backon 1.6.0"
 guess "at most 4 s each time"

@@ -2,8 +2,8 @@
 # Part: minio 8.0.7 (npm) with MinIO 2026-02-12
 # putObject() of MinIO's JavaScript client stores whatever the stream has, not the number of bytes that it was told.
 #
-# One would guess an error if the stream ends before `size` bytes or has more, as the client for Python raises and as any client must
-# that sends Content-Length first. The size chooses between two ways of uploading, and that is all.
+# One would guess an error if the stream ends before `size` bytes, as the client for Python raises, or has more. Any client must
+# do so that sends Content-Length first. The size chooses between two ways of uploading, and that is all.
 # A source that ends early, such as a compressor that died, leaves a whole object with a good ETag.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 npm_install minio@8.0.7

@@ -4,7 +4,7 @@
 #
 # One would guess that putObject() of a stream begins an upload of its own. It looks for an unfinished upload of the same key
 # first and puts its parts there: the Content-Type and the metadata that it was given are dropped, those of the other upload stay.
-# Two clients that push the same NAR at once share one upload in the same way, and one of them gets InvalidPart or NoSuchUpload.
+# Two clients that push the same NAR at once share one upload in the same way, and one of them gets InvalidPart.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 npm_install minio@8.0.7
 start_minio

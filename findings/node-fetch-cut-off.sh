@@ -4,7 +4,7 @@
 #
 # One would guess a failed promise, since the compressed data ends in the middle and zlib of the same Node.js says so. arrayBuffer() gives
 # the bytes up to there, for gzip, brotli and zstd alike. (Content-Length is right here: the stored object itself is cut off.)
-# A listing or a build log that was stored incomplete reads as a shorter one with status 200, while curl fails on the same answer.
+# A listing or a build log that was stored incomplete reads as a shorter one with status 200. (curl 7.88.1 is as lenient.)
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need_node
 version "Node.js $(node --version)"

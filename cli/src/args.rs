@@ -192,8 +192,8 @@ pub(crate) struct Upstreams {
     /// remembered for an hour. Keys, such as example-1:BASE64, are separated by commas; the one of cache.nixos.org is
     /// known [default: https://cache.nixos.org].
     #[arg(long, value_name = "URL[#KEY]", env = "NIKS3_SKIP_UPSTREAM", hide_env_values = true,
-        value_delimiter = ' ', value_parser = upstream)]
-    skip_upstream: Vec<Option<Upstream>>,
+        value_parser = upstreams)]
+    skip_upstream: Vec<UpstreamList>,
     /// Push everything, also what https://cache.nixos.org has. For releases and pins that have to be complete.
     #[arg(long, env = "NIKS3_NO_SKIP_UPSTREAM", value_parser = clap::builder::FalseyValueParser::new())]
     no_skip_upstream: bool,
@@ -205,7 +205,8 @@ impl Upstreams {
         if self.no_skip_upstream {
             return Ok(Vec::new());
         }
-        let chosen: Vec<Upstream> = self.skip_upstream.into_iter().flatten().collect();
+        let chosen = self.skip_upstream.into_iter().flat_map(|list| list.0);
+        let chosen: Vec<Upstream> = chosen.collect();
         if chosen.is_empty() {
             Upstream::parse_list(DEFAULT_UPSTREAM)
         } else {
@@ -214,13 +215,13 @@ impl Upstreams {
     }
 }
 
-/// An empty variable is one that is not set.
-fn upstream(text: &str) -> Result<Option<Upstream>, String> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        text.parse().map(Some)
-    }
+/// What a variable or an option names; nothing if it is empty.
+#[derive(Debug, Clone)]
+struct UpstreamList(Vec<Upstream>);
+
+/// The whole text is one value: a password with a blank in it is not taken apart before errors hide it.
+fn upstreams(text: &str) -> Result<UpstreamList, String> {
+    Upstream::parse_list(text).map(UpstreamList)
 }
 
 /// Delete what no closure, no pin and no push under way needs.

@@ -103,7 +103,7 @@ fn arguments_that_make_no_sense_are_wrong_usage() {
         ),
         (
             &["push", &path, "--skip-upstream", "https://example.org"],
-            "the public key of https://example.org is missing",
+            "the public key of this cache is missing",
         ),
         (&["push", &path, "--server-url", "localhost"], "--server-url"),
         (&["push", &path, "--server-url", "localhost:5751"], "--server-url"),

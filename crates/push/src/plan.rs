@@ -14,14 +14,14 @@ pub(crate) struct Plan {
     pub(crate) paths: Vec<StorePath>,
     /// What they refer to and is left out on purpose.
     pub(crate) external: Vec<StorePath>,
-    /// All that is left to an upstream, and the place of that.
+    /// All that is left to an upstream, and the index of that.
     pub(crate) left: BTreeMap<StorePath, usize>,
 }
 
 /// Why a path is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeftOut {
-    /// The upstream at this place has it.
+    /// The upstream at this index has it.
     Upstream(usize),
     /// This machine has substituted it from somewhere.
     Substituted,
@@ -31,11 +31,11 @@ pub(crate) enum LeftOut {
 pub(crate) fn plan(
     roots: &[StorePath],
     infos: &PathInfos,
-    left_out: &HashMap<StorePath, LeftOut>,
+    excluded: &HashMap<StorePath, LeftOut>,
     pinned: bool,
 ) -> Plan {
     let root_set: HashSet<&StorePath> = roots.iter().collect();
-    let kept = |path: &StorePath| !left_out.contains_key(path) || (pinned && root_set.contains(path));
+    let kept = |path: &StorePath| !excluded.contains_key(path) || (pinned && root_set.contains(path));
     let paths: Vec<StorePath> = infos.keys().filter(|path| kept(path)).cloned().collect();
     let claimed: HashSet<&StorePath> = paths.iter().collect();
     let external: BTreeSet<&StorePath> = paths
@@ -44,8 +44,8 @@ pub(crate) fn plan(
         .flat_map(|info| &info.references)
         .filter(|reference| !claimed.contains(reference))
         .collect();
-    let left = left_out.iter().filter_map(|(path, why)| match why {
-        LeftOut::Upstream(place) if !claimed.contains(path) => Some((path.clone(), *place)),
+    let left = excluded.iter().filter_map(|(path, why)| match why {
+        LeftOut::Upstream(index) if !claimed.contains(path) => Some((path.clone(), *index)),
         _ => None,
     });
     Plan {
@@ -61,7 +61,7 @@ pub(crate) fn plan(
 pub(crate) struct Batch<'a> {
     pub(crate) paths: Vec<(&'a StorePath, &'a PathInfo)>,
     pub(crate) external: Vec<StorePath>,
-    /// The place of the upstream that `external` is left to.
+    /// The index of the upstream that `external` is left to.
     pub(crate) left_to: Option<usize>,
 }
 
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn what_upstream_has_is_left_out_and_named() {
         let infos = infos(&[("root", &["lib", "root"]), ("lib", &["libc"]), ("libc", &[])]);
-        let left_out = HashMap::from([(path("libc"), LeftOut::Upstream(0))]);
-        let plan = plan(&[path("root")], &infos, &left_out, false);
+        let excluded = HashMap::from([(path("libc"), LeftOut::Upstream(0))]);
+        let plan = plan(&[path("root")], &infos, &excluded, false);
         assert_eq!(plan.paths, [path("lib"), path("root")]);
         assert_eq!(plan.external, [path("libc")]);
         assert_eq!(plan.left, BTreeMap::from([(path("libc"), 0)]));
@@ -172,12 +172,12 @@ mod tests {
     #[test]
     fn a_request_names_what_is_left_to_one_upstream() {
         let infos = infos(&[("root", &["a", "b", "c"]), ("a", &[]), ("b", &[]), ("c", &[])]);
-        let left_out = HashMap::from([
+        let excluded = HashMap::from([
             (path("a"), LeftOut::Upstream(0)),
             (path("b"), LeftOut::Upstream(1)),
             (path("c"), LeftOut::Substituted),
         ]);
-        let plan = plan(&[path("root")], &infos, &left_out, false);
+        let plan = plan(&[path("root")], &infos, &excluded, false);
         let batches = plan.batches(&infos, 10);
         let named: Vec<_> = batches
             .iter()

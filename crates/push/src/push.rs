@@ -260,12 +260,12 @@ impl Once<'_> {
             self.progress.warning(warning);
         }
         let present = present.into_iter();
-        let mut left_out: HashMap<StorePath, LeftOut> = present
-            .map(|(path, place)| (path, LeftOut::Upstream(place)))
+        let mut excluded: HashMap<StorePath, LeftOut> = present
+            .map(|(path, index)| (path, LeftOut::Upstream(index)))
             .collect();
         let substituted = infos.iter().filter(|(path, info)| is_substituted(path, info));
-        left_out.extend(substituted.map(|(path, _)| (path.clone(), LeftOut::Substituted)));
-        let plan = plan(&self.options.roots, &infos, &left_out, is_pinned);
+        excluded.extend(substituted.map(|(path, _)| (path.clone(), LeftOut::Substituted)));
+        let plan = plan(&self.options.roots, &infos, &excluded, is_pinned);
         Ok(Known {
             infos: Arc::new(infos),
             plan: Arc::new(plan),
@@ -273,9 +273,9 @@ impl Once<'_> {
         })
     }
 
-    /// The address of the upstream at a place.
-    fn upstream(&self, place: usize) -> String {
-        let upstream = self.options.skip_upstream.get(place);
+    /// The address of the upstream at an index.
+    fn upstream(&self, index: usize) -> String {
+        let upstream = self.options.skip_upstream.get(index);
         upstream.map(Upstream::address).unwrap_or_default()
     }
 
@@ -283,8 +283,8 @@ impl Once<'_> {
     fn left(&self, known: &Known) -> Summary {
         let left = &known.plan.left;
         let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
-        for place in left.values() {
-            *counts.entry(*place).or_default() += 1;
+        for index in left.values() {
+            *counts.entry(*index).or_default() += 1;
         }
         Summary {
             paths: known.infos.len() as u64,
@@ -292,16 +292,16 @@ impl Once<'_> {
             warnings: known.warnings.clone(),
             left_to: counts
                 .into_iter()
-                .map(|(place, paths)| LeftTo {
-                    cache: self.upstream(place),
+                .map(|(index, paths)| LeftTo {
+                    cache: self.upstream(index),
                     paths,
                 })
                 .collect(),
             left: left
                 .iter()
-                .map(|(path, place)| Left {
+                .map(|(path, index)| Left {
                     path: path.clone(),
-                    cache: self.upstream(*place),
+                    cache: self.upstream(*index),
                 })
                 .collect(),
             ..Summary::default()
@@ -464,7 +464,7 @@ impl Once<'_> {
         let answers: Vec<Claimed> =
             futures::stream::iter(known.plan.batches(&known.infos, server.opened.max_batch))
                 .map(|batch| async move {
-                    let left_to = batch.left_to.map(|place| self.upstream(place));
+                    let left_to = batch.left_to.map(|index| self.upstream(index));
                     server.claim(&batch.paths, &batch.external, left_to).await
                 })
                 .buffered(PARALLEL_CLAIMS)

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use niks3_client::{shown_address, without_userinfo};
+use niks3_client::without_userinfo;
 use niks3_nix::{
     signature::PublicKey,
     store_path::{StoreDir, StorePath},
@@ -100,10 +100,10 @@ impl FromStr for Upstream {
         let keys: Vec<&str> = match keys {
             "" if base.host_str() == Some(DEFAULT_HOST) => DEFAULT_KEYS.to_vec(),
             "" => {
-                let shown = shown_address(address);
-                return Err(format!(
-                    "the public key of {shown} is missing: give {shown}#NAME:BASE64, more keys after commas"
-                ));
+                return Err(
+                    "the public key of this cache is missing: give URL#NAME:BASE64, more keys after commas"
+                        .to_owned(),
+                );
             }
             keys => keys.split(',').collect(),
         };
@@ -157,7 +157,7 @@ pub fn upstream_name(address: &str) -> &str {
         .unwrap_or(address)
 }
 
-/// Which of these paths an upstream has, with the same contents and signed: the place of the first one that has it.
+/// Which of these paths an upstream has, with the same contents and signed: the index of the first one that has it.
 ///
 /// `warnings` gets a sentence for each that cannot be asked.
 pub(crate) async fn present(
@@ -169,7 +169,7 @@ pub(crate) async fn present(
     warnings: &mut Vec<String>,
 ) -> HashMap<StorePath, usize> {
     let mut present = HashMap::new();
-    for (place, upstream) in upstreams.iter().enumerate() {
+    for (index, upstream) in upstreams.iter().enumerate() {
         if upstream.is_of_another_store(store_dir) || upstream.failed_lately() {
             tracing::debug!("{} is not asked", upstream.address());
             continue;
@@ -188,7 +188,7 @@ pub(crate) async fn present(
             Ok(found) => {
                 memory.remember(&found);
                 let has = known.into_iter().chain(found);
-                present.extend(has.map(|(path, _)| (path.clone(), place)));
+                present.extend(has.map(|(path, _)| (path.clone(), index)));
             }
             Err(failure) => {
                 upstream.note_failure();
