@@ -68,14 +68,16 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     Ok(targets)
 }
 
-/// All steps with a server of some build; then how many writing transactions it had, and the bound of the
-/// longest in seconds.
+/// Steps; then how many writing transactions the server had, and the bound of the longest in seconds.
+pub(crate) type Measured = (Vec<Step>, Option<(f64, f64)>);
+
+/// All steps with a server of some build.
 pub(crate) fn on(
     bench: &Bench,
     build: &Build,
     data: &Path,
     postgres: Option<&Postgres>,
-) -> anyhow::Result<(Vec<Step>, Option<(f64, f64)>)> {
+) -> anyhow::Result<Measured> {
     let mut options = Vec::new();
     if let Some(postgres) = postgres {
         options.push(format!("--db={}", postgres.url()?));

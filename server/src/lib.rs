@@ -1,40 +1,23 @@
 //! The niks3 server: it says where to upload, signs what has arrived, keeps track
 //! of everything. Readers never need it.
 
-pub mod app;
-pub mod auth;
-pub mod cache_stats;
-pub mod catalog;
-pub mod clock;
-pub mod compression;
 pub mod config;
-pub mod deletion;
-pub mod error;
-pub mod fsck;
-mod gate;
-pub mod gc;
 pub mod http;
-pub mod import;
+pub mod import_command;
 pub mod landing;
-pub mod metrics;
-pub mod nar_contents;
-pub mod open_files;
-pub mod ownership;
+mod log_filter;
 mod pages;
-pub mod pin_name;
-pub mod pins;
-pub mod push;
-pub mod push_limits;
-pub mod realisation;
 mod reload;
-pub mod runs;
 pub mod serve;
-pub mod signing;
 pub mod start;
-pub mod start_error;
-pub mod storage;
-pub mod tasks;
-pub mod telemetry;
 pub mod tls;
-pub mod verification;
 pub mod watchdog;
+
+pub use niks3_base::{
+    compression, error, metrics, nar_contents, open_files, push_limits, realisation, signing, telemetry,
+};
+pub use niks3_core::{
+    app, cache_stats, clock, deletion, fsck, gc, import, ownership, pin_name, pins, push, runs, start_error,
+    verification,
+};
+pub use {niks3_auth as auth, niks3_catalog as catalog, niks3_storage as storage};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use niks3_server::config::{Cli, Command, Config, Import, Storage};
-use niks3_server::{import, open_files, start, start_error};
+use niks3_server::{import_command, open_files, start, start_error};
 use tokio::runtime::Runtime;
 
 /// A commit makes and drops millions of small texts.
@@ -76,7 +76,7 @@ fn run_import(options: Import) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let imported = runtime.block_on(import::run(
+    let imported = runtime.block_on(import_command::run(
         &storage,
         &options.from_niks3,
         options.source_is_stopped,

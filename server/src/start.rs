@@ -27,7 +27,7 @@ use crate::start_error::StartError;
 use crate::storage::{Bucket, ChecksumKind, FileBucket, StorageError};
 use crate::tls::Tls;
 use crate::verification::{Queue, Readers, VerifyUploads};
-use crate::{http, landing, ownership, pins, push, serve, watchdog};
+use crate::{http, landing, log_filter, ownership, pins, push, serve, watchdog};
 
 /// Starts the log on standard error.
 ///
@@ -37,7 +37,8 @@ pub fn init_log(args: &Args) -> Result<(), String> {
     use tracing_subscriber::EnvFilter;
     // The protocol of the embedded store calls every request that it refuses an error, and anybody
     // can send those. What fails inside the store has its own lines.
-    let filter = EnvFilter::try_new(format!("s3s=off,{}", args.log)).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::try_new(format!("s3s=off,{}", log_filter::of_all_crates(&args.log)))
+        .map_err(|error| error.to_string())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -35,6 +35,27 @@ pub enum ChecksumChoice {
     Md5,
 }
 
+/// Whose uploads are read before they become visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyUploadsChoice {
+    /// Everybody's.
+    All,
+    /// Those of identities whose rule or token does not say that they are trusted; others' are read when nothing else waits.
+    Untrusted,
+    /// Nobody's; a check finds out.
+    None,
+}
+
+impl From<VerifyUploadsChoice> for VerifyUploads {
+    fn from(choice: VerifyUploadsChoice) -> Self {
+        match choice {
+            VerifyUploadsChoice::All => Self::All,
+            VerifyUploadsChoice::Untrusted => Self::Untrusted,
+            VerifyUploadsChoice::None => Self::None,
+        }
+    }
+}
+
 /// What is generated out of the options themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Generate {
@@ -225,7 +246,7 @@ pub struct Args {
         value_enum,
         default_value = "all"
     )]
-    pub verify_uploads: VerifyUploads,
+    pub verify_uploads: VerifyUploadsChoice,
 
     /// Most NARs that are decompressed at once to verify them [default: number of CPU cores]
     #[arg(long, env = "NIKS3_VERIFY_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

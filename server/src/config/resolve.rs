@@ -193,7 +193,7 @@ impl Config {
             .filter(|seconds| (1..=86_400).contains(seconds));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            verify_uploads: args.verify_uploads,
+            verify_uploads: args.verify_uploads.into(),
             keep_replaced: i64::try_from(args.keep_replaced.as_secs())
                 .ok()
                 .filter(|seconds| *seconds <= MAX_KEPT)

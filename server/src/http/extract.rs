@@ -7,6 +7,7 @@ use poem::{Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
+use super::presented::presented;
 use super::problem::refuse;
 use crate::app::App;
 use crate::auth::{Door, Identity, Scope};
@@ -20,7 +21,11 @@ async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
     let identity = match request.data::<Identity>() {
         // Found out before the body was read.
         Some(identity) => identity.clone(),
-        None => app.auth.identify(request, Door::Api).await.map_err(refuse)?,
+        None => app
+            .auth
+            .identify(presented(request), Door::Api)
+            .await
+            .map_err(refuse)?,
     };
     if let Some(scope) = scope {
         identity.require(scope).map_err(|problem| {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::described::Described;
+use super::presented::presented;
 use super::problem::answer;
 use crate::app::App;
 use crate::auth::{Door, Identity};
@@ -169,7 +170,7 @@ where
 async fn admit(request: &mut Request) -> Result<Identity, Error> {
     let app = request.data::<Arc<App>>().cloned();
     let app = app.ok_or_else(|| Error::internal("a request without the application"))?;
-    let identity = app.auth.identify(request, Door::Api).await?;
+    let identity = app.auth.identify(presented(request), Door::Api).await?;
     request.set_data(identity.clone());
     Ok(identity)
 }

@@ -18,6 +18,7 @@ mod limits;
 mod metrics;
 mod operation;
 pub mod pins;
+mod presented;
 pub mod problem;
 mod protocol;
 pub mod pushes;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use poem_openapi::{Enum, Object};
 
+use crate::http::runs::statement::Statement;
 use crate::push::Conflict;
-use crate::runs::Statement;
 
 /// Roots to push.
 #[derive(Debug, Object)]

@@ -1,10 +1,11 @@
 //! `PATCH /runs/{id}`
 
+use super::statement::{checked_number, checked_text, checked_url};
 use super::types::{CompleteRun, Run};
 use super::{App, Error, token, unknown};
 use crate::auth::Identity;
 use crate::catalog::RunCompletion;
-use crate::runs::{checked_number, checked_text, checked_url, may_complete};
+use crate::runs::may_complete;
 
 pub(super) async fn complete(app: &App, who: &Identity, id: &str, body: CompleteRun) -> Result<Run, Error> {
     let id = token(id)?;

@@ -4,6 +4,7 @@ mod complete;
 mod list;
 mod record;
 mod show;
+pub(super) mod statement;
 pub(super) mod types;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::json_body::JsonBody;
 use super::problem::ApiProblem;
 use crate::app::App;
 use crate::error::Error;
-use crate::runs::Statement;
+use statement::Statement;
 use types::{CompleteRun, Filter, Run, Runs};
 
 /// Operations on runs.

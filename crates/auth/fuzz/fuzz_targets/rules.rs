@@ -1,0 +1,4 @@
+//! `entries::rules` as a fuzz target.
+#![cfg_attr(fuzzing, no_main)]
+
+niks3_auth_fuzz::target!(rules);

@@ -1,0 +1,131 @@
+//! From what a request brings to who sends it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::HeaderMap;
+use niks3_base::metrics::metrics;
+use niks3_base::telemetry;
+use niks3_catalog::Catalog;
+
+use super::certificates::{CertificateSettings, Peer};
+use super::oidc::Oidc;
+use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, Refusal, Who, named_token};
+
+/// Where a request comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The API: no credentials that a browser would send by itself.
+    Api,
+    /// What is only read; browsers, scrapers and netrc files know HTTP Basic.
+    Reads,
+}
+
+/// What a request shows of who sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Where its connection comes from, if that is known.
+    pub address: Option<IpAddr>,
+    /// The client certificate of its connection, if there is one.
+    pub certificate: Option<&'a Peer>,
+}
+
+/// Everything that identities are known by.
+#[derive(Debug)]
+pub struct Authenticator {
+    admin_token: RwLock<AdminToken>,
+    oidc: RwLock<Arc<Oidc>>,
+    catalog: Catalog,
+    certificates: CertificateSettings,
+    failures: FailureLimit,
+}
+
+impl Authenticator {
+    /// Knows the bearers of the admin token and of named tokens, whom OpenID Connect providers
+    /// vouch for, and who shows a client certificate.
+    #[must_use]
+    pub fn new(
+        admin_token: AdminToken,
+        oidc: Oidc,
+        catalog: Catalog,
+        certificates: CertificateSettings,
+        failures: FailureLimit,
+    ) -> Self {
+        Self {
+            admin_token: RwLock::new(admin_token),
+            oidc: RwLock::new(Arc::new(oidc)),
+            catalog,
+            certificates,
+            failures,
+        }
+    }
+
+    /// The providers whose tokens are accepted.
+    #[must_use]
+    pub fn oidc(&self) -> Arc<Oidc> {
+        self.oidc.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Accepts another admin token from now on, and not the one before.
+    pub fn replace_admin_token(&self, token: AdminToken) {
+        *self.admin_token.write().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// Accepts tokens of these providers from now on.
+    pub fn replace_oidc(&self, oidc: Oidc) {
+        *self.oidc.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(oidc);
+    }
+
+    /// Who sends a request.
+    ///
+    /// # Errors
+    /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
+    pub async fn identify(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
+        let identified = match self.look(request, door).await {
+            Err(Refusal::Invalid(why)) => Err(match self.failures.count(request) {
+                Some(wait) => Refusal::TooMany(wait),
+                None => Refusal::Invalid(why),
+            }),
+            identified => identified,
+        };
+        if let Err(refusal) = &identified {
+            metrics().auth_failure(refusal.reason());
+        }
+        match &identified {
+            Ok(identity) => {
+                telemetry::note_identity(&identity.name());
+                tracing::debug!("authenticated");
+            }
+            Err(Refusal::Invalid(reason) | Refusal::Forbidden(reason)) => {
+                tracing::info!(reason, "authentication failed")
+            }
+            // Not a line for each: whoever floods the server would flood its log.
+            Err(_) => {}
+        }
+        identified
+    }
+
+    async fn look(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
+        let Some(credentials) = Credentials::from_headers(request.headers, door)? else {
+            return self.certificates.identify(request)?.ok_or(Refusal::Nothing);
+        };
+        let is_admin = self
+            .admin_token
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is(&credentials.token);
+        if is_admin {
+            return Ok(Identity::new(Who::Admin, Grant::everything(), None));
+        }
+        if named_token::looks_like_one(&credentials.token) {
+            return named_token::identify(&self.catalog, &credentials.token).await;
+        }
+        let oidc = self.oidc();
+        if oidc.expects(&credentials.token) {
+            return oidc.identify(&credentials.token).await;
+        }
+        Err(Refusal::invalid("the token is not one that this server knows"))
+    }
+}

@@ -1,0 +1,682 @@
+//! What a check of bucket and database reads, and the moves by which it mends.
+
+use std::collections::{HashMap, HashSet};
+
+use niks3_base::compression::Packing;
+use niks3_base::signing::KeyChoice;
+use niks3_nix::hash::{FileHash, NarHash};
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::bulk::{self, ROWS};
+use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
+use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
+use super::publish::publishable;
+use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
+
+/// A committed path as a check sees it.
+#[derive(Debug, Clone)]
+pub struct CheckedPath {
+    /// What its narinfo is written from.
+    pub row: Publishable,
+    /// Its narinfo has been written.
+    pub published: bool,
+    /// A push under way relies on it.
+    pub claimed: bool,
+}
+
+/// A path that another one refers to.
+#[derive(Debug, Clone)]
+pub struct Referred {
+    /// Its name.
+    pub path: StorePath,
+    /// It is committed.
+    pub there: bool,
+    /// Its narinfo has been written.
+    pub published: bool,
+    /// Somebody has left it out of a push on purpose.
+    pub left_out: bool,
+}
+
+/// A NAR that has been in the bucket.
+#[derive(Debug, Clone)]
+pub struct CheckedObject {
+    /// Id of the object.
+    pub id: i64,
+    /// Its key.
+    pub key: String,
+    /// Bytes.
+    pub size: i64,
+    /// SHA-256 of its bytes, where that is known.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
+}
+
+/// A committed path that has a NAR.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of its NAR.
+    pub nar_size: i64,
+    /// Its content address.
+    pub ca: Option<String>,
+    /// It is among its own references.
+    pub refers_to_itself: bool,
+}
+
+/// A pin as a check sees it.
+#[derive(Debug, Clone)]
+pub struct CheckedPin {
+    /// Its name.
+    pub name: String,
+    /// What it points at.
+    pub path: StorePath,
+    /// That is committed.
+    pub there: bool,
+    /// Nobody is about to write its object.
+    pub settled: bool,
+}
+
+/// Where a hash part stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has pushed it.
+    Absent,
+    /// It is committed, or being deleted: the bucket may have something of it.
+    Known,
+}
+
+/// What a check found in the bucket and takes into the database.
+#[derive(Debug, Clone)]
+pub struct Adopted {
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of its NAR.
+    pub nar_size: i64,
+    /// In the order of their names.
+    pub references: Vec<StorePath>,
+    /// Those of them that the bucket does not have.
+    pub left_out: Vec<StorePath>,
+    /// The derivation it was built by.
+    pub deriver: Option<StorePath>,
+    /// Signatures.
+    pub sigs: Vec<String>,
+    /// Content address.
+    pub ca: Option<String>,
+    /// Which keys have signed it.
+    pub keys: KeyChoice,
+    /// Their names, one a line.
+    pub signed_by: String,
+    /// Key of its NAR.
+    pub nar_key: String,
+    /// Bytes of that object.
+    pub file_size: i64,
+    /// SHA-256 of that object.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
+}
+
+const CHECKED: &str = "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, \
+     COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, p.signing_keys, p.publication, \
+     CASE WHEN EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+     WHERE c.path_id = p.id AND q.state IN (0, 1)) THEN 1 ELSE 0 END \
+     , o.file_hash, o.compression, o.encoding FROM paths p LEFT JOIN objects o ON o.id = p.object_id";
+
+fn checked_path(row: &AnyRow) -> Result<CheckedPath> {
+    Ok(CheckedPath {
+        row: publishable(row)?,
+        published: row.try_get::<i64, _>(12)? == PRESENT,
+        claimed: row.try_get::<i64, _>(15)? != 0,
+    })
+}
+
+fn checked_object(row: &AnyRow) -> Result<CheckedObject> {
+    let (file_hash, packing) = objects::stored(row)?;
+    Ok(CheckedObject {
+        id: row.try_get(0)?,
+        key: row.try_get(1)?,
+        size: row.try_get(2)?,
+        file_hash,
+        packing,
+    })
+}
+
+fn user(row: &AnyRow) -> Result<User> {
+    let path_id: i64 = row.try_get(1)?;
+    let ca: String = row.try_get(5)?;
+    // The references of what is not content-addressed are of no interest.
+    let refs = match ca.as_str() {
+        "" => Vec::new(),
+        _ => unpack_refs(&row.try_get::<Vec<u8>, _>(6)?)?,
+    };
+    Ok(User {
+        path_id,
+        ca: Some(ca).filter(|ca| !ca.is_empty()),
+        refers_to_itself: refs.contains(&path_id),
+        path: store_path(&row.try_get::<String, _>(2)?)?,
+        nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
+        nar_size: row.try_get(4)?,
+    })
+}
+
+fn checked_pin(row: &AnyRow) -> Result<CheckedPin> {
+    Ok(CheckedPin {
+        name: row.try_get(0)?,
+        path: store_path(&row.try_get::<String, _>(1)?)?,
+        there: matches!(row.try_get::<i64, _>(2)?, PUBLISHING | PRESENT),
+        settled: row.try_get::<i64, _>(3)? == 0,
+    })
+}
+
+const PINS: &str = "SELECT n.name, p.name, p.state, \
+     CASE WHEN EXISTS (SELECT 1 FROM pin_writes w WHERE w.name = n.name) THEN 1 ELSE 0 END \
+     FROM pins n JOIN paths p ON p.id = n.path_id";
+
+impl Catalog {
+    /// Committed paths in the order of their ids, after one.
+    pub async fn checked_paths(&self, after: i64, limit: i64) -> Result<Vec<CheckedPath>> {
+        let text = format!(
+            "{CHECKED} WHERE p.id > $1 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(checked_path).collect()
+    }
+
+    /// Those of some paths that are committed.
+    pub async fn checked_paths_among(&self, ids: &[i64]) -> Result<Vec<CheckedPath>> {
+        let states = format!("p.state IN ({PUBLISHING}, {PRESENT})");
+        let rows = self
+            .among(&format!("{CHECKED} WHERE {states} AND p.id"), ids)
+            .await?;
+        rows.iter().map(checked_path).collect()
+    }
+
+    /// Paths that others refer to, by id.
+    pub async fn referred(&self, ids: &[i64]) -> Result<HashMap<i64, Referred>> {
+        let rows = self
+            .among("SELECT id, name, state, left_out FROM paths WHERE id", ids)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let referred = Referred {
+                    path: store_path(&row.try_get::<String, _>(1)?)?,
+                    there: matches!(row.try_get::<i64, _>(2)?, PUBLISHING | PRESENT),
+                    published: row.try_get::<i64, _>(2)? == PRESENT,
+                    left_out: row.try_get::<i64, _>(3)? != 0,
+                };
+                Ok((row.try_get(0)?, referred))
+            })
+            .collect()
+    }
+
+    /// Those of some paths that a closure or a pin names.
+    pub async fn rooted(&self, ids: &[i64]) -> Result<HashSet<i64>> {
+        let mut rooted = HashSet::new();
+        for question in [
+            "SELECT path_id FROM closures WHERE path_id",
+            "SELECT path_id FROM pins WHERE path_id",
+            "SELECT path_id FROM pin_targets WHERE path_id",
+        ] {
+            for row in self.among(question, ids).await? {
+                rooted.insert(row.try_get(0)?);
+            }
+        }
+        Ok(rooted)
+    }
+
+    /// The realisations of some paths.
+    pub async fn realisations_of(&self, ids: &[i64]) -> Result<Vec<Realised>> {
+        let rows = self
+            .among(
+                "SELECT key, path_id, body, signing_keys FROM realisations WHERE state = 0 AND path_id",
+                ids,
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Realised {
+                    key: row.try_get(0)?,
+                    path_id: row.try_get(1)?,
+                    body: row.try_get(2)?,
+                    keys: KeyChoice::from_text(&row.try_get::<String, _>(3)?),
+                })
+            })
+            .collect()
+    }
+
+    /// NARs that are believed to be in the bucket, in the order of their ids, after one.
+    pub async fn checked_objects(&self, after: i64, limit: i64) -> Result<Vec<CheckedObject>> {
+        let text = format!(
+            "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE id > $1 AND state = {OBJECT_PRESENT} ORDER BY id LIMIT $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(checked_object).collect()
+    }
+
+    /// Those of some NARs that are believed to be in the bucket.
+    pub async fn checked_objects_among(&self, ids: &[i64]) -> Result<Vec<CheckedObject>> {
+        let text = format!(
+            "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE state = {OBJECT_PRESENT} AND id"
+        );
+        let rows = self.among(&text, ids).await?;
+        rows.iter().map(checked_object).collect()
+    }
+
+    /// The committed paths that have some NARs, by the id of the NAR.
+    pub async fn users_of(&self, objects: &[i64]) -> Result<HashMap<i64, Vec<User>>> {
+        let text = format!(
+            "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
+             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id <> 0 AND object_id"
+        );
+        let mut users: HashMap<i64, Vec<User>> = HashMap::new();
+        for row in self.among(&text, objects).await? {
+            users.entry(row.try_get(0)?).or_default().push(user(&row)?);
+        }
+        Ok(users)
+    }
+
+    /// Those of some committed paths that have a NAR.
+    pub async fn users_among(&self, object: i64, ids: &[i64]) -> Result<Vec<User>> {
+        let text = format!(
+            "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
+             WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = {object} AND id"
+        );
+        self.among(&text, ids).await?.iter().map(user).collect()
+    }
+
+    /// Build logs that are believed to be in the bucket, with their bytes, in the order of
+    /// their names, after one.
+    pub async fn checked_logs(&self, after: &str, limit: i64) -> Result<Vec<(String, i64)>> {
+        let rows =
+            sqlx::query("SELECT drv, size FROM logs WHERE drv > $1 AND state = 0 ORDER BY drv LIMIT $2")
+                .bind(after.to_owned())
+                .bind(limit)
+                .fetch_all(&self.reader)
+                .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+
+    /// The build log of a derivation that is believed to be in the bucket, with its bytes.
+    pub async fn checked_log(&self, drv: &str) -> Result<Option<(String, i64)>> {
+        let row = sqlx::query("SELECT drv, size FROM logs WHERE drv = $1 AND state = 0")
+            .bind(drv.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+
+    /// Closures whose root is not committed, in the order of their ids, after one.
+    pub async fn rootless_closures(&self, after: i64, limit: i64) -> Result<Vec<(i64, StorePath)>> {
+        let text = format!(
+            "SELECT c.id, p.name FROM closures c JOIN paths p ON p.id = c.path_id \
+             WHERE c.id > $1 AND p.state NOT IN ({PUBLISHING}, {PRESENT}) ORDER BY c.id LIMIT $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, store_path(&row.try_get::<String, _>(1)?)?)))
+            .collect()
+    }
+
+    /// Pins in the order of their names, after one.
+    pub async fn checked_pins(&self, after: &str, limit: i64) -> Result<Vec<CheckedPin>> {
+        let text = format!("{PINS} WHERE n.name > $1 ORDER BY n.name LIMIT $2");
+        let rows = bulk::query(self.backend, text, true)
+            .bind(after.to_owned())
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(checked_pin).collect()
+    }
+
+    /// Those of some pins that there are.
+    pub async fn checked_pins_among(&self, names: &[String]) -> Result<Vec<CheckedPin>> {
+        let rows = self.among(&format!("{PINS} WHERE n.name"), names).await?;
+        rows.iter().map(checked_pin).collect()
+    }
+
+    /// Those of some hash parts that the database has a path for, and where it stands.
+    pub async fn known_hashes(&self, hashes: &[String]) -> Result<HashMap<String, Standing>> {
+        let rows = self
+            .among("SELECT hash, state FROM paths WHERE hash", hashes)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let standing = match row.try_get::<i64, _>(1)? {
+                    ABSENT => Standing::Absent,
+                    _ => Standing::Known,
+                };
+                Ok((row.try_get(0)?, standing))
+            })
+            .collect()
+    }
+
+    /// Those of some keys of NARs that the database has.
+    pub async fn known_nars(&self, keys: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT key FROM objects WHERE key", keys).await
+    }
+
+    /// Those of some derivations that the database has a build log of. A commit says so before it moves one into place,
+    /// so what only a push has staged is not where readers look, unless the database has lost that commit.
+    pub async fn known_drvs(&self, drvs: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT drv FROM logs WHERE drv", drvs).await
+    }
+
+    /// Those of some keys of realisations that the database has.
+    pub async fn known_realisations(&self, keys: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT key FROM realisations WHERE key", keys).await
+    }
+
+    /// Whether a committed path was built by a derivation. No index knows, so it is asked rarely.
+    pub async fn has_deriver(&self, drv: &str) -> Result<bool> {
+        let text =
+            format!("SELECT 1 FROM paths WHERE deriver = $1 AND state IN ({PUBLISHING}, {PRESENT}) LIMIT 1");
+        let row = bulk::query(self.backend, text, true)
+            .bind(drv.to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Those of some keys of debug information that the database has.
+    pub async fn known_debug_infos(&self, keys: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT key FROM debug_infos WHERE key", keys).await
+    }
+
+    /// Those of some names that a pin has, or had until just now.
+    pub async fn known_pins(&self, names: &[String]) -> Result<HashSet<String>> {
+        let mut known = self.known("SELECT name FROM pins WHERE name", names).await?;
+        known.extend(
+            self.known("SELECT name FROM pin_writes WHERE name", names)
+                .await?,
+        );
+        Ok(known)
+    }
+
+    /// Those of some uploads in parts that the database has.
+    pub async fn known_uploads(&self, ids: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT upload_id FROM multiparts WHERE upload_id", ids)
+            .await
+    }
+
+    /// Those of some names of pushes that are under way.
+    pub async fn known_pushes(&self, tokens: &[String]) -> Result<HashSet<String>> {
+        self.known("SELECT token FROM pushes WHERE state IN (0, 1) AND token", tokens)
+            .await
+    }
+
+    async fn known(&self, question: &str, keys: &[String]) -> Result<HashSet<String>> {
+        let rows = self.among(question, keys).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// The rows for which what a question ends with is one of some values.
+    async fn among<V>(&self, question: &str, values: &[V]) -> Result<Vec<AnyRow>>
+    where
+        V: Clone + Send + for<'q> sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + 'static,
+    {
+        let mut rows = Vec::new();
+        for chunk in values.chunks(ROWS) {
+            let text = format!("{question} IN ({})", bulk::placeholders(1, chunk.len()));
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for value in chunk {
+                query = query.bind(value.clone());
+            }
+            rows.extend(query.fetch_all(&self.reader).await?);
+        }
+        Ok(rows)
+    }
+}
+
+impl WriteTx {
+    /// Corrects the bytes of a NAR that is there.
+    pub async fn resize_object(&mut self, id: i64, size: i64) -> Result<()> {
+        let text = format!("UPDATE objects SET size = $1 WHERE id = $2 AND state = {OBJECT_PRESENT}");
+        bulk::query(self.backend, text, true)
+            .bind(size)
+            .bind(id)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets a build log that the bucket does not have.
+    pub async fn log_lost(&mut self, drv: &str) -> Result<()> {
+        sqlx::query("DELETE FROM logs WHERE drv = $1 AND state = 0")
+            .bind(drv.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a build log that the bucket has into the database.
+    pub async fn adopt_log(&mut self, drv: &str, size: i64) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO logs (drv, size, created_at) VALUES ($1, $2, $3) ON CONFLICT (drv) DO NOTHING",
+        )
+        .bind(drv.to_owned())
+        .bind(size)
+        .bind(now())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes a NAR that the bucket has into the database; a garbage collection deletes it if
+    /// no path has it.
+    pub async fn adopt_nar(
+        &mut self,
+        key: &str,
+        size: i64,
+        file_hash: Option<FileHash>,
+        packing: Packing,
+    ) -> Result<i64> {
+        let pending = |column: &str| {
+            format!(
+                "{column} = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.{column} ELSE objects.{column} END"
+            )
+        };
+        let columns = ["size", "file_hash", "compression", "encoding"]
+            .map(pending)
+            .join(", ");
+        let text = format!(
+            "INSERT INTO objects (key, size, file_hash, compression, encoding, state, created_at, announced_at) \
+             VALUES ($1, $2, $3, $4, $5, {OBJECT_PRESENT}, $6, 0) ON CONFLICT (key) DO UPDATE SET {columns}, \
+             state = CASE WHEN objects.state = {OBJECT_PENDING} THEN {OBJECT_PRESENT} ELSE objects.state END \
+             RETURNING id"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(key.to_owned())
+            .bind(size)
+            .bind(file_hash.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default())
+            .bind(packing.compression.as_str())
+            .bind(packing.encoding.as_str())
+            .bind(now())
+            .fetch_one(&mut *self.tx)
+            .await?;
+        let id = row.try_get(0)?;
+        // Of one that was taken in without a path, only the size was known.
+        if let Some(hash) = file_hash {
+            let text = format!(
+                "UPDATE objects SET file_hash = $1, compression = $2, encoding = $3 WHERE id = $4 AND file_hash = {}",
+                self.backend.empty_bytes()
+            );
+            bulk::query(self.backend, text, true)
+                .bind(hash.as_bytes().to_vec())
+                .bind(packing.compression.as_str())
+                .bind(packing.encoding.as_str())
+                .bind(id)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(id)
+    }
+
+    /// Takes debug information that points into a NAR into the database; false when no committed path has that NAR.
+    pub async fn adopt_debug_info(&mut self, key: &str, nar_key: &str) -> Result<bool> {
+        let text = format!(
+            "INSERT INTO debug_infos (key, path_id, created_at) SELECT $1, p.id, $2 FROM paths p \
+             JOIN objects o ON o.id = p.object_id WHERE o.key = $3 AND p.state IN ({PUBLISHING}, {PRESENT}) \
+             ORDER BY p.id LIMIT 1 ON CONFLICT (key) DO UPDATE SET path_id = excluded.path_id"
+        );
+        let done = bulk::query(self.backend, text, true)
+            .bind(key.to_owned())
+            .bind(now())
+            .bind(nar_key.to_owned())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Takes a path that readers find in the bucket into the database, as a closure pushed at
+    /// `pushed_at`: with that it goes when the retention says. A path that it refers to
+    /// and that was taken in as a closure no younger than it is a part of it, and no closure. Id of the object; nothing
+    /// when somebody has pushed the path meanwhile, or its NAR is known with another compression.
+    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<Option<i64>> {
+        let object_id = self
+            .adopt_nar(&found.nar_key, found.file_size, found.file_hash, found.packing)
+            .await?;
+        let mut names: HashSet<&StorePath> = found.references.iter().collect();
+        names.insert(&found.path);
+        let ids = self.intern_ids(&names).await?;
+        let path_id = ids[&found.path];
+        let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
+        let text = format!(
+            "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
+             ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8, signed_by = $12 WHERE id = $9 AND state = {ABSENT} \
+             AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT} \
+             AND o.compression = $10 AND o.encoding = $11)"
+        );
+        let done = bulk::query(self.backend, text, true)
+            .bind(found.nar_hash.as_bytes().to_vec())
+            .bind(found.nar_size)
+            .bind(pack_refs(refs.iter().copied()))
+            .bind(
+                found
+                    .deriver
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            )
+            .bind(found.sigs.join("\n"))
+            .bind(found.ca.clone().unwrap_or_default())
+            .bind(object_id)
+            .bind(found.keys.to_text())
+            .bind(path_id)
+            .bind(found.packing.compression.as_str())
+            .bind(found.packing.encoding.as_str())
+            .bind(found.signed_by.clone())
+            .execute(&mut *self.tx)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        for path in &found.left_out {
+            let text = format!("UPDATE paths SET left_out = 1 WHERE id = $1 AND state = {ABSENT}");
+            bulk::query(self.backend, text, true)
+                .bind(ids[path])
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        // Commits that have walked references look again.
+        self.next_publication().await?;
+        // A garbage collection under way has looked at it when it was absent.
+        sqlx::query(
+            "INSERT INTO gc_dirty (path_id) SELECT id FROM paths WHERE id = $1 \
+             AND (SELECT value FROM counters WHERE name = 'gc') <> 0",
+        )
+        .bind(path_id)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO closures (path_id, created_at, pushed_at, adopted) VALUES ($1, $2, $3, 1) ON CONFLICT (path_id) DO NOTHING",
+        )
+        .bind(path_id)
+        .bind(pushed_at)
+        .bind(pushed_at)
+        .execute(&mut *self.tx)
+        .await?;
+        for id in refs.into_iter().filter(|id| *id != path_id) {
+            sqlx::query("DELETE FROM closures WHERE path_id = $1 AND adopted = 1 AND pushed_at <= $2")
+                .bind(id)
+                .bind(pushed_at)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        self.roots_changed().await?;
+        Ok(Some(object_id))
+    }
+
+    /// The committed path of that hash part, if it is that path.
+    pub async fn committed(&mut self, path: &StorePath) -> Result<Option<i64>> {
+        let text = format!(
+            "SELECT id FROM paths WHERE hash = $1 AND name = $2 AND state IN ({PUBLISHING}, {PRESENT})"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(path.hash_part().to_owned())
+            .bind(path.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.map(|row| Ok(row.try_get(0)?)).transpose()
+    }
+
+    /// Whether a path may be referred to: it is committed, or was left out on purpose.
+    pub async fn may_be_referred_to(&mut self, path: &StorePath) -> Result<bool> {
+        let text = format!(
+            "SELECT 1 FROM paths WHERE hash = $1 AND name = $2 AND (state IN ({PUBLISHING}, {PRESENT}) OR left_out <> 0)"
+        );
+        let row = bulk::query(self.backend, text, true)
+            .bind(path.hash_part().to_owned())
+            .bind(path.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Findings of one kind of a check that are open, in the order of their ids, after one:
+    /// pairs of id and subject.
+    pub async fn open_findings(
+        &mut self,
+        task_id: i64,
+        kind: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, String)>> {
+        let rows = sqlx::query(
+            "SELECT id, subject FROM fsck_findings WHERE task_id = $1 AND kind = $2 AND state <> 1 AND id > $3 \
+             ORDER BY id LIMIT $4",
+        )
+        .bind(task_id)
+        .bind(kind.to_owned())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+}

@@ -1,0 +1,345 @@
+//! What a commit reads.
+
+use std::collections::HashMap;
+
+use futures::TryStreamExt as _;
+use niks3_base::compression::Packing;
+use niks3_base::signing::KeyChoice;
+use niks3_nix::hash::{FileHash, NarHash};
+use niks3_nix::store_path::StorePath;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::bulk::{self, ROWS};
+use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
+use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, objects};
+
+/// A claim as the commit sees it.
+#[derive(Debug, Clone)]
+pub struct CommitClaim {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// Why it is claimed.
+    pub kind: ClaimKind,
+    /// The NAR that the push uploaded for it; 0 when none was announced.
+    pub object_id: i64,
+    /// That NAR was seen in the bucket.
+    pub object_present: bool,
+    /// Bytes of the path's NAR, whoever has brought it.
+    pub nar_size: i64,
+    /// What the push would make of the path, which nobody has committed yet. No key when no NAR
+    /// or listing was announced.
+    pub offer: Option<Publishable>,
+    /// The path is committed with other contents, whose place the offer takes.
+    pub replaces: bool,
+}
+
+impl CommitClaim {
+    /// Whether the push found the path in the cache; `None` for one that it leaves out.
+    #[must_use]
+    pub fn cached(&self) -> Option<bool> {
+        (self.kind != ClaimKind::External).then_some(self.kind == ClaimKind::Present)
+    }
+}
+
+/// A committed path whose narinfo has to be in the bucket.
+#[derive(Debug, Clone)]
+pub struct Publishable {
+    /// Id of the path.
+    pub path_id: i64,
+    /// The path.
+    pub path: StorePath,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of its NAR.
+    pub nar_size: i64,
+    /// Ids of the paths it refers to, in the order of their names.
+    pub refs: Vec<i64>,
+    /// The derivation it was built by.
+    pub deriver: Option<StorePath>,
+    /// Signatures it carried when it was pushed.
+    pub sigs: Vec<String>,
+    /// Content address.
+    pub ca: Option<String>,
+    /// Key of its NAR.
+    pub nar_key: String,
+    /// Bytes of that object.
+    pub file_size: i64,
+    /// SHA-256 of that object, where it is known.
+    pub file_hash: Option<FileHash>,
+    /// How it is stored.
+    pub packing: Packing,
+    /// Staging key of its listing, empty when it has been moved where it belongs.
+    pub listing: String,
+    /// It is not there any more.
+    pub listing_lost: bool,
+    /// The server has made it when it read the NAR.
+    pub listing_of_nar: bool,
+    /// In place of its listing is that of the contents that it replaces.
+    pub listing_replaced: bool,
+    /// Bytes of its listing.
+    pub listing_size: i64,
+    /// Which keys sign it.
+    pub keys: KeyChoice,
+    /// Number of the move after which this narinfo has to be written; 0 for what is not decided yet.
+    pub publication: i64,
+}
+
+/// A build log waiting to be published.
+#[derive(Debug, Clone)]
+pub struct StagedLog {
+    /// Base name of the derivation.
+    pub drv: String,
+    /// Staging key.
+    pub staging: String,
+    /// Bytes.
+    pub size: i64,
+}
+
+/// A realisation waiting to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realised {
+    /// Key of the object it becomes.
+    pub key: String,
+    /// Id of the output path.
+    pub path_id: i64,
+    /// JSON as its client has it.
+    pub body: String,
+    /// Which keys sign it.
+    pub keys: KeyChoice,
+}
+
+fn optional(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
+    let kind = ClaimKind::from_code(row.try_get(12)?)?;
+    let absent = matches!(row.try_get::<i64, _>(13)?, ABSENT | DELETING);
+    Ok(CommitClaim {
+        path_id: row.try_get(0)?,
+        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
+        kind,
+        object_id: row.try_get(14)?,
+        object_present: row.try_get::<i64, _>(15)? == 1,
+        nar_size: match kind {
+            ClaimKind::Present => row.try_get(16)?,
+            _ => row.try_get(3)?,
+        },
+        offer: (absent && kind != ClaimKind::External)
+            .then(|| publishable(row))
+            .transpose()?,
+        replaces: false,
+    })
+}
+
+/// The columns that [`publishable`] reads, of `paths p` with `objects o`.
+pub(super) const PUBLISHABLE: &str = "p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, \
+     p.listing, p.listing_size, p.signing_keys, p.publication, o.file_hash, o.compression, o.encoding";
+
+pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
+    let sigs: String = row.try_get(6)?;
+    let mut listing: String = row.try_get(10)?;
+    let listing_lost = listing == path_columns::LISTING_LOST;
+    let listing_replaced = listing == path_columns::LISTING_REPLACED;
+    let listing_of_nar = listing_replaced || listing == path_columns::LISTING_OF_NAR;
+    if listing_lost || listing_of_nar {
+        listing.clear();
+    }
+    let (file_hash, packing) = objects::stored(row)?;
+    Ok(Publishable {
+        path_id: row.try_get(0)?,
+        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
+        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
+        nar_size: row.try_get(3)?,
+        refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
+        deriver: optional(row.try_get(5)?)
+            .as_deref()
+            .map(path_columns::store_path)
+            .transpose()?,
+        sigs: sigs.lines().map(str::to_owned).collect(),
+        ca: optional(row.try_get(7)?),
+        nar_key: row.try_get(8)?,
+        file_size: row.try_get(9)?,
+        file_hash,
+        packing,
+        listing,
+        listing_lost,
+        listing_of_nar,
+        listing_replaced,
+        listing_size: row.try_get(11)?,
+        keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
+        publication: row.try_get("publication")?,
+    })
+}
+
+impl Catalog {
+    /// Everything that a push claims.
+    pub async fn commit_claims(&self, push_id: i64) -> Result<Vec<CommitClaim>> {
+        // One by one, since a row takes more memory than what it says.
+        let mut claims = Vec::new();
+        let mut rows = sqlx::query(
+            "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
+             COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
+             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size, q.signing_keys, p.publication, o.file_hash, o.compression, o.encoding \
+             FROM push_paths c JOIN pushes q ON q.id = c.push_id JOIN paths p ON p.id = c.path_id \
+             LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
+        )
+        .bind(push_id)
+        .fetch(&self.reader);
+        while let Some(row) = rows.try_next().await? {
+            claims.push(commit_claim(&row)?);
+        }
+        Ok(claims)
+    }
+
+    /// The paths a push relies on whose narinfo may not be in the bucket yet,
+    /// whoever decided them.
+    pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
+        let text = format!(
+            "SELECT {PUBLISHABLE} FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
+             WHERE c.push_id = $1 AND p.state = $2"
+        );
+        let rows = bulk::query(self.backend, text, true)
+            .bind(push_id)
+            .bind(PUBLISHING)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(publishable).collect()
+    }
+
+    /// Those of some paths whose narinfo may not be in the bucket yet.
+    pub async fn publishables_among(&self, ids: &[i64]) -> Result<Vec<Publishable>> {
+        let mut found = Vec::new();
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT {PUBLISHABLE} FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
+                bulk::placeholders(2, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(PUBLISHING);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            let rows = query.fetch_all(&self.reader).await?;
+            found.extend(rows.iter().map(publishable).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(found)
+    }
+
+    /// The names of paths by id.
+    pub async fn names(&self, ids: &[i64]) -> Result<HashMap<i64, StorePath>> {
+        let mut names = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(ROWS) {
+            let text = format!(
+                "SELECT id, name FROM paths WHERE id IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for id in chunk {
+                query = query.bind(*id);
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                names.insert(
+                    row.try_get(0)?,
+                    path_columns::store_path(&row.try_get::<String, _>(1)?)?,
+                );
+            }
+        }
+        Ok(names)
+    }
+
+    /// The build logs that a push has staged.
+    pub async fn staged_logs(&self, push_id: i64) -> Result<Vec<StagedLog>> {
+        let rows = sqlx::query("SELECT drv, staging, size FROM push_logs WHERE push_id = $1")
+            .bind(push_id)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(StagedLog {
+                    drv: row.try_get(0)?,
+                    staging: row.try_get(1)?,
+                    size: row.try_get(2)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Ids of the NARs that a push has uploaded for paths that others have committed with other ones. It decides
+    /// once, so that stays so.
+    pub async fn nars_in_vain(&self, push_id: i64) -> Result<Vec<i64>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT c.object_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.object_id <> 0 AND p.object_id <> c.object_id",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Those of some derivations whose build log the cache has.
+    pub async fn known_logs(&self, drvs: &[String]) -> Result<Vec<String>> {
+        let mut known = Vec::new();
+        for chunk in drvs.chunks(ROWS) {
+            let text = format!(
+                "SELECT drv FROM logs WHERE state = 0 AND drv IN ({})",
+                bulk::placeholders(1, chunk.len())
+            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for drv in chunk {
+                query = query.bind(drv.clone());
+            }
+            for row in query.fetch_all(&self.reader).await? {
+                known.push(row.try_get(0)?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The realisations that a push brings.
+    pub async fn staged_realisations(&self, push_id: i64) -> Result<Vec<Realised>> {
+        let rows = sqlx::query(
+            "SELECT r.key, r.path_id, r.body, q.signing_keys FROM push_realisations r \
+             JOIN pushes q ON q.id = r.push_id WHERE r.push_id = $1",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Realised {
+                    key: row.try_get(0)?,
+                    path_id: row.try_get(1)?,
+                    body: row.try_get(2)?,
+                    keys: KeyChoice::from_text(&row.try_get::<String, _>(3)?),
+                })
+            })
+            .collect()
+    }
+
+    /// The roots of a push.
+    pub async fn roots(&self, push_id: i64) -> Result<Vec<ClosureSummary>> {
+        let rows = sqlx::query(
+            "SELECT p.name FROM push_roots r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1",
+        )
+        .bind(push_id)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ClosureSummary {
+                    root: path_columns::store_path(&row.try_get::<String, _>(0)?)?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl From<std::num::TryFromIntError> for CatalogError {
+    fn from(_: std::num::TryFromIntError) -> Self {
+        Self::Corrupt("a number out of range".into())
+    }
+}

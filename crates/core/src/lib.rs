@@ -1,0 +1,19 @@
+//! What the server does, whoever asks for it: pushes, garbage collections, checks, pins, and who owns the bucket. It
+//! knows neither HTTP nor options.
+
+pub mod app;
+pub mod cache_stats;
+pub mod clock;
+pub mod deletion;
+pub mod fsck;
+mod gate;
+pub mod gc;
+pub mod import;
+pub mod ownership;
+pub mod pin_name;
+pub mod pins;
+pub mod push;
+pub mod runs;
+pub mod start_error;
+mod tasks;
+pub mod verification;

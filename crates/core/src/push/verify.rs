@@ -1,0 +1,99 @@
+//! `--verify-s3-integrity`: the bucket is asked about what the database believes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use niks3_base::error::Error;
+use niks3_catalog::{ClaimKind, Claimed};
+use niks3_nix::store_path::StorePath;
+use niks3_storage::ObjectKey;
+
+use crate::app::App;
+use crate::gate::{self, GATE, GATED};
+
+/// A NAR with its bytes, and the paths that have it.
+type Nars = BTreeMap<(String, i64), Vec<StorePath>>;
+
+/// Looks for what should be there of all claimed paths that are present, and
+/// corrects the database where the bucket says otherwise. True when it did.
+///
+/// # Errors
+/// When the database or the bucket do not answer.
+pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Error> {
+    let present: Vec<StorePath> = claimed
+        .iter()
+        .filter(|claim| claim.kind == ClaimKind::Present)
+        .map(|claim| claim.path.clone())
+        .collect();
+    let mut nars = Nars::new();
+    for (path, nar) in app.catalog.nar_keys(&present).await? {
+        nars.entry(nar).or_default().push(path);
+    }
+    let suspects = missing(app, nars.keys()).await?;
+    let mut lost = 0;
+    for suspects in suspects.chunks(GATED) {
+        // What was brought again since has to be seen, and nothing may be brought between that
+        // look and what follows of it.
+        let mut tx = app.catalog.write().await?;
+        let look = tokio::time::timeout(GATE, missing(app, suspects.iter()));
+        for nar in look.await.map_err(|_| gate::too_slow())?? {
+            for path in nars.remove(&nar).into_iter().flatten() {
+                tx.nar_lost(&path, &nar.0).await?;
+                lost += 1;
+            }
+        }
+        tx.commit().await?;
+    }
+    let paths: Vec<StorePath> = nars.into_values().flatten().collect();
+    let narinfos = absent(app, &paths, ObjectKey::narinfo).await?;
+    let listings = absent(app, &paths, ObjectKey::listing).await?;
+    lost += narinfos.union(&listings).count();
+    if lost == 0 {
+        return Ok(false);
+    }
+    tracing::warn!(
+        paths = lost,
+        "the bucket lacks what the database believed to be there"
+    );
+    let mut tx = app.catalog.write().await?;
+    for path in narinfos {
+        tx.narinfo_lost(path).await?;
+    }
+    for path in listings {
+        tx.listing_lost(path).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Those of some NARs that the bucket does not have with their bytes.
+async fn missing<'n>(
+    app: &App,
+    nars: impl Iterator<Item = &'n (String, i64)> + Clone,
+) -> Result<Vec<(String, i64)>, Error> {
+    let keys = nars
+        .clone()
+        .map(|(key, _)| ObjectKey::parse(key).map_err(Error::internal))
+        .collect::<Result<Vec<_>, _>>()?;
+    let sizes = app.bucket.sizes(keys).await?;
+    Ok(nars
+        .zip(sizes)
+        .filter(|((_, size), found)| *found != Some(size.unsigned_abs()))
+        .map(|(nar, _)| nar.clone())
+        .collect())
+}
+
+/// Those of some paths of which the bucket does not have an object.
+async fn absent<'p>(
+    app: &App,
+    paths: &'p [StorePath],
+    key: impl Fn(&niks3_nix::store_path::StorePathHash) -> ObjectKey,
+) -> Result<BTreeSet<&'p StorePath>, Error> {
+    let keys = paths.iter().map(|path| key(&path.hash())).collect();
+    let sizes = app.bucket.sizes(keys).await?;
+    Ok(paths
+        .iter()
+        .zip(sizes)
+        .filter(|(_, size)| size.is_none())
+        .map(|(path, _)| path)
+        .collect())
+}

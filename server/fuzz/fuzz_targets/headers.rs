@@ -1,4 +1,0 @@
-//! `entries::headers` as a fuzz target.
-#![cfg_attr(fuzzing, no_main)]
-
-niks3_server_fuzz::target!(headers);
