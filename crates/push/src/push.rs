@@ -252,7 +252,7 @@ impl Once<'_> {
             &self.options.skip_upstream,
             self.store.store_dir(),
             &infos,
-            |path, info| !is_substituted(path, info) && !(is_pinned && roots.contains(path)),
+            |path, info| !(is_substituted(path, info) || (is_pinned && roots.contains(path))),
             &mut warnings,
         )
         .await;
