@@ -73,6 +73,17 @@ impl Default for RetryPolicy {
     }
 }
 
+/// Growing pauses, which never end.
+fn pauses(policy: RetryPolicy) -> impl Iterator<Item = Duration> {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(policy.min_delay)
+        // Jitter comes on top, and is up to as much again.
+        .with_max_delay(policy.max_delay / 2)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
 /// Runs `operation` until it succeeds, fails for good, or the policy's time is over; gives back the last error.
 ///
 /// The time that a try takes is no failure yet: the clock of `max_elapsed` starts with the first one. Work is no failure
@@ -89,12 +100,7 @@ where
     let mut only_unreached = true;
     let mut tries = 0;
     let mut few_left = policy.few;
-    let mut pauses = backon::ExponentialBuilder::default()
-        .with_min_delay(policy.min_delay)
-        .with_max_delay(policy.max_delay)
-        .with_jitter()
-        .without_max_times()
-        .build();
+    let mut pauses = pauses(policy);
     loop {
         let error = match operation().await {
             Ok(value) => return Ok(value),
@@ -192,6 +198,23 @@ mod tests {
         })
         .await;
         (count.get(), result.is_ok())
+    }
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_no_further() {
+        for _ in 0..100 {
+            let pauses: Vec<Duration> = pauses(RetryPolicy::default()).take(20).collect();
+            assert!(pauses[0] < Duration::from_secs(1), "{pauses:?}");
+            assert!(
+                pauses
+                    .iter()
+                    .all(|pause| *pause <= RetryPolicy::default().max_delay)
+            );
+            assert!(
+                pauses[15..].iter().all(|pause| *pause >= Duration::from_secs(10)),
+                "{pauses:?}"
+            );
+        }
     }
 
     #[tokio::test]
