@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rlimit::{Resource, increase_nofile_limit};
 
 use crate::PushError;
 
@@ -12,31 +12,15 @@ const FEWEST: u64 = 64;
 /// More are not asked for: with a limit of a billion, as some container runtimes have it, child processes
 /// that close every descriptor there could be are slow.
 const MOST: u64 = 1 << 20;
-/// What macOS allows when its hard limit says that there is none.
-const OPEN_MAX: u64 = 10_240;
 
-/// Raises the soft limit to the hard one; returns what it is then.
-fn raise() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.map_or(MOST, |hard| hard.min(MOST));
-    for wanted in [most, OPEN_MAX] {
-        if limit.current.is_none_or(|soft| soft >= wanted) {
-            break;
-        }
-        let raised = Rlimit {
-            current: Some(wanted),
-            maximum: limit.maximum,
-        };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            break;
-        }
-    }
-    getrlimit(Resource::Nofile).current.unwrap_or(MOST)
-}
-
+/// What may be open after the soft limit was raised to the hard one, or as far as the system lets it.
 fn limit() -> u64 {
     static LIMIT: OnceLock<u64> = OnceLock::new();
-    *LIMIT.get_or_init(raise)
+    *LIMIT.get_or_init(|| {
+        increase_nofile_limit(MOST)
+            .or_else(|_| Resource::NOFILE.get_soft())
+            .unwrap_or(MOST)
+    })
 }
 
 /// Raises the limit.
