@@ -21,7 +21,7 @@ const PULL_REQUEST_EVENTS: [&str; 4] = [
     "merge_request_event",
 ];
 /// Events of GitHub and GitLab that make a run one of a branch.
-const BRANCH_EVENTS: [&str; 9] = [
+const BRANCH_EVENTS: [&str; 8] = [
     "push",
     "schedule",
     "workflow_dispatch",
@@ -30,8 +30,6 @@ const BRANCH_EVENTS: [&str; 9] = [
     "api",
     "trigger",
     "pipeline",
-    // Of a run that only states its ref.
-    "",
 ];
 
 /// What kind of run has this event and this ref.
