@@ -34,7 +34,7 @@ fn age(server: &Server, seconds: i64) {
         format!("UPDATE closure_runs SET pushed_at = pushed_at - {seconds}"),
         format!("UPDATE runs SET used_at = used_at - {seconds}"),
     ] {
-        server.sql(&statement);
+        let _ = server.sql(&statement);
     }
 }
 
@@ -166,7 +166,7 @@ async fn a_report_has_bounds_and_one_beyond_them_changes_nothing(backend: Backen
         Backend::Services => "INSERT INTO paths (hash, name, state, created_at) \
              SELECT lpad(i::text, 32, '0'), lpad(i::text, 32, '0') || '-p', 2, 0 FROM generate_series(0, 20000) i",
     };
-    api.server.sql(digits);
+    let _ = api.server.sql(digits);
     let names: Vec<String> = (0..=20_000).map(name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     uses(&api, &run, &names[..5_001], true).await.problem(422);
