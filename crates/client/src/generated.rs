@@ -1359,7 +1359,7 @@ something has to be needed by nothing before it is deleted.*/
         ///No grace period; as safe as with one.
         #[serde(default)]
         pub force: bool,
-        ///Seconds since its last push after which a closure goes, unless it is pinned.
+        ///Seconds since its last push or use after which a closure is deleted, unless it is pinned.
         pub older_than_seconds: u64,
     }
     ///States of a push.

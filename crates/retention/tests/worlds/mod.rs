@@ -91,6 +91,23 @@ impl Builder {
         });
     }
 
+    /// A push of a new closure, by nobody's run.
+    pub fn link_new(&mut self, name: &str, at: Time) {
+        let place = self.world.closures.len();
+        self.world.closures.push(Closure {
+            id: i64::try_from(place).unwrap_or_default() + 1,
+            name: name.into(),
+            pinned: false,
+            in_push: false,
+            released: None,
+        });
+        self.world.links.push(Link {
+            closure: u32::try_from(place).unwrap_or_default(),
+            run: None,
+            at,
+        });
+    }
+
     pub fn open_pulls(&mut self, numbers: &[u64], at: Time) {
         self.world.open_pulls.push(OpenPulls {
             provider: "github".into(),
