@@ -253,7 +253,9 @@ impl Setup<'_> {
             let (remembered, started) = tokio::join!(remembering, started);
             started?;
             if let Err(trouble) = remembered {
-                runner::log(&format!("niks3: what the job uses from the cache will not be found: {trouble}"));
+                runner::log(&format!(
+                    "niks3: what the job uses from the cache will not be found: {trouble}"
+                ));
             }
         }
         Ok(doing)

@@ -80,8 +80,14 @@ async fn send(api: &Api, run: &types::Run, state: &State) -> Result<(), Trouble>
         match sent {
             Ok(_) => {}
             // The run is known, as the answer to its recording has said.
-            Err(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 404 | 405)) => {
-                runner::log("niks3: the server does not ask what jobs use from the cache: it is older than this action");
+            Err(error)
+                if error
+                    .status()
+                    .is_some_and(|status| matches!(status.as_u16(), 404 | 405)) =>
+            {
+                runner::log(
+                    "niks3: the server does not ask what jobs use from the cache: it is older than this action",
+                );
                 return Ok(());
             }
             Err(error) => return Err(Trouble(error.to_string())),
@@ -161,10 +167,9 @@ fn is_signed(path: &StorePath, info: &PathInfo, keys: &[PublicKey], store_dir: &
         return false;
     }
     let message = fingerprint(store_dir, path, info.nar_hash, info.nar_size, &info.references);
-    info.signatures.iter().any(|signature| {
-        keys.iter()
-            .any(|key| key.verify(message.as_bytes(), signature))
-    })
+    info.signatures
+        .iter()
+        .any(|signature| keys.iter().any(|key| key.verify(message.as_bytes(), signature)))
 }
 
 #[cfg(test)]

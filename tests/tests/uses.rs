@@ -41,7 +41,9 @@ fn age(server: &Server, seconds: i64) {
 /// Deletes what was neither pushed nor used for an hour; how many closures.
 fn collect(server: &Server, arguments: &[&str]) -> Value {
     let mut command = server.niks3();
-    command.args(["gc", "--older-than=1h", "--force", "--json"]).args(arguments);
+    command
+        .args(["gc", "--older-than=1h", "--force", "--json"])
+        .args(arguments);
     run(&mut command).json()["gc"]["counts"]["old_closures_deleted"].clone()
 }
 
@@ -57,19 +59,33 @@ async fn what_a_run_uses_is_linked_to_it_and_counts_like_a_push(backend: Backend
     age(&api.server, 7200);
     let run = recorded(&api, "1").await;
     // What the cache does not have is ignored, and so is one of the same hash and another name.
-    let unknown = ["22222222222222222222222222222222-c", &format!("{}-other", &B[..32])];
-    let reported = uses(&api, &run, &[&[A], unknown.as_slice()].concat(), false).await.ok();
+    let unknown = [
+        "22222222222222222222222222222222-c",
+        &format!("{}-other", &B[..32]),
+    ];
+    let reported = uses(&api, &run, &[&[A], unknown.as_slice()].concat(), false)
+        .await
+        .ok();
     assert_eq!(reported["used"], 1, "{reported}");
     assert_eq!(
-        (&reported["run"]["closures_used"], &reported["run"]["uses_complete"]),
+        (
+            &reported["run"]["closures_used"],
+            &reported["run"]["uses_complete"]
+        ),
         (&json!(1), &json!(false))
     );
     let reported = uses(&api, &run, &[A, A], true).await.ok();
-    assert_eq!((&reported["used"], &reported["run"]["uses_complete"]), (&json!(1), &json!(true)));
+    assert_eq!(
+        (&reported["used"], &reported["run"]["uses_complete"]),
+        (&json!(1), &json!(true))
+    );
     // A later report that knows less takes nothing back.
     let reported = uses(&api, &run, &[], false).await.ok();
     assert_eq!(
-        (&reported["run"]["closures_used"], &reported["run"]["uses_complete"]),
+        (
+            &reported["run"]["closures_used"],
+            &reported["run"]["uses_complete"]
+        ),
         (&json!(1), &json!(true))
     );
     assert_eq!(collect(&api.server, &["--dry-run"]), 1);
@@ -93,7 +109,11 @@ async fn a_used_path_that_is_no_root_becomes_one_and_keeps_what_it_refers_to(bac
     assert_eq!(uses(&api, &run, &[&name(&lib)], true).await.ok()["used"], 1);
     assert_eq!(collect(&api.server, &[]), 1);
     assert_eq!(closures(&api.server), [name(&lib)]);
-    let has = |path: &str| api.server.get(&format!("{}.narinfo", &name(path)[..32])).is_some();
+    let has = |path: &str| {
+        api.server
+            .get(&format!("{}.narinfo", &name(path)[..32]))
+            .is_some()
+    };
     assert!(has(&lib) && has(&base) && !has(&app));
 }
 
@@ -105,16 +125,26 @@ async fn uses_are_forgotten_when_they_keep_nothing_any_more(backend: Backend) {
     age(&api.server, 7200);
     uses(&api, &second, &[A], true).await.ok();
     assert_eq!(collect(&api.server, &["--dry-run"]), 0);
-    assert_eq!(api.server.sql("SELECT count(*) FROM closure_uses"), ["2"], "a dry run changes nothing");
+    assert_eq!(
+        api.server.sql("SELECT count(*) FROM closure_uses"),
+        ["2"],
+        "a dry run changes nothing"
+    );
     assert_eq!(collect(&api.server, &[]), 0);
-    let left = api.server.sql("SELECT r.run_id FROM closure_uses u JOIN runs r ON r.id = u.run_id");
+    let left = api
+        .server
+        .sql("SELECT r.run_id FROM closure_uses u JOIN runs r ON r.id = u.run_id");
     assert_eq!(left, ["2"]);
     // The run that nothing names any more goes with its uses.
     assert_eq!(api.server.sql("SELECT run_id FROM runs"), ["2"]);
     age(&api.server, 7200);
     assert_eq!(collect(&api.server, &[]), 1);
     for table in ["closures", "closure_uses", "runs"] {
-        assert_eq!(api.server.sql(&format!("SELECT count(*) FROM {table}")), ["0"], "{table}");
+        assert_eq!(
+            api.server.sql(&format!("SELECT count(*) FROM {table}")),
+            ["0"],
+            "{table}"
+        );
     }
 }
 
@@ -132,10 +162,15 @@ async fn only_the_run_itself_reports_what_it_used(backend: Backend) {
         }
     };
     let other = |scopes: Value| {
-        let name = scopes.to_string().replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        let name = scopes
+            .to_string()
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "");
         let api = &api;
         async move {
-            let made = api.post("/tokens", &json!({ "name": name, "scopes": scopes })).await.ok();
+            let made = api
+                .post("/tokens", &json!({ "name": name, "scopes": scopes }))
+                .await
+                .ok();
             made["token"].as_str().unwrap().to_owned()
         }
     };
@@ -153,18 +188,31 @@ async fn only_the_run_itself_reports_what_it_used(backend: Backend) {
 async fn a_report_has_bounds_and_one_beyond_them_changes_nothing(backend: Backend) {
     let api = Api::with(backend, ServerOptions::default());
     let run = recorded(&api, "1").await;
-    for paths in [json!(["nothing"]), json!(["/nix/store"]), json!([""]), json!(["\u{0}"])] {
-        let answer = api.post(&format!("/runs/{run}/uses"), &json!({ "paths": paths })).await;
+    for paths in [
+        json!(["nothing"]),
+        json!(["/nix/store"]),
+        json!([""]),
+        json!(["\u{0}"]),
+    ] {
+        let answer = api
+            .post(&format!("/runs/{run}/uses"), &json!({ "paths": paths }))
+            .await;
         answer.problem(422);
     }
-    api.post(&format!("/runs/{run}/uses"), &json!({ "complete": true })).await.problem(400);
+    api.post(&format!("/runs/{run}/uses"), &json!({ "complete": true }))
+        .await
+        .problem(400);
     // As many present paths as there can be links, and one more.
     let name = |number: usize| format!("{number:032}-p");
     let digits = match backend {
-        Backend::Embedded => "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
-             INSERT INTO paths (hash, name, state, created_at) SELECT printf('%032d', i), printf('%032d-p', i), 2, 0 FROM n",
-        Backend::Services => "INSERT INTO paths (hash, name, state, created_at) \
-             SELECT lpad(i::text, 32, '0'), lpad(i::text, 32, '0') || '-p', 2, 0 FROM generate_series(0, 20000) i",
+        Backend::Embedded => {
+            "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
+             INSERT INTO paths (hash, name, state, created_at) SELECT printf('%032d', i), printf('%032d-p', i), 2, 0 FROM n"
+        }
+        Backend::Services => {
+            "INSERT INTO paths (hash, name, state, created_at) \
+             SELECT lpad(i::text, 32, '0'), lpad(i::text, 32, '0') || '-p', 2, 0 FROM generate_series(0, 20000) i"
+        }
     };
     let _ = api.server.sql(digits);
     let names: Vec<String> = (0..=20_000).map(name).collect();
@@ -203,6 +251,8 @@ async fn a_root_that_a_later_run_pushes_again_is_kept_without_a_report(backend: 
     push("2");
     assert_eq!(collect(&site.server, &[]), 0);
     site.whole(&path);
-    let runs = site.server.sql("SELECT r.run_id FROM closure_runs l JOIN runs r ON r.id = l.run_id ORDER BY r.run_id");
+    let runs = site
+        .server
+        .sql("SELECT r.run_id FROM closure_runs l JOIN runs r ON r.id = l.run_id ORDER BY r.run_id");
     assert_eq!(runs, ["1", "2"]);
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-
 /// What is wrong with the file, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError {

@@ -29,7 +29,7 @@ pub(crate) fn covered(all: &Executions, last_rules: RuleSet, now: Time) -> Vec<b
         .collect();
     // By branch and workflow: when it last ran, and its newest good run.
     let mut workflows: HashMap<(u32, &Arc<str>), (Time, Option<usize>)> = HashMap::new();
-    for (place, run) in all.runs.iter().enumerate() {
+    for (index, run) in all.runs.iter().enumerate() {
         let branch = &all.branches[run.branch as usize];
         let is_counted = branch.rules & last_rules != 0 || !counting.contains(&branch.repository);
         if !is_counted || !is_recent(branch.last_at) {
@@ -40,8 +40,8 @@ pub(crate) fn covered(all: &Executions, last_rules: RuleSet, now: Time) -> Vec<b
             .or_insert((run.at, None));
         *last_at = run.at.max(*last_at);
         let is_newer = newest.is_none_or(|newest| all.runs[newest].order < run.order);
-        if runs[place].0 && is_newer {
-            *newest = Some(place);
+        if runs[index].0 && is_newer {
+            *newest = Some(index);
         }
     }
     let mut seen = vec![false; all.repositories.len()];
@@ -54,5 +54,9 @@ pub(crate) fn covered(all: &Executions, last_rules: RuleSet, now: Time) -> Vec<b
         seen[repository] = true;
         covered[repository] &= newest.is_some_and(|newest| runs[newest].1);
     }
-    covered.iter().zip(seen).map(|(covered, seen)| *covered && seen).collect()
+    covered
+        .iter()
+        .zip(seen)
+        .map(|(covered, seen)| *covered && seen)
+        .collect()
 }

@@ -81,12 +81,12 @@ pub(crate) struct Execution {
     pub(crate) is_complete: bool,
     at: Time,
     is_linked: bool,
-    pub(crate) standing: Standing,
+    pub(crate) rank: Rank,
 }
 
 /// Where an execution stands among those of its job on its branch.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Standing {
+pub(crate) struct Rank {
     /// Its job has not run for a month in which the branch did.
     is_retired: bool,
     /// Successes up to this one, from the newest.
@@ -98,17 +98,17 @@ pub(crate) struct Standing {
 impl Execution {
     /// Whether it is among the last N.
     pub(crate) fn is_among_last(&self, count: u32) -> bool {
-        let Standing {
+        let Rank {
             is_retired,
             successes,
             unknowns,
-        } = self.standing;
+        } = self.rank;
         !is_retired
             && match self.outcome {
                 Outcome::Success => successes <= count,
                 // Newer than the N-th newest success: fewer than N are newer than it.
                 Outcome::Unknown => unknowns <= count && successes < count,
-                Outcome::Failure => false,
+                Outcome::Failed => false,
             }
     }
 }
@@ -134,7 +134,7 @@ struct Keys {
     executions: HashMap<(u32, Arc<str>), u32>,
 }
 
-fn index(length: usize) -> u32 {
+fn to_index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
@@ -185,12 +185,12 @@ impl Executions {
                     workflow: run.workflow.clone(),
                     at: run.at,
                 });
-                index(self.runs.len() - 1)
+                to_index(self.runs.len() - 1)
             });
         let of_run = &mut self.runs[group as usize];
         of_run.at = of_run.at.max(run.at);
         let key = (group, run.job.clone());
-        let place = *keys.executions.entry(key).or_insert_with(|| {
+        let index = *keys.executions.entry(key).or_insert_with(|| {
             self.executions.push(Execution {
                 run: group,
                 job: run.job.clone(),
@@ -199,11 +199,11 @@ impl Executions {
                 is_complete: true,
                 at: run.at,
                 is_linked: false,
-                standing: Standing::default(),
+                rank: Rank::default(),
             });
-            index(self.executions.len() - 1)
+            to_index(self.executions.len() - 1)
         });
-        let execution = &mut self.executions[place as usize];
+        let execution = &mut self.executions[index as usize];
         execution.at = execution.at.max(run.at);
         if run.attempt > execution.attempt {
             execution.attempt = run.attempt;
@@ -213,33 +213,37 @@ impl Executions {
         if run.attempt == execution.attempt {
             execution.is_complete &= run.uses_complete;
             execution.outcome = match (execution.outcome, run.outcome) {
-                (Outcome::Failure, _) | (_, Outcome::Failure) => Outcome::Failure,
+                (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
                 (Outcome::Unknown, _) | (_, Outcome::Unknown) => Outcome::Unknown,
                 _ => Outcome::Success,
             };
         }
-        place
+        index
     }
 
     fn repository(&mut self, run: &Run, keys: &mut Keys) -> u32 {
         let has_id = !run.repository_id.is_empty();
-        let name = if has_id { &run.repository_id } else { &run.repository };
+        let name = if has_id {
+            &run.repository_id
+        } else {
+            &run.repository
+        };
         let key = (run.provider.clone(), has_id, name.clone());
         let named_by = (run.verified, run.at, run.id);
-        let place = *keys.repositories.entry(key).or_insert_with(|| {
+        let index = *keys.repositories.entry(key).or_insert_with(|| {
             self.repositories.push(Repository {
                 name: run.repository.clone(),
                 id: run.repository_id.clone(),
                 named_by,
             });
-            index(self.repositories.len() - 1)
+            to_index(self.repositories.len() - 1)
         });
-        let repository = &mut self.repositories[place as usize];
+        let repository = &mut self.repositories[index as usize];
         if named_by > repository.named_by {
             repository.named_by = named_by;
             repository.name = run.repository.clone();
         }
-        place
+        index
     }
 
     fn branch(&mut self, run: &Run, repository: u32, keys: &mut Keys) -> u32 {
@@ -254,7 +258,7 @@ impl Executions {
             _ => run.git_ref.clone(),
         };
         let key = (repository, run.verified, tag, name);
-        let place = *keys.branches.entry(key).or_insert_with(|| {
+        let index = *keys.branches.entry(key).or_insert_with(|| {
             self.branches.push(Branch {
                 repository,
                 kind,
@@ -262,11 +266,11 @@ impl Executions {
                 last_at: run.at,
                 newest: ((0, i64::MIN), run.at),
             });
-            index(self.branches.len() - 1)
+            to_index(self.branches.len() - 1)
         });
-        let branch = &mut self.branches[place as usize];
+        let branch = &mut self.branches[index as usize];
         branch.last_at = branch.last_at.max(run.at);
-        place
+        index
     }
 
     /// Finds out which pull requests are closed.
@@ -314,41 +318,41 @@ impl Executions {
 
     /// Puts the executions of each job of each workflow on each branch in the order of their runs.
     fn rank(&mut self) {
-        let mut order: Vec<u32> = (0..index(self.executions.len())).collect();
-        let line = |place: &u32| {
-            let execution = &self.executions[*place as usize];
+        let mut order: Vec<u32> = (0..to_index(self.executions.len())).collect();
+        let line = |index: &u32| {
+            let execution = &self.executions[*index as usize];
             let run = &self.runs[execution.run as usize];
             (run.branch, &run.workflow, &execution.job)
         };
-        let order_of = |place: &u32| self.runs[self.executions[*place as usize].run as usize].order;
+        let order_of = |index: &u32| self.runs[self.executions[*index as usize].run as usize].order;
         order.sort_unstable_by(|one, other| {
             line(one)
                 .cmp(&line(other))
                 .then_with(|| order_of(other).cmp(&order_of(one)))
         });
-        let mut standings = vec![Standing::default(); order.len()];
+        let mut ranks = vec![Rank::default(); order.len()];
         for jobs in order.chunk_by(|one, other| line(one) == line(other)) {
             let newest = &self.executions[jobs[0] as usize];
             let branch = &self.branches[self.runs[newest.run as usize].branch as usize];
-            let mut standing = Standing {
+            let mut rank = Rank {
                 is_retired: branch.newest.1.saturating_sub(newest.at) > MONTH,
-                ..Standing::default()
+                ..Rank::default()
             };
-            for place in jobs {
-                let execution = &self.executions[*place as usize];
+            for index in jobs {
+                let execution = &self.executions[*index as usize];
                 // Without a link it takes no place.
                 if execution.is_linked {
                     match execution.outcome {
-                        Outcome::Success => standing.successes += 1,
-                        Outcome::Unknown => standing.unknowns += 1,
-                        Outcome::Failure => {}
+                        Outcome::Success => rank.successes += 1,
+                        Outcome::Unknown => rank.unknowns += 1,
+                        Outcome::Failed => {}
                     }
                 }
-                standings[*place as usize] = standing;
+                ranks[*index as usize] = rank;
             }
         }
-        for (execution, standing) in self.executions.iter_mut().zip(standings) {
-            execution.standing = standing;
+        for (execution, rank) in self.executions.iter_mut().zip(ranks) {
+            execution.rank = rank;
         }
     }
 }
@@ -356,5 +360,5 @@ impl Executions {
 /// The rules that fit, a bit each.
 pub(crate) fn rules(policy: &Policy, fits: impl Fn(&crate::policy::Rule) -> bool) -> RuleSet {
     let fitting = policy.rules.iter().enumerate().filter(|(_, rule)| fits(rule));
-    fitting.fold(0, |set, (place, _)| set | 1 << place)
+    fitting.fold(0, |set, (index, _)| set | 1 << index)
 }

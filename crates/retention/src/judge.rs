@@ -8,6 +8,9 @@ use crate::executions::{Executions, RuleSet, rules};
 use crate::policy::{Keep, Policy};
 use crate::world::{Closure, Link, Time, World};
 
+/// Closures that a collection may release whatever part of all they are.
+const ALWAYS_ALLOWED: usize = 100;
+
 /// Why a closure stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -97,6 +100,22 @@ pub struct Plan {
     pub uncovered: Vec<Arc<str>>,
 }
 
+impl Plan {
+    /// How many closures it releases.
+    #[must_use]
+    pub fn released(&self) -> usize {
+        let released = |decision: &&Decision| decision.verdict == Verdict::Release;
+        self.decisions.iter().filter(released).count()
+    }
+
+    /// Whether it releases so much that the first collection under a changed policy is held.
+    #[must_use]
+    pub fn is_large(&self, policy: &Policy) -> bool {
+        let released = self.released();
+        released > ALWAYS_ALLOWED && released * 100 > self.decisions.len() * usize::from(policy.max_release)
+    }
+}
+
 /// A policy over a world, ready to judge.
 #[derive(Debug)]
 pub struct Judge<'a> {
@@ -133,18 +152,25 @@ impl<'a> Judge<'a> {
             judged: vec![0; self.policy.rules.len()],
             ..Plan::default()
         };
-        let roots: Vec<RuleSet> = self.world.closures.iter().map(|closure| self.roots(closure)).collect();
+        let roots: Vec<RuleSet> = self
+            .world
+            .closures
+            .iter()
+            .map(|closure| self.roots(closure))
+            .collect();
         let mut found = vec![Found::default(); self.world.closures.len()];
         for link in &self.world.links {
-            let place = link.closure as usize;
-            let verdict = self.judge(link, roots[place]);
+            let index = link.closure as usize;
+            let verdict = self.judge(link, roots[index]);
             if let Some(rule) = verdict.rule {
                 plan.judged[usize::from(rule)] += 1;
             }
-            found[place].add(link, verdict, &self.world.closures[place], self.world.now);
+            found[index].add(link, verdict, &self.world.closures[index], self.world.now);
         }
         let closures = self.world.closures.iter().zip(found);
-        plan.decisions = closures.map(|(closure, found)| self.decide(closure, found)).collect();
+        plan.decisions = closures
+            .map(|(closure, found)| self.decision(closure, found))
+            .collect();
         let repositories = self.executions.repositories.iter().zip(&self.covered);
         plan.uncovered = repositories
             .filter(|(_, covered)| !**covered)
@@ -179,8 +205,8 @@ impl<'a> Judge<'a> {
         let fitting = roots & branch.map_or(self.without_run, |branch| branch.rules);
         let rule = (fitting != 0).then(|| u8::try_from(fitting.trailing_zeros()).unwrap_or(u8::MAX));
         let by_rule = rule.and_then(|rule| self.by_rule(rule, link));
-        let has_default = rule.is_none()
-            || branch.is_some_and(|branch| !self.covered[branch.repository as usize]);
+        let has_default =
+            rule.is_none() || branch.is_some_and(|branch| !self.covered[branch.repository as usize]);
         let by_default = || {
             let until = link.at.saturating_add(self.policy.default);
             (has_default && self.world.now <= until).then_some(Reason::Default { until })
@@ -194,13 +220,13 @@ impl<'a> Judge<'a> {
     fn by_rule(&self, rule: u8, link: &Link) -> Option<Reason> {
         let now = self.world.now;
         let settings = &self.policy.rules[usize::from(rule)];
-        let conditions = match settings.keep {
+        let terms = match settings.keep {
             Keep::Forever => return Some(Reason::Forever { rule }),
             Keep::Nothing => return None,
-            Keep::While(conditions) => conditions,
+            Keep::While(terms) => terms,
         };
         if let Some(row) = link.run {
-            if conditions.until_closed && self.executions.is_closed[row as usize] {
+            if terms.until_closed && self.executions.is_closed[row as usize] {
                 return None;
             }
             let execution = &self.executions.executions[self.executions.of_row[row as usize] as usize];
@@ -209,19 +235,19 @@ impl<'a> Judge<'a> {
             let is_idle = settings
                 .idle(branch.kind.get())
                 .is_some_and(|idle| now > branch.last_at.saturating_add(idle));
-            if !is_idle && conditions.last.is_some_and(|count| execution.is_among_last(count)) {
+            if !is_idle && terms.last.is_some_and(|count| execution.is_among_last(count)) {
                 return Some(Reason::Last { rule });
             }
-            let only_closes = conditions.last.is_none() && conditions.for_seconds.is_none();
+            let only_closes = terms.last.is_none() && terms.for_seconds.is_none();
             if !is_idle && only_closes {
                 return Some(Reason::Open { rule });
             }
         }
-        let until = link.at.saturating_add(conditions.for_seconds?);
+        let until = link.at.saturating_add(terms.for_seconds?);
         (now <= until).then_some(Reason::For { rule, until })
     }
 
-    fn decide(&self, closure: &Closure, found: Found) -> Decision {
+    fn decision(&self, closure: &Closure, found: Found) -> Decision {
         let reason = if closure.pinned {
             Some(Reason::Pinned)
         } else if closure.in_push {
@@ -264,7 +290,10 @@ impl Found {
         let this = (link.at, verdict.rule);
         self.last = self.last.max(Some(this));
         // What somebody has deleted comes back by what happens after that alone.
-        if closure.released.is_some_and(|release| release.by_hand && link.at < release.at) {
+        if closure
+            .released
+            .is_some_and(|release| release.by_hand && link.at < release.at)
+        {
             return;
         }
         let until = link.at.saturating_add(ALWAYS_KEPT);
@@ -305,7 +334,9 @@ impl Reason {
     #[must_use]
     pub const fn rule(&self) -> Option<u8> {
         match *self {
-            Self::Forever { rule } | Self::Last { rule } | Self::Open { rule } | Self::For { rule, .. } => Some(rule),
+            Self::Forever { rule } | Self::Last { rule } | Self::Open { rule } | Self::For { rule, .. } => {
+                Some(rule)
+            }
             _ => None,
         }
     }

@@ -71,11 +71,7 @@ mod tests {
                 "refs/heads/gh-readonly-queue/main/pr-7-abc",
                 Kind::PullRequest,
             ),
-            (
-                "merge_request_event",
-                "refs/heads/feature",
-                Kind::PullRequest,
-            ),
+            ("merge_request_event", "refs/heads/feature", Kind::PullRequest),
             ("push", "refs/merge-requests/7/head", Kind::PullRequest),
             ("web", "refs/heads/main", Kind::Branch("main")),
             ("api", "refs/heads/main", Kind::Branch("main")),

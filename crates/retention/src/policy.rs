@@ -83,7 +83,7 @@ pub enum Keep {
     Forever,
     /// Not at all.
     Nothing,
-    /// As long as one of the conditions holds.
+    /// As long as one of the terms holds.
     While(Conditions),
 }
 
@@ -133,10 +133,10 @@ impl Rule {
     /// Seconds without a run after which a branch is idle; `None`: never.
     #[must_use]
     pub fn idle(&self, kind: Kind<'_>) -> Option<i64> {
-        let Keep::While(conditions) = self.keep else {
+        let Keep::While(terms) = self.keep else {
             return None;
         };
-        conditions.idle.or_else(|| {
+        terms.idle.or_else(|| {
             let is_literal = matches!(kind, Kind::Branch(name) if self.branches.iter().any(|glob| glob.to_string() == name));
             (!is_literal).then_some(MONTH)
         })
@@ -146,7 +146,7 @@ impl Rule {
     #[must_use]
     pub const fn last(&self) -> Option<u32> {
         match self.keep {
-            Keep::While(conditions) => conditions.last,
+            Keep::While(terms) => terms.last,
             _ => None,
         }
     }
@@ -194,7 +194,10 @@ fn unknown(value: &Cursor<'_>, known: &str) -> ConfigError {
 fn rules(value: &Cursor<'_>) -> Result<Vec<Rule>, ConfigError> {
     let elements = value.list()?;
     if elements.len() > MAX_RULES {
-        return Err(value.wrong(format!("{} rules: a policy has at most {MAX_RULES}", elements.len())));
+        return Err(value.wrong(format!(
+            "{} rules: a policy has at most {MAX_RULES}",
+            elements.len()
+        )));
     }
     let mut names = BTreeSet::new();
     elements
@@ -245,16 +248,22 @@ fn rule(value: &Cursor<'_>) -> Result<Rule, ConfigError> {
     }
     rule.name = name.ok_or_else(|| value.wrong("`name` is missing: reports call the rule by it"))?;
     let (keep, field) = keep.ok_or_else(|| {
-        value.wrong("`keep` is missing: write \"forever\", \"nothing\" or an object such as { \"for\": \"7d\" }")
+        value.wrong(
+            "`keep` is missing: write \"forever\", \"nothing\" or an object such as { \"for\": \"7d\" }",
+        )
     })?;
     rule.keep = keep;
-    let kinds = [!rule.branches.is_empty(), !rule.tags.is_empty(), rule.pull_requests];
+    let kinds = [
+        !rule.branches.is_empty(),
+        !rule.tags.is_empty(),
+        rule.pull_requests,
+    ];
     if kinds.iter().filter(|given| **given).count() > 1 {
         return Err(value.wrong(
             "no run is of a branch, a tag and a pull request at once: make a rule of each of `branches`, `tags` and `pull_requests`",
         ));
     }
-    if matches!(keep, Keep::While(conditions) if conditions.until_closed) && !rule.pull_requests {
+    if matches!(keep, Keep::While(terms) if terms.until_closed) && !rule.pull_requests {
         return Err(field.wrong("only pull requests are closed: add \"pull_requests\": true to the rule, or leave `until_closed` out"));
     }
     Ok(rule)
@@ -263,7 +272,9 @@ fn rule(value: &Cursor<'_>) -> Result<Rule, ConfigError> {
 fn rule_name(value: &Cursor<'_>) -> Result<String, ConfigError> {
     let text = value.text()?;
     if text.trim().is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-        return Err(value.wrong(format!("a name has 1 to {MAX_TEXT} bytes, and no control characters")));
+        return Err(value.wrong(format!(
+            "a name has 1 to {MAX_TEXT} bytes, and no control characters"
+        )));
     }
     Ok(text)
 }
@@ -316,7 +327,8 @@ fn refs(value: &Cursor<'_>, prefix: &str) -> Result<Vec<Glob>, ConfigError> {
 }
 
 fn keep(value: &Cursor<'_>) -> Result<Keep, ConfigError> {
-    let expected = "\"forever\", \"nothing\" or an object of `for`, `last`, `idle` and `until_closed` is expected";
+    let expected =
+        "\"forever\", \"nothing\" or an object of `for`, `last`, `idle` and `until_closed` is expected";
     if let Ok(text) = value.text() {
         return match text.as_str() {
             "forever" => Ok(Keep::Forever),
@@ -328,29 +340,33 @@ fn keep(value: &Cursor<'_>) -> Result<Keep, ConfigError> {
         "an object {…} is expected" => value.wrong(expected),
         _ => error,
     })?;
-    let mut conditions = Conditions::default();
+    let mut terms = Conditions::default();
     for (member, field) in members {
         match member.as_str() {
-            "for" => conditions.for_seconds = Some(duration(&field)?),
+            "for" => terms.for_seconds = Some(duration(&field)?),
             "last" => match field.number()? {
-                0 => return Err(field.wrong("the last 0 are nothing: write \"keep\": \"nothing\", or leave it out")),
+                0 => {
+                    return Err(
+                        field.wrong("the last 0 are nothing: write \"keep\": \"nothing\", or leave it out")
+                    );
+                }
                 count if count > MAX_LAST => return Err(field.wrong(format!("at most {MAX_LAST}"))),
-                count => conditions.last = u32::try_from(count).ok(),
+                count => terms.last = u32::try_from(count).ok(),
             },
-            "idle" => conditions.idle = Some(duration(&field)?),
+            "idle" => terms.idle = Some(duration(&field)?),
             "until_closed" => {
-                conditions.until_closed = field.truth()?;
-                if !conditions.until_closed {
+                terms.until_closed = field.truth()?;
+                if !terms.until_closed {
                     return Err(field.wrong("only true means something: leave it out"));
                 }
             }
             _ => return Err(unknown(&field, "for, last, idle, until_closed")),
         }
     }
-    if conditions.for_seconds.is_none() && conditions.last.is_none() && !conditions.until_closed {
+    if terms.for_seconds.is_none() && terms.last.is_none() && !terms.until_closed {
         return Err(value.wrong("it says how long in no way: give `for`, `last` or `until_closed`"));
     }
-    Ok(Keep::While(conditions))
+    Ok(Keep::While(terms))
 }
 
 /// Seconds of a text as "30d", "12h" or "1h30m"; 0 needs no unit.
@@ -360,7 +376,9 @@ fn duration(value: &Cursor<'_>) -> Result<i64, ConfigError> {
         text if text == "0" => return Ok(0),
         _ => value.text().map_err(|_| expected())?,
     };
-    let seconds = humantime::parse_duration(&text).map_err(|_| expected())?.as_secs();
+    let seconds = humantime::parse_duration(&text)
+        .map_err(|_| expected())?
+        .as_secs();
     match i64::try_from(seconds) {
         Ok(seconds) if seconds <= MAX_DURATION => Ok(seconds),
         _ => Err(value.wrong("it is more than a hundred years: write \"forever\" as `keep`")),

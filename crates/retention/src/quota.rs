@@ -22,18 +22,23 @@ pub struct Fill {
 
 /// Makes what does not fit into the quota give way, if what the plan keeps is above it. `reach` marks all that a closure
 /// refers to, and answers the bytes of that which nothing has marked before.
-pub fn fill(policy: &Policy, world: &World, plan: &mut Plan, mut reach: impl FnMut(usize) -> u64) -> Option<Fill> {
+pub fn fill(
+    policy: &Policy,
+    world: &World,
+    plan: &mut Plan,
+    mut reach: impl FnMut(usize) -> u64,
+) -> Option<Fill> {
     let quota = policy.quota?;
     let mut exempt = Vec::new();
     let mut others: Vec<(u8, Reverse<Option<Time>>, i64, usize)> = Vec::new();
-    for (place, decision) in plan.decisions.iter().enumerate() {
+    for (index, decision) in plan.decisions.iter().enumerate() {
         match decision.reason {
-            Some(reason) if reason.is_exempt() => exempt.push(place),
+            Some(reason) if reason.is_exempt() => exempt.push(index),
             Some(reason) => others.push((
                 reason.rule().unwrap_or(u8::MAX),
                 Reverse(decision.last_at),
-                world.closures[place].id,
-                place,
+                world.closures[index].id,
+                index,
             )),
             None => {}
         }
@@ -47,9 +52,9 @@ pub fn fill(policy: &Policy, world: &World, plan: &mut Plan, mut reach: impl FnM
     let mut total = fill.exempt;
     let limit = quota / 100 * FILL_PERCENT + quota % 100 * FILL_PERCENT / 100;
     let mut fitting = None;
-    for (number, (.., place)) in others.iter().enumerate() {
+    for (number, (.., index)) in others.iter().enumerate() {
         let before = total;
-        total += reach(*place);
+        total += reach(*index);
         if total > limit && fitting.is_none() {
             fitting = Some((number, before));
         }
@@ -60,10 +65,10 @@ pub fn fill(policy: &Policy, world: &World, plan: &mut Plan, mut reach: impl FnM
     }
     if let Some((number, kept)) = fitting {
         fill.kept = kept;
-        for (.., place) in &others[number..] {
-            let decision = &mut plan.decisions[*place];
+        for (.., index) in &others[number..] {
+            let decision = &mut plan.decisions[*index];
             decision.reason = None;
-            decision.verdict = match (decision.verdict, world.closures[*place].released) {
+            decision.verdict = match (decision.verdict, world.closures[*index].released) {
                 (Verdict::Restore, Some(release)) => match release.at.saturating_add(policy.undo) {
                     purge_at if world.now < purge_at => Verdict::Wait(purge_at),
                     _ => Verdict::Purge,

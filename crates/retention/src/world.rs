@@ -11,7 +11,7 @@ pub enum Outcome {
     /// It succeeded.
     Success,
     /// It failed or was cancelled.
-    Failure,
+    Failed,
     /// Nobody has said.
     Unknown,
 }
@@ -22,7 +22,7 @@ impl Outcome {
     pub fn of_conclusion(conclusion: &str) -> Self {
         match conclusion {
             "success" | "skipped" | "neutral" => Self::Success,
-            "failure" | "cancelled" | "timed_out" | "startup_failure" => Self::Failure,
+            "failure" | "cancelled" | "timed_out" | "startup_failure" => Self::Failed,
             _ => Self::Unknown,
         }
     }

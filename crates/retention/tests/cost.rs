@@ -1,7 +1,11 @@
 //! Judging takes as long as sorting does. `NIKS3_COST=4` judges the 20,000 closures, 100,000 runs and 2 million links of
 //! the contract; without it, a quarter.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on panics, and says how long it took")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, and says how long it took"
+)]
 
 mod worlds;
 
@@ -23,7 +27,7 @@ fn world(runs: u32) -> Builder {
             1 => format!("refs/heads/b{}", number % 5_000),
             _ => format!("refs/pull/{}/merge", number / 7 + 1),
         };
-        let outcome = [Outcome::Success, Outcome::Failure, Outcome::Unknown][number as usize % 3];
+        let outcome = [Outcome::Success, Outcome::Failed, Outcome::Unknown][number as usize % 3];
         let at = NOW - 60 * DAY + i64::from(number) * HOUR / 80;
         let job = format!("job {}", number % 4);
         let row = world.run(&git_ref, u64::from(number / 4), &job, 1, outcome, at);

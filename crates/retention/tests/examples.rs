@@ -7,7 +7,7 @@ mod worlds;
 use niks3_retention::{Judge, Outcome, Policy, Reason, Verdict, fill};
 use worlds::{Builder, DAY, HOUR, at};
 
-use Outcome::{Failure, Success, Unknown};
+use Outcome::{Failed, Success, Unknown};
 
 fn policy(rules: &str) -> Policy {
     Policy::parse(&format!("{{ \"version\": 1, \"rules\": [{rules}] }}")).unwrap()
@@ -32,7 +32,7 @@ fn example_1_the_newest_good_two_stay_and_a_failed_one_displaces_nothing() {
     for (number, day, hour, outcome, closure) in [
         (41, 20, 12, Success, "A"),
         (42, 23, 12, Success, "B"),
-        (43, 24, 9, Failure, "C"),
+        (43, 24, 9, Failed, "C"),
         (44, 25, 12, Success, "D"),
     ] {
         let run = world.run("refs/heads/main", number, "build", 1, outcome, at(11, day, hour));
@@ -76,7 +76,11 @@ fn example_3_a_release_keeps_what_a_closed_pull_request_has_built() {
         world.link("R", Some(tag), at(10, 3, 12));
         let policy = policy(&rules.join(","));
         let plan = Judge::new(&policy, &world.world).plan();
-        let releases = policy.rules.iter().position(|rule| rule.name == "releases").unwrap();
+        let releases = policy
+            .rules
+            .iter()
+            .position(|rule| rule.name == "releases")
+            .unwrap();
         let rule = u8::try_from(releases).unwrap();
         assert_eq!(plan.decisions[0].reason, Some(Reason::Forever { rule }));
         rules.reverse();
@@ -88,7 +92,11 @@ fn example_4_each_job_has_a_count_of_its_own() {
     let mut world = Builder::new();
     for (number, day) in [(58, 23), (59, 24), (60, 25)] {
         for (job, prefix) in [("linux", "L"), ("mac", "M")] {
-            let outcome = if number == 60 && job == "mac" { Failure } else { Success };
+            let outcome = if number == 60 && job == "mac" {
+                Failed
+            } else {
+                Success
+            };
             let run = world.run("refs/heads/main", number, job, 1, outcome, at(11, day, 12));
             world.link(&format!("{prefix}{number}"), Some(run), at(11, day, 12));
         }
@@ -104,7 +112,7 @@ fn example_5_an_execution_has_all_its_attempts_and_an_old_run_stays_old() {
     let day = at(11, 24, 12);
     let linux = world.run("refs/heads/main", 70, "linux", 1, Success, day);
     world.link("L", Some(linux), day);
-    let mac = world.run("refs/heads/main", 70, "mac", 1, Failure, day);
+    let mac = world.run("refs/heads/main", 70, "mac", 1, Failed, day);
     world.link("Ma", Some(mac), day);
     let mac = world.run("refs/heads/main", 70, "mac", 2, Success, day + HOUR);
     world.link("Mb", Some(mac), day + HOUR);
@@ -129,9 +137,7 @@ fn example_6_unknown_outcomes_count_where_they_are_newer() {
 
 #[test]
 fn example_7_an_idle_branch_keeps_nothing_by_its_count() {
-    let policy = policy(
-        r#"{ "name": "branches", "branches": ["*"], "keep": { "last": 1, "idle": "14d" } }"#,
-    );
+    let policy = policy(r#"{ "name": "branches", "branches": ["*"], "keep": { "last": 1, "idle": "14d" } }"#);
     for (day, stays) in [(10, false), (14, true)] {
         let mut world = Builder::new();
         let run = world.run("refs/heads/a", 1, "build", 1, Success, at(11, day, 12));
@@ -184,7 +190,14 @@ fn example_10_the_quota_is_filled_in_the_order_of_the_rules_and_of_the_last_use(
         (5, "main", 20, "B"),
         (6, "main", 21, "D"),
     ] {
-        let run = world.run(&format!("refs/heads/{branch}"), number, "build", 1, Success, at(11, day, 12));
+        let run = world.run(
+            &format!("refs/heads/{branch}"),
+            number,
+            "build",
+            1,
+            Success,
+            at(11, day, 12),
+        );
         world.link(closure, Some(run), at(11, day, 12));
     }
     let mut plan = Judge::new(&policy, &world.world).plan();
@@ -218,14 +231,22 @@ fn example_10_the_quota_is_filled_in_the_order_of_the_rules_and_of_the_last_use(
     policy.quota = Some(108);
     let mut plan = Judge::new(&policy, &world.world).plan();
     let filled = fill(&policy, &world.world, &mut plan, |_| 18).unwrap();
-    assert_eq!((filled.kept, filled.released), (108, 0), "a cache at its quota is not above it");
+    assert_eq!(
+        (filled.kept, filled.released),
+        (108, 0),
+        "a cache at its quota is not above it"
+    );
 }
 
 #[test]
 fn example_11_a_rule_with_a_mistake_judges_nothing_and_the_plan_says_so() {
     let mut world = Builder::new();
     for number in 0..1000 {
-        let branch = if number < 410 { "refs/heads/main" } else { "refs/tags/v1" };
+        let branch = if number < 410 {
+            "refs/heads/main"
+        } else {
+            "refs/tags/v1"
+        };
         let run = world.run(branch, number, "build", 1, Success, at(10, 1, 12));
         world.link(&format!("c{number}"), Some(run), at(10, 1, 12));
     }
@@ -237,8 +258,13 @@ fn example_11_a_rule_with_a_mistake_judges_nothing_and_the_plan_says_so() {
     );
     let plan = Judge::new(&policy, &world.world).plan();
     assert_eq!(plan.judged, [0, 590]);
-    let released = plan.decisions.iter().filter(|decision| decision.verdict == Verdict::Release);
-    assert_eq!(released.count(), 410);
+    assert_eq!(plan.released(), 410);
+    assert!(plan.is_large(&policy), "41 % is over 25 %");
+    let allowing = Policy {
+        max_release: 41,
+        ..policy
+    };
+    assert!(!plan.is_large(&allowing));
 }
 
 #[test]
@@ -257,7 +283,8 @@ fn example_12_what_a_mended_policy_keeps_comes_back() {
     assert_eq!(verdict(&mistaken), Verdict::Purge);
     // Deleted by hand, no rule brings it back, and a later use does.
     world.release("G", at(11, 26, 12), true);
-    let verdict = |policy: &Policy, world: &Builder| Judge::new(policy, &world.world).plan().decisions[0].verdict;
+    let verdict =
+        |policy: &Policy, world: &Builder| Judge::new(policy, &world.world).plan().decisions[0].verdict;
     assert_eq!(verdict(&mended, &world), Verdict::Purge);
     world.link("G", Some(run), at(11, 27, 12));
     assert_eq!(verdict(&mended, &world), Verdict::Restore);

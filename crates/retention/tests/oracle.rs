@@ -7,7 +7,9 @@ mod worlds;
 
 use niks3_nix::glob::Glob;
 use niks3_retention::policy::{Conditions, RepositoryPattern};
-use niks3_retention::{Closure, Judge, Keep, Link, OpenPulls, Outcome, Policy, Release, Rule, Run, Time, Verdict, World};
+use niks3_retention::{
+    Closure, Judge, Keep, Link, OpenPulls, Outcome, Policy, Release, Rule, Run, Time, Verdict, World,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -19,18 +21,33 @@ const MONTH: i64 = 30 * DAY;
 // ---------------------------------------------------------------------------------------------- the judge
 
 fn is_pull_request(run: &Run) -> bool {
-    ["pull_request", "pull_request_target", "merge_request_event", "merge_group"].contains(&&*run.event)
+    [
+        "pull_request",
+        "pull_request_target",
+        "merge_request_event",
+        "merge_group",
+    ]
+    .contains(&&*run.event)
         || run.git_ref.starts_with("refs/pull/")
         || run.git_ref.starts_with("refs/merge-requests/")
 }
 
 fn tag(run: &Run) -> Option<&str> {
-    run.git_ref.strip_prefix("refs/tags/").filter(|_| !is_pull_request(run))
+    run.git_ref
+        .strip_prefix("refs/tags/")
+        .filter(|_| !is_pull_request(run))
 }
 
 fn branch(run: &Run) -> Option<&str> {
     let events = [
-        "push", "schedule", "workflow_dispatch", "repository_dispatch", "web", "api", "trigger", "pipeline",
+        "push",
+        "schedule",
+        "workflow_dispatch",
+        "repository_dispatch",
+        "web",
+        "api",
+        "trigger",
+        "pipeline",
     ];
     let is_branch = !is_pull_request(run) && events.contains(&&*run.event);
     run.git_ref.strip_prefix("refs/heads/").filter(|_| is_branch)
@@ -83,7 +100,11 @@ impl Naive<'_> {
 
     /// Newer runs have larger numbers.
     fn number(&self, run: &Run) -> (u64, i64) {
-        let first = self.runs().filter(|other| same_run(run, other)).map(|other| other.id).min();
+        let first = self
+            .runs()
+            .filter(|other| same_run(run, other))
+            .map(|other| other.id)
+            .min();
         (run.run_id.parse().unwrap_or(0), first.unwrap())
     }
 
@@ -95,7 +116,7 @@ impl Naive<'_> {
 
     fn outcome(&self, run: &Run) -> Outcome {
         let rows = self.highest_attempt(run);
-        for outcome in [Outcome::Failure, Outcome::Unknown] {
+        for outcome in [Outcome::Failed, Outcome::Unknown] {
             if rows.iter().any(|row| row.outcome == outcome) {
                 return outcome;
             }
@@ -105,7 +126,8 @@ impl Naive<'_> {
 
     fn has_link(&self, run: &Run) -> bool {
         self.world.links.iter().any(|link| {
-            link.run.is_some_and(|place| same_execution(run, &self.world.runs[place as usize]))
+            link.run
+                .is_some_and(|place| same_execution(run, &self.world.runs[place as usize]))
         })
     }
 
@@ -121,8 +143,18 @@ impl Naive<'_> {
     }
 
     fn is_retired(&self, run: &Run) -> bool {
-        let last = |of: &dyn Fn(&Run) -> bool| self.runs().filter(|other| of(other)).map(|other| other.at).max().unwrap();
-        let newest = *self.executions(run).iter().max_by_key(|other| self.number(other)).unwrap();
+        let last = |of: &dyn Fn(&Run) -> bool| {
+            self.runs()
+                .filter(|other| of(other))
+                .map(|other| other.at)
+                .max()
+                .unwrap()
+        };
+        let newest = *self
+            .executions(run)
+            .iter()
+            .max_by_key(|other| self.number(other))
+            .unwrap();
         let of_branch = self.runs().filter(|other| same_branch(run, other));
         let of_branch = of_branch.max_by_key(|other| self.number(other)).unwrap();
         last(&|other| same_run(of_branch, other)) - last(&|other| same_execution(newest, other)) > MONTH
@@ -133,7 +165,11 @@ impl Naive<'_> {
             return false;
         }
         let count = usize::try_from(count).unwrap();
-        let linked: Vec<&Run> = self.executions(run).into_iter().filter(|run| self.has_link(run)).collect();
+        let linked: Vec<&Run> = self
+            .executions(run)
+            .into_iter()
+            .filter(|run| self.has_link(run))
+            .collect();
         let newer = |outcome| {
             linked
                 .iter()
@@ -143,13 +179,15 @@ impl Naive<'_> {
         match self.outcome(run) {
             Outcome::Success => newer(Outcome::Success) < count,
             Outcome::Unknown => newer(Outcome::Unknown) < count && newer(Outcome::Success) < count,
-            Outcome::Failure => false,
+            Outcome::Failed => false,
         }
     }
 
     fn name(&self, run: &Run) -> &str {
         let all = self.runs().filter(|other| same_repository(run, other));
-        &all.max_by_key(|other| (other.verified, other.at, other.id)).unwrap().repository
+        &all.max_by_key(|other| (other.verified, other.at, other.id))
+            .unwrap()
+            .repository
     }
 
     fn fits(&self, rule: &Rule, run: Option<&Run>) -> bool {
@@ -157,11 +195,14 @@ impl Naive<'_> {
         let repository = |run: &Run| {
             rule.repositories.iter().any(|pattern| match pattern {
                 RepositoryPattern::Name(glob) => glob.matches(self.name(run)),
-                RepositoryPattern::Id(glob) => !run.repository_id.is_empty() && glob.matches(&run.repository_id),
+                RepositoryPattern::Id(glob) => {
+                    !run.repository_id.is_empty() && glob.matches(&run.repository_id)
+                }
             })
         };
         (rule.repositories.is_empty() || run.is_some_and(repository))
-            && (rule.branches.is_empty() || run.and_then(branch).is_some_and(|name| any(&rule.branches, name)))
+            && (rule.branches.is_empty()
+                || run.and_then(branch).is_some_and(|name| any(&rule.branches, name)))
             && (rule.tags.is_empty() || run.and_then(tag).is_some_and(|name| any(&rule.tags, name)))
             && (!rule.pull_requests || run.is_some_and(is_pull_request))
     }
@@ -169,14 +210,24 @@ impl Naive<'_> {
     fn rule(&self, link: &Link) -> Option<&Rule> {
         let run = link.run.map(|place| &self.world.runs[place as usize]);
         let name = &self.world.closures[link.closure as usize].name;
-        let fits_root = |rule: &Rule| rule.roots.is_empty() || rule.roots.iter().any(|glob| glob.matches(name));
-        self.policy.rules.iter().find(|rule| self.fits(rule, run) && fits_root(rule))
+        let fits_root =
+            |rule: &Rule| rule.roots.is_empty() || rule.roots.iter().any(|glob| glob.matches(name));
+        self.policy
+            .rules
+            .iter()
+            .find(|rule| self.fits(rule, run) && fits_root(rule))
     }
 
     fn is_idle(&self, rule: &Rule, conditions: &Conditions, run: &Run) -> bool {
-        let literal = branch(run).is_some_and(|name| rule.branches.iter().any(|glob| glob.to_string() == name));
+        let literal =
+            branch(run).is_some_and(|name| rule.branches.iter().any(|glob| glob.to_string() == name));
         let idle = conditions.idle.or(if literal { None } else { Some(MONTH) });
-        let last = self.runs().filter(|other| same_branch(run, other)).map(|other| other.at).max().unwrap();
+        let last = self
+            .runs()
+            .filter(|other| same_branch(run, other))
+            .map(|other| other.at)
+            .max()
+            .unwrap();
         idle.is_some_and(|idle| self.world.now > last + idle)
     }
 
@@ -193,7 +244,8 @@ impl Naive<'_> {
                 && other.pull_request == run.pull_request
         });
         let newest = newest.map(|other| other.at).max().unwrap();
-        run.pull_request > 0 && list.is_some_and(|list| !list.numbers.contains(&run.pull_request) && newest < list.at)
+        run.pull_request > 0
+            && list.is_some_and(|list| !list.numbers.contains(&run.pull_request) && newest < list.at)
     }
 
     fn rule_keeps(&self, rule: &Rule, link: &Link) -> bool {
@@ -206,7 +258,9 @@ impl Naive<'_> {
         if conditions.until_closed && run.is_some_and(|run| self.is_closed(run)) {
             return false;
         }
-        let in_time = conditions.for_seconds.is_some_and(|time| self.world.now <= link.at + time);
+        let in_time = conditions
+            .for_seconds
+            .is_some_and(|time| self.world.now <= link.at + time);
         let counts = run.is_some_and(|run| {
             let among = match (conditions.last, conditions.for_seconds) {
                 (Some(count), _) => self.is_among_last(run, count),
@@ -221,7 +275,8 @@ impl Naive<'_> {
 
     fn is_covered(&self, run: &Run) -> bool {
         let recent = |at: Time| self.world.now - at <= MONTH;
-        let last_of = |of: &dyn Fn(&Run) -> bool| self.runs().filter(|other| of(other)).map(|other| other.at).max();
+        let last_of =
+            |of: &dyn Fn(&Run) -> bool| self.runs().filter(|other| of(other)).map(|other| other.at).max();
         let recently_run: Vec<&Run> = self
             .runs()
             .filter(|other| same_repository(run, other))
@@ -229,9 +284,10 @@ impl Naive<'_> {
             .collect();
         let by_last = |run: &&&Run| {
             let rules = &self.policy.rules;
-            rules
-                .iter()
-                .any(|rule| matches!(rule.keep, Keep::While(Conditions { last: Some(_), .. })) && self.fits(rule, Some(run)))
+            rules.iter().any(|rule| {
+                matches!(rule.keep, Keep::While(Conditions { last: Some(_), .. }))
+                    && self.fits(rule, Some(run))
+            })
         };
         let mut looked_at: Vec<&Run> = recently_run.iter().filter(by_last).copied().collect();
         if looked_at.is_empty() {
@@ -250,7 +306,10 @@ impl Naive<'_> {
                     .filter(|other| same_run(run, other))
                     .all(|other| self.outcome(other) == Outcome::Success)
             };
-            let good = self.runs().filter(|other| same_workflow(one, other)).filter(is_good);
+            let good = self
+                .runs()
+                .filter(|other| same_workflow(one, other))
+                .filter(is_good);
             let Some(newest) = good.max_by_key(|other| self.number(other)) else {
                 return false;
             };
@@ -280,10 +339,17 @@ impl Naive<'_> {
         let closure = &self.world.closures[place];
         closure.pinned
             || closure.in_push
-            || self.world.links.iter().filter(|link| link.closure as usize == place).any(|link| {
-                let counts = closure.released.is_none_or(|release| !release.by_hand || link.at >= release.at);
-                counts && (self.world.now <= link.at + DAY || self.link_keeps(link))
-            })
+            || self
+                .world
+                .links
+                .iter()
+                .filter(|link| link.closure as usize == place)
+                .any(|link| {
+                    let counts = closure
+                        .released
+                        .is_none_or(|release| !release.by_hand || link.at >= release.at);
+                    counts && (self.world.now <= link.at + DAY || self.link_keeps(link))
+                })
     }
 
     fn verdict(&self, place: usize) -> Verdict {
@@ -304,7 +370,8 @@ fn hours() -> impl Strategy<Value = Time> {
     prop_oneof![
         (0..80_i64).prop_map(|hours| NOW - hours * HOUR),
         (0..70_i64).prop_map(|days| NOW - days * DAY),
-        select(vec![DAY, 3 * DAY, 7 * DAY, MONTH]).prop_flat_map(|ago| (-1..=1_i64).prop_map(move |by| NOW - ago + by)),
+        select(vec![DAY, 3 * DAY, 7 * DAY, MONTH])
+            .prop_flat_map(|ago| (-1..=1_i64).prop_map(move |by| NOW - ago + by)),
     ]
 }
 
@@ -330,24 +397,26 @@ fn run_facts() -> impl Strategy<Value = Run> {
         select(vec!["CI", "CI", "CI", "Nightly"]),
         prop_oneof![9 => (1..12_u64).prop_map(|number| number.to_string()), 1 => Just("x".to_owned())],
     )
-        .prop_map(move |((event, git_ref, pull_request), repository, verified, workflow, run_id)| Run {
-            id: 0,
-            verified,
-            provider: "github".into(),
-            repository: repositories[repository].0.into(),
-            repository_id: repositories[repository].1.into(),
-            git_ref: git_ref.into(),
-            event: event.into(),
-            workflow: workflow.into(),
-            job: "".into(),
-            run_id: run_id.into(),
-            attempt: 1,
-            // Only a verified claim says it.
-            pull_request: if verified { pull_request } else { 0 },
-            outcome: Outcome::Success,
-            uses_complete: true,
-            at: NOW,
-        })
+        .prop_map(
+            move |((event, git_ref, pull_request), repository, verified, workflow, run_id)| Run {
+                id: 0,
+                verified,
+                provider: "github".into(),
+                repository: repositories[repository].0.into(),
+                repository_id: repositories[repository].1.into(),
+                git_ref: git_ref.into(),
+                event: event.into(),
+                workflow: workflow.into(),
+                job: "".into(),
+                run_id: run_id.into(),
+                attempt: 1,
+                // Only a verified claim says it.
+                pull_request: if verified { pull_request } else { 0 },
+                outcome: Outcome::Success,
+                uses_complete: true,
+                at: NOW,
+            },
+        )
 }
 
 type Row = (&'static str, u64, Outcome, bool, Time);
@@ -356,7 +425,7 @@ fn row() -> impl Strategy<Value = Row> {
     (
         select(vec!["build", "build", "test"]),
         1..3_u64,
-        prop_oneof![6 => Just(Outcome::Success), 2 => Just(Outcome::Failure), 2 => Just(Outcome::Unknown)],
+        prop_oneof![6 => Just(Outcome::Success), 2 => Just(Outcome::Failed), 2 => Just(Outcome::Unknown)],
         prop_oneof![7 => Just(true), 1 => Just(false)],
         hours(),
     )
@@ -368,7 +437,10 @@ fn runs() -> impl Strategy<Value = Vec<Run>> {
         for (facts, rows) in groups {
             // A number names one run, of one branch and workflow.
             let facts = match runs.iter().find(|known| same_run(known, &facts)) {
-                Some(known) => Run { repository: facts.repository, ..known.clone() },
+                Some(known) => Run {
+                    repository: facts.repository,
+                    ..known.clone()
+                },
                 None => facts,
             };
             for (job, attempt, outcome, uses_complete, at) in rows {
@@ -389,22 +461,32 @@ fn runs() -> impl Strategy<Value = Vec<Run>> {
 
 fn keep() -> impl Strategy<Value = Keep> {
     let time = || select(vec![0, HOUR, DAY, 3 * DAY, 7 * DAY, MONTH, 60 * DAY]);
-    let conditions = (option::of(time()), option::of(1..4_u32), option::of(time()), any::<bool>()).prop_map(
-        |(for_seconds, last, idle, until_closed)| {
+    let conditions = (
+        option::of(time()),
+        option::of(1..4_u32),
+        option::of(time()),
+        any::<bool>(),
+    )
+        .prop_map(|(for_seconds, last, idle, until_closed)| {
             Keep::While(Conditions {
                 for_seconds,
                 last,
                 idle,
                 until_closed: until_closed || (for_seconds.is_none() && last.is_none()),
             })
-        },
-    );
+        });
     prop_oneof![1 => Just(Keep::Forever), 1 => Just(Keep::Nothing), 8 => conditions]
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
     let globs = |texts: Vec<&str>| texts.iter().map(|text| Glob::new(text)).collect::<Vec<_>>();
-    let repositories = select(vec![vec![], vec![], vec![("o/r", false)], vec![("o/re*", false)], vec![("1?", true)]]);
+    let repositories = select(vec![
+        vec![],
+        vec![],
+        vec![("o/r", false)],
+        vec![("o/re*", false)],
+        vec![("1?", true)],
+    ]);
     let of = select(vec![
         (vec![], vec![], false),
         (vec!["main"], vec![], false),
@@ -414,21 +496,23 @@ fn rule() -> impl Strategy<Value = Rule> {
         (vec![], vec![], true),
     ]);
     let roots = select(vec![vec![], vec![], vec![], vec!["*-debug"]]);
-    (repositories, of, roots, keep()).prop_map(move |(repositories, (branches, tags, pull_requests), roots, keep)| Rule {
-        name: "r".into(),
-        repositories: repositories
-            .iter()
-            .map(|(text, is_id)| match is_id {
-                true => RepositoryPattern::Id(Glob::new(text)),
-                false => RepositoryPattern::Name(Glob::new(text)),
-            })
-            .collect(),
-        branches: globs(branches),
-        tags: globs(tags),
-        pull_requests,
-        roots: globs(roots),
-        keep,
-    })
+    (repositories, of, roots, keep()).prop_map(
+        move |(repositories, (branches, tags, pull_requests), roots, keep)| Rule {
+            name: "r".into(),
+            repositories: repositories
+                .iter()
+                .map(|(text, is_id)| match is_id {
+                    true => RepositoryPattern::Id(Glob::new(text)),
+                    false => RepositoryPattern::Name(Glob::new(text)),
+                })
+                .collect(),
+            branches: globs(branches),
+            tags: globs(tags),
+            pull_requests,
+            roots: globs(roots),
+            keep,
+        },
+    )
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -447,42 +531,50 @@ fn world() -> impl Strategy<Value = World> {
     let closure = (flag(), flag(), release, any::<bool>());
     let link = (any::<Index>(), option::weighted(0.9, any::<Index>()), hours());
     let list = (select(vec!["17", "18"]), vec(7..9_u64, 0..2), hours());
-    (runs(), vec(closure, 1..5), vec(link, 0..10), vec(list, 0..3)).prop_map(|(runs, closures, links, lists)| {
-        let closures: Vec<Closure> = closures
-            .into_iter()
-            .zip(1_i64..)
-            .map(|((pinned, in_push, release, is_debug), id)| Closure {
-                id,
-                name: if is_debug { "app-debug" } else { "app" }.into(),
-                pinned,
-                in_push,
-                released: release.map(|(at, by_hand)| Release { at, by_hand }),
-            })
-            .collect();
-        let links = links
-            .into_iter()
-            .map(|(closure, run, at)| Link {
-                closure: u32::try_from(closure.index(closures.len())).unwrap(),
-                run: run
-                    .filter(|_| !runs.is_empty())
-                    .map(|run| u32::try_from(run.index(runs.len())).unwrap()),
-                at,
-            })
-            .collect();
-        // Of two lists of one time, nobody knows which is the newer one.
-        let mut open_pulls: Vec<OpenPulls> = Vec::new();
-        for (repository_id, numbers, at) in lists {
-            if !open_pulls.iter().any(|known| known.at == at) {
-                open_pulls.push(OpenPulls {
-                    provider: "github".into(),
-                    repository_id: repository_id.into(),
-                    numbers,
+    (runs(), vec(closure, 1..5), vec(link, 0..10), vec(list, 0..3)).prop_map(
+        |(runs, closures, links, lists)| {
+            let closures: Vec<Closure> = closures
+                .into_iter()
+                .zip(1_i64..)
+                .map(|((pinned, in_push, release, is_debug), id)| Closure {
+                    id,
+                    name: if is_debug { "app-debug" } else { "app" }.into(),
+                    pinned,
+                    in_push,
+                    released: release.map(|(at, by_hand)| Release { at, by_hand }),
+                })
+                .collect();
+            let links = links
+                .into_iter()
+                .map(|(closure, run, at)| Link {
+                    closure: u32::try_from(closure.index(closures.len())).unwrap(),
+                    run: run
+                        .filter(|_| !runs.is_empty())
+                        .map(|run| u32::try_from(run.index(runs.len())).unwrap()),
                     at,
-                });
+                })
+                .collect();
+            // Of two lists of one time, nobody knows which is the newer one.
+            let mut open_pulls: Vec<OpenPulls> = Vec::new();
+            for (repository_id, numbers, at) in lists {
+                if !open_pulls.iter().any(|known| known.at == at) {
+                    open_pulls.push(OpenPulls {
+                        provider: "github".into(),
+                        repository_id: repository_id.into(),
+                        numbers,
+                        at,
+                    });
+                }
             }
-        }
-        World { now: NOW, runs, closures, links, open_pulls }
-    })
+            World {
+                now: NOW,
+                runs,
+                closures,
+                links,
+                open_pulls,
+            }
+        },
+    )
 }
 
 fn verdicts(policy: &Policy, world: &World) -> Vec<Verdict> {
@@ -495,7 +587,9 @@ fn is_kept(verdict: Verdict) -> bool {
 }
 
 fn cases() -> ProptestConfig {
-    let worlds = std::env::var("NIKS3_WORLDS").ok().and_then(|count| count.parse().ok());
+    let worlds = std::env::var("NIKS3_WORLDS")
+        .ok()
+        .and_then(|count| count.parse().ok());
     ProptestConfig {
         cases: worlds.unwrap_or(3_000),
         failure_persistence: None,

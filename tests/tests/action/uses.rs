@@ -94,7 +94,11 @@ impl Jobs {
 async fn what_a_job_has_from_the_cache_is_kept_as_long_as_jobs_use_it(backend: Backend) {
     for mode in ["hook", "scan", "paths"] {
         let mut jobs = Jobs::new(Bench::new(backend));
-        let other = jobs.bench.store.build("build \"other\" \"echo other > $out\"").remove(0);
+        let other = jobs
+            .bench
+            .store
+            .build("build \"other\" \"echo other > $out\"")
+            .remove(0);
         let (path, post) = jobs.run(&[]);
         has(&post, "the job used 0 paths from the cache");
         let inputs: Vec<(&str, &str)> = match mode {
@@ -112,7 +116,10 @@ async fn what_a_job_has_from_the_cache_is_kept_as_long_as_jobs_use_it(backend: B
             assert_eq!(again, path);
             has(&post, "the job used 1 path from the cache");
             let complete = if mode == "paths" { "0" } else { "1" };
-            let run = sql(&jobs.bench, "SELECT uses_complete FROM runs ORDER BY id DESC LIMIT 1");
+            let run = sql(
+                &jobs.bench,
+                "SELECT uses_complete FROM runs ORDER BY id DESC LIMIT 1",
+            );
             assert_eq!(run, [complete], "{mode} {post:#?}");
             collect(&jobs.bench.server);
             for path in jobs.bench.store.closure(&path) {
@@ -139,7 +146,13 @@ async fn a_report_of_uses_that_fails_is_a_warning_and_the_job_is_not_complete() 
     let (_, post) = jobs.run(&[]);
     let warnings = post.annotations("warning");
     assert_eq!(warnings.len(), 1, "{post:#?}");
-    assert!(warnings[0].contains("is not told what this job used"), "{post:#?}");
-    let run = sql(&jobs.bench, "SELECT uses_complete FROM runs ORDER BY id DESC LIMIT 1");
+    assert!(
+        warnings[0].contains("is not told what this job used"),
+        "{post:#?}"
+    );
+    let run = sql(
+        &jobs.bench,
+        "SELECT uses_complete FROM runs ORDER BY id DESC LIMIT 1",
+    );
     assert_eq!(run, ["0"]);
 }

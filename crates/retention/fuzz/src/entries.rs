@@ -19,7 +19,11 @@ pub fn policy(bytes: &[u8]) {
             assert!(policy.rules.len() <= niks3_retention::MAX_RULES);
             assert!(policy.default >= 0 && policy.undo >= 0 && policy.max_release <= 100);
             for rule in &policy.rules {
-                let kinds = [rule.branches.is_empty(), rule.tags.is_empty(), !rule.pull_requests];
+                let kinds = [
+                    rule.branches.is_empty(),
+                    rule.tags.is_empty(),
+                    !rule.pull_requests,
+                ];
                 assert!(kinds.iter().filter(|absent| !**absent).count() <= 1, "{rule:?}");
             }
         }

@@ -19,7 +19,9 @@ fn the_example_of_the_contract_means_what_it_says() {
         panic!("{policy:?}")
     };
     assert_eq!(releases.keep, Keep::Forever);
-    assert!(releases.fits_run("o/r", "1", Kind::Tag("v1")) && !releases.fits_run("o/r", "1", Kind::Branch("v1")));
+    assert!(
+        releases.fits_run("o/r", "1", Kind::Tag("v1")) && !releases.fits_run("o/r", "1", Kind::Branch("v1"))
+    );
     assert_eq!((main.last(), main.idle(Kind::Branch("main"))), (Some(5), None));
     assert!(pulls.fits_run("o/r", "1", Kind::PullRequest) && !pulls.fits_run("o/r", "1", Kind::Other));
     assert_eq!(branches.idle(Kind::Branch("a")), Some(14 * DAY));
@@ -73,21 +75,61 @@ fn every_mistake_is_named_with_its_line_its_field_and_what_to_write() {
         (top("\"max_release\": 2.5"), 2, "max_release", "a whole number"),
         (top("\"rules\": {}"), 2, "rules", "a list"),
         (top("\"rules\": [1]"), 2, "rules[0]", "an object"),
-        (top("\"rules\": [{ \"keep\": \"forever\" }]"), 2, "rules[0]", "`name` is missing"),
+        (
+            top("\"rules\": [{ \"keep\": \"forever\" }]"),
+            2,
+            "rules[0]",
+            "`name` is missing",
+        ),
         (rule("\"branches\": \"main\""), 2, "rules[0]", "`keep` is missing"),
-        (rule("\"name\": \"s\", \"keep\": \"forever\""), 3, "rules[0].name", "twice"),
-        (rule("\"branch\": [\"main\"], \"keep\": \"forever\""), 3, "rules[0].branch", "means nothing"),
-        (rule("\"branches\": [], \"keep\": \"forever\""), 3, "rules[0].branches", "leave it out"),
-        (rule("\"branches\": [\"a\", 1], \"keep\": \"forever\""), 3, "rules[0].branches[1]", "a text"),
+        (
+            rule("\"name\": \"s\", \"keep\": \"forever\""),
+            3,
+            "rules[0].name",
+            "twice",
+        ),
+        (
+            rule("\"branch\": [\"main\"], \"keep\": \"forever\""),
+            3,
+            "rules[0].branch",
+            "means nothing",
+        ),
+        (
+            rule("\"branches\": [], \"keep\": \"forever\""),
+            3,
+            "rules[0].branches",
+            "leave it out",
+        ),
+        (
+            rule("\"branches\": [\"a\", 1], \"keep\": \"forever\""),
+            3,
+            "rules[0].branches[1]",
+            "a text",
+        ),
         (
             rule("\"branches\": [\"refs/heads/main\"], \"keep\": \"forever\""),
             3,
             "rules[0].branches[0]",
             "write \"main\"",
         ),
-        (rule("\"tags\": [\"refs/heads/v\"], \"keep\": \"forever\""), 3, "rules[0].tags[0]", "without \"refs/"),
-        (rule("\"tags\": [\"refs/tags/v*\"], \"keep\": \"forever\""), 3, "rules[0].tags[0]", "write \"v*\""),
-        (rule("\"pull_requests\": false, \"keep\": \"forever\""), 3, "rules[0].pull_requests", "leave it out"),
+        (
+            rule("\"tags\": [\"refs/heads/v\"], \"keep\": \"forever\""),
+            3,
+            "rules[0].tags[0]",
+            "without \"refs/",
+        ),
+        (
+            rule("\"tags\": [\"refs/tags/v*\"], \"keep\": \"forever\""),
+            3,
+            "rules[0].tags[0]",
+            "write \"v*\"",
+        ),
+        (
+            rule("\"pull_requests\": false, \"keep\": \"forever\""),
+            3,
+            "rules[0].pull_requests",
+            "leave it out",
+        ),
         (
             rule("\"branches\": [\"a\"], \"tags\": [\"b\"], \"keep\": \"forever\""),
             2,
@@ -97,7 +139,12 @@ fn every_mistake_is_named_with_its_line_its_field_and_what_to_write() {
         (rule("\"keep\": \"always\""), 3, "rules[0].keep", "\"forever\""),
         (rule("\"keep\": 7"), 3, "rules[0].keep", "\"forever\""),
         (rule("\"keep\": {}"), 3, "rules[0].keep", "give `for`, `last`"),
-        (rule("\"keep\": { \"idle\": \"3d\" }"), 3, "rules[0].keep", "give `for`, `last`"),
+        (
+            rule("\"keep\": { \"idle\": \"3d\" }"),
+            3,
+            "rules[0].keep",
+            "give `for`, `last`",
+        ),
         (
             rule("\"keep\": { \"for\": \"3d\", \"until_closed\": true }"),
             3,
@@ -108,11 +155,28 @@ fn every_mistake_is_named_with_its_line_its_field_and_what_to_write() {
         (keep("\"last\": -1"), 4, "rules[0].keep.last", "a whole number"),
         (keep("\"last\": \"5\""), 4, "rules[0].keep.last", "a whole number"),
         (keep("\"for\": \"week\""), 4, "rules[0].keep.for", "\"30d\""),
-        (keep("\"for\": \"7d\", \"for\": \"8d\""), 4, "rules[0].keep.for", "twice"),
-        (keep("\"until_closed\": false"), 4, "rules[0].keep.until_closed", "leave it out"),
-        (keep("\"until\": \"closed\""), 4, "rules[0].keep.until", "means nothing"),
         (
-            top("\"rules\": [ { \"name\": \"a\", \"keep\": \"forever\" },\n{ \"name\": \"a\", \"keep\": \"nothing\" } ]"),
+            keep("\"for\": \"7d\", \"for\": \"8d\""),
+            4,
+            "rules[0].keep.for",
+            "twice",
+        ),
+        (
+            keep("\"until_closed\": false"),
+            4,
+            "rules[0].keep.until_closed",
+            "leave it out",
+        ),
+        (
+            keep("\"until\": \"closed\""),
+            4,
+            "rules[0].keep.until",
+            "means nothing",
+        ),
+        (
+            top(
+                "\"rules\": [ { \"name\": \"a\", \"keep\": \"forever\" },\n{ \"name\": \"a\", \"keep\": \"nothing\" } ]",
+            ),
             3,
             "rules[1]",
             "another name",
@@ -125,7 +189,11 @@ fn every_mistake_is_named_with_its_line_its_field_and_what_to_write() {
         ),
     ] {
         let error = Policy::parse(&text).expect_err(&text);
-        assert_eq!((error.line, error.field.as_str()), (line, field), "{text}\n{error}");
+        assert_eq!(
+            (error.line, error.field.as_str()),
+            (line, field),
+            "{text}\n{error}"
+        );
         assert!(error.why.contains(why), "{text}\n{error}");
     }
 }

@@ -57,7 +57,11 @@ impl Builder {
             repository: text("o/r"),
             repository_id: text("17"),
             git_ref: text(git_ref),
-            event: text(if pull_request.is_some() { "pull_request" } else { "push" }),
+            event: text(if pull_request.is_some() {
+                "pull_request"
+            } else {
+                "push"
+            }),
             workflow: text("CI"),
             job: text(job),
             run_id: number.to_string().into(),
@@ -72,7 +76,11 @@ impl Builder {
 
     /// A push or use of a closure, which is there from the first on.
     pub fn link(&mut self, name: &str, run: Option<u32>, at: Time) {
-        let known = self.world.closures.iter().position(|closure| &*closure.name == name);
+        let known = self
+            .world
+            .closures
+            .iter()
+            .position(|closure| &*closure.name == name);
         let place = known.unwrap_or_else(|| {
             let place = self.world.closures.len();
             self.world.closures.push(Closure {
