@@ -366,11 +366,12 @@ impl Naive<'_> {
 // ---------------------------------------------------------------------------------------------- worlds
 
 fn hours() -> impl Strategy<Value = Time> {
-    // Many close to the ends of what rules say, some of long ago.
+    // Few times, so that many are equal; many close to the ends of what rules say, some of long ago.
     prop_oneof![
-        (0..80_i64).prop_map(|hours| NOW - hours * HOUR),
-        (0..70_i64).prop_map(|days| NOW - days * DAY),
-        select(vec![DAY, 3 * DAY, 7 * DAY, MONTH])
+        3 => (0..8_i64).prop_map(|days| NOW - days * DAY),
+        1 => (0..80_i64).prop_map(|hours| NOW - hours * HOUR),
+        1 => (0..70_i64).prop_map(|days| NOW - days * DAY),
+        1 => select(vec![DAY, 3 * DAY, 7 * DAY, MONTH])
             .prop_flat_map(|ago| (-1..=1_i64).prop_map(move |by| NOW - ago + by)),
     ]
 }
@@ -379,7 +380,13 @@ fn hours() -> impl Strategy<Value = Time> {
 fn run_facts() -> impl Strategy<Value = Run> {
     let kinds = vec![
         ("push", "refs/heads/main", 0),
+        ("push", "refs/heads/main", 0),
+        ("push", "refs/heads/main", 0),
+        ("push", "refs/heads/main", 0),
+        ("push", "refs/heads/main", 0),
         ("schedule", "refs/heads/main", 0),
+        ("pull_request", "refs/pull/7/merge", 7),
+        ("pull_request", "refs/pull/7/merge", 7),
         ("push", "refs/heads/feature/a", 0),
         ("push", "refs/tags/v1", 0),
         ("pull_request", "refs/pull/7/merge", 7),
@@ -392,9 +399,9 @@ fn run_facts() -> impl Strategy<Value = Run> {
     let repositories = vec![("o/r", "17"), ("o/renamed", "17"), ("o/s", "18"), ("o/r", "")];
     (
         select(kinds),
-        prop_oneof![8 => Just(0_usize), 4 => 1..4_usize],
-        prop_oneof![7 => Just(true), 1 => Just(false)],
-        select(vec!["CI", "CI", "CI", "Nightly"]),
+        prop_oneof![9 => Just(0_usize), 1 => 1..4_usize],
+        prop_oneof![15 => Just(true), 1 => Just(false)],
+        select(vec!["CI", "CI", "CI", "CI", "CI", "CI", "Nightly"]),
         prop_oneof![9 => (1..12_u64).prop_map(|number| number.to_string()), 1 => Just("x".to_owned())],
     )
         .prop_map(
@@ -423,16 +430,16 @@ type Row = (&'static str, u64, Outcome, bool, Time);
 
 fn row() -> impl Strategy<Value = Row> {
     (
-        select(vec!["build", "build", "test"]),
+        select(vec!["build", "build", "build", "build", "test"]),
         1..3_u64,
         prop_oneof![6 => Just(Outcome::Success), 2 => Just(Outcome::Failed), 2 => Just(Outcome::Unknown)],
-        prop_oneof![7 => Just(true), 1 => Just(false)],
+        prop_oneof![19 => Just(true), 1 => Just(false)],
         hours(),
     )
 }
 
 fn runs() -> impl Strategy<Value = Vec<Run>> {
-    vec((run_facts(), vec(row(), 1..4)), 0..7).prop_map(|groups| {
+    vec((run_facts(), vec(row(), 1..3)), 0..9).prop_map(|groups| {
         let mut runs: Vec<Run> = Vec::new();
         for (facts, rows) in groups {
             // A number names one run, of one branch and workflow.
@@ -462,8 +469,8 @@ fn runs() -> impl Strategy<Value = Vec<Run>> {
 fn keep() -> impl Strategy<Value = Keep> {
     let time = || select(vec![0, HOUR, DAY, 3 * DAY, 7 * DAY, MONTH, 60 * DAY]);
     let conditions = (
-        option::of(time()),
-        option::of(1..4_u32),
+        option::weighted(0.3, time()),
+        option::weighted(0.7, 1..4_u32),
         option::of(time()),
         any::<bool>(),
     )
@@ -475,7 +482,7 @@ fn keep() -> impl Strategy<Value = Keep> {
                 until_closed: until_closed || (for_seconds.is_none() && last.is_none()),
             })
         });
-    prop_oneof![1 => Just(Keep::Forever), 1 => Just(Keep::Nothing), 8 => conditions]
+    prop_oneof![1 => Just(Keep::Forever), 1 => Just(Keep::Nothing), 14 => conditions]
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
@@ -494,6 +501,8 @@ fn rule() -> impl Strategy<Value = Rule> {
         (vec!["feature/*", "main"], vec![], false),
         (vec![], vec!["v*"], false),
         (vec![], vec![], true),
+        (vec![], vec![], true),
+        (vec!["main"], vec![], false),
     ]);
     let roots = select(vec![vec![], vec![], vec![], vec!["*-debug"]]);
     (repositories, of, roots, keep()).prop_map(
@@ -516,7 +525,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let time = || select(vec![0, DAY, 3 * DAY, MONTH]);
+    let time = || select(vec![0, 0, 0, DAY, 3 * DAY, MONTH]);
     (time(), time(), vec(rule(), 0..4)).prop_map(|(default, undo, rules)| Policy {
         default,
         undo,
@@ -527,11 +536,11 @@ fn policy() -> impl Strategy<Value = Policy> {
 
 fn world() -> impl Strategy<Value = World> {
     let flag = || prop_oneof![9 => Just(false), 1 => Just(true)];
-    let release = option::weighted(0.3, (hours(), any::<bool>()));
+    let release = option::weighted(0.2, (hours(), any::<bool>()));
     let closure = (flag(), flag(), release, any::<bool>());
     let link = (any::<Index>(), option::weighted(0.9, any::<Index>()), hours());
     let list = (select(vec!["17", "18"]), vec(7..9_u64, 0..2), hours());
-    (runs(), vec(closure, 1..5), vec(link, 0..10), vec(list, 0..3)).prop_map(
+    (runs(), vec(closure, 1..5), vec(link, 0..12), vec(list, 0..3)).prop_map(
         |(runs, closures, links, lists)| {
             let closures: Vec<Closure> = closures
                 .into_iter()
