@@ -14,7 +14,7 @@ use niks3_nix::{
 };
 use niks3_push::{LocalStore, PathInfo, PathInfos, path_infos, valid_paths};
 
-use crate::{Trouble, post, runner, scan, state::State};
+use crate::{Trouble, runner, scan, state::State};
 
 /// All of it takes no longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -59,7 +59,8 @@ async fn send(api: &Api, run: &types::Run, state: &State) -> Result<(), Trouble>
         .iter()
         .filter_map(|key| key.parse().ok())
         .collect();
-    let used = look(&post::store()?, state.directory(), &keys).await?;
+    let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
+    let used = look(&store, state.directory(), &keys).await?;
     let mut reports: Vec<&[StorePath]> = used.paths.chunks(MAX_PATHS).collect();
     if reports.is_empty() {
         reports.push(&[]);
