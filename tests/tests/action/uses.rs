@@ -140,10 +140,12 @@ async fn what_a_job_has_from_the_cache_is_kept_as_long_as_jobs_use_it(backend: B
 async fn a_report_of_uses_that_fails_is_a_warning_and_the_job_is_not_complete() {
     let (bench, proxy) = proxied().await;
     let mut jobs = Jobs::new(bench);
-    let (path, _) = jobs.run(&[]);
+    let url = proxy.url();
+    let through_proxy = [("server-url", url.as_str())];
+    let (path, _) = jobs.run(&through_proxy);
     jobs.forget(&path);
     proxy.fail("POST", "/uses", Fault::Status(403), usize::MAX);
-    let (_, post) = jobs.run(&[]);
+    let (_, post) = jobs.run(&through_proxy);
     let warnings = post.annotations("warning");
     assert_eq!(warnings.len(), 1, "{post:#?}");
     assert!(
