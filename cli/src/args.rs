@@ -291,7 +291,7 @@ pub(crate) struct Age {
 
 fn age(text: &str) -> Result<Age, String> {
     let age = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}: a length of time is written as 720h, 30d, 90m or 1h30m"))?;
+        .map_err(|_| "a duration is a number and a unit, such as 720h, 30d, 90m or 1h30m".to_owned())?;
     if age.as_secs() > 100 * 365 * 24 * 3600 {
         return Err("that is more than a hundred years".to_owned());
     }
@@ -325,6 +325,9 @@ pub(crate) struct Server {
     /// Certificates of authorities to trust besides those of the system, in PEM form.
     #[arg(long, value_name = "FILE", env = "NIKS3_CA_CERT")]
     pub(crate) ca_cert: Option<PathBuf>,
+    /// How long a request is tried again once the server has answered, as 90s or 5m.
+    #[arg(long, value_name = "DURATION", env = "NIKS3_RETRY_FOR", default_value = "5m", value_parser = age)]
+    pub(crate) retry_for: Age,
 }
 
 fn http_url(text: &str) -> Result<Url, String> {

@@ -13,7 +13,7 @@ mod task;
 mod tokens;
 mod whoami;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use niks3_client::{
     Api, ConnectOptions, HttpError, Pem, RetryPolicy, TokenOptions, TokenProvider, build_http,
@@ -41,8 +41,24 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
     }
 }
 
-/// The server that the arguments name.
+/// The server that the arguments name. Where somebody waits at a terminal, an address where nobody answers is given up at
+/// once: most likely it is wrong.
 fn connect(server: Server) -> Result<Api, Failure> {
+    let in_ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+    let first_contact = if in_ci {
+        RetryPolicy::default().first_contact
+    } else {
+        RetryPolicy::BRIEF_CONTACT
+    };
+    connect_within(server, first_contact)
+}
+
+/// The same for a service, whose server may start at the same time.
+fn connect_patiently(server: Server) -> Result<Api, Failure> {
+    connect_within(server, RetryPolicy::default().first_contact)
+}
+
+fn connect_within(server: Server, first_contact: Duration) -> Result<Api, Failure> {
     let url = server
         .server_url
         .ok_or_else(|| Failure::Usage("no server: give --server-url or set NIKS3_SERVER_URL".to_owned()))?;
@@ -68,5 +84,10 @@ fn connect(server: Server) -> Result<Api, Failure> {
         audience: None,
         optional: has_certificate,
     })?;
-    Ok(Api::new(&url, http, Arc::new(tokens), RetryPolicy::default()))
+    let policy = RetryPolicy {
+        first_contact,
+        max_elapsed: Duration::from_secs(server.retry_for.seconds),
+        ..RetryPolicy::default()
+    };
+    Ok(Api::new(&url, http, Arc::new(tokens), policy))
 }

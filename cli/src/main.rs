@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{
     Parser as _,
-    error::{ContextKind, ContextValue},
+    error::{ContextKind, ContextValue, ErrorKind},
 };
 use niks3_client::shown_address;
 
@@ -38,6 +38,13 @@ impl<E: std::error::Error> From<E> for Failure {
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
+        Err(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let output = Output::new(Verbosity::Normal);
+            return match output::print(&help.render().to_string()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => report(&output, &failure),
+            };
+        }
         Err(error) if error.use_stderr() => {
             return report(
                 &Output::new(Verbosity::Normal),

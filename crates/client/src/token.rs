@@ -348,7 +348,14 @@ async fn from_script(words: &[String]) -> Result<Cached, TokenError> {
     let output = tokio::time::timeout(SCRIPT_TIMEOUT, child)
         .await
         .map_err(|_| failed(format!("did not end within {} s", SCRIPT_TIMEOUT.as_secs())))?
-        .map_err(|error| failed(format!("cannot be run: {error}")))?;
+        .map_err(|error| {
+            let cause = if error.kind() == std::io::ErrorKind::NotFound {
+                "there is no such program; it is run without a shell, which `sh -c '…'` starts".to_owned()
+            } else {
+                error.to_string()
+            };
+            failed(format!("cannot be run: {cause}"))
+        })?;
     if !output.status.success() {
         return Err(failed(format!("failed ({})", output.status)));
     }
