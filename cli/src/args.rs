@@ -1,6 +1,7 @@
 //! The arguments, as typed.
 
 pub(crate) mod hook;
+pub(crate) mod login;
 pub(crate) mod runs;
 pub(crate) mod tokens;
 
@@ -76,6 +77,12 @@ pub(crate) enum Command {
     /// Tokens with names, scopes and an end.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
+    /// Store a server and its token under a name.
+    Login(login::Login),
+    /// Forget a server and its token.
+    Logout(login::Logout),
+    /// List the servers that are stored.
+    Servers(login::Servers),
     /// Say who the server takes the caller for.
     Whoami(tokens::Whoami),
     /// Push what this machine builds, by a post-build hook of Nix.
@@ -305,17 +312,31 @@ fn age(text: &str) -> Result<Age, String> {
 #[derive(Debug, ArgGroup)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct Server {
-    /// Address of the server, for example https://niks3.example.com.
+    /// Server that `niks3 login` has stored under this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: Option<String>,
+    /// Address of the server, for example https://niks3.example.com [default: the default of `niks3 servers`].
     #[arg(long, value_name = "URL", env = "NIKS3_SERVER_URL", hide_env_values = true, value_parser = http_url)]
     pub(crate) server_url: Option<Url>,
-    /// File with the token [default: $NIKS3_AUTH_TOKEN_FILE, or ~/.config/niks3/auth-token; in GitHub Actions,
-    /// a token of the job].
+    /// File with the token [default: $NIKS3_AUTH_TOKEN_FILE, or what `niks3 login` has stored for this server; in GitHub
+    /// Actions, a token of the job].
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_token_path: Option<PathBuf>,
     /// Command that prints a token, or {"token": "…", "expires_at": "…"}; run again when the token ends
     /// [default: $NIKS3_AUTH_TOKEN_SCRIPT].
     #[arg(long, value_name = "COMMAND")]
     pub(crate) auth_token_script: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    /// How long a request is tried again once the server has answered, as 90s or 5m.
+    #[arg(long, value_name = "DURATION", env = "NIKS3_RETRY_FOR", default_value = "5m", value_parser = age)]
+    pub(crate) retry_for: Age,
+}
+
+/// Certificates.
+#[derive(Debug, ArgGroup)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Tls {
     /// Client certificate to show to the server, in PEM form.
     #[arg(long, value_name = "FILE", env = "NIKS3_CLIENT_CERT")]
     pub(crate) client_cert: Option<PathBuf>,
@@ -325,18 +346,12 @@ pub(crate) struct Server {
     /// Certificates of authorities to trust besides those of the system, in PEM form.
     #[arg(long, value_name = "FILE", env = "NIKS3_CA_CERT")]
     pub(crate) ca_cert: Option<PathBuf>,
-    /// How long a request is tried again once the server has answered, as 90s or 5m.
-    #[arg(long, value_name = "DURATION", env = "NIKS3_RETRY_FOR", default_value = "5m", value_parser = age)]
-    pub(crate) retry_for: Age,
 }
 
 fn http_url(text: &str) -> Result<Url, String> {
-    let url: Url = text
-        .parse()
-        .map_err(|error| format!("{error}: an address begins with http:// or https://"))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        _ => Err("an address begins with http:// or https://".to_owned()),
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("an address begins with http:// or https://, as in https://niks3.example.com".to_owned()),
     }
 }
 

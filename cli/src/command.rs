@@ -5,10 +5,12 @@ mod contents;
 mod fsck;
 mod gc;
 mod hook;
+mod login;
 mod manual;
 mod pins;
 mod push;
 mod runs;
+mod target;
 mod task;
 mod tokens;
 mod whoami;
@@ -21,7 +23,7 @@ use niks3_client::{
 
 use crate::{
     Failure,
-    args::{Args, Command, Server},
+    args::{Args, Command, Server, Tls},
     output::Output,
 };
 
@@ -35,6 +37,9 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Closures(closures) => closures::run(closures, output).await,
         Command::Tokens(tokens) => tokens::run(tokens, output).await,
         Command::Whoami(args) => whoami::run(args, output).await,
+        Command::Login(args) => login::login(args, output).await,
+        Command::Logout(args) => login::logout(&args, output),
+        Command::Servers(args) => login::servers(&args, output),
         Command::Hook(hook) => hook::run(hook, output).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Manual { directory } => manual::pages(&directory),
@@ -44,13 +49,22 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
 /// The server that the arguments name. Where somebody waits at a terminal, an address where nobody answers is given up at
 /// once: most likely it is wrong.
 fn connect(server: Server) -> Result<Api, Failure> {
+    let first_contact = retry_policy_at_terminal().first_contact;
+    connect_within(server, first_contact)
+}
+
+/// How requests are tried again where somebody may wait for the answer.
+fn retry_policy_at_terminal() -> RetryPolicy {
     let in_ci = std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     let first_contact = if in_ci {
         RetryPolicy::default().first_contact
     } else {
         RetryPolicy::BRIEF_CONTACT
     };
-    connect_within(server, first_contact)
+    RetryPolicy {
+        first_contact,
+        ..RetryPolicy::default()
+    }
 }
 
 /// The same for a service, whose server may start at the same time.
@@ -59,28 +73,16 @@ fn connect_patiently(server: Server) -> Result<Api, Failure> {
 }
 
 fn connect_within(server: Server, first_contact: Duration) -> Result<Api, Failure> {
-    let url = server
-        .server_url
-        .ok_or_else(|| Failure::Usage("no server: give --server-url or set NIKS3_SERVER_URL".to_owned()))?;
-    let has_certificate = server.client_cert.is_some();
-    let usage = |error: HttpError| Failure::Usage(error.to_string());
-    if has_certificate != server.client_key.is_some() {
-        return Err(usage(HttpError::HalfIdentity));
-    }
-    let pem = |option, path: Option<PathBuf>| {
-        path.map(|path| Pem::read(option, &path))
-            .transpose()
-            .map_err(usage)
-    };
-    let options = ConnectOptions {
-        client_cert: pem("--client-cert", server.client_cert)?,
-        client_key: pem("--client-key", server.client_key)?,
-        ca_cert: pem("--ca-cert", server.ca_cert)?,
-    };
-    let http = build_http(&options).map_err(usage)?;
+    let target = target::choose(server.server.as_deref(), server.server_url)?;
+    let options = connect_options(server.tls)?;
+    let has_certificate = options.client_cert.is_some();
+    let http = build_http(&options).map_err(|error| Failure::Usage(error.to_string()))?;
     let tokens = TokenProvider::new(TokenOptions {
         script: server.auth_token_script,
         path: server.auth_token_path,
+        stored: target.token_file,
+        stored_first: target.is_by_name,
+        no_default_file: target.any_stored,
         audience: None,
         optional: has_certificate,
     })?;
@@ -89,5 +91,22 @@ fn connect_within(server: Server, first_contact: Duration) -> Result<Api, Failur
         max_elapsed: Duration::from_secs(server.retry_for.seconds),
         ..RetryPolicy::default()
     };
-    Ok(Api::new(&url, http, Arc::new(tokens), policy))
+    Ok(Api::new(&target.url, http, Arc::new(tokens), policy))
+}
+
+fn connect_options(tls: Tls) -> Result<ConnectOptions, Failure> {
+    let usage = |error: HttpError| Failure::Usage(error.to_string());
+    if tls.client_cert.is_some() != tls.client_key.is_some() {
+        return Err(usage(HttpError::HalfIdentity));
+    }
+    let pem = |option, path: Option<PathBuf>| {
+        path.map(|path| Pem::read(option, &path))
+            .transpose()
+            .map_err(usage)
+    };
+    Ok(ConnectOptions {
+        client_cert: pem("--client-cert", tls.client_cert)?,
+        client_key: pem("--client-key", tls.client_key)?,
+        ca_cert: pem("--ca-cert", tls.ca_cert)?,
+    })
 }
