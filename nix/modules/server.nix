@@ -77,6 +77,7 @@ let
     ++ option "server-url" cfg.serverUrl
     ++ option "store-dir" cfg.storeDir
     ++ option "priority" cfg.priority
+    ++ option "wait-for" cfg.waitFor
     ++ option "push-lease" cfg.pushLease
     ++ option "verify-uploads" cfg.verifyUploads
     ++ option "verify-concurrency" cfg.verifyConcurrency

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     if let Err(why) = start::init_log(&args) {
         return usage(&format!("--log: {why}"));
     }
+    warn_of_client_variable();
     if let Err(line) = open_files::enough() {
         return fail(&line);
     }
@@ -50,6 +51,14 @@ fn main() -> ExitCode {
     // Work on files cannot be cut off, only left: what it had not finished counts for nothing.
     runtime.shutdown_timeout(start::LAST_WORK);
     exit_code(ended)
+}
+
+/// Who sets the variable of the client for the server means another one.
+fn warn_of_client_variable() {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_set("NIKS3_SERVER_URL") && !is_set("NIKS3_PUBLIC_URL") {
+        tracing::warn!("NIKS3_SERVER_URL is for clients and ignored here: the server's address is NIKS3_PUBLIC_URL");
+    }
 }
 
 fn runtime() -> std::io::Result<Runtime> {

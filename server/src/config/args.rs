@@ -1,6 +1,6 @@
 //! Options as they are written on the command line or in the environment.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
@@ -92,6 +92,30 @@ impl Generate {
     }
 }
 
+/// The version, with the commit of a release.
+pub const VERSION: &str = match option_env!("NIKS3_BUILD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
+/// An address to listen on; a name has to mean one of this machine's.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let wrong = |why: &str| format!("{why}: write HOST:PORT, such as 127.0.0.1:5751 or localhost:5751");
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("the port is missing"))?;
+    let port: u16 = port.parse().map_err(|_| wrong("the port is not a number up to 65535"))?;
+    if host.is_empty() {
+        return Ok((Ipv4Addr::UNSPECIFIED, port).into());
+    }
+    let addresses = (host, port).to_socket_addrs().map_err(|_| wrong("unknown host"))?;
+    let mut addresses: Vec<SocketAddr> = addresses.collect();
+    // Nix and browsers try IPv4 at a name like localhost, whichever comes first here.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.first().copied().ok_or_else(|| wrong("unknown host"))
+}
+
 /// Formats of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -108,7 +132,7 @@ pub enum LogFormat {
 #[derive(Debug, Parser)]
 #[command(
     name = "niks3-server",
-    version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
+    version = VERSION,
     max_term_width = 100,
     args_conflicts_with_subcommands = true
 )]
@@ -183,12 +207,17 @@ pub struct Args {
     )]
     pub adopt_bucket: Option<String>,
 
-    /// Address to listen on; sockets from systemd win over it
+    /// How long the start waits for a database or an object store that does not answer; also with `import`
+    #[arg(long, env = "NIKS3_WAIT_FOR", value_name = "DURATION", default_value = "30s")]
+    pub wait_for: humantime::Duration,
+
+    /// Address to listen on, as 127.0.0.1:5751, localhost:5751 or :5751 for all addresses; sockets from systemd win over it
     #[arg(
         long,
         env = "NIKS3_HTTP_ADDR",
         value_name = "ADDR",
-        default_value = "127.0.0.1:5751"
+        default_value = "127.0.0.1:5751",
+        value_parser = listen_address
     )]
     pub http_addr: SocketAddr,
 
@@ -210,7 +239,7 @@ pub struct Args {
     pub cache_url: Option<String>,
 
     /// Address that clients use for this server
-    #[arg(long, env = "NIKS3_SERVER_URL", value_name = "URL")]
+    #[arg(long, env = "NIKS3_PUBLIC_URL", value_name = "URL")]
     pub server_url: Option<String>,
 
     /// Serve the bucket's objects over HTTP [default: only with the embedded object store]
