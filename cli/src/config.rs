@@ -59,7 +59,11 @@ pub(crate) fn is_same_server(a: &Url, b: &Url) -> bool {
 
 /// `$XDG_CONFIG_HOME/niks3`, or `~/.config/niks3`.
 pub(crate) fn folder() -> Result<PathBuf, ConfigError> {
-    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     variable("XDG_CONFIG_HOME")
         .or_else(|| Some(variable("HOME")?.join(".config")))
         .map(|config| config.join("niks3"))
@@ -87,7 +91,10 @@ impl Config {
             Err(source) => return Err(ConfigError::Io { path, source }),
         };
         let document = text.parse::<DocumentMut>().map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let before = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .unwrap_or_default();
             ConfigError::Malformed {
                 path: path.clone(),
                 fault: format!("line {}: {}", before.lines().count().max(1), error.message()),
@@ -113,20 +120,24 @@ impl Config {
         let Some(servers) = self.document.get("servers") else {
             return Ok(Vec::new());
         };
-        let servers = servers
-            .as_table_like()
-            .ok_or_else(|| self.malformed("servers: a table [servers.NAME] for each server is expected".to_owned()))?;
+        let servers = servers.as_table_like().ok_or_else(|| {
+            self.malformed("servers: a table [servers.NAME] for each server is expected".to_owned())
+        })?;
         let mut all = Vec::new();
         for (name, server) in servers.iter() {
             let text = |key: &str| {
                 let server: &dyn TableLike = server.as_table_like()?;
                 server.get(key)?.as_str()
             };
-            let url = text("url").and_then(|url| url.parse::<Url>().ok()).filter(Url::has_host);
+            let url = text("url")
+                .and_then(|url| url.parse::<Url>().ok())
+                .filter(Url::has_host);
             all.push(StoredServer {
                 name: name.to_owned(),
                 url: url.ok_or_else(|| {
-                    self.malformed(format!("servers.{name}.url: an address such as https://niks3.example.com is expected"))
+                    self.malformed(format!(
+                        "servers.{name}.url: an address such as https://niks3.example.com is expected"
+                    ))
                 })?,
                 token_file: text("token-file").map(|file| self.folder.join(file)),
                 is_default: default == Some(name),
@@ -266,7 +277,10 @@ mod tests {
     #[test]
     fn addresses_are_of_one_server_if_scheme_host_port_and_path_are_equal() {
         let server = url("https://cache.example.com/niks3");
-        for same in ["https://cache.example.com:443/niks3/", "https://CACHE.example.com/niks3"] {
+        for same in [
+            "https://cache.example.com:443/niks3/",
+            "https://CACHE.example.com/niks3",
+        ] {
             assert!(is_same_server(&server, &url(same)), "{same}");
         }
         for other in [
@@ -285,14 +299,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.toml"), "# Mine.\n").unwrap();
         let load = || Config::load_from(folder.path().to_owned()).unwrap();
-        load().store("work", &url("https://a.example/x/"), Some("t"), false).unwrap();
-        load().store("home", &url("https://b.example"), None, false).unwrap();
+        load()
+            .store("work", &url("https://a.example/x/"), Some("t"), false)
+            .unwrap();
+        load()
+            .store("home", &url("https://b.example"), None, false)
+            .unwrap();
         let servers = load().servers().unwrap();
         let names: Vec<_> = servers.iter().map(|s| (s.name.as_str(), s.is_default)).collect();
         assert_eq!(names, [("home", false), ("work", true)]);
         assert_eq!(servers[1].url.as_str(), "https://a.example/x");
         assert_eq!(servers[0].token_file, None);
-        load().store("home", &url("https://b.example"), None, true).unwrap();
+        load()
+            .store("home", &url("https://b.example"), None, true)
+            .unwrap();
         assert!(load().server("home").unwrap().is_default);
         load().remove("work").unwrap();
         let text = fs::read_to_string(folder.path().join("config.toml")).unwrap();
@@ -303,11 +323,20 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_understood_is_named_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("config.toml"), "default = \"a\"\nservers = [\n").unwrap();
-        let error = Config::load_from(folder.path().to_owned()).unwrap_err().to_string();
+        fs::write(
+            folder.path().join("config.toml"),
+            "default = \"a\"\nservers = [\n",
+        )
+        .unwrap();
+        let error = Config::load_from(folder.path().to_owned())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("config.toml: line "), "{error}");
         fs::write(folder.path().join("config.toml"), "[servers.a]\nurl = 7\n").unwrap();
-        let error = Config::load_from(folder.path().to_owned()).unwrap().servers().unwrap_err();
+        let error = Config::load_from(folder.path().to_owned())
+            .unwrap()
+            .servers()
+            .unwrap_err();
         assert!(error.to_string().contains("servers.a.url"), "{error}");
     }
 }

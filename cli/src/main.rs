@@ -9,7 +9,7 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::{
-    Parser as _,
+    CommandFactory as _, Parser as _,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use niks3_client::shown_address;
@@ -98,7 +98,24 @@ fn one_sentence(mut error: clap::Error) -> String {
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
     let said = said.split("\n\nFor more information").next().unwrap_or(said);
     let words: Vec<_> = said.trim_start_matches("error: ").split_whitespace().collect();
-    format!("{}; see `niks3 --help`", words.join(" "))
+    format!("{}; see `{} --help`", words.join(" "), command_of_arguments())
+}
+
+/// The command that the arguments name, as far as they name one: `niks3 pins create`.
+fn command_of_arguments() -> String {
+    let root = Args::command();
+    let (mut command, mut name) = (&root, "niks3".to_owned());
+    for argument in std::env::args().skip(1) {
+        match command.find_subcommand(&argument) {
+            Some(found) => {
+                name += &format!(" {}", found.get_name());
+                command = found;
+            }
+            None if argument.starts_with('-') => {}
+            None => break,
+        }
+    }
+    name
 }
 
 fn report(output: &Output, failure: &Failure) -> ExitCode {

@@ -151,7 +151,8 @@ pub(crate) struct OpenStore {
 /// Opens the database, once it answers.
 pub(crate) async fn open_database(url: &str, limit: Duration) -> Result<Catalog, StartError> {
     let what = format!("the database at {}", database_address(url));
-    let is_passing = |error: &CatalogError| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_));
+    let is_passing =
+        |error: &CatalogError| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_));
     let opened = wait_for(&what, limit, async || Catalog::open(url).await, is_passing).await;
     opened.map_err(|error| match error {
         error if is_passing(&error) => StartError::Failed(format!("--db: cannot use {what}: {error}")),
@@ -166,12 +167,18 @@ fn database_address(database: &str) -> String {
             let socket = url.query_pairs().find(|(name, _)| name == "host");
             let socket = socket.map(|(_, folder)| folder.into_owned());
             let host = socket.or_else(|| url.host_str().map(str::to_owned));
-            let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| "localhost".to_owned());
+            let host = host
+                .filter(|host| !host.is_empty())
+                .unwrap_or_else(|| "localhost".to_owned());
             format!("{host}:{}", url.port().unwrap_or(POSTGRES_PORT))
         }
         _ => {
             let file = database.split_once(':').map_or(database, |(_, file)| file);
-            file.split('?').next().unwrap_or(file).trim_start_matches("//").to_owned()
+            file.split('?')
+                .next()
+                .unwrap_or(file)
+                .trim_start_matches("//")
+                .to_owned()
         }
     }
 }
@@ -184,7 +191,11 @@ fn store_address(store: &Store) -> String {
     match store {
         Store::Embedded { directory, .. } => directory.display().to_string(),
         Store::S3(settings) => match &settings.endpoint {
-            Some(endpoint) => format!("bucket {} at {}", settings.bucket, endpoint.origin().ascii_serialization()),
+            Some(endpoint) => format!(
+                "bucket {} at {}",
+                settings.bucket,
+                endpoint.origin().ascii_serialization()
+            ),
             None => format!("bucket {} at AWS in {}", settings.bucket, settings.region),
         },
     }
@@ -450,11 +461,20 @@ mod tests {
     #[test]
     fn a_database_is_shown_without_user_and_password() {
         for (url, shown) in [
-            ("postgres://niks3:secret@db.example.com/niks3", "db.example.com:5432"),
-            ("postgresql://u@127.0.0.1:6000/x?sslmode=require", "127.0.0.1:6000"),
+            (
+                "postgres://niks3:secret@db.example.com/niks3",
+                "db.example.com:5432",
+            ),
+            (
+                "postgresql://u@127.0.0.1:6000/x?sslmode=require",
+                "127.0.0.1:6000",
+            ),
             ("postgres:///niks3?host=/run/postgresql", "/run/postgresql:5432"),
             ("postgres:///niks3", "localhost:5432"),
-            ("sqlite:///var/lib/niks3/niks3.db?mode=rwc", "/var/lib/niks3/niks3.db"),
+            (
+                "sqlite:///var/lib/niks3/niks3.db?mode=rwc",
+                "/var/lib/niks3/niks3.db",
+            ),
         ] {
             assert_eq!(database_address(url), shown, "{url}");
         }

@@ -29,8 +29,16 @@ impl User {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("niks3"));
-        command.args(arguments).env("HOME", self.home.path()).stdin(Stdio::null());
-        for name in ["XDG_CONFIG_HOME", "NIKS3_SERVER_URL", "NIKS3_AUTH_TOKEN_FILE", "CI"] {
+        command
+            .args(arguments)
+            .env("HOME", self.home.path())
+            .stdin(Stdio::null());
+        for name in [
+            "XDG_CONFIG_HOME",
+            "NIKS3_SERVER_URL",
+            "NIKS3_AUTH_TOKEN_FILE",
+            "CI",
+        ] {
             command.env_remove(name);
         }
         command
@@ -43,7 +51,10 @@ impl User {
     /// `niks3 login` with a token on standard input.
     fn login(&self, arguments: &[&str], token: &str) -> Output {
         let mut command = self.command(&[&["login"], arguments].concat());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A program that refuses its arguments does not read it.
         let _ = child.stdin.take().unwrap().write_all(token.as_bytes());
@@ -66,7 +77,10 @@ fn listener(answer: String) -> (String, Arc<Mutex<String>>) {
             let mut stream = stream.unwrap();
             let mut bytes = [0; 65536];
             let length = stream.read(&mut bytes).unwrap_or(0);
-            hears.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
+            hears
+                .lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&bytes[..length]));
             let _ = stream.write_all(answer.as_bytes());
         }
     });
@@ -81,15 +95,23 @@ fn refusing() -> (String, Arc<Mutex<String>>) {
 fn who_has_logged_in_needs_neither_an_address_nor_a_token() {
     let (work, home, user) = (server(), server(), User::new());
     let said = user.login(&["work", &work.url()], &work.token());
-    assert!(said.stderr.contains("logged in to work at http://127.0.0.1:"), "{said:?}");
+    assert!(
+        said.stderr.contains("logged in to work at http://127.0.0.1:"),
+        "{said:?}"
+    );
     let _ = said.ok();
     let token_file = home.token_path().display().to_string();
-    let _ = user.niks3(&["login", "home", &home.url(), "--token-file", &token_file]).ok();
+    let _ = user
+        .niks3(&["login", "home", &home.url(), "--token-file", &token_file])
+        .ok();
 
     let who = user.niks3(&["whoami"]).ok();
     assert!(who.contains("scopes: "), "{who}");
     let listed = user.niks3(&["servers"]).ok();
-    let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    let lines: Vec<Vec<&str>> = listed
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
     assert_eq!(lines[0], ["NAME", "URL", "TOKEN", "DEFAULT"]);
     assert_eq!(lines[1], ["home", &home.url(), "stored"]);
     assert_eq!(lines[2], ["work", &work.url(), "stored", "yes"]);
@@ -100,7 +122,9 @@ fn who_has_logged_in_needs_neither_an_address_nor_a_token() {
 
     // Both work by name, and the other one becomes the default.
     let _ = user.niks3(&["whoami", "--server", "home"]).ok();
-    let _ = user.login(&["home", &home.url(), "--default"], &home.token()).ok();
+    let _ = user
+        .login(&["home", &home.url(), "--default"], &home.token())
+        .ok();
     assert_eq!(user.niks3(&["servers", "--json"]).json()[0]["default"], true);
     let _ = user.niks3(&["logout", "home"]).ok();
     assert!(!user.folder().join("tokens/home").exists());
@@ -108,7 +132,10 @@ fn who_has_logged_in_needs_neither_an_address_nor_a_token() {
     assert!(none.contains("\"home\"") && none.contains("work"), "{none}");
     // Nothing is the default now.
     let none = user.niks3(&["whoami"]).fails(2);
-    assert!(none.contains("niks3 login") && none.contains("--server"), "{none}");
+    assert!(
+        none.contains("niks3 login") && none.contains("--server"),
+        "{none}"
+    );
 }
 
 #[test]
@@ -130,7 +157,9 @@ fn what_login_stores_is_for_its_owner_alone_and_refused_when_others_can_read_it(
         fs::set_permissions(&path, Permissions::from_mode(wrong)).unwrap();
         let said = user.niks3(&["whoami"]).fails(1);
         assert!(
-            said.contains("others can read") && said.contains(path.to_str().unwrap()) && said.contains("chmod"),
+            said.contains("others can read")
+                && said.contains(path.to_str().unwrap())
+                && said.contains("chmod"),
             "{said}"
         );
         fs::set_permissions(&path, Permissions::from_mode(right)).unwrap();
@@ -162,7 +191,14 @@ fn a_token_goes_to_the_server_it_is_of_and_to_nobody_else() {
     assert!(said.contains("redirects to"), "{said}");
     assert!(heard_before.lock().unwrap().contains(&token), "it was asked");
     assert!(!heard.lock().unwrap().contains(&token), "{heard:?}");
-    assert_eq!(user.niks3(&["servers", "--json"]).json().as_array().unwrap().len(), 1);
+    assert_eq!(
+        user.niks3(&["servers", "--json"])
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -176,8 +212,16 @@ fn the_old_token_file_counts_while_no_server_is_stored() {
 #[test]
 fn a_server_that_does_not_accept_the_login_is_not_stored() {
     let (server, user) = (server(), User::new());
-    let refused = user.login(&["work", &server.url()], "a-wrong-token-a-wrong-token-a-wrong-token").fails(1);
-    assert!(refused.contains("token") && !refused.contains("a-wrong"), "{refused}");
+    let refused = user
+        .login(
+            &["work", &server.url()],
+            "a-wrong-token-a-wrong-token-a-wrong-token",
+        )
+        .fails(1);
+    assert!(
+        refused.contains("token") && !refused.contains("a-wrong"),
+        "{refused}"
+    );
     let (other, _) = refusing();
     let none = user.login(&["work", &other], "t").fails(1);
     assert!(none.contains("does not answer like a niks3 server"), "{none}");

@@ -482,7 +482,14 @@ fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
     };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().display().to_string();
-    let base = ["--data-dir", &data, "--http-addr", "127.0.0.1:0", "--wait-for", "3s"];
+    let base = [
+        "--data-dir",
+        &data,
+        "--http-addr",
+        "127.0.0.1:0",
+        "--wait-for",
+        "3s",
+    ];
     let db = format!("postgres://niks3:hunter2pass@{closed}/niks3");
     let endpoint = format!("http://{closed}");
     // HTTP answers where TLS is spoken.
@@ -500,17 +507,30 @@ fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
     for (arguments, option, address, cause) in [
         (vec!["--db", &db], "--db", closed.as_str(), "Connection refused"),
         (s3(&endpoint), "--s3-endpoint", &closed, "Connection refused"),
-        (s3(&tls), "--s3-endpoint", tls.trim_start_matches("https://"), "InvalidContentType"),
+        (
+            s3(&tls),
+            "--s3-endpoint",
+            tls.trim_start_matches("https://"),
+            "InvalidContentType",
+        ),
     ] {
         let output = server(&[&base[..], &arguments].concat(), &[]);
         assert_eq!(output.code, 1, "{output:?}");
         let lines: Vec<&str> = output.stderr.lines().collect();
-        let [first, last] = lines[..] else { panic!("{output:?}") };
+        let [first, last] = lines[..] else {
+            panic!("{output:?}")
+        };
         for line in [first, last] {
             assert!(line.contains(address) && line.contains(cause), "{line}");
-            assert!(!line.contains("hunter2pass") && !line.contains("DispatchFailure"), "{line}");
+            assert!(
+                !line.contains("hunter2pass") && !line.contains("DispatchFailure"),
+                "{line}"
+            );
         }
-        assert!(first.contains("(--wait-for)") && last.contains(option), "{first}\n{last}");
+        assert!(
+            first.contains("(--wait-for)") && last.contains(option),
+            "{first}\n{last}"
+        );
     }
 }
 
@@ -533,9 +553,17 @@ fn a_good_start_says_what_is_served_where_and_no_address_that_means_all() {
     let _ = run(Command::new("kill").args(["-TERM", &child.id().to_string()]));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let log = std::fs::read_to_string(&log).unwrap();
-    let line = log.lines().find(|line| line.contains("serving http://127.0.0.1:"));
+    let line = log
+        .lines()
+        .find(|line| line.contains("serving http://127.0.0.1:"));
     let line = line.unwrap_or_else(|| panic!("{log}"));
-    for part in ["listens_on=0.0.0.0:", "keys=", "niks3.db", "data/bucket", "/nix/store"] {
+    for part in [
+        "listens_on=0.0.0.0:",
+        "keys=",
+        "niks3.db",
+        "data/bucket",
+        "/nix/store",
+    ] {
         assert!(line.contains(part), "{part}: {line}");
     }
     assert!(log.contains("NIKS3_PUBLIC_URL"), "{log}");

@@ -233,7 +233,51 @@ async fn a_reader_of_the_result_who_has_seen_enough_is_no_failure_and_a_full_dis
 #[test]
 fn the_program_alone_shows_its_help() {
     let shown = run(&mut Command::new(program("niks3"))).ok();
-    assert!(shown.contains("Usage: niks3") && shown.contains("  push "), "{shown}");
+    assert!(
+        shown.contains("Usage: niks3") && shown.contains("  push "),
+        "{shown}"
+    );
+    // The whole of what there is to say, in groups, with an example.
+    for (arguments, parts) in [
+        (
+            &["push", "--help"][..],
+            [
+                "a push that was cut off goes on",
+                "Server:",
+                "Output:",
+                "Examples:",
+            ],
+        ),
+        (
+            &["gc", "--help"],
+            [
+                "Closures that were not pushed again",
+                "Server:",
+                "Output:",
+                "Examples:",
+            ],
+        ),
+        (
+            &["pins", "create", "--help"],
+            [
+                "can be read without the server",
+                "Server:",
+                "Output:",
+                "Examples:",
+            ],
+        ),
+        (
+            &["hook", "serve", "--help"],
+            ["The queue is a folder", "Server:", "Output:", "--idle-exit"],
+        ),
+    ] {
+        let shown = run(Command::new(program("niks3")).args(arguments)).ok();
+        for part in parts {
+            assert!(shown.contains(part), "{arguments:?}: {part}: {shown}");
+        }
+    }
+    let wrong = run(Command::new(program("niks3")).args(["pins", "create", "--frobnicate"])).fails(2);
+    assert!(wrong.contains("see `niks3 pins create --help`"), "{wrong}");
     let shown = run(Command::new(program("niks3")).arg("pins")).ok();
     assert!(shown.contains("Usage: niks3 pins"), "{shown}");
 }

@@ -58,7 +58,7 @@ pub(crate) struct Logout {
 #[derive(Debug, Args)]
 pub(crate) struct Servers {
     /// Print a JSON list of objects with `name`, `url`, `default` and `token`, which says whether one is stored.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 

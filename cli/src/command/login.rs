@@ -55,7 +55,10 @@ pub(super) async fn login(args: Login, output: &Output) -> Result<(), Failure> {
     let api = Api::new(&url, http, Arc::new(tokens), super::retry_policy_at_terminal());
     let identity = if token.is_some() || has_certificate {
         let who = api
-            .call("asking who you are", |client| async move { client.whoami().await })
+            .call(
+                "asking who you are",
+                |client| async move { client.whoami().await },
+            )
             .await?;
         format!(" as {} (scopes: {})", who.identity, who.scopes.join(", "))
     } else {
@@ -68,7 +71,11 @@ pub(super) async fn login(args: Login, output: &Output) -> Result<(), Failure> {
     };
     let token = token.as_ref().map(niks3_client::ExposeSecret::expose_secret);
     config.store(&args.name, &url, token, args.default)?;
-    output.info(&format!("logged in to {} at {}{identity}", args.name, api.shown()));
+    output.info(&format!(
+        "logged in to {} at {}{identity}",
+        args.name,
+        api.shown()
+    ));
     Ok(())
 }
 
@@ -88,7 +95,10 @@ fn read_token(url: &Url) -> Result<String, Failure> {
         return rpassword::prompt_password(format!("Token for {url}: ")).map_err(unreadable);
     }
     let mut text = String::new();
-    io::stdin().take(MAX_INPUT).read_to_string(&mut text).map_err(unreadable)?;
+    io::stdin()
+        .take(MAX_INPUT)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     if text.trim().is_empty() {
         return Err(Failure::Usage(
             "no token on standard input: write it there, or give --token-file FILE or --no-token".to_owned(),
@@ -124,7 +134,12 @@ pub(super) fn servers(args: &Servers, output: &Output) -> Result<(), Failure> {
         table.row([
             server.name,
             server.url.as_str().trim_end_matches('/').to_owned(),
-            if server.token_file.is_some() { "stored" } else { "-" }.to_owned(),
+            if server.token_file.is_some() {
+                "stored"
+            } else {
+                "-"
+            }
+            .to_owned(),
             if server.is_default { "yes" } else { "" }.to_owned(),
         ]);
     }

@@ -34,7 +34,9 @@ pub(super) fn choose(name: Option<&str>, url: Option<Url>) -> Result<Target, Fai
     let stored = config.servers()?;
     let any_stored = !stored.is_empty();
     if let (None, Some(url)) = (name, url) {
-        let same = stored.into_iter().find(|server| is_same_server(&server.url, &url));
+        let same = stored
+            .into_iter()
+            .find(|server| is_same_server(&server.url, &url));
         return Ok(Target {
             url,
             token_file: same.and_then(|server| server.token_file),
@@ -61,5 +63,6 @@ pub(super) fn choose(name: Option<&str>, url: Option<Url>) -> Result<Target, Fai
 
 /// Whether a variable says so, and not an argument.
 fn is_of_environment(url: &Url) -> bool {
-    env::var("NIKS3_SERVER_URL").is_ok_and(|text| text.parse().is_ok_and(|of_variable: Url| of_variable == *url))
+    env::var("NIKS3_SERVER_URL")
+        .is_ok_and(|text| text.parse().is_ok_and(|of_variable: Url| of_variable == *url))
 }

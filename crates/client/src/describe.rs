@@ -32,7 +32,8 @@ fn innermost(error: &reqwest::Error) -> &dyn std::error::Error {
 
 /// `EAI_AGAIN`, as glibc and macOS word it, and as musl does.
 fn is_temporary(cause: &str) -> bool {
-    cause.contains("Temporary failure in name resolution") || cause.contains("lookup address information: Try again")
+    cause.contains("Temporary failure in name resolution")
+        || cause.contains("lookup address information: Try again")
 }
 
 /// What a library says, in the words of a message.
@@ -61,18 +62,27 @@ mod tests {
     fn a_cause_is_told_in_words_and_without_numbers_of_the_system() {
         for (cause, words) in [
             ("Connection refused (os error 111)", "connection refused"),
-            ("failed to lookup address information: Name or service not known", "unknown host"),
+            (
+                "failed to lookup address information: Name or service not known",
+                "unknown host",
+            ),
             (
                 "failed to lookup address information: nodename nor servname provided, or not known",
                 "unknown host",
             ),
-            ("No route to host (os error 113)", "no connection: No route to host"),
+            (
+                "No route to host (os error 113)",
+                "no connection: No route to host",
+            ),
         ] {
             assert_eq!(in_words(cause, true), words);
         }
         let tls = in_words("received corrupt message of type InvalidContentType", true);
         assert!(tls.contains("http:// instead of https://"), "{tls}");
-        assert_eq!(in_words("Connection reset by peer (os error 104)", false), "Connection reset by peer");
+        assert_eq!(
+            in_words("Connection reset by peer (os error 104)", false),
+            "Connection reset by peer"
+        );
     }
 
     #[test]
@@ -83,6 +93,8 @@ mod tests {
         ] {
             assert!(is_temporary(temporary) && in_words(temporary, true).contains("cannot be resolved now"));
         }
-        assert!(!is_temporary("failed to lookup address information: Name or service not known"));
+        assert!(!is_temporary(
+            "failed to lookup address information: Name or service not known"
+        ));
     }
 }

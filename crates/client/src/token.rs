@@ -202,7 +202,10 @@ impl TokenProvider {
             Source::File(path.into())
         } else if let Some(path) = stored_last {
             Source::PrivateFile(path)
-        } else if let Some(path) = config.clone().filter(|path| !options.no_default_file && path.exists()) {
+        } else if let Some(path) = config
+            .clone()
+            .filter(|path| !options.no_default_file && path.exists())
+        {
             Source::File(path)
         } else if let (Some(url), Some(request_token)) = (
             environment("ACTIONS_ID_TOKEN_REQUEST_URL"),

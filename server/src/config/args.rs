@@ -69,6 +69,47 @@ pub enum Generate {
     Zsh,
 }
 
+/// What the manual page says besides the options.
+const MAN_SECTIONS: &str = "\
+.SH EXIT STATUS
+.TP
+\\fB0\\fR
+Stopped by SIGTERM or SIGINT.
+.TP
+\\fB1\\fR
+What the options name does not work, as a database that denies access.
+.TP
+\\fB2\\fR
+An option is wrong or missing.
+.SH ENVIRONMENT
+Each option has a variable, which stands beside it in brackets; the option wins. \\fBDATABASE_URL\\fR is the same as --db.
+.SH FILES
+.TP
+\\fIDATA_DIR\\fB/api-token\\fR
+The admin token that the first start makes if --api-token-path is not given.
+.TP
+\\fIDATA_DIR\\fB/signing-key\\fR
+The signing key that it makes if --sign-key-path is not given.
+.TP
+\\fIDATA_DIR\\fB/niks3.db\\fR
+The database if --db is not given.
+.TP
+\\fIDATA_DIR\\fB/bucket\\fR
+The objects if --s3-bucket is not given.
+.SH SIGNALS
+.TP
+\\fBSIGTERM, SIGINT\\fR
+Requests in progress are finished, for up to 10 s.
+.TP
+\\fBSIGHUP\\fR
+Reads TLS files, the admin token, the OpenID Connect configuration and the keys of the object store again.
+.SH EXAMPLES
+.nf
+niks3-server --data-dir /var/lib/niks3
+niks3-server --data-dir /var/lib/niks3 --db postgres://niks3@db.example.com/niks3 --cache-url https://cache.example.com
+.fi
+";
+
 impl Generate {
     /// The text.
     ///
@@ -80,7 +121,8 @@ impl Generate {
         let name = command.get_name().to_owned();
         let shell = match self {
             Self::Man => {
-                clap_mangen::Man::new(command).render(&mut text)?;
+                clap_mangen::Man::new(command).section("8").render(&mut text)?;
+                text.extend_from_slice(MAN_SECTIONS.as_bytes());
                 return Ok(text);
             }
             Self::Bash => clap_complete::Shell::Bash,
@@ -104,12 +146,18 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
         return Ok(address);
     }
     let wrong = |why: &str| format!("{why}: write HOST:PORT, such as 127.0.0.1:5751 or localhost:5751");
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("the port is missing"))?;
-    let port: u16 = port.parse().map_err(|_| wrong("the port is not a number up to 65535"))?;
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| wrong("the port is missing"))?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| wrong("the port is not a number up to 65535"))?;
     if host.is_empty() {
         return Ok((Ipv4Addr::UNSPECIFIED, port).into());
     }
-    let addresses = (host, port).to_socket_addrs().map_err(|_| wrong("unknown host"))?;
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .map_err(|_| wrong("unknown host"))?;
     let mut addresses: Vec<SocketAddr> = addresses.collect();
     // Nix and browsers try IPv4 at a name like localhost, whichever comes first here.
     addresses.sort_by_key(SocketAddr::is_ipv6);
