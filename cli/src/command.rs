@@ -35,6 +35,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Pins(pins) => pins::run(pins, output).await,
         Command::Runs(runs) => runs::run(runs, output).await,
         Command::Closures(closures) => closures::run(closures, output).await,
+        Command::Ls(args) => closures::ls(args, output).await,
         Command::Tokens(tokens) => tokens::run(tokens, output).await,
         Command::Whoami(args) => whoami::run(args, output).await,
         Command::Login(args) => login::login(args, output).await,

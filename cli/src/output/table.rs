@@ -18,14 +18,18 @@ impl Table {
         if io::stdout().is_terminal()
             && let Some((terminal_size::Width(width), _)) = terminal_size::terminal_size()
         {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width);
         }
         table.set_header(header);
         Self(table)
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+        // A row is one line, whatever a workflow is called.
+        self.0
+            .add_row(cells.map(|cell| cell.replace(|c: char| c.is_control(), " ")));
     }
 
     /// Prints it, with two blanks between columns.
@@ -37,7 +41,11 @@ impl Table {
         if let Some(name) = self.0.column_mut(0) {
             name.set_constraint(ColumnConstraint::ContentWidth);
         }
-        let text: String = self.0.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        let text: String = self
+            .0
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect();
         super::print(&text)
     }
 }
