@@ -4,6 +4,7 @@ pub(crate) mod hook;
 pub(crate) mod login;
 pub(crate) mod runs;
 pub(crate) mod tokens;
+pub(crate) mod use_cache;
 
 use std::path::PathBuf;
 
@@ -96,6 +97,7 @@ pub(crate) enum Command {
     Login(login::Login),
     Logout(login::Logout),
     Servers(login::Servers),
+    Use(use_cache::Use),
     Whoami(tokens::Whoami),
     /// Push what this machine builds, by a post-build hook of Nix.
     #[command(subcommand)]
@@ -359,7 +361,7 @@ pub(crate) struct Tls {
     pub(crate) ca_cert: Option<PathBuf>,
 }
 
-fn http_url(text: &str) -> Result<Url, String> {
+pub(crate) fn http_url(text: &str) -> Result<Url, String> {
     match text.parse::<Url>() {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err("an address begins with http:// or https://, as in https://niks3.example.com".to_owned()),

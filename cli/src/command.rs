@@ -13,6 +13,7 @@ mod runs;
 mod target;
 mod task;
 mod tokens;
+mod use_cache;
 mod whoami;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Login(args) => login::login(args, output).await,
         Command::Logout(args) => login::logout(&args, output),
         Command::Servers(args) => login::servers(&args, output),
+        Command::Use(args) => use_cache::run(args, output).await,
         Command::Hook(hook) => hook::run(hook, output).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Manual { directory } => manual::pages(&directory),

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     Failure,
+    args::http_url,
     config::{Config, is_same_server},
 };
 
@@ -59,6 +60,15 @@ pub(super) fn choose(name: Option<&str>, url: Option<Url>) -> Result<Target, Fai
         is_by_name: true,
         any_stored,
     })
+}
+
+/// The server of a name or of an address.
+pub(super) fn by_name_or_url(text: &str) -> Result<Target, Failure> {
+    if text.contains("://") {
+        choose(None, Some(http_url(text).map_err(Failure::Usage)?))
+    } else {
+        choose(Some(text), None)
+    }
 }
 
 /// Whether a variable says so, and not an argument.
