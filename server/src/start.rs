@@ -341,16 +341,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", reachable(address));
     introduce(&app, &url, &config.credential_files.api_token);
-    tracing::info!(
-        version = crate::config::VERSION,
-        listens_on = %address,
-        keys = app.signer.public_keys().iter().filter_map(|key| key.split(':').next()).collect::<Vec<_>>().join(" "),
-        database = database_address(&config.database),
-        object_store,
-        store_dir = %app.store_dir,
-        "serving {}",
-        app.server_url.as_ref().map_or(url.as_str(), url::Url::as_str).trim_end_matches('/')
-    );
+    log_start(&app, &url, address, &config.database, &object_store);
     watchdog::start(&app);
     watch_ownership(&app);
     Ok(Started {
@@ -415,6 +406,23 @@ fn watch_ownership(app: &Arc<App>) {
             }
         }
     });
+}
+
+/// What is served, where, and on what it stands, for the log.
+fn log_start(app: &App, url: &str, listens_on: SocketAddr, database: &str, object_store: &str) {
+    let url = app.server_url.as_ref().map_or(url, url::Url::as_str);
+    let keys = app.signer.public_keys();
+    let names: Vec<&str> = keys.iter().filter_map(|key| key.split(':').next()).collect();
+    tracing::info!(
+        version = crate::config::VERSION,
+        %listens_on,
+        keys = names.join(" "),
+        database = database_address(database),
+        object_store,
+        store_dir = %app.store_dir,
+        "serving {}",
+        url.trim_end_matches('/')
+    );
 }
 
 /// An address that leads to a listener: one that listens on all addresses is found on the loopback interface.
