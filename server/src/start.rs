@@ -411,12 +411,11 @@ fn watch_ownership(app: &Arc<App>) {
 /// What is served, where, and on what it stands, for the log.
 fn log_start(app: &App, url: &str, listens_on: SocketAddr, database: &str, object_store: &str) {
     let url = app.server_url.as_ref().map_or(url, url::Url::as_str);
-    let keys = app.signer.public_keys();
-    let names: Vec<&str> = keys.iter().filter_map(|key| key.split(':').next()).collect();
+    let keys: Vec<&str> = app.signer.key_names().collect();
     tracing::info!(
         version = crate::config::VERSION,
         %listens_on,
-        keys = names.join(" "),
+        keys = keys.join(" "),
         database = database_address(database),
         object_store,
         store_dir = %app.store_dir,

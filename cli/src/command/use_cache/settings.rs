@@ -173,13 +173,12 @@ impl Place {
             let in_force = nix.0.get("netrc-file").map(PathBuf::from);
             // One that somebody has named is used, if it is for us to change.
             let netrc = in_force
-                .clone()
                 .filter(|path| path.exists() && is_writable(path))
-                .unwrap_or(own);
+                .unwrap_or_else(|| own.clone());
             let text = read(&netrc)?;
             let before = without_entry(&text, &netrc_entry(&cache.substituter));
             write(&netrc, &format!("{}{entry}\n", with_line_end(&before)), 0o600)?;
-            if in_force.as_ref() != Some(&netrc) {
+            if netrc == own {
                 lines.push(format!("netrc-file = {}", netrc.display()));
             }
             lines.push(format!("# netrc: {}", netrc.display()));
