@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use niks3_test_support::{Backend, Output, Server, Store, finish, program, run};
+use niks3_test_support::{Backend, Output, Server, finish, program, run};
 
 /// A user with a home of their own.
 struct User {
