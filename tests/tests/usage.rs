@@ -421,6 +421,39 @@ fn a_server_that_is_none_or_speaks_otherwise_is_told_apart() {
 }
 
 #[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let store = Store::default();
+    let mut command = niks3(&store, &["whoami"]);
+    for name in ["NIKS3_SERVER_URL", "NIKS3_RETRY_FOR", "NIKS3_CA_CERT", "NIKS3_CLIENT_CERT"] {
+        command.env(name, "");
+    }
+    none(&Vec::from_iter(complaint(&run(&mut command), 2, &["no server"])));
+}
+
+#[test]
+fn a_proxy_is_for_the_hosts_that_are_not_excepted() {
+    let store = Store::default();
+    let server = Server::start(Backend::Embedded, &store.dir());
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    for (excepted, code) in [("*", 0), ("127.0.0.1", 0), ("example.com", 1), ("", 1)] {
+        let mut command = niks3(&store, &["whoami"]);
+        command
+            .env("NIKS3_SERVER_URL", server.url())
+            .env("NIKS3_AUTH_TOKEN_FILE", server.token_path())
+            .env_remove("CI")
+            .env_remove("no_proxy")
+            .env("HTTP_PROXY", &nobody)
+            .env("http_proxy", &nobody)
+            .env("NO_PROXY", excepted);
+        let output = run(&mut command);
+        assert_eq!(output.code, code, "{excepted}: {output:?}");
+    }
+}
+
+#[test]
 fn a_server_that_starts_a_moment_later_is_waited_for_in_ci() {
     let store = Store::default();
     let mut server = Server::start(Backend::Embedded, &store.dir());
