@@ -1,5 +1,6 @@
 //! The arguments, as typed.
 
+pub(crate) mod doctor;
 pub(crate) mod hook;
 pub(crate) mod login;
 pub(crate) mod runs;
@@ -98,6 +99,7 @@ pub(crate) enum Command {
     Logout(login::Logout),
     Servers(login::Servers),
     Use(use_cache::Use),
+    Doctor(doctor::Doctor),
     Whoami(tokens::Whoami),
     /// Push what this machine builds, by a post-build hook of Nix.
     #[command(subcommand)]
@@ -107,6 +109,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Print the version.
+    #[command(hide = true)]
+    Version,
     /// Write the manual pages.
     #[command(hide = true)]
     Manual {

@@ -2,6 +2,7 @@
 
 mod closures;
 mod contents;
+mod doctor;
 mod fsck;
 mod gc;
 mod hook;
@@ -43,6 +44,11 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Logout(args) => login::logout(&args, output),
         Command::Servers(args) => login::servers(&args, output),
         Command::Use(args) => use_cache::run(args, output).await,
+        Command::Doctor(args) => doctor::run(args, output).await,
+        Command::Version => {
+            let command = <Args as clap::CommandFactory>::command();
+            output.line_out(&format!("niks3 {}", command.get_version().unwrap_or_default()))
+        }
         Command::Hook(hook) => hook::run(hook, output).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Manual { directory } => manual::pages(&directory),
@@ -53,7 +59,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
 /// once: most likely it is wrong.
 fn connect(server: Server) -> Result<Api, Failure> {
     let first_contact = retry_policy_at_terminal().first_contact;
-    connect_within(server, first_contact)
+    connect_within(server, first_contact, false)
 }
 
 /// How requests are tried again where somebody may wait for the answer.
@@ -72,10 +78,15 @@ fn retry_policy_at_terminal() -> RetryPolicy {
 
 /// The same for a service, whose server may start at the same time.
 fn connect_patiently(server: Server) -> Result<Api, Failure> {
-    connect_within(server, RetryPolicy::default().first_contact)
+    connect_within(server, RetryPolicy::default().first_contact, false)
 }
 
-fn connect_within(server: Server, first_contact: Duration) -> Result<Api, Failure> {
+/// The same, and nobody in particular if there is no token.
+fn connect_even_without_token(server: Server) -> Result<Api, Failure> {
+    connect_within(server, retry_policy_at_terminal().first_contact, true)
+}
+
+fn connect_within(server: Server, first_contact: Duration, without_token: bool) -> Result<Api, Failure> {
     let target = target::choose(server.server.as_deref(), server.server_url)?;
     let options = connect_options(server.tls)?;
     let has_certificate = options.client_cert.is_some();
@@ -87,7 +98,7 @@ fn connect_within(server: Server, first_contact: Duration) -> Result<Api, Failur
         stored_first: target.is_by_name,
         no_default_file: target.any_stored,
         audience: None,
-        optional: has_certificate,
+        optional: has_certificate || without_token,
     })?;
     let policy = RetryPolicy {
         first_contact,

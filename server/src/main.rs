@@ -75,7 +75,9 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 fn warn_of_client_variable() {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if is_set("NIKS3_SERVER_URL") && !is_set("NIKS3_PUBLIC_URL") {
-        tracing::warn!("NIKS3_SERVER_URL is for clients and ignored here: the server's address is NIKS3_PUBLIC_URL");
+        tracing::warn!(
+            "NIKS3_SERVER_URL is for clients and ignored here: the server's address is NIKS3_PUBLIC_URL"
+        );
     }
 }
 

@@ -230,8 +230,17 @@ fn a_wrong_or_missing_option_ends_the_start_with_one_line_that_names_it() {
         ));
     }
     // An empty one says nothing.
-    let empty = ["NIKS3_HTTP_ADDR", "NIKS3_WAIT_FOR", "NIKS3_S3_BUCKET", "NIKS3_DB", "NIKS3_CACHE_URL"];
-    let output = server(&["--data-dir", &data, "--priority", "0"], &empty.map(|name| (name, "")));
+    let empty = [
+        "NIKS3_HTTP_ADDR",
+        "NIKS3_WAIT_FOR",
+        "NIKS3_S3_BUCKET",
+        "NIKS3_DB",
+        "NIKS3_CACHE_URL",
+    ];
+    let output = server(
+        &["--data-dir", &data, "--priority", "0"],
+        &empty.map(|name| (name, "")),
+    );
     complaints.extend(complaint(&output, 2, "--priority"));
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

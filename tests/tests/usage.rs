@@ -424,7 +424,12 @@ fn a_server_that_is_none_or_speaks_otherwise_is_told_apart() {
 fn a_variable_that_is_empty_is_not_set() {
     let store = Store::default();
     let mut command = niks3(&store, &["whoami"]);
-    for name in ["NIKS3_SERVER_URL", "NIKS3_RETRY_FOR", "NIKS3_CA_CERT", "NIKS3_CLIENT_CERT"] {
+    for name in [
+        "NIKS3_SERVER_URL",
+        "NIKS3_RETRY_FOR",
+        "NIKS3_CA_CERT",
+        "NIKS3_CLIENT_CERT",
+    ] {
         command.env(name, "");
     }
     none(&Vec::from_iter(complaint(&run(&mut command), 2, &["no server"])));

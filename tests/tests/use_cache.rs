@@ -71,6 +71,48 @@ fn nix_reads_a_cache_that_is_used_and_no_longer_one_that_is_removed() {
 }
 
 #[test]
+fn the_doctor_names_each_problem_and_its_remedy() {
+    let store = Store::default();
+    let server = Server::start(Backend::Embedded, &store.dir());
+    let path = pushed(&store, &server);
+    let (url, key) = (server.url(), server.public_key().to_owned());
+    let base = path.rsplit('/').next().unwrap();
+    let doctor = || niks3(&store, &["doctor", "--server-url", &url]);
+    let sick = doctor();
+    assert_eq!(sick.code, 1, "{sick:?}");
+    assert!(sick.stderr.contains("2 problems"), "{sick:?}");
+    for part in [
+        "ok       server: ".to_owned(),
+        "skipped  token: ".to_owned(),
+        format!("problem  substituter: Nix does not read {url}"),
+        format!("problem  public key: Nix does not trust {key}"),
+        "to fix: niks3 use".to_owned(),
+    ] {
+        assert!(sick.stdout.contains(&part), "{part}: {sick:?}");
+    }
+    let _ = niks3(&store, &["use", &url, "--public-key", &key]).ok();
+    let token = server.token_path().display().to_string();
+    let well = niks3(
+        &store,
+        &["doctor", "--server-url", &url, "--auth-token-path", &token],
+    )
+    .ok();
+    for part in [
+        "ok       token: ",
+        "scopes",
+        "ok       clock: ",
+        &format!("ok       signature: {base}"),
+    ] {
+        assert!(well.contains(part), "{part}: {well}");
+    }
+    let nobody = niks3(&store, &["doctor", "--server-url", "http://nowhere.invalid"]);
+    assert!(
+        nobody.code == 1 && nobody.stdout.contains("problem  server: "),
+        "{nobody:?}"
+    );
+}
+
+#[test]
 fn a_private_cache_gets_a_token_that_can_only_read() {
     let store = Store::default();
     let options = ServerOptions {

@@ -10,7 +10,8 @@ use std::{
 use niks3_client::{Api, ExposeSecret as _, SecretString, TokenProvider, build_http, types::CacheConfig};
 use url::Url;
 
-use self::settings::{Cache, NixSettings, Place};
+pub(super) use self::settings::NixSettings;
+use self::settings::{Cache, Place};
 use super::target::{self, Target};
 use crate::{Failure, args::use_cache::Use, output::Output};
 

@@ -131,7 +131,11 @@ fn builder() -> reqwest::ClientBuilder {
         .any(|name| std::env::var(name).is_ok_and(|hosts| hosts.split(',').any(|host| host.trim() == "*")));
     let builder = reqwest::Client::builder();
     // The library takes the asterisk for names, and not for addresses.
-    let builder = if without_proxy { builder.no_proxy() } else { builder };
+    let builder = if without_proxy {
+        builder.no_proxy()
+    } else {
+        builder
+    };
     builder
         .user_agent(concat!("niks3/", env!("CARGO_PKG_VERSION")))
         .tcp_nodelay(true)

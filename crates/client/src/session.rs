@@ -182,6 +182,12 @@ impl Api {
         &self.shown
     }
 
+    /// No token is sent.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.tokens.is_anonymous()
+    }
+
     /// The HTTP client underneath, for uploads.
     #[must_use]
     pub const fn http(&self) -> &reqwest::Client {

@@ -150,6 +150,10 @@ impl TokenProvider {
         Self::of(Source::Anonymous)
     }
 
+    pub(crate) const fn is_anonymous(&self) -> bool {
+        matches!(self.source, Source::Anonymous)
+    }
+
     /// This very token, which is for `origin` to name if it cannot be one.
     pub fn given(token: &SecretString, origin: &str) -> Result<Self, TokenError> {
         let token = checked(token.expose_secret().as_bytes(), || origin.to_owned())?;

@@ -54,11 +54,11 @@ pub(super) fn netrc_entry(substituter: &Url) -> String {
 
 /// What Nix says of its settings.
 #[derive(Debug, Default)]
-pub(super) struct NixSettings(HashMap<String, String>);
+pub(in crate::command) struct NixSettings(HashMap<String, String>);
 
 impl NixSettings {
     /// Asks Nix; nothing is known where there is none.
-    pub(super) async fn ask() -> Self {
+    pub(in crate::command) async fn ask() -> Self {
         for words in [&["config", "show"][..], &["show-config"]] {
             let asked = tokio::process::Command::new("nix")
                 .args(["--extra-experimental-features", "nix-command"])
@@ -80,12 +80,18 @@ impl NixSettings {
         Self::default()
     }
 
-    fn words(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(in crate::command) fn words(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.get(name).map_or("", String::as_str).split_whitespace()
     }
 
-    pub(super) fn trusts(&self, key: &str) -> bool {
+    pub(in crate::command) fn trusts(&self, key: &str) -> bool {
         self.words("trusted-public-keys").any(|trusted| trusted == key)
+    }
+
+    /// Whether settings of the caller about caches count.
+    pub(in crate::command) fn trusts_caller(&self) -> bool {
+        let groups: Vec<String> = of_id("-Gn").split_whitespace().map(str::to_owned).collect();
+        !has_daemon() || self.trusts_user(&of_id("-un"), &groups)
     }
 
     /// Whether the daemon takes settings from one of these names of users and groups.
@@ -99,6 +105,19 @@ impl NixSettings {
                         .is_some_and(|group| groups.iter().any(|of_user| of_user == group))
             })
     }
+}
+
+fn has_daemon() -> bool {
+    Path::new(DAEMON).exists() && env::var_os("NIX_REMOTE").is_none_or(|remote| remote == "daemon")
+}
+
+/// What `id` says of the caller.
+fn of_id(option: &str) -> String {
+    let output = std::process::Command::new("id").arg(option).output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
 }
 
 /// Whose settings.
@@ -237,9 +256,7 @@ impl Place {
 
     /// What the user has to do or to know, so that it counts.
     pub(super) fn what_is_left(&self, nix: &NixSettings) -> Vec<String> {
-        let has_daemon =
-            Path::new(DAEMON).exists() && env::var_os("NIX_REMOTE").is_none_or(|remote| remote == "daemon");
-        if !has_daemon {
+        if !has_daemon() {
             return Vec::new();
         }
         if self.is_system {
@@ -252,16 +269,8 @@ impl Place {
                 "restart the daemon of Nix, which reads this once: {restart}"
             )];
         }
-        let of_id = |option: &str| {
-            let output = std::process::Command::new("id").arg(option).output();
-            output.map_or_else(
-                |_| String::new(),
-                |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-            )
-        };
-        let (user, groups) = (of_id("-un"), of_id("-Gn"));
-        let groups: Vec<String> = groups.split_whitespace().map(str::to_owned).collect();
-        if nix.trusts_user(&user, &groups) {
+        let user = of_id("-un");
+        if nix.trusts_caller() {
             return Vec::new();
         }
         vec![format!(
