@@ -147,15 +147,15 @@ async fn token(api: &Api) -> Finding {
         )
         .await;
     match asked {
-        Ok(who) => {
-            let expires = who.expires_at.map_or_else(
+        Ok(caller) => {
+            let expires = caller.expires_at.map_or_else(
                 || "never expires".to_owned(),
                 |end| format!("expires {}", crate::output::time(end)),
             );
             Good(format!(
                 "{}, scopes {}, {expires}",
-                who.identity,
-                who.scopes.join(", ")
+                caller.identity,
+                caller.scopes.join(", ")
             ))
         }
         Err(error) => Bad(

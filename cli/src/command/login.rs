@@ -54,13 +54,13 @@ pub(super) async fn login(args: Login, output: &Output) -> Result<(), Failure> {
     };
     let api = Api::new(&url, http, Arc::new(tokens), super::retry_policy_at_terminal());
     let identity = if token.is_some() || has_certificate {
-        let who = api
+        let caller = api
             .call(
                 "asking who you are",
                 |client| async move { client.whoami().await },
             )
             .await?;
-        format!(" as {} (scopes: {})", who.identity, who.scopes.join(", "))
+        format!(" as {} (scopes: {})", caller.identity, caller.scopes.join(", "))
     } else {
         let _ = api
             .call("asking for the cache's configuration", |client| async move {

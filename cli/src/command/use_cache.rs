@@ -11,7 +11,7 @@ use niks3_client::{Api, ExposeSecret as _, SecretString, TokenProvider, build_ht
 use url::Url;
 
 pub(super) use self::settings::NixSettings;
-use self::settings::{Cache, Place};
+use self::settings::{Cache, Location};
 use super::target::{self, Target};
 use crate::{Failure, args::use_cache::Use, output::Output};
 
@@ -21,17 +21,17 @@ const NETRC_SCOPE: &str = "read";
 pub(super) async fn run(args: Use, output: &Output) -> Result<(), Failure> {
     let target = target::by_name_or_url(&args.target)?;
     let server = target.url.as_str().trim_end_matches('/').to_owned();
-    let place = if args.system {
-        Place::system()
+    let location = if args.system {
+        Location::system()
     } else {
-        Place::user()?
+        Location::user()?
     };
     if args.remove {
-        let removed = place.remove(&server)?;
+        let removed = location.remove(&server)?;
         output.info(&if removed {
-            format!("removed {server} from {}", place.shown())
+            format!("removed {server} from {}", location.shown())
         } else {
-            format!("{} has nothing of {server}", place.shown())
+            format!("{} has nothing of {server}", location.shown())
         });
         return Ok(());
     }
@@ -53,18 +53,18 @@ pub(super) async fn run(args: Use, output: &Output) -> Result<(), Failure> {
     let token = if is_private && !args.print {
         let token = token(&target, args.token_file.as_deref())?;
         let api = api_of(TokenProvider::given(&token, "the token")?);
-        let who = api
+        let caller = api
             .call(
                 "asking who you are",
                 |client| async move { client.whoami().await },
             )
             .await?;
-        if who.scopes != [NETRC_SCOPE] {
+        if caller.scopes != [NETRC_SCOPE] {
             return Err(Failure::Failed(format!(
                 "a token in a netrc file may have no scope but `read`, and {} has {}: make one with `niks3 tokens create NAME \
                  --scope read`, and give it as --token-file FILE",
-                who.identity,
-                who.scopes.join(", ")
+                caller.identity,
+                caller.scopes.join(", ")
             )));
         }
         Some(token)
@@ -80,16 +80,16 @@ pub(super) async fn run(args: Use, output: &Output) -> Result<(), Failure> {
     if args.print {
         return print(&cache, is_private, output);
     }
-    if let Some(manager) = place.managed_by() {
+    if let Some(manager) = location.managed_by() {
         return Err(Failure::Failed(format!(
             "{} is managed by {manager}: add there what `niks3 use {} --print` prints",
-            place.shown(),
+            location.shown(),
             args.target
         )));
     }
-    place.add(&cache, &nix)?;
-    output.info(&format!("Nix reads {} ({})", cache.substituter, place.shown()));
-    for line in place.what_is_left(&nix) {
+    location.add(&cache, &nix)?;
+    output.info(&format!("Nix reads {} ({})", cache.substituter, location.shown()));
+    for line in location.what_is_left(&nix) {
         output.info(&line);
     }
     Ok(())

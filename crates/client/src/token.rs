@@ -332,15 +332,15 @@ impl TokenProvider {
 /// Refuses a file, or the folder that it is in, when others than the owner can read it.
 fn refuse_shared(path: &Path) -> Result<(), TokenError> {
     let folder = path.parent().unwrap_or(path);
-    for (place, right) in [(folder, "700"), (path, "600")] {
-        let metadata = std::fs::metadata(place).map_err(|source| TokenError::Unreadable {
+    for (checked_path, right) in [(folder, "700"), (path, "600")] {
+        let metadata = std::fs::metadata(checked_path).map_err(|source| TokenError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(TokenError::Shared {
-                path: place.to_owned(),
+                path: checked_path.to_owned(),
                 mode,
                 right,
             });

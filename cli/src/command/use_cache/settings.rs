@@ -122,12 +122,12 @@ fn of_id(option: &str) -> String {
 
 /// Whose settings.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Location {
     folder: PathBuf,
     is_system: bool,
 }
 
-impl Place {
+impl Location {
     pub(super) fn user() -> Result<Self, Failure> {
         let ours = crate::config::folder()?;
         Ok(Self {
