@@ -189,7 +189,9 @@ const POSTGRES_PORT: u16 = 5432;
 /// Where an object store is.
 fn store_address(store: &Store) -> String {
     match store {
-        Store::Embedded { directory, .. } => directory.display().to_string(),
+        Store::Embedded {
+            directory, bucket, ..
+        } => directory.join(bucket).display().to_string(),
         Store::S3(settings) => match &settings.endpoint {
             Some(endpoint) => format!(
                 "bucket {} at {}",

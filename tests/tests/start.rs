@@ -501,7 +501,7 @@ fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
         "--http-addr",
         "127.0.0.1:0",
         "--wait-for",
-        "3s",
+        "6s",
     ];
     let db = format!("postgres://niks3:hunter2pass@{closed}/niks3");
     let endpoint = format!("http://{closed}");
@@ -529,10 +529,13 @@ fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
     ] {
         let output = server(&[&base[..], &arguments].concat(), &[]);
         assert_eq!(output.code, 1, "{output:?}");
-        let lines: Vec<&str> = output.stderr.lines().collect();
-        let [first, last] = lines[..] else {
-            panic!("{output:?}")
-        };
+        let waits: Vec<&str> = output
+            .stderr
+            .lines()
+            .filter(|line| line.contains("(--wait-for)"))
+            .collect();
+        let [first] = waits[..] else { panic!("{output:?}") };
+        let last = output.stderr.lines().last().unwrap();
         for line in [first, last] {
             assert!(line.contains(address) && line.contains(cause), "{line}");
             assert!(
