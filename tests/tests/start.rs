@@ -510,7 +510,9 @@ fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
     let tls = format!("https://{}", plain.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in plain.incoming() {
-            let _ = std::io::Write::write_all(&mut stream.unwrap(), b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
     let s3 = |endpoint| {
