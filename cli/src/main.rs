@@ -123,8 +123,9 @@ fn one_sentence(mut error: clap::Error) -> String {
 fn command_of_arguments() -> String {
     let root = Args::command();
     let (mut command, mut name) = (&root, "niks3".to_owned());
-    for argument in std::env::args().skip(1) {
-        match command.find_subcommand(&argument) {
+    for argument in std::env::args_os().skip(1) {
+        let argument = argument.to_string_lossy();
+        match command.find_subcommand(&*argument) {
             Some(found) => {
                 name += &format!(" {}", found.get_name());
                 command = found;

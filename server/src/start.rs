@@ -189,9 +189,7 @@ const POSTGRES_PORT: u16 = 5432;
 /// Where an object store is.
 fn store_address(store: &Store) -> String {
     match store {
-        Store::Embedded {
-            directory, bucket, ..
-        } => directory.join(bucket).display().to_string(),
+        Store::Embedded { directory, .. } => format!("files in {}", directory.display()),
         Store::S3(settings) => match &settings.endpoint {
             Some(endpoint) => format!(
                 "bucket {} at {}",

@@ -579,7 +579,7 @@ fn a_good_start_says_what_is_served_where_and_no_address_that_means_all() {
         "listens_on=0.0.0.0:",
         "keys=",
         "niks3.db",
-        "data/bucket",
+        "object_store=\"files in ",
         "/nix/store",
     ] {
         assert!(line.contains(part), "{part}: {line}");
