@@ -78,6 +78,7 @@ let
     ++ option "store-dir" cfg.storeDir
     ++ option "priority" cfg.priority
     ++ option "wait-for" cfg.waitFor
+    ++ lib.optionals cfg.nginx.enable [ "--trusted-proxy" "127.0.0.1" "--trusted-proxy" "::1" ]
     ++ option "push-lease" cfg.pushLease
     ++ option "verify-uploads" cfg.verifyUploads
     ++ option "verify-concurrency" cfg.verifyConcurrency

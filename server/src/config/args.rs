@@ -570,8 +570,9 @@ pub struct Args {
     )]
     pub auth_failure_limit: u32,
 
-    /// Address or network of a proxy that adds to X-Forwarded-For whom it speaks for, as 10.0.0.1 or 10.0.0.0/8: failures
-    /// count for that address; repeatable
+    /// Address or network of a reverse proxy, as 10.0.0.1 or 10.0.0.0/8, which is believed what it says of the client's
+    /// request: X-Forwarded-For (failures count for that address), and without --server-url X-Forwarded-Proto, -Host and
+    /// -Prefix, the address that clients use; repeatable
     #[arg(
         long,
         env = "NIKS3_TRUSTED_PROXY",
