@@ -553,6 +553,17 @@ fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
 }
 
 #[test]
+fn a_folder_that_another_server_uses_is_named_with_its_option() {
+    let other = Server::start(Backend::Embedded, Path::new("/nix/store"));
+    let folder = other.directory().display().to_string();
+    let output = server(&["--data-dir", &folder, "--http-addr", "127.0.0.1:0"], &[]);
+    assert!(
+        complaint(&output, 1, "--data-dir: another server uses ").is_none(),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn a_good_start_says_what_is_served_where_and_no_address_that_means_all() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");

@@ -291,6 +291,25 @@ fn a_token_that_is_missing_or_wrong_is_explained_and_never_shown() {
         .env("NIKS3_SERVER_URL", server.url())
         .env_remove("ACTIONS_ID_TOKEN_REQUEST_URL");
     complaints.extend(complaint(&run(&mut without), 1, &["token", "--auth-token-path"]));
+    without
+        .env("NIKS3_AUTH_TOKEN", "zzzzzzzzzz")
+        .env_remove("ACTIONS_ID_TOKEN_REQUEST_URL");
+    complaints.extend(complaint(
+        &run(&mut without),
+        1,
+        &["NIKS3_AUTH_TOKEN is not read", "NIKS3_AUTH_TOKEN_FILE"],
+    ));
+    let mut page = niks3(
+        &store,
+        &[
+            "push",
+            &path,
+            "--server-url",
+            &format!("{}/dashboard", server.url()),
+        ],
+    );
+    page.env("NIKS3_AUTH_TOKEN_FILE", server.token_path());
+    complaints.extend(complaint(&run(&mut page), 1, &["give it without /dashboard"]));
     none(&complaints);
     empty(&server);
     // The order in which they are looked for.

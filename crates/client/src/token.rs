@@ -75,6 +75,12 @@ pub enum TokenError {
     /// GitHub gave none.
     #[error("GitHub Actions gave no token: {0}")]
     Github(String),
+    /// The token itself is in a variable.
+    #[error(
+        "no token: NIKS3_AUTH_TOKEN is not read, since other programs can see variables: write the token to a file, and name it \
+         in NIKS3_AUTH_TOKEN_FILE, or pipe it to `niks3 login NAME URL`"
+    )]
+    Variable,
     /// Nothing to find one in.
     #[error(
         "no token: `niks3 login NAME URL` stores one; or give --auth-token-path or --auth-token-script, set \
@@ -223,6 +229,9 @@ impl TokenProvider {
         } else if options.optional {
             Source::Anonymous
         } else {
+            if environment("NIKS3_AUTH_TOKEN").is_some() {
+                return Err(TokenError::Variable);
+            }
             let default_path = config.unwrap_or_else(|| "~/.config/niks3/auth-token".into());
             Source::Missing {
                 default_path: default_path.display().to_string(),
