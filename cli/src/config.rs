@@ -87,7 +87,15 @@ impl Config {
         let path = folder.join("config.toml");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            // A service may not look into the home of its user, and has nothing stored there.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                String::new()
+            }
             Err(source) => return Err(ConfigError::Io { path, source }),
         };
         let document = text.parse::<DocumentMut>().map_err(|error| {
