@@ -31,7 +31,7 @@ async fn ask(api: &Api, address: &str, token: &str) -> Answer {
 
 /// The upload URL that a client gets whose request came with such headers; or why there is none.
 async fn upload_url(api: &Api, headers: &[(&str, &str)]) -> Result<String, String> {
-    let path = format!("/nix/store/{}-forwarded", "0".repeat(32));
+    let path = format!("{}-forwarded", "0".repeat(32));
     let push = api.open(&path).await;
     let nar = nar_of(b"forwarded");
     let hash = niks3_nix::hash::NarHash::of(&nar).to_string();
