@@ -7,6 +7,9 @@ use crate::MONTH;
 use crate::executions::{Executions, RuleSet};
 use crate::world::{Outcome, Time};
 
+/// The index of a branch, and the name of a workflow.
+type Workflow<'a> = (u32, &'a Arc<str>);
+
 /// Whether each repository is covered.
 ///
 /// It is if, on each branch that a rule with `last` fits and that has had a run within a month, the newest good run of each
@@ -28,7 +31,7 @@ pub(crate) fn covered(all: &Executions, last_rules: RuleSet, now: Time) -> Vec<b
         .map(|branch| branch.repository)
         .collect();
     // By branch and workflow: when it last ran, and its newest good run.
-    let mut workflows: HashMap<(u32, &Arc<str>), (Time, Option<usize>)> = HashMap::new();
+    let mut workflows: HashMap<Workflow<'_>, (Time, Option<usize>)> = HashMap::new();
     for (index, run) in all.runs.iter().enumerate() {
         let branch = &all.branches[run.branch as usize];
         let is_counted = branch.rules & last_rules != 0 || !counting.contains(&branch.repository);
