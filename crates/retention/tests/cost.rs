@@ -68,7 +68,7 @@ fn judging_four_times_as_much_takes_little_more_than_four_times_as_long() {
     .unwrap();
     let runs = 25_000 * quarters;
     let [quarter, half, whole] = [runs / 4, runs / 2, runs].map(|runs| time(&policy, runs));
-    println!("{} runs: {quarter:?}, {half:?}, {whole:?}", runs);
+    println!("{runs} runs: {quarter:?}, {half:?}, {whole:?}");
     // What grows with the square takes 16 times as long.
     assert!(whole < quarter * 8, "{quarter:?} {half:?} {whole:?}");
 }

@@ -396,7 +396,7 @@ fn run_facts() -> impl Strategy<Value = Run> {
         ("merge_group", "refs/heads/gh-readonly-queue/main/x", 0),
         ("workflow_run", "refs/heads/main", 0),
     ];
-    let repositories = vec![("o/r", "17"), ("o/renamed", "17"), ("o/s", "18"), ("o/r", "")];
+    let repositories = [("o/r", "17"), ("o/renamed", "17"), ("o/s", "18"), ("o/r", "")];
     (
         select(kinds),
         prop_oneof![9 => Just(0_usize), 1 => 1..4_usize],
@@ -632,7 +632,7 @@ proptest! {
     #[test]
     fn a_larger_count_or_time_keeps_what_a_smaller_one_keeps(policy in policy(), world in world(), which in any::<Index>()) {
         let before = verdicts(&policy, &world);
-        let mut larger = policy.clone();
+        let mut larger = policy;
         if let Some(count) = larger.rules.len().checked_sub(1) {
             let rule = &mut larger.rules[which.index(count + 1)];
             let has_last = rule.last().is_some();
