@@ -22,7 +22,13 @@ fn nix_235_is_told_of_an_output_that_refers_to_itself_only_by_a_hash_that_it_fin
         let store = Store::new(Some(version.programs.clone()));
         let server = Server::start(Backend::Embedded, &store.dir());
         let itself = floating("itself", "mkdir $out; echo $out > $out/x", "");
-        let path = built(&store, &version, &format!("{{ itself = {itself}; }}"), "itself", &[]);
+        let path = built(
+            &store,
+            &version,
+            &format!("{{ itself = {itself}; }}"),
+            "itself",
+            &[],
+        );
         push(&server, &store, &[&path]);
         let deriver = store.nix("nix-store", &["-q", "--deriver", &path]);
         let key: BuildTraceKey = format!("{}^out", base_name(deriver.trim())).parse().unwrap();
@@ -33,8 +39,22 @@ fn nix_235_is_told_of_an_output_that_refers_to_itself_only_by_a_hash_that_it_fin
         empty(&store);
         let key = server.public_key().to_owned();
         let url = server.url();
-        let options = ["-j0", "--option", "substituters", &url, "--option", "trusted-public-keys", &key];
-        let read = built(&store, &version, &format!("{{ itself = {itself}; }}"), "itself", &options);
+        let options = [
+            "-j0",
+            "--option",
+            "substituters",
+            &url,
+            "--option",
+            "trusted-public-keys",
+            &key,
+        ];
+        let read = built(
+            &store,
+            &version,
+            &format!("{{ itself = {itself}; }}"),
+            "itself",
+            &options,
+        );
         assert_eq!(read, path, "{version:?}");
     }
 }
@@ -121,7 +141,10 @@ fn what_a_reader_needs_to_resolve_a_derivation_is_pushed_with_its_output() {
             let kept = run(server.niks3().args(["gc", "--older-than=1h", "--force"]));
             let _ = kept.ok();
             check_build_trace(&server, &store, tool);
-            assert_eq!(push(&server, &store, &[&[c.as_str()], pin].concat())["uploaded"], 0);
+            assert_eq!(
+                push(&server, &store, &[&[c.as_str()], pin].concat())["uploaded"],
+                0
+            );
         }
     }
 }
@@ -142,9 +165,7 @@ fn older_nix_finds_by_resolved_derivations_alone_what_nix_235_would_push() {
             .flat_map(|name| resolved(&store, name))
             .flat_map(|name| {
                 let text = std::fs::read(store.dir().join(name)).unwrap();
-                Derivation::parse(&text)
-                    .unwrap()
-                    .realisation_ids()
+                Derivation::parse(&text).unwrap().realisation_ids()
             })
             .map(|id| format!("{id}.doi"))
             .collect();
@@ -161,7 +182,15 @@ fn older_nix_finds_by_resolved_derivations_alone_what_nix_235_would_push() {
         assert_eq!(left, 5, "{pushing:?}");
         let key = server.public_key().to_owned();
         let url = server.url();
-        let options = ["-j0", "--option", "substituters", &url, "--option", "trusted-public-keys", &key];
+        let options = [
+            "-j0",
+            "--option",
+            "substituters",
+            &url,
+            "--option",
+            "trusted-public-keys",
+            &key,
+        ];
         for reading in &versions {
             for (name, path) in [("c", &c), ("i", &i)] {
                 empty(&store);

@@ -93,7 +93,10 @@ pub(super) async fn ask_each<T>(
     read: fn(&serde_json::Value) -> Option<T>,
 ) -> Vec<(StorePath, Vec<T>)> {
     if candidates.len() > MAX_RUNS {
-        tracing::warn!("Nix is asked about {MAX_RUNS} of {} derivations", candidates.len());
+        tracing::warn!(
+            "Nix is asked about {MAX_RUNS} of {} derivations",
+            candidates.len()
+        );
         candidates.truncate(MAX_RUNS);
     }
     let nix = Nix::new(store, candidates.iter(), read);

@@ -51,9 +51,7 @@ pub(crate) async fn inputs(store: &LocalStore, infos: &PathInfos, roots: &[Store
     let paths = found.iter().filter_map(|path| path.parse::<StorePath>().ok());
     let is_new = |path: &StorePath| !infos.contains_key(path);
     let is_here = |path: &StorePath| store.real_path(path).symlink_metadata().is_ok();
-    paths
-        .filter(|path| is_new(path) && is_here(path))
-        .collect()
+    paths.filter(|path| is_new(path) && is_here(path)).collect()
 }
 
 async fn blocking<T: Default + Send + 'static>(
@@ -91,7 +89,9 @@ fn open_inputs(store: &LocalStore, roots: Vec<StorePath>) -> Vec<Candidate> {
                 continue;
             };
             if known.len() == MAX_DERIVATIONS {
-                tracing::warn!("{MAX_DERIVATIONS} derivations were read: what the rest came out as is not looked for");
+                tracing::warn!(
+                    "{MAX_DERIVATIONS} derivations were read: what the rest came out as is not looked for"
+                );
                 waiting.clear();
                 break;
             }

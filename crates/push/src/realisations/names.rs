@@ -33,9 +33,7 @@ impl Names {
     pub(super) fn read(store: &LocalStore, candidates: &Candidates) -> Self {
         let ids = candidates.all().flat_map(|(path, _)| {
             let ids = derivation::read(store, path).map(|derivation| derivation.realisation_ids());
-            ids.into_iter()
-                .flatten()
-                .map(|id| (id.to_string(), path.clone()))
+            ids.into_iter().flatten().map(|id| (id.to_string(), path.clone()))
         });
         Self { by_id: ids.collect() }
     }
