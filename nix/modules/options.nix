@@ -177,6 +177,8 @@ in
 
   keepReplaced = optional types.str "How long contents stay readable that a push with a higher-ranked key has replaced; 30 days by default.";
 
+  indexDebugInfo = optional types.bool "Write debuginfo/BUILD-ID for outputs with lib/debug/.build-id, so that debuggers find them; off by default.";
+
   pushLease = optional types.str "How long a push lives when its client is no longer heard of.";
 
   readProxy.enable = optional types.bool "Serve the bucket's objects over HTTP; by default only when they are in the state directory.";

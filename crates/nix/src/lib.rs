@@ -7,6 +7,7 @@
 
 pub mod base32;
 pub mod ca;
+pub mod debug_info;
 pub mod derivation;
 mod echo;
 mod entry;

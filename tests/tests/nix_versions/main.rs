@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod build_trace;
+mod debug_info;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
