@@ -81,7 +81,8 @@ fn debug_information_is_indexed_as_nix_copy_does_it() {
         }
         let report = run(server.niks3().args(["fsck", "--json"])).json();
         assert_eq!(report["findings"], serde_json::json!([]), "{version:?}: {report}");
-        check_bucket(&server, &store.dir(), std::slice::from_ref(&path), &[]);
+        let found = check_bucket(&server, &store.dir(), std::slice::from_ref(&path), &[]);
+        assert_eq!(found.len(), 1, "{version:?}: {found:?}");
 
         let _ = run(server.niks3().args(["gc", "--older-than=0s", "--force"])).ok();
         assert!(
