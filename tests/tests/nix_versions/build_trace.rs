@@ -100,6 +100,9 @@ fn all_derivations_that_came_out_the_same_are_in_the_build_trace() {
     }
 }
 
+/// From here on Nix goes on with `-j0` to the resolved derivation when the cache does not know the one that was evaluated.
+const FINDS_RESOLVED: (u32, u32) = (2, 26);
+
 /// `c` needs `b` and `b` needs `a` when they run, and `b` needs `tool` only while it is built.
 const CHAIN: [&str; 4] = ["a", "tool", "b", "c"];
 
@@ -192,6 +195,10 @@ fn older_nix_finds_by_resolved_derivations_alone_what_nix_235_would_push() {
             &key,
         ];
         for reading in &versions {
+            // Nix 2.8 dies of it: "free(): invalid pointer".
+            if reading.number < FINDS_RESOLVED {
+                continue;
+            }
             for (name, path) in [("c", &c), ("i", &i)] {
                 empty(&store);
                 let read = built(&store, reading, &expression, name, &options);
