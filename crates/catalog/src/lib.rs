@@ -48,6 +48,7 @@ mod signatures;
 mod slices;
 mod tasks;
 mod tokens;
+mod uses;
 mod verifications;
 
 use std::panic::Location;
@@ -88,6 +89,7 @@ pub use signatures::NewSignatures;
 pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
+pub use uses::UsedPaths;
 pub use verifications::{DoubtfulNar, NewVerification};
 
 /// Result of a question to the database.
