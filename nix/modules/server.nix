@@ -82,6 +82,7 @@ let
     ++ option "verify-concurrency" cfg.verifyConcurrency
     ++ option "keep-replaced" cfg.keepReplaced
     ++ truth "enable-read-proxy" cfg.readProxy.enable
+    ++ truth "read-redirect" cfg.readProxy.redirect
     ++ option "oidc-config" oidcFile
     ++ secret "tls-cert" "tls-cert" cfg.tls.certFile
     ++ secret "tls-key" "tls-key" cfg.tls.keyFile

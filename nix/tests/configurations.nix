@@ -63,6 +63,7 @@
       verifyConcurrency = 4;
       keepReplaced = "60d";
       readProxy.enable = true;
+      readProxy.redirect = true;
       log = {
         level = "niks3_server=debug,info";
         format = "json";

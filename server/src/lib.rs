@@ -10,6 +10,8 @@ mod pages;
 mod reload;
 pub mod serve;
 pub mod start;
+mod start_retry;
+mod store_rights;
 pub mod tls;
 pub mod watchdog;
 

@@ -18,16 +18,18 @@ use crate::cache_stats::CacheStats;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{Args, ChecksumChoice, Config, CredentialFiles, LogFormat, Store};
+use crate::deletion::waits::DeletionWaits;
 use crate::fsck::verify_when_idle;
 use crate::http::S3Endpoint;
 use crate::ownership::Ownership;
 use crate::reload::Reload;
 use crate::signing::Signer;
 use crate::start_error::StartError;
-use crate::storage::{Bucket, ChecksumKind, FileBucket, StorageError};
+use crate::start_retry::{is_passing, patiently};
+use crate::storage::{Bucket, ChecksumKind, FileBucket};
 use crate::tls::Tls;
 use crate::verification::{Queue, Readers, VerifyUploads};
-use crate::{http, landing, log_filter, ownership, pins, push, serve, watchdog};
+use crate::{http, landing, log_filter, ownership, pins, push, serve, store_rights, watchdog};
 
 /// Starts the log on standard error.
 ///
@@ -53,31 +55,11 @@ pub fn init_log(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// How long the parts a server stands on may take to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// How often a running server looks whose the bucket is.
 const LOOK_EVERY: Duration = Duration::from_secs(40);
 
 /// How long readers wait for what a process before has left.
 const RECOVERY: Duration = Duration::from_secs(10);
-
-async fn patiently<T, E: std::fmt::Display>(
-    what: &str,
-    mut attempt: impl AsyncFnMut() -> Result<T, E>,
-    passing: impl Fn(&E) -> bool,
-) -> Result<T, E> {
-    let started = std::time::Instant::now();
-    loop {
-        match attempt().await {
-            Err(error) if passing(&error) && started.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "{what} does not answer yet");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            result => return result,
-        }
-    }
-}
 
 /// How long work on files may go on when everything else has ended.
 pub const LAST_WORK: Duration = Duration::from_millis(250);
@@ -146,13 +128,6 @@ pub(crate) async fn open_database(url: &str) -> Result<Catalog, StartError> {
     Ok(opened.await?)
 }
 
-fn is_passing(error: &StorageError) -> bool {
-    matches!(
-        error,
-        StorageError::Unavailable(_) | StorageError::Throttled { .. }
-    )
-}
-
 /// Opens the object store, once it answers.
 pub(crate) async fn open_store(store: &Store) -> Result<OpenStore, StartError> {
     let (bucket, s3) = match store {
@@ -200,25 +175,17 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let catalog = open_database(&config.database).await?;
     let OpenStore { bucket, s3 } = open_store(&config.store).await?;
     let embedded = s3.is_some();
+    let kind = match config.checksum {
+        ChecksumChoice::Auto => None,
+        ChecksumChoice::Sha256 => Some(ChecksumKind::Sha256),
+        ChecksumChoice::Md5 => Some(ChecksumKind::Md5),
+    };
+    let rights = store_rights::probe(&catalog, &bucket, kind).await?;
     // Before anything else is written into the bucket.
     let claimed =
         ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
-    let checksum = match (config.checksum, embedded) {
-        (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
-        (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
-        (ChecksumChoice::Auto, false) => patiently(
-            "the object store",
-            async || bucket.probe_checksum().await,
-            is_passing,
-        )
-        .await?
-        .ok_or_else(|| {
-            StartError::Failed(
-                "the object store takes uploads whose bytes do not fit their checksum, so nothing it has can be trusted"
-                    .into(),
-            )
-        })?,
-    };
+    rights.keep(&catalog).await?;
+    let checksum = rights.checksum;
     let bucket = Arc::new(bucket.checking(checksum));
     let verifications = Arc::new(Queue::new(config.verify_concurrency));
     bucket.watch_arrivals(verifications.clone());
@@ -238,6 +205,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         verify_uploads: config.verify_uploads,
         keep_replaced: config.keep_replaced,
         verifications,
+        deletion_waits: DeletionWaits::default(),
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,
         priority: config.priority,
@@ -247,6 +215,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         lease_seconds: config.lease_seconds,
         limits: config.limits,
         read_proxy: config.read_proxy,
+        read_redirect: config.read_redirect,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         clock: Clock::default(),

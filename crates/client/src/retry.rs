@@ -1,5 +1,7 @@
 //! Tries again what may work the next time: with growing, jittered pauses, as the other side asks, and not for ever.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder as _;
@@ -73,6 +75,37 @@ impl Default for RetryPolicy {
     }
 }
 
+/// What the user was told by this process, and until when that is news enough.
+static TOLD: Told = Told(Mutex::new(BTreeMap::new()));
+/// Texts that are remembered: more than there are causes.
+const MAX_TOLD: usize = 100;
+
+/// Failures of which the user was told: the parts of a NAR that wait for one object store are one line.
+struct Told(Mutex<BTreeMap<String, Instant>>);
+
+impl Told {
+    /// Whether nobody waits for the same cause, as the user knows; from now on, for this pause, somebody does.
+    fn is_news(&self, error: &str, pause: Duration) -> bool {
+        let (now, cause) = (Instant::now(), cause(error));
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, until| *until > now);
+        if told.len() >= MAX_TOLD || told.contains_key(&cause) {
+            return false;
+        }
+        told.insert(cause, now + pause);
+        true
+    }
+}
+
+/// A text without the words that differ from request to request: their ids, ports and numbers.
+fn cause(error: &str) -> String {
+    let word = |word: &str| {
+        let varies = word.len() > 4 && word.bytes().any(|byte| byte.is_ascii_digit());
+        if varies { "…".to_owned() } else { word.to_owned() }
+    };
+    error.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// Growing pauses, which never end.
 fn pauses(policy: RetryPolicy) -> impl Iterator<Item = Duration> {
     backon::ExponentialBuilder::default()
@@ -136,8 +169,9 @@ where
         }
         tries += 1;
         let pause_seconds = pause.as_secs_f64();
-        // One hiccup is nobody's business; whoever waits longer wants to know for what.
-        if tries < LOUD_FROM && pause <= QUIET_PAUSE {
+        // One hiccup is nobody's business; whoever waits longer wants to know for what, once for all that waits for it.
+        let quiet = tries < LOUD_FROM && pause <= QUIET_PAUSE;
+        if quiet || !TOLD.is_news(&error.to_string(), pause) {
             tracing::info!("{what}: {error}; trying again in {pause_seconds:.1} s");
         } else {
             tracing::warn!("{what}: {error}; trying again in {pause_seconds:.1} s");
@@ -306,6 +340,20 @@ mod tests {
             contact < failure && failure < work,
             "{contact:?} {failure:?} {work:?}"
         );
+    }
+
+    #[test]
+    fn who_waits_for_the_same_cause_is_one_line() {
+        let told = Told(Mutex::default());
+        let of = |request: &str, why: &str| format!("the object store {why} (HTTP 503, request {request})");
+        let pause = Duration::from_millis(200);
+        assert!(told.is_news(&of("r1f00c0ffee", "does not answer"), pause));
+        for request in ["r2f00c0ffee", "r3f00c0ffee"] {
+            assert!(!told.is_news(&of(request, "does not answer"), pause));
+        }
+        assert!(told.is_news(&of("r4f00c0ffee", "has no space left"), pause));
+        std::thread::sleep(pause);
+        assert!(told.is_news(&of("r5f00c0ffee", "does not answer"), pause));
     }
 
     #[test]

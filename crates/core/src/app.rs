@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::cache_stats::CacheStats;
 use crate::clock::Clock;
+use crate::deletion::waits::DeletionWaits;
 use crate::ownership::Ownership;
 use crate::verification::{Queue, VerifyUploads};
 
@@ -32,6 +33,8 @@ pub struct App {
     pub keep_replaced: i64,
     /// Uploads that wait to be read.
     pub verifications: Arc<Queue>,
+    /// Pushes whose commit waits for deletions.
+    pub deletion_waits: DeletionWaits,
     /// The keys that sign.
     pub signer: Arc<Signer>,
     /// Who may do everything.
@@ -62,6 +65,8 @@ pub struct App {
     pub protect_metrics: bool,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
+    /// Readers of NARs are sent to the object store.
+    pub read_redirect: bool,
     /// Reading the bucket over HTTP needs the scope `read`.
     pub protect_reads: bool,
 }

@@ -3,3 +3,4 @@
 
 pub mod await_deletion;
 pub(crate) mod delete;
+pub mod waits;
