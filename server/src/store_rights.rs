@@ -89,7 +89,9 @@ async fn kept(
 ) -> Result<Option<ChecksumKind>, StartError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = i64::try_from(now.as_secs()).unwrap_or_default() - KEPT_SECONDS;
-    let probe = catalog.store_probe(&service.endpoint, &service.bucket, since).await?;
+    let probe = catalog
+        .store_probe(&service.endpoint, &service.bucket, since)
+        .await?;
     let same = probe.filter(|probe| probe.service == service.name && probe.identity == service.access_key);
     let checksum = same.and_then(|probe| match probe.checksum.as_str() {
         SHA256 => Some(ChecksumKind::Sha256),

@@ -72,7 +72,11 @@ impl World {
 
     fn netrc(&self) -> String {
         let file = self.store.path("netrc");
-        std::fs::write(&file, format!("machine localhost login nix password {}\n", self.token)).unwrap();
+        std::fs::write(
+            &file,
+            format!("machine localhost login nix password {}\n", self.token),
+        )
+        .unwrap();
         file.display().to_string()
     }
 }
@@ -83,17 +87,17 @@ async fn curl_and_nix_follow_a_redirect_and_send_the_object_store_no_authorizati
     let (netrc, bearer) = (world.netrc(), format!("Authorization: Bearer {}", world.token));
     let user = format!("nix:{}", world.token);
     let before = world.public.requests().len();
-    for credentials in [
-        &["-H", &bearer][..],
-        &["-u", &user],
-        &["--netrc-file", &netrc],
-    ] {
+    for credentials in [&["-H", &bearer][..], &["-u", &user], &["--netrc-file", &netrc]] {
         // A whole NAR, some of its bytes, and only what is known of it.
         for (more, status) in [(&[][..], "200"), (&["-r", "4-7"], "206"), (&["-I"], "200")] {
-            let shown = ["-L", "-o", "/dev/null", "-w", "%{http_code} %{num_redirects} %{url_effective}"];
-            let said = world
-                .curl(&[&shown, credentials, more].concat(), &world.nar)
-                .ok();
+            let shown = [
+                "-L",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code} %{num_redirects} %{url_effective}",
+            ];
+            let said = world.curl(&[&shown, credentials, more].concat(), &world.nar).ok();
             let expected = format!("{status} 1 {}/", world.public.url());
             assert!(said.starts_with(&expected), "{credentials:?} {more:?}: {said}");
         }
@@ -101,7 +105,10 @@ async fn curl_and_nix_follow_a_redirect_and_send_the_object_store_no_authorizati
     let refused = world.curl(&[], &world.nar);
     assert!(refused.stderr.contains("401"), "{refused:?}");
     // Nothing but NARs is redirected.
-    let info = world.curl(&["-H", &bearer, "-o", "/dev/null", "-w", "%{http_code}"], "nix-cache-info");
+    let info = world.curl(
+        &["-H", &bearer, "-o", "/dev/null", "-w", "%{http_code}"],
+        "nix-cache-info",
+    );
     assert_eq!(info.stdout, "200");
     let after_curl = world.public.requests().len();
     assert_eq!(after_curl - before, 9, "{:?}", world.public.requests());
@@ -120,8 +127,14 @@ async fn curl_and_nix_follow_a_redirect_and_send_the_object_store_no_authorizati
     let name = world.path.rsplit('/').next().unwrap();
     assert!(to.join("nix/store").join(name).exists());
     let requests = world.public.requests();
-    let read = requests[after_curl..].iter().filter(|line| line.contains("/nar/"));
-    assert_eq!(read.count(), world.store.closure(&world.path).len(), "{requests:?}");
+    let read = requests[after_curl..]
+        .iter()
+        .filter(|line| line.contains("/nar/"));
+    assert_eq!(
+        read.count(),
+        world.store.closure(&world.path).len(),
+        "{requests:?}"
+    );
     // Uploads come by the same address, and have no such header either.
     assert_eq!(world.public.authorized(), [""; 0]);
 }
@@ -136,7 +149,9 @@ async fn a_redirect_is_for_one_reader_and_its_method_and_ends() {
     let header = |name: &str| {
         let lines = answer.lines();
         let mut found = lines.filter_map(|line| line.to_ascii_lowercase().starts_with(name).then_some(line));
-        found.next().unwrap_or_default()[name.len() + 1..].trim().to_owned()
+        found.next().unwrap_or_default()[name.len() + 1..]
+            .trim()
+            .to_owned()
     };
     assert!(answer.starts_with("HTTP/1.1 307 "), "{answer}");
     assert_eq!(header("cache-control"), "private, max-age=240");
@@ -161,7 +176,10 @@ fn it_needs_an_object_store_elsewhere_and_a_server_that_is_read() {
     let service = ["--s3-endpoint", "http://127.0.0.1:1", "--s3-bucket", "bucket"];
     let keys = ["--s3-access-key", "a", "--s3-secret-key", "b"];
     for (more, said) in [
-        (Vec::new(), "the embedded object store is read through this server"),
+        (
+            Vec::new(),
+            "the embedded object store is read through this server",
+        ),
         ([&service[..], &keys].concat(), "give --enable-read-proxy"),
     ] {
         let output = Server::try_start(&[&["--data-dir", data, "--read-redirect"], &more[..]].concat());

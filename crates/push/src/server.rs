@@ -98,7 +98,9 @@ pub(crate) enum Committed {
 /// What a commit waits for, by the clock of this machine.
 fn waiting(wait: &types::Deleting) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let left = u64::try_from(wait.until).unwrap_or_default().saturating_sub(now.as_secs());
+    let left = u64::try_from(wait.until)
+        .unwrap_or_default()
+        .saturating_sub(now.as_secs());
     let objects = if wait.objects == 1 { "object" } else { "objects" };
     format!(
         "the commit waits up to {left} s for the deletion of {} {objects} of this push, which a server process has \

@@ -23,7 +23,7 @@ pub use error::StorageError;
 pub use fence::REQUEST_LIFETIME;
 pub use files::FileBucket;
 pub use key::{KeyError, ObjectKey};
-pub use s3::{PartChecks, ServiceIdentity, Right, Rights, S3Bucket, S3Keys, S3Settings};
+pub use s3::{PartChecks, Right, Rights, S3Bucket, S3Keys, S3Settings, ServiceIdentity};
 pub use types::{
     Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Condition, ConditionalWrite, Deletion,
     Extent, GetOptions, GetResult, Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range,
@@ -330,9 +330,9 @@ impl Bucket {
     pub async fn delete(&self, keys: Vec<ObjectKey>) -> Vec<(ObjectKey, Deletion)> {
         let deletion = |result: Result<()>| match result {
             Ok(()) | Err(StorageError::NotFound) => Deletion::Gone,
-            Err(error @ (StorageError::Denied(_) | StorageError::Forbidden(_) | StorageError::Invalid(_))) => {
-                Deletion::Refused(error.to_string())
-            }
+            Err(
+                error @ (StorageError::Denied(_) | StorageError::Forbidden(_) | StorageError::Invalid(_)),
+            ) => Deletion::Refused(error.to_string()),
             Err(error) => Deletion::Unknown(error.to_string()),
         };
         let results = self.delete_many(&keys).await;

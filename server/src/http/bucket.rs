@@ -149,10 +149,7 @@ fn redirect(app: &App, url: &str) -> Result<Response, Problem> {
         .finish();
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static(REDIRECT_CACHE),
-    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(REDIRECT_CACHE));
     if app.protect_reads {
         headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
     }

@@ -13,7 +13,8 @@ use crate::places::{listen, settings};
 type Answers = fn(ChecksumKind, bool) -> u16;
 
 const LISTED: &str = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-const UPLOADS: &str = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
+const UPLOADS: &str =
+    "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
 
 /// What is found of a service that answers so; `keeps`: whether it has what it refused.
 async fn found(answers: Answers, keeps: bool) -> Result<Rights, StorageError> {

@@ -170,8 +170,9 @@ where
 /// A refusal that names the operation, the keys and the permission.
 pub(super) fn forbidden(operation: Operation, area: &str, said: &str) -> StorageError {
     StorageError::Forbidden(format!(
-        "{} on {area}: {said}; the credentials of the server need {}",
+        "{} on {area}: {}; the credentials of the server need {}",
         operation.name(),
+        said.trim_end_matches('.'),
         operation.permission()
     ))
 }

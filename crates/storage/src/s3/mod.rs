@@ -36,7 +36,7 @@ pub(super) use connect::{BRIEF, client};
 use connect::{LONG, Operation, UNKNOWN_KEY, failed};
 pub(crate) use credentials::CredentialSource;
 pub(super) use presign::{presign_part, presign_put};
-pub use rights::{PartChecks, ServiceIdentity, Right, Rights};
+pub use rights::{PartChecks, Right, Rights, ServiceIdentity};
 pub use settings::{S3Keys, S3Settings};
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -211,7 +211,10 @@ impl S3Bucket {
                     line
                 } else {
                     let policy = self.least_policy();
-                    format!("{line}; they need {} and more:\n{policy}", Operation::ListObjects.permission())
+                    format!(
+                        "{line}; they need {} and more:\n{policy}",
+                        Operation::ListObjects.permission()
+                    )
                 }
             }
             code => format!("--s3-endpoint: the object store refuses: {code}: {said}"),
@@ -296,7 +299,9 @@ impl S3Bucket {
             ))),
             Err(error) => match self.failed(Operation::HeadObject, key)(error) {
                 StorageError::NotFound => Ok(None),
-                StorageError::Denied(why) => Err(self.refused_read(key).await.unwrap_or(StorageError::Denied(why))),
+                StorageError::Denied(why) => {
+                    Err(self.refused_read(key).await.unwrap_or(StorageError::Denied(why)))
+                }
                 error => Err(error),
             },
         }

@@ -1,7 +1,7 @@
 //! What to allow the server in a bucket, to copy.
 
-use super::rights::Right;
 use super::S3Bucket;
+use super::rights::Right;
 
 impl S3Bucket {
     /// What is missing, and the least that a server needs.

@@ -55,10 +55,11 @@ pub(crate) async fn presign_put(
         Checksum::Md5(hash) => request.content_md5(STANDARD.encode(hash)),
     };
     Ok(presigned(
-        &request
-            .presigned(signed_for(client, ttl)?)
-            .await
-            .map_err(failed(Operation::PutObject, "", key.area()))?,
+        &request.presigned(signed_for(client, ttl)?).await.map_err(failed(
+            Operation::PutObject,
+            "",
+            key.area(),
+        ))?,
     ))
 }
 
@@ -88,10 +89,11 @@ pub(crate) async fn presign_part(
         Checksum::Md5(hash) => request.content_md5(STANDARD.encode(hash)),
     };
     Ok(presigned(
-        &request
-            .presigned(signed_for(client, ttl)?)
-            .await
-            .map_err(failed(Operation::UploadPart, "", key.area()))?,
+        &request.presigned(signed_for(client, ttl)?).await.map_err(failed(
+            Operation::UploadPart,
+            "",
+            key.area(),
+        ))?,
     ))
 }
 
@@ -105,7 +107,12 @@ pub(super) fn part_number(number: u32) -> Result<i32> {
 
 impl S3Bucket {
     /// A URL that reads one object, by GET or by HEAD, and whatever range of it.
-    pub(crate) async fn presign_read(&self, key: &ObjectKey, head_only: bool, ttl: Duration) -> Result<String> {
+    pub(crate) async fn presign_read(
+        &self,
+        key: &ObjectKey,
+        head_only: bool,
+        ttl: Duration,
+    ) -> Result<String> {
         self.learn_the_time().await;
         let config = signed_for(&self.public, ttl)?;
         let request = if head_only {
@@ -121,7 +128,9 @@ impl S3Bucket {
         if headers.is_empty() {
             Ok(url)
         } else {
-            Err(StorageError::Invalid("a redirect cannot have headers sent".into()))
+            Err(StorageError::Invalid(
+                "a redirect cannot have headers sent".into(),
+            ))
         }
     }
 

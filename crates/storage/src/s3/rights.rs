@@ -371,9 +371,9 @@ impl Probe<'_> {
         let begun = self.bucket.create_multipart_checked_by(kind, &self.key).await;
         let id = match begun {
             Ok(id) => id,
-            Err(
-                StorageError::Invalid(why) | StorageError::Denied(why) | StorageError::Forbidden(why),
-            ) => return Ok(PartChecks::Unsupported(why)),
+            Err(StorageError::Invalid(why) | StorageError::Denied(why) | StorageError::Forbidden(why)) => {
+                return Ok(PartChecks::Unsupported(why));
+            }
             Err(error) => return Err(error),
         };
         let checked = self.parts_of(kind, &id).await;
@@ -393,7 +393,16 @@ impl Probe<'_> {
         let checksum = checksum(kind);
         let sign = |number| {
             let S3Bucket { client, bucket, .. } = self.bucket;
-            presign_part(client, bucket, &self.key, id, number, BODY.len() as u64, &checksum, URL_LIFE)
+            presign_part(
+                client,
+                bucket,
+                &self.key,
+                id,
+                number,
+                BODY.len() as u64,
+                &checksum,
+                URL_LIFE,
+            )
         };
         let right = self.send(sign(1).await?, BODY).await?;
         match right.status {
