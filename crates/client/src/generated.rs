@@ -1087,6 +1087,7 @@ signed than those of the push: the commit replaces them.*/
         ///Short text that is the same for every problem of this kind.
         pub title: ::std::string::String,
         /**Kind of problem: `urn:niks3:problem:push-gone` when the push is unknown or over, so that it has to begin again;
+`urn:niks3:problem:store-refuses` when a policy of the object store does not let the server do what is needed;
 else `about:blank`.*/
         #[serde(rename = "type")]
         pub type_: ::std::string::String,
