@@ -18,7 +18,7 @@ use crate::cache_stats::CacheStats;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{Args, ChecksumChoice, Config, CredentialFiles, LogFormat, Store};
-use crate::deletion::waits::DeletionWaits;
+use crate::deletion_waits::DeletionWaits;
 use crate::fsck::verify_when_idle;
 use crate::http::S3Endpoint;
 use crate::ownership::Ownership;

@@ -174,7 +174,7 @@ fn a_permission_that_is_withdrawn_later_is_named_and_hangs_no_push() {
     let collected = run(server.niks3().args(gc)).json();
     let failed = &collected["gc"]["counts"]["objects_failed_to_delete"];
     assert!(failed.as_u64() > Some(0), "{collected}");
-    let named = "DeleteObject on *.narinfo: AccessDenied";
+    let named = "DeleteObjects on *.narinfo: AccessDenied";
     assert!(server.log().contains(named), "the log does not say {named}");
     bucket.allow(&user, &ALL);
     let collected = run(server.niks3().args(gc)).json();

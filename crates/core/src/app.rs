@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::cache_stats::CacheStats;
 use crate::clock::Clock;
-use crate::deletion::waits::DeletionWaits;
+use crate::deletion_waits::DeletionWaits;
 use crate::ownership::Ownership;
 use crate::verification::{Queue, VerifyUploads};
 

@@ -3,4 +3,3 @@
 
 pub mod await_deletion;
 pub(crate) mod delete;
-pub mod waits;

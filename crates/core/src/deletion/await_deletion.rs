@@ -8,8 +8,8 @@ use niks3_catalog::Collected;
 use niks3_storage::ObjectKey;
 
 use super::delete::{self, End, Fence};
-use super::waits::DeletionWait;
 use crate::app::App;
+use crate::deletion_waits::DeletionWait;
 
 /// How long a request waits before its client is told to come back.
 const PATIENCE: Duration = Duration::from_secs(75);

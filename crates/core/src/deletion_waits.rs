@@ -28,7 +28,7 @@ impl DeletionWaits {
     }
 
     /// A push begins to wait, until the answer is dropped.
-    pub(super) fn begin(&self, push_id: i64, wait: DeletionWait) -> Waiting<'_> {
+    pub(crate) fn begin(&self, push_id: i64, wait: DeletionWait) -> Waiting<'_> {
         self.lock().insert(push_id, wait);
         Waiting { all: self, push_id }
     }
@@ -36,7 +36,7 @@ impl DeletionWaits {
 
 /// A push that waits.
 #[derive(Debug)]
-pub(super) struct Waiting<'a> {
+pub(crate) struct Waiting<'a> {
     all: &'a DeletionWaits,
     push_id: i64,
 }
