@@ -36,6 +36,77 @@ impl S3Bucket {
         let _ = run(command.args(["--request", "PUT", "--data-binary", &policy])).ok();
     }
 
+    /// Sets something of the bucket, by what S3 calls the subresource.
+    fn configure(&self, what: &str, body: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), body).unwrap();
+        let digest = format!("openssl md5 -binary {} | base64", file.path().display());
+        let md5 = run(Command::new("sh").args(["-c", &digest])).ok();
+        let mut command = self.signed_request(&format!("{}/{}?{what}=", self.endpoint, self.name));
+        let header = format!("Content-MD5: {}", md5.trim());
+        let _ = run(command.args(["--request", "PUT", "--header", &header, "--data-binary", body])).ok();
+    }
+
+    /// From now on, what is deleted or replaced stays as an old version.
+    pub fn enable_versions(&self) {
+        self.configure(
+            "versioning",
+            "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
+             </VersioningConfiguration>",
+        );
+    }
+
+    /// From now on, every version is kept for a day. The bucket has to have been made with object lock.
+    pub fn retain_by_default(&self) {
+        self.configure(
+            "object-lock",
+            "<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ObjectLockEnabled>Enabled\
+             </ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>\
+             </ObjectLockConfiguration>",
+        );
+    }
+
+    /// A bucket beside this one, with object lock.
+    #[must_use]
+    pub fn with_object_lock(&self) -> Self {
+        let name = format!("{}-locked", self.name);
+        let locked = Self {
+            web: format!("{}/{name}", self.endpoint),
+            name,
+            ..self.clone()
+        };
+        let mut command = self.signed_request(&locked.web);
+        let lock = [
+            "--request",
+            "PUT",
+            "--header",
+            "x-amz-bucket-object-lock-enabled: true",
+        ];
+        let _ = run(command.args(lock)).ok();
+        locked
+    }
+
+    /// Of every version: its key and whether it is the newest one; then the keys of marks of deletion.
+    #[must_use]
+    pub fn versions(&self) -> (Vec<(String, bool)>, Vec<String>) {
+        let url = format!("{}/{}?versions=", self.endpoint, self.name);
+        let answer = run(&mut self.signed_request(&url)).ok();
+        assert!(answer.contains("<IsTruncated>false<"), "{answer}");
+        let of = |element: &str| -> Vec<(String, bool)> {
+            let begin = format!("<{element}>");
+            let parts = answer.split(&begin).skip(1);
+            let version = |part: &str| {
+                let (_, rest) = part.split_once("<Key>").unwrap();
+                let (key, _) = rest.split_once("</Key>").unwrap();
+                let (version, _) = part.split_once(&format!("</{element}>")).unwrap();
+                (key.to_owned(), version.contains("<IsLatest>true<"))
+            };
+            parts.map(version).collect()
+        };
+        let markers = of("DeleteMarker").into_iter().map(|(key, _)| key).collect();
+        (of("Version"), markers)
+    }
+
     /// The same bucket for another user, whom its policy allows these actions alone (versitygw).
     #[must_use]
     pub fn allowing(&self, actions: &[&str]) -> Self {

@@ -58,6 +58,9 @@ pub(super) enum Operation {
     CompleteMultipartUpload,
     AbortMultipartUpload,
     ListMultipartUploads,
+    ListObjectVersions,
+    DeleteObjectVersion,
+    GetBucketVersioning,
 }
 
 impl Operation {
@@ -78,6 +81,9 @@ impl Operation {
             Self::CompleteMultipartUpload => "CompleteMultipartUpload",
             Self::AbortMultipartUpload => "AbortMultipartUpload",
             Self::ListMultipartUploads => "ListMultipartUploads",
+            Self::ListObjectVersions => "ListObjectVersions",
+            Self::DeleteObjectVersion => "DeleteObject of a version",
+            Self::GetBucketVersioning => "GetBucketVersioning",
         }
     }
 
@@ -95,6 +101,9 @@ impl Operation {
             Self::ListParts => "s3:ListMultipartUploadParts",
             Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
             Self::ListMultipartUploads => "s3:ListBucketMultipartUploads",
+            Self::ListObjectVersions => "s3:ListBucketVersions",
+            Self::DeleteObjectVersion => "s3:DeleteObjectVersion",
+            Self::GetBucketVersioning => "s3:GetBucketVersioning",
         }
     }
 }
