@@ -189,16 +189,10 @@ impl S3Bucket {
 
     pub(crate) async fn promote(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
         match self.copy(from, to).await {
-            Ok(()) => {}
             Err(StorageError::NotFound) if self.head(to).await?.is_some_and(|meta| meta.size == size) => {
-                return Ok(());
+                Ok(())
             }
-            Err(error) => return Err(error),
+            copied => copied,
         }
-        // It is where readers look: a garbage collection deletes what is left of the push.
-        if let Err(error) = self.delete(from).await {
-            tracing::warn!(key = from.as_str(), %error, "a staged object is left behind");
-        }
-        Ok(())
     }
 }
