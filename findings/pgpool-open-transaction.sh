@@ -4,7 +4,7 @@
 #
 # One would guess that the statement is committed by itself, as without pgpool-II: raw mode has one server and no replication. pgpool-II begins a
 # transaction of its own for INSERT, UPDATE and DELETE and does not end it. With the end of the connection the change is undone.
-# Nearly all drivers prepare statements with values: each of their changes was successful, and is gone.
+# With a driver that prepares its statements each change was successful, and is gone when the connection ends.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 start_postgres max_connections=20
 direct=$port

@@ -178,6 +178,8 @@ in
 
   keepReplaced = optional types.str "How long contents stay readable that a push with a higher-ranked key has replaced; 30 days by default.";
 
+  waitFor = optional types.str "How long the start waits for a database or an object store that does not answer; 30 seconds by default.";
+
   pushLease = optional types.str "How long a push lives when its client is no longer heard of.";
 
   readProxy.enable = optional types.bool "Serve the bucket's objects over HTTP; by default only when they are in the state directory.";

@@ -78,6 +78,8 @@ let
     ++ option "server-url" cfg.serverUrl
     ++ option "store-dir" cfg.storeDir
     ++ option "priority" cfg.priority
+    ++ option "wait-for" cfg.waitFor
+    ++ lib.optionals cfg.nginx.enable [ "--trusted-proxy" "127.0.0.1" "--trusted-proxy" "::1" ]
     ++ option "push-lease" cfg.pushLease
     ++ option "verify-uploads" cfg.verifyUploads
     ++ option "verify-concurrency" cfg.verifyConcurrency

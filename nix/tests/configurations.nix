@@ -59,6 +59,7 @@
       serverUrl = "https://niks3.example.com";
       storeDir = "/nix/store";
       priority = 41;
+      waitFor = "90s";
       pushLease = "5m";
       verifyUploads = "untrusted";
       verifyConcurrency = 4;

@@ -1,6 +1,7 @@
 //! From configuration to a listening server, and to its end.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::ownership::Ownership;
 use crate::reload::Reload;
 use crate::signing::Signer;
 use crate::start_error::StartError;
-use crate::start_retry::{is_passing, patiently};
+use crate::start_retry::{is_passing, wait_for};
 use crate::storage::{Bucket, ChecksumKind, FileBucket};
 use crate::tls::Tls;
 use crate::verification::{Queue, Readers, VerifyUploads};
@@ -119,17 +120,60 @@ pub(crate) struct OpenStore {
 }
 
 /// Opens the database, once it answers.
-pub(crate) async fn open_database(url: &str) -> Result<Catalog, StartError> {
-    let opened = patiently(
-        "the database",
-        async || Catalog::open(url).await,
-        |error| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_)),
-    );
-    Ok(opened.await?)
+pub(crate) async fn open_database(url: &str, limit: Duration) -> Result<Catalog, StartError> {
+    let what = format!("the database at {}", database_address(url));
+    let is_passing =
+        |error: &CatalogError| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_));
+    let opened = wait_for(&what, limit, async || Catalog::open(url).await, is_passing).await;
+    opened.map_err(|error| match error {
+        error if is_passing(&error) => StartError::Failed(format!("--db: cannot use {what}: {error}")),
+        error => error.into(),
+    })
+}
+
+/// Host and port of a database, or its file: neither user nor password.
+fn database_address(database: &str) -> String {
+    match database.parse::<url::Url>() {
+        Ok(url) if url.scheme().starts_with("postgres") => {
+            let socket = url.query_pairs().find(|(name, _)| name == "host");
+            let socket = socket.map(|(_, folder)| folder.into_owned());
+            let host = socket.or_else(|| url.host_str().map(str::to_owned));
+            let host = host
+                .filter(|host| !host.is_empty())
+                .unwrap_or_else(|| "localhost".to_owned());
+            format!("{host}:{}", url.port().unwrap_or(POSTGRES_PORT))
+        }
+        _ => {
+            let file = database.split_once(':').map_or(database, |(_, file)| file);
+            file.split('?')
+                .next()
+                .unwrap_or(file)
+                .trim_start_matches("//")
+                .to_owned()
+        }
+    }
+}
+
+/// Where PostgreSQL listens unless it is told otherwise.
+const POSTGRES_PORT: u16 = 5432;
+
+/// Where an object store is.
+fn store_address(store: &Store) -> String {
+    match store {
+        Store::Embedded { directory, .. } => format!("files in {}", directory.display()),
+        Store::S3(settings) => match &settings.endpoint {
+            Some(endpoint) => format!(
+                "bucket {} at {}",
+                settings.bucket,
+                endpoint.origin().ascii_serialization()
+            ),
+            None => format!("bucket {} at AWS in {}", settings.bucket, settings.region),
+        },
+    }
 }
 
 /// Opens the object store, once it answers.
-pub(crate) async fn open_store(store: &Store) -> Result<OpenStore, StartError> {
+pub(crate) async fn open_store(store: &Store, limit: Duration) -> Result<OpenStore, StartError> {
     let (bucket, s3) = match store {
         Store::Embedded {
             directory,
@@ -143,13 +187,14 @@ pub(crate) async fn open_store(store: &Store) -> Result<OpenStore, StartError> {
         }
         Store::S3(settings) => (Bucket::s3(settings).await?, None),
     };
-    let bucket = ready_bucket(bucket, store).await?;
+    let bucket = ready_bucket(bucket, store, limit).await?;
     Ok(OpenStore { bucket, s3 })
 }
 
 /// The bucket once it answers, in the region that the service names if nobody has given one.
-async fn ready_bucket(mut bucket: Bucket, store: &Store) -> Result<Bucket, StartError> {
-    let mut ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
+async fn ready_bucket(mut bucket: Bucket, store: &Store, limit: Duration) -> Result<Bucket, StartError> {
+    let what = format!("the object store ({})", store_address(store));
+    let mut ready = wait_for(&what, limit, async || bucket.ready().await, is_passing).await;
     if let (Err(_), Store::S3(settings)) = (&ready, store)
         && !settings.region_given
         && let Some(region) = bucket.region().await
@@ -159,12 +204,12 @@ async fn ready_bucket(mut bucket: Bucket, store: &Store) -> Result<Bucket, Start
         let mut settings = settings.clone();
         settings.region = region;
         bucket = Bucket::s3(&settings).await?;
-        ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
+        ready = wait_for(&what, limit, async || bucket.ready().await, is_passing).await;
     }
     if let Err(error) = ready {
         return Err(match bucket.diagnose().await {
             Some(line) => StartError::Failed(line),
-            None => StartError::Failed(format!("--s3-endpoint: {error}")),
+            None => StartError::Failed(format!("--s3-endpoint: cannot use {what}: {error}")),
         });
     }
     Ok(bucket)
@@ -172,16 +217,17 @@ async fn ready_bucket(mut bucket: Bucket, store: &Store) -> Result<Bucket, Start
 
 /// Makes the parts ready, and begins to listen.
 async fn start(config: Config) -> Result<Started, StartError> {
-    let catalog = open_database(&config.database).await?;
-    let OpenStore { bucket, s3 } = open_store(&config.store).await?;
+    let object_store = store_address(&config.store);
+    let catalog = open_database(&config.database, config.wait_for).await?;
+    let OpenStore { bucket, s3 } = open_store(&config.store, config.wait_for).await?;
     let embedded = s3.is_some();
     let kind = match config.checksum {
         ChecksumChoice::Auto => None,
         ChecksumChoice::Sha256 => Some(ChecksumKind::Sha256),
         ChecksumChoice::Md5 => Some(ChecksumKind::Md5),
     };
-    let rights = store_rights::probe(&catalog, &bucket, kind).await?;
-    store_rights::check_versions(&bucket, config.delete_versions).await?;
+    let rights = store_rights::probe(&catalog, &bucket, kind, config.wait_for).await?;
+    store_rights::check_versions(&bucket, config.delete_versions, config.wait_for).await?;
     // Before anything else is written into the bucket.
     let claimed =
         ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
@@ -252,11 +298,9 @@ async fn start(config: Config) -> Result<Started, StartError> {
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    introduce(
-        &app,
-        &format!("{scheme}://{address}"),
-        &config.credential_files.api_token,
-    );
+    let url = format!("{scheme}://{}", reachable(address));
+    introduce(&app, &url, &config.credential_files.api_token);
+    log_start(&app, &url, address, &config.database, &object_store);
     watchdog::start(&app);
     watch_ownership(&app);
     Ok(Started {
@@ -323,6 +367,33 @@ fn watch_ownership(app: &Arc<App>) {
     });
 }
 
+/// What is served, where, and on what it stands, for the log.
+fn log_start(app: &App, url: &str, listens_on: SocketAddr, database: &str, object_store: &str) {
+    let url = app.server_url.as_ref().map_or(url, url::Url::as_str);
+    let keys: Vec<&str> = app.signer.key_names().collect();
+    tracing::info!(
+        version = crate::config::VERSION,
+        %listens_on,
+        keys = keys.join(" "),
+        database = database_address(database),
+        object_store,
+        store_dir = %app.store_dir,
+        "serving {}",
+        url.trim_end_matches('/')
+    );
+}
+
+/// An address that leads to a listener: one that listens on all addresses is found on the loopback interface.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
 /// What a user needs next, on standard output.
 fn introduce(app: &App, address: &str, token: &Path) {
     let server = app
@@ -347,4 +418,42 @@ fn introduce(app: &App, address: &str, token: &Path) {
         );
     }
     let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_shown_without_user_and_password() {
+        for (url, shown) in [
+            (
+                "postgres://niks3:secret@db.example.com/niks3",
+                "db.example.com:5432",
+            ),
+            (
+                "postgresql://u@127.0.0.1:6000/x?sslmode=require",
+                "127.0.0.1:6000",
+            ),
+            ("postgres:///niks3?host=/run/postgresql", "/run/postgresql:5432"),
+            ("postgres:///niks3", "localhost:5432"),
+            (
+                "sqlite:///var/lib/niks3/niks3.db?mode=rwc",
+                "/var/lib/niks3/niks3.db",
+            ),
+        ] {
+            assert_eq!(database_address(url), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_an_address_that_means_all() {
+        for (address, shown) in [
+            ("0.0.0.0:5751", "127.0.0.1:5751"),
+            ("[::]:5751", "[::1]:5751"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
+            assert_eq!(reachable(address.parse().unwrap()).to_string(), shown);
+        }
+    }
 }

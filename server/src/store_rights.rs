@@ -1,10 +1,10 @@
 //! What the object store lets this server do, which is tried at the start.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::catalog::{Catalog, StoreProbe};
 use crate::start_error::StartError;
-use crate::start_retry::{is_passing, patiently};
+use crate::start_retry::{is_passing, wait_for};
 use crate::storage::{Bucket, ChecksumKind, ServiceIdentity, VERSIONED};
 
 /// Seconds for which what was found is believed: somebody may change a policy, or the service, without its name.
@@ -29,6 +29,7 @@ pub(crate) async fn probe(
     catalog: &Catalog,
     bucket: &Bucket,
     kind: Option<ChecksumKind>,
+    limit: Duration,
 ) -> Result<StoreRights, StartError> {
     let Some(service) = bucket.service_identity().await else {
         let checksum = kind.unwrap_or(ChecksumKind::Sha256);
@@ -43,8 +44,9 @@ pub(crate) async fn probe(
             found: None,
         });
     }
-    let rights = patiently(
+    let rights = wait_for(
         "the object store",
+        limit,
         async || bucket.probe_rights(kind).await,
         is_passing,
     )
@@ -85,9 +87,14 @@ pub(crate) async fn probe(
 ///
 /// # Errors
 /// When it lets nothing be deleted for good.
-pub(crate) async fn check_versions(bucket: &Bucket, delete_versions: bool) -> Result<(), StartError> {
-    let versioned = patiently(
+pub(crate) async fn check_versions(
+    bucket: &Bucket,
+    delete_versions: bool,
+    limit: Duration,
+) -> Result<(), StartError> {
+    let versioned = wait_for(
         "the object store",
+        limit,
         async || bucket.is_versioned().await,
         is_passing,
     )

@@ -1,8 +1,9 @@
 //! Tries again what may work the next time: with growing, jittered pauses, as the other side asks, and not for ever.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use backon::BackoffBuilder as _;
 use reqwest::StatusCode;
@@ -68,42 +69,11 @@ impl Default for RetryPolicy {
             min_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(20),
             max_elapsed: Duration::from_secs(300),
-            first_contact: Duration::from_secs(20),
+            first_contact: Duration::from_secs(30),
             max_work: Duration::ZERO,
             few: 3,
         }
     }
-}
-
-/// What the user was told by this process, and until when that is news enough.
-static TOLD: Told = Told(Mutex::new(BTreeMap::new()));
-/// Texts that are remembered: more than there are causes.
-const MAX_TOLD: usize = 100;
-
-/// Failures of which the user was told: the parts of a NAR that wait for one object store are one line.
-struct Told(Mutex<BTreeMap<String, Instant>>);
-
-impl Told {
-    /// Whether nobody waits for the same cause, as the user knows; from now on, for this pause, somebody does.
-    fn is_news(&self, error: &str, pause: Duration) -> bool {
-        let (now, cause) = (Instant::now(), cause(error));
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, until| *until > now);
-        if told.len() >= MAX_TOLD || told.contains_key(&cause) {
-            return false;
-        }
-        told.insert(cause, now + pause);
-        true
-    }
-}
-
-/// A text without the words that differ from request to request: their ids, ports and numbers.
-fn cause(error: &str) -> String {
-    let word = |word: &str| {
-        let varies = word.len() > 4 && word.bytes().any(|byte| byte.is_ascii_digit());
-        if varies { "…".to_owned() } else { word.to_owned() }
-    };
-    error.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Growing pauses, which never end.
@@ -115,6 +85,48 @@ fn pauses(policy: RetryPolicy) -> impl Iterator<Item = Duration> {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+impl RetryPolicy {
+    /// How long an address is tried where somebody waits at a terminal: a mistake is answered within 2 s.
+    pub const BRIEF_CONTACT: Duration = Duration::from_millis(1500);
+}
+
+/// Calls that wait for another try, and have told the user so or would have.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether something is being tried again, of which the user has been told. Meanwhile there is no progress to show.
+#[must_use]
+pub fn is_waiting() -> bool {
+    WAITING.load(Ordering::Relaxed) > 0
+}
+
+/// A call that waits for another try, of which the user should know.
+struct Waiting {
+    /// No other call was waiting, so this one has told the user.
+    first: bool,
+}
+
+impl Waiting {
+    fn begin() -> Self {
+        Self {
+            first: WAITING.fetch_add(1, Ordering::Relaxed) == 0,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A length of time in whole units: `5 min`, `90 s`.
+fn shown(time: Duration) -> String {
+    match time.as_secs_f64().round() as u64 {
+        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }
 
 /// Runs `operation` until it succeeds, fails for good, or the policy's time is over; gives back the last error.
@@ -134,6 +146,7 @@ where
     let mut tries = 0;
     let mut few_left = policy.few;
     let mut pauses = pauses(policy);
+    let mut waiting = None;
     loop {
         let error = match operation().await {
             Ok(value) => return Ok(value),
@@ -169,12 +182,13 @@ where
         }
         tries += 1;
         let pause_seconds = pause.as_secs_f64();
-        // One hiccup is nobody's business; whoever waits longer wants to know for what, once for all that waits for it.
-        let quiet = tries < LOUD_FROM && pause <= QUIET_PAUSE;
-        if quiet || !TOLD.is_news(&error.to_string(), pause) {
-            tracing::info!("{what}: {error}; trying again in {pause_seconds:.1} s");
+        // One hiccup is nobody's business; whoever waits longer wants to know for what, and be told once.
+        let is_loud = tries >= LOUD_FROM || pause > QUIET_PAUSE;
+        if is_loud && waiting.is_none() && waiting.insert(Waiting::begin()).first {
+            let left = shown(end.saturating_duration_since(now));
+            tracing::warn!("{what}: {error}; trying again in {pause_seconds:.1} s, for up to {left}");
         } else {
-            tracing::warn!("{what}: {error}; trying again in {pause_seconds:.1} s");
+            tracing::info!("{what}: {error}; trying again in {pause_seconds:.1} s");
         }
         tokio::time::sleep(pause).await;
     }
@@ -340,20 +354,6 @@ mod tests {
             contact < failure && failure < work,
             "{contact:?} {failure:?} {work:?}"
         );
-    }
-
-    #[test]
-    fn who_waits_for_the_same_cause_is_one_line() {
-        let told = Told(Mutex::default());
-        let of = |request: &str, why: &str| format!("the object store {why} (HTTP 503, request {request})");
-        let pause = Duration::from_millis(200);
-        assert!(told.is_news(&of("r1f00c0ffee", "does not answer"), pause));
-        for request in ["r2f00c0ffee", "r3f00c0ffee"] {
-            assert!(!told.is_news(&of(request, "does not answer"), pause));
-        }
-        assert!(told.is_news(&of("r4f00c0ffee", "has no space left"), pause));
-        std::thread::sleep(pause);
-        assert!(told.is_news(&of("r5f00c0ffee", "does not answer"), pause));
     }
 
     #[test]

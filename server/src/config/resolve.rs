@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use niks3_nix::signature::SecretKey;
 use niks3_nix::store_path::StoreDir;
@@ -67,6 +68,8 @@ pub struct Storage {
     pub store_dir: StoreDir,
     /// Whom the bucket is taken over from.
     pub adopt_bucket: Option<Adopt>,
+    /// How long both are waited for.
+    pub wait_for: Duration,
 }
 
 /// The server's configuration.
@@ -80,6 +83,8 @@ pub struct Config {
     pub adopt_bucket: Option<Adopt>,
     /// Checksum of uploads.
     pub checksum: ChecksumChoice,
+    /// How long the start waits for database and object store.
+    pub wait_for: Duration,
     /// Address to listen on.
     pub http_addr: SocketAddr,
     /// Who may do everything.
@@ -220,6 +225,7 @@ impl Config {
             database,
             adopt_bucket: adopt_bucket(&args)?,
             checksum: args.s3_checksum,
+            wait_for: args.wait_for.into(),
             http_addr: args.http_addr,
             admin_token,
             oidc,
@@ -284,6 +290,7 @@ impl Storage {
             store: store(args, data_dir.as_ref())?,
             store_dir: store_dir(args)?,
             adopt_bucket: adopt_bucket(args)?,
+            wait_for: args.wait_for.into(),
         })
     }
 }
@@ -296,7 +303,7 @@ fn store_dir(args: &Args) -> Result<StoreDir, UsageError> {
 
 fn database(args: &Args, data_dir: Option<&DataDir>) -> Result<String, UsageError> {
     let known = |url: &String| {
-        let schemes = ["sqlite:", "postgres:", "postgresql:"];
+        let schemes = ["sqlite:", "postgres://", "postgresql://"];
         schemes.iter().any(|scheme| url.starts_with(scheme))
     };
     match (args.db.as_ref().or(args.database_url.as_ref()), data_dir) {

@@ -583,7 +583,7 @@ fn lock(directory: &Path) -> Result<File> {
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(StorageError::Denied(format!(
+                return Err(StorageError::Unsuitable(format!(
                     "another server uses {}",
                     directory.display()
                 )));
