@@ -48,7 +48,6 @@
         rateLimit = 500;
         publicUrl = "https://uploads.example.com";
         checksum = "md5";
-        deleteVersions = true;
       };
       apiTokenFile = "/run/secrets/niks3-api-token";
       signKeyFiles = [

@@ -10,9 +10,8 @@ mod pace;
 mod s3;
 mod types;
 mod uploads;
-mod versions;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,15 +32,8 @@ pub use types::{
     Staged, Upload, UploadMarker, UploadPage,
 };
 pub use uploads::Uploads;
-pub use versions::{OldPage, OldVersions, Version, VersionMarker, VersionPage};
 
 type Result<T> = std::result::Result<T, StorageError>;
-
-/// What is said of a versioned bucket, with the lifecycle rule to copy.
-pub const VERSIONED: &str = "the bucket is versioned, so that deleted objects stay as old versions and garbage \
-    collections free nothing: start the server with --s3-delete-versions, or give the bucket the lifecycle rule \
-    {\"Rules\": [{\"ID\": \"old-versions\", \"Status\": \"Enabled\", \"Filter\": {\"Prefix\": \"\"}, \
-    \"NoncurrentVersionExpiration\": {\"NoncurrentDays\": 1}, \"Expiration\": {\"ExpiredObjectDeleteMarker\": true}}]}";
 
 /// Requests to a service under way at once, for one question about many objects.
 const CONCURRENCY: usize = 64;
@@ -558,42 +550,6 @@ impl Bucket {
                 uploads: files.list_multipart_uploads().await?,
                 next: None,
             }),
-        }
-    }
-
-    /// Whether what is deleted stays as an old version, as far as the server may know.
-    pub async fn is_versioned(&self) -> Result<bool> {
-        match self {
-            Self::S3(bucket) => bucket.is_versioned().await,
-            Self::Files(_) => Ok(false),
-        }
-    }
-
-    /// For how long every object is kept from the moment that it is written, if that is so and the server may know.
-    pub async fn default_retention(&self) -> Option<String> {
-        match self {
-            Self::S3(bucket) => bucket.default_retention().await,
-            Self::Files(_) => None,
-        }
-    }
-
-    /// Versions of objects that nobody reads any more.
-    #[must_use]
-    pub fn old_versions(&self) -> OldVersions<'_> {
-        OldVersions::of(self)
-    }
-
-    async fn versions_after(&self, after: Option<&VersionMarker>) -> Result<VersionPage> {
-        match self {
-            Self::S3(bucket) => bucket.versions_after(after).await,
-            Self::Files(_) => Ok(VersionPage::default()),
-        }
-    }
-
-    async fn delete_versions(&self, versions: &[(ObjectKey, String)]) -> Result<HashSet<String>> {
-        match self {
-            Self::S3(bucket) => bucket.delete_versions(versions).await,
-            Self::Files(_) => Ok(HashSet::new()),
         }
     }
 

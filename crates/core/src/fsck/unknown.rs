@@ -19,9 +19,6 @@ pub(super) async fn objects(check: &Check<'_>) -> Result<(), Error> {
     let Some(mut after) = check.shared.enter(Phase::Bucket) else {
         return Ok(());
     };
-    if after.is_empty() {
-        versions(check).await?;
-    }
     let mut foreign = 0;
     loop {
         let page = check.app.bucket.list("", &after, PAGE).await?;
@@ -61,22 +58,6 @@ pub(super) async fn objects(check: &Check<'_>) -> Result<(), Error> {
             return Ok(());
         }
     }
-}
-
-/// Says when the bucket keeps what is deleted.
-async fn versions(check: &Check<'_>) -> Result<(), Error> {
-    if check.app.delete_versions || !check.app.bucket.is_versioned().await? {
-        return Ok(());
-    }
-    let flaw = Flaw::new(Kind::VersionedBucket, "the bucket", niks3_storage::VERSIONED, ());
-    let mut tx = check.write().await?;
-    let found = check.note(&mut tx, vec![flaw]).await?;
-    tx.commit().await?;
-    if check.request.repair {
-        let ids: Vec<i64> = found.iter().map(|finding| finding.id).collect();
-        check.end(&ids, false).await?;
-    }
-    Ok(())
 }
 
 /// Those of some objects that are there still.

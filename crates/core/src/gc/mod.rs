@@ -10,7 +10,6 @@ mod realisations;
 mod run;
 mod sweep;
 mod uploads;
-mod versions;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use super::graph::{Item, Ripe};
 use super::marker::Marker;
 use super::progress::{Phase, Shared};
 use super::run::Run;
-use super::{Request, lost_commits, realisations, sweep, uploads, versions};
+use super::{Request, lost_commits, realisations, sweep, uploads};
 use crate::app::App;
 use crate::pins;
 use crate::push;
@@ -79,7 +79,6 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
     sweep::logs(&run, &mut marker, &ripe).await?;
     shared.phase(Phase::Uploads);
     uploads::clean(&run).await?;
-    versions::clean(&run).await?;
     sweep::rows(&run, &mut marker).await?;
     count_failed(&run, &marker, &ripe);
     shared.phase(Phase::Finished);

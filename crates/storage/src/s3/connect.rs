@@ -58,9 +58,6 @@ pub(super) enum Operation {
     CompleteMultipartUpload,
     AbortMultipartUpload,
     ListMultipartUploads,
-    ListObjectVersions,
-    DeleteObjectVersion,
-    GetBucketVersioning,
 }
 
 impl Operation {
@@ -81,9 +78,6 @@ impl Operation {
             Self::CompleteMultipartUpload => "CompleteMultipartUpload",
             Self::AbortMultipartUpload => "AbortMultipartUpload",
             Self::ListMultipartUploads => "ListMultipartUploads",
-            Self::ListObjectVersions => "ListObjectVersions",
-            Self::DeleteObjectVersion => "DeleteObject of a version",
-            Self::GetBucketVersioning => "GetBucketVersioning",
         }
     }
 
@@ -101,9 +95,6 @@ impl Operation {
             Self::ListParts => "s3:ListMultipartUploadParts",
             Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
             Self::ListMultipartUploads => "s3:ListBucketMultipartUploads",
-            Self::ListObjectVersions => "s3:ListBucketVersions",
-            Self::DeleteObjectVersion => "s3:DeleteObjectVersion",
-            Self::GetBucketVersioning => "s3:GetBucketVersioning",
         }
     }
 }

@@ -11,7 +11,6 @@ mod policy;
 mod presign;
 mod rights;
 mod settings;
-mod versions;
 
 use std::time::Duration;
 
