@@ -55,6 +55,9 @@ pub(crate) struct Use {
     pub(crate) on_error: OnError,
     /// Where Nix reads the cache.
     pub(crate) substituter: Option<String>,
+    /// Keys by which the server signs.
+    #[serde(default)]
+    pub(crate) public_keys: Vec<String>,
     /// Certificates to trust besides those of the system, in PEM form.
     #[serde(default)]
     pub(crate) ca_cert: Option<String>,

@@ -250,13 +250,13 @@ fn upstreams(text: &str) -> Result<UpstreamList, String> {
 
 /// Delete what no closure, no pin and no push under way needs.
 ///
-/// Closures that were not pushed again for some time go, unless they are pinned. What nothing needs then is marked,
-/// and deleted from the bucket once it has been so for the grace period. It works while pushes go on, and one that
+/// Closures that were neither pushed nor used by a CI job for some time are deleted, unless they are pinned. What
+/// nothing needs then is marked, and deleted from the bucket once it has been so for the grace period. It works while pushes go on, and one that
 /// was cut off is gone on with by the next.
 #[derive(Debug, ArgGroup)]
 #[command(after_help = GC_EXAMPLES)]
 pub(crate) struct Gc {
-    /// Let go of closures that were not pushed for this long, as 720h, 30d, 90m or 1h30m.
+    /// Delete closures that were neither pushed nor used for this long, as 720h, 30d, 90m or 1h30m.
     #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = age)]
     pub(crate) older_than: Age,
     /// Delete what uploads left that failed this long ago; also the grace period.

@@ -260,7 +260,7 @@ in
       type = types.str;
       default = "720h";
       example = "2160h";
-      description = "How long a closure is kept after it was last pushed.";
+      description = "How long a closure is kept after it was last pushed, or used by a CI job.";
     };
     failedUploadsOlderThan = mkOption {
       type = types.str;

@@ -94,6 +94,10 @@ async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
         ("conclusion", run.conclusion.clone()),
         ("page", run.url.clone()),
         ("closures", Some(closures.len().to_string())),
+        (
+            "used",
+            (run.closures_used > 0).then(|| run.closures_used.to_string()),
+        ),
     ] {
         if let Some(value) = value {
             output.line_out(&format!("{name:13}{value}"))?;

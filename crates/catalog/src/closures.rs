@@ -25,11 +25,13 @@ pub struct ClosureRow {
     pub root: StorePath,
     /// Unix time of its first push.
     pub created_at: i64,
-    /// Unix time of its last push.
+    /// Unix time of its last push; of a closure that no push but a use has made, of that.
     pub pushed_at: i64,
+    /// Unix time of the last use that a run has reported; 0 if none has.
+    pub used_at: i64,
 }
 
-const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id";
+const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at, c.used_at FROM closures c JOIN paths p ON p.id = c.path_id";
 
 fn closure(row: &AnyRow) -> Result<ClosureRow> {
     Ok(ClosureRow {
@@ -38,6 +40,7 @@ fn closure(row: &AnyRow) -> Result<ClosureRow> {
         root: path_columns::store_path(&row.try_get::<String, _>(2)?)?,
         created_at: row.try_get(3)?,
         pushed_at: row.try_get(4)?,
+        used_at: row.try_get(5)?,
     })
 }
 

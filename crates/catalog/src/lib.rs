@@ -48,6 +48,7 @@ mod slices;
 mod store_probes;
 mod tasks;
 mod tokens;
+mod uses;
 mod verifications;
 
 use std::panic::Location;
@@ -89,6 +90,7 @@ pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices
 pub use store_probes::StoreProbe;
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
+pub use uses::UsedPaths;
 pub use verifications::{DoubtfulNar, NewVerification};
 
 /// Result of a question to the database.
