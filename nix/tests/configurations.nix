@@ -63,6 +63,7 @@
       verifyUploads = "untrusted";
       verifyConcurrency = 4;
       keepReplaced = "60d";
+      indexDebugInfo = true;
       readProxy.enable = true;
       readProxy.redirect = true;
       log = {

@@ -250,6 +250,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         checksum,
         verify_uploads: config.verify_uploads,
         keep_replaced: config.keep_replaced,
+        index_debug_info: config.index_debug_info,
         verifications,
         deletion_waits: DeletionWaits::default(),
         signer: Arc::new(Signer::new(config.sign_keys)),

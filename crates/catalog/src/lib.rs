@@ -17,6 +17,7 @@ mod condition;
 mod conditions;
 mod connect;
 mod cycles;
+mod debug_infos;
 mod decisions;
 mod differences;
 mod error;

@@ -344,6 +344,12 @@ pub struct Args {
     )]
     pub keep_replaced: humantime::Duration,
 
+    /// Write `debuginfo/BUILD-ID` for outputs with `lib/debug/.build-id`, so that debuggers find them, as `nix copy` does with
+    /// `index-debug-info=true`
+    #[arg(long, env = "NIKS3_INDEX_DEBUG_INFO", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub index_debug_info: bool,
+
     /// Object store: host, host:port or URL
     #[arg(
         long,

@@ -127,6 +127,8 @@ pub struct Config {
     pub verify_concurrency: usize,
     /// Seconds for which replaced contents stay.
     pub keep_replaced: i64,
+    /// Index debug information by build id.
+    pub index_debug_info: bool,
 }
 
 /// Most seconds for which replaced contents are kept.
@@ -205,6 +207,7 @@ impl Config {
                 .ok()
                 .filter(|seconds| *seconds <= MAX_KEPT)
                 .ok_or_else(|| UsageError::new("--keep-replaced: at most 10 years (87600h)"))?,
+            index_debug_info: args.index_debug_info,
             verify_concurrency: args.verify_concurrency.map_or_else(cores, usize::from),
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
