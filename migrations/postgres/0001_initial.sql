@@ -422,6 +422,17 @@ CREATE TABLE imported_pins (
     state        BIGINT  NOT NULL DEFAULT 0 -- as in imported_closures
 );
 
+-- What the start has found object stores to do in which nothing is missing, so that the next starts need not try it.
+CREATE TABLE store_probes (
+    endpoint     TEXT COLLATE "C" NOT NULL,
+    bucket       TEXT COLLATE "C" NOT NULL,
+    service      TEXT COLLATE "C" NOT NULL, -- its Server header; '' where it has none
+    identity     TEXT COLLATE "C" NOT NULL, -- hash of the access key
+    checksum     TEXT COLLATE "C" NOT NULL, -- sha256 or md5: what it checks uploads by
+    probed_at    BIGINT  NOT NULL,
+    PRIMARY KEY (endpoint, bucket)
+);
+
 -- The bucket that this database belongs to, in one row; `niks3-owner.json` in the bucket names this database in turn.
 CREATE TABLE ownership (
     id             BIGINT  PRIMARY KEY CHECK (id = 1),

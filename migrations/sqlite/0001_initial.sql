@@ -418,6 +418,17 @@ CREATE TABLE imported_pins (
     state        INTEGER NOT NULL DEFAULT 0 -- as in imported_closures
 );
 
+-- What the start has found object stores to do in which nothing is missing, so that the next starts need not try it.
+CREATE TABLE store_probes (
+    endpoint     TEXT    NOT NULL,
+    bucket       TEXT    NOT NULL,
+    service      TEXT    NOT NULL, -- its Server header; '' where it has none
+    identity     TEXT    NOT NULL, -- hash of the access key
+    checksum     TEXT    NOT NULL, -- sha256 or md5: what it checks uploads by
+    probed_at    INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, bucket)
+);
+
 -- The bucket that this database belongs to, in one row; `niks3-owner.json` in the bucket names this database in turn.
 CREATE TABLE ownership (
     id             INTEGER PRIMARY KEY CHECK (id = 1),

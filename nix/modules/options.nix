@@ -184,6 +184,7 @@ in
   pushLease = optional types.str "How long a push lives when its client is no longer heard of.";
 
   readProxy.enable = optional types.bool "Serve the bucket's objects over HTTP; by default only when they are in the state directory.";
+  readProxy.redirect = optional types.bool "Redirect readers of NARs to the object store, by presigned URLs.";
 
   log = {
     level = mkOption {

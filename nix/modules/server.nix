@@ -85,6 +85,7 @@ let
     ++ option "keep-replaced" cfg.keepReplaced
     ++ truth "index-debug-info" cfg.indexDebugInfo
     ++ truth "enable-read-proxy" cfg.readProxy.enable
+    ++ truth "read-redirect" cfg.readProxy.redirect
     ++ option "oidc-config" oidcFile
     ++ secret "tls-cert" "tls-cert" cfg.tls.certFile
     ++ secret "tls-key" "tls-key" cfg.tls.keyFile

@@ -65,6 +65,7 @@
       keepReplaced = "60d";
       indexDebugInfo = true;
       readProxy.enable = true;
+      readProxy.redirect = true;
       log = {
         level = "niks3_server=debug,info";
         format = "json";

@@ -19,16 +19,18 @@ use crate::cache_stats::CacheStats;
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{Args, ChecksumChoice, Config, CredentialFiles, LogFormat, Store};
+use crate::deletion_waits::DeletionWaits;
 use crate::fsck::verify_when_idle;
 use crate::http::S3Endpoint;
 use crate::ownership::Ownership;
 use crate::reload::Reload;
 use crate::signing::Signer;
 use crate::start_error::StartError;
-use crate::storage::{Bucket, ChecksumKind, FileBucket, StorageError};
+use crate::start_retry::{is_passing, wait_for};
+use crate::storage::{Bucket, ChecksumKind, FileBucket};
 use crate::tls::Tls;
 use crate::verification::{Queue, Readers, VerifyUploads};
-use crate::{http, landing, log_filter, ownership, pins, push, serve, watchdog};
+use crate::{http, landing, log_filter, ownership, pins, push, serve, store_rights, watchdog};
 
 /// Starts the log on standard error.
 ///
@@ -59,37 +61,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(40);
 
 /// How long readers wait for what a process before has left.
 const RECOVERY: Duration = Duration::from_secs(10);
-
-/// Pause between two attempts to reach what the server stands on.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
-
-/// Tries until it works, fails for good, or `--wait-for` is over; says once what is waited for, and why.
-async fn wait_for<T, E: std::fmt::Display>(
-    what: &str,
-    limit: Duration,
-    mut attempt: impl AsyncFnMut() -> Result<T, E>,
-    passing: impl Fn(&E) -> bool,
-) -> Result<T, E> {
-    let started = std::time::Instant::now();
-    let mut has_failed = false;
-    loop {
-        match attempt().await {
-            Err(error) if passing(&error) && started.elapsed() + RETRY_EVERY < limit => {
-                if !std::mem::replace(&mut has_failed, true) {
-                    let limit = humantime::format_duration(limit);
-                    tracing::warn!("cannot reach {what}: {error}; trying again for {limit} (--wait-for)");
-                }
-                tokio::time::sleep(RETRY_EVERY).await;
-            }
-            result => {
-                if has_failed && result.is_ok() {
-                    tracing::info!("{what} answers");
-                }
-                return result;
-            }
-        }
-    }
-}
 
 /// How long work on files may go on when everything else has ended.
 pub const LAST_WORK: Duration = Duration::from_millis(250);
@@ -201,13 +172,6 @@ fn store_address(store: &Store) -> String {
     }
 }
 
-fn is_passing(error: &StorageError) -> bool {
-    matches!(
-        error,
-        StorageError::Unavailable(_) | StorageError::Throttled { .. }
-    )
-}
-
 /// Opens the object store, once it answers.
 pub(crate) async fn open_store(store: &Store, limit: Duration) -> Result<OpenStore, StartError> {
     let (bucket, s3) = match store {
@@ -257,26 +221,17 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let catalog = open_database(&config.database, config.wait_for).await?;
     let OpenStore { bucket, s3 } = open_store(&config.store, config.wait_for).await?;
     let embedded = s3.is_some();
+    let kind = match config.checksum {
+        ChecksumChoice::Auto => None,
+        ChecksumChoice::Sha256 => Some(ChecksumKind::Sha256),
+        ChecksumChoice::Md5 => Some(ChecksumKind::Md5),
+    };
+    let rights = store_rights::probe(&catalog, &bucket, kind, config.wait_for).await?;
     // Before anything else is written into the bucket.
     let claimed =
         ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
-    let checksum = match (config.checksum, embedded) {
-        (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
-        (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
-        (ChecksumChoice::Auto, false) => wait_for(
-            "the object store",
-            config.wait_for,
-            async || bucket.probe_checksum().await,
-            is_passing,
-        )
-        .await?
-        .ok_or_else(|| {
-            StartError::Failed(
-                "the object store takes uploads whose bytes do not fit their checksum, so nothing it has can be trusted"
-                    .into(),
-            )
-        })?,
-    };
+    rights.keep(&catalog).await?;
+    let checksum = rights.checksum;
     let bucket = Arc::new(bucket.checking(checksum));
     let verifications = Arc::new(Queue::new(config.verify_concurrency));
     bucket.watch_arrivals(verifications.clone());
@@ -297,6 +252,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         keep_replaced: config.keep_replaced,
         index_debug_info: config.index_debug_info,
         verifications,
+        deletion_waits: DeletionWaits::default(),
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,
         priority: config.priority,
@@ -306,6 +262,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         lease_seconds: config.lease_seconds,
         limits: config.limits,
         read_proxy: config.read_proxy,
+        read_redirect: config.read_redirect,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         clock: Clock::default(),

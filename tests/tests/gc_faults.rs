@@ -100,7 +100,10 @@ async fn a_delete_that_lands_late_deletes_nothing_that_was_written_again() {
         .find(|request| request.starts_with("DELETE"));
     let late = late.unwrap()["DELETE ".len()..].to_owned();
     site.server.resume();
-    let _ = site.push(&app).ok();
+    let pushed = site.push(&app);
+    // It takes a minute, of which the client is told what it waits for.
+    assert!(pushed.stderr.contains("the commit waits up to "), "{pushed:?}");
+    let _ = pushed.ok();
     site.whole(&app);
     // The request of the dead server arrives now.
     let answer = reqwest::Client::new()

@@ -42,6 +42,8 @@ pub enum ErrorKind {
         /// Seconds after which it may be tried again.
         retry_after: u32,
     },
+    /// The object store knows the server and does not allow it something: somebody has to change a policy.
+    StoreRefuses,
     /// The server has a defect.
     Internal,
 }
@@ -131,6 +133,11 @@ impl Error {
     /// It cannot happen now; after so many seconds it may be tried again.
     pub fn unavailable(message: impl Into<String>, retry_after: u32) -> Self {
         Self::new(ErrorKind::Unavailable { retry_after }, message)
+    }
+
+    /// The object store does not allow something that is needed: which operation, on which keys, by which permission.
+    pub fn store_refuses(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::StoreRefuses, message)
     }
 
     /// The server has a defect; only the log is told which.

@@ -33,6 +33,9 @@ pub struct Problem {
 /// The kind of problem of a push that is unknown or over, so that it has to begin again.
 const PUSH_GONE: &str = "urn:niks3:problem:push-gone";
 
+/// The kind of problem of a policy of the object store that has to be changed.
+const STORE_REFUSES: &str = "urn:niks3:problem:store-refuses";
+
 /// Why a call to the server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -155,6 +158,8 @@ impl Retryable for Error {
         match self {
             // The server's own word for a defect.
             Self::Problem { status, .. } if *status == StatusCode::INTERNAL_SERVER_ERROR => Hint::FewTimes,
+            // A policy does not change by itself.
+            Self::Problem { problem, .. } if problem.kind == STORE_REFUSES => Hint::FewTimes,
             // A proxy that waited for the server no longer than this.
             Self::Status { status, .. } if matches!(status.as_u16(), 504 | 524) => Hint::AtWork,
             Self::Problem {
@@ -251,6 +256,15 @@ mod tests {
         ] {
             assert!(!tells_of_certificate(passing), "{passing}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_somebody_has_to_change_is_not_waited_for() {
+        let mut refused = problem(503, "the object store does not allow DeleteObject on nar/*");
+        if let Error::Problem { problem, .. } = &mut refused {
+            problem.kind = STORE_REFUSES.to_owned();
+        }
+        assert_eq!(refused.hint(), Hint::FewTimes);
     }
 
     #[test]

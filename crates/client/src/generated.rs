@@ -148,6 +148,8 @@ signed than those of the push: the commit replaces them.*/
         pub closures: ::std::vec::Vec<Closure>,
         ///Paths that the cache has with something else than the push says, which stays; at most 200 of them.
         pub conflicts: ::std::vec::Vec<PathConflict>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub deleting: ::std::option::Option<Deleting>,
         ///Paths that the push added.
         pub paths_added: u64,
         ///Paths that were there, or came by another push meanwhile.
@@ -413,6 +415,14 @@ signed than those of the push: the commit replaces them.*/
         pub about: Token,
         ///The token itself.
         pub token: ::std::string::String,
+    }
+    ///Deletions that a commit waits for.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Deleting {
+        ///Paths and build logs that the push brings or refers to.
+        pub objects: u64,
+        ///Unix time at which the wait ends at the latest.
+        pub until: i64,
     }
     ///Done; there is nothing to say.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1080,6 +1090,7 @@ signed than those of the push: the commit replaces them.*/
         ///Short text that is the same for every problem of this kind.
         pub title: ::std::string::String,
         /**Kind of problem: `urn:niks3:problem:push-gone` when the push is unknown or over, so that it has to begin again;
+`urn:niks3:problem:store-refuses` when a policy of the object store does not let the server do what is needed;
 else `about:blank`.*/
         #[serde(rename = "type")]
         pub type_: ::std::string::String,

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::cache_stats::CacheStats;
 use crate::clock::Clock;
+use crate::deletion_waits::DeletionWaits;
 use crate::ownership::Ownership;
 use crate::verification::{Queue, VerifyUploads};
 
@@ -34,6 +35,8 @@ pub struct App {
     pub index_debug_info: bool,
     /// Uploads that wait to be read.
     pub verifications: Arc<Queue>,
+    /// Pushes whose commit waits for deletions.
+    pub deletion_waits: DeletionWaits,
     /// The keys that sign.
     pub signer: Arc<Signer>,
     /// Who may do everything.
@@ -64,6 +67,8 @@ pub struct App {
     pub protect_metrics: bool,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
+    /// Readers of NARs are sent to the object store.
+    pub read_redirect: bool,
     /// Reading the bucket over HTTP needs the scope `read`.
     pub protect_reads: bool,
 }

@@ -5,6 +5,7 @@ pub mod app;
 pub mod cache_stats;
 pub mod clock;
 pub mod deletion;
+pub mod deletion_waits;
 pub mod fsck;
 mod gate;
 pub mod gc;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use niks3_client::{Api, Error as ApiError, types};
@@ -93,6 +93,20 @@ pub(crate) enum Committed {
     /// The server has read so many of so many NARs; the commit goes on.
     Verifying(u64, u64),
     Missing(Vec<String>),
+}
+
+/// What a commit waits for, by the clock of this machine.
+fn waiting(wait: &types::Deleting) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = u64::try_from(wait.until)
+        .unwrap_or_default()
+        .saturating_sub(now.as_secs());
+    let objects = if wait.objects == 1 { "object" } else { "objects" };
+    format!(
+        "the commit waits up to {left} s for the deletion of {} {objects} of this push, which a server process has \
+         begun that may be gone",
+        wait.objects
+    )
 }
 
 fn hex(bytes: [u8; 16]) -> String {
@@ -340,6 +354,7 @@ impl Server {
     /// Makes everything visible, so many paths, or says what has not arrived.
     pub(crate) async fn commit(&self, paths: usize) -> Result<Committed, ApiError> {
         let begun = Instant::now();
+        let mut told = false;
         let max_work = LEAST_WORK + PATH_WORK * u32::try_from(paths).unwrap_or(u32::MAX);
         loop {
             let left = max_work.saturating_sub(begun.elapsed());
@@ -357,8 +372,14 @@ impl Server {
                         begun.elapsed().as_secs()
                     )));
                 }
-                Ok(_) => {
-                    tracing::info!("the server is still committing");
+                Ok(commit) => {
+                    match commit.deleting {
+                        Some(wait) if !told => {
+                            told = true;
+                            tracing::warn!("{}", waiting(&wait));
+                        }
+                        _ => tracing::info!("the server is still committing"),
+                    }
                     tokio::time::sleep(COMMIT_PAUSE).await;
                 }
                 Err(error) => {

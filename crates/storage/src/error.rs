@@ -14,6 +14,9 @@ pub enum StorageError {
     /// The credentials are not accepted, or do not allow this.
     #[error("the object store denies access: {0}")]
     Denied(String),
+    /// The service knows the credentials, and a policy does not allow them this: operation, keys and permission.
+    #[error("the object store does not allow {0}")]
+    Forbidden(String),
     /// Too many requests.
     #[error("the object store asks for fewer requests")]
     Throttled {
@@ -49,6 +52,10 @@ impl From<StorageError> for Error {
             }
             StorageError::Denied(_) => {
                 Self::unavailable("the object store does not let the server in", 60).with_cause(error)
+            }
+            StorageError::Forbidden(_) => {
+                let message = error.to_string();
+                Self::store_refuses(message).with_cause(error)
             }
             StorageError::Unavailable(_) => {
                 Self::unavailable("the object store does not answer", 2).with_cause(error)

@@ -115,6 +115,26 @@ impl ObjectKey {
         Self::new(Kind::Staging, format!("staging/{group}/{name}"))
     }
 
+    /// What the start of a server tries the object store with: one key, so that nothing piles up where it cannot be
+    /// deleted.
+    #[must_use]
+    pub fn probe() -> Self {
+        Self::staging("probe", "object")
+    }
+
+    /// Where in the bucket it is, as a policy would name it: `nar/*`, `*.narinfo`, or the key.
+    #[must_use]
+    pub fn area(&self) -> String {
+        match self.kind {
+            Kind::NarInfo => "*.narinfo".to_owned(),
+            Kind::Listing => "*.ls".to_owned(),
+            _ => match self.text.split_once('/') {
+                Some((folder, _)) => format!("{folder}/*"),
+                None => self.text.clone(),
+            },
+        }
+    }
+
     /// Reads a key out of a URL, the database or a listing of the bucket.
     ///
     /// # Errors

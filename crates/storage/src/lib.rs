@@ -25,7 +25,7 @@ pub use fence::REQUEST_LIFETIME;
 pub use files::FileBucket;
 use files::Wanted;
 pub use key::{KeyError, ObjectKey};
-pub use s3::{S3Bucket, S3Keys, S3Settings};
+pub use s3::{PartChecks, Right, Rights, S3Bucket, S3Keys, S3Settings, ServiceIdentity};
 pub use types::{
     Attempt, ByteStream, Checksum, ChecksumKind, CompletedPart, Condition, ConditionalWrite, Deletion,
     Extent, GetOptions, GetResult, Listed, ListedPart, Meta, Object, Presigned, Published, Publishing, Range,
@@ -374,9 +374,9 @@ impl Bucket {
     pub async fn delete(&self, keys: Vec<ObjectKey>) -> Vec<(ObjectKey, Deletion)> {
         let deletion = |result: Result<()>| match result {
             Ok(()) | Err(StorageError::NotFound) => Deletion::Gone,
-            Err(error @ (StorageError::Denied(_) | StorageError::Invalid(_))) => {
-                Deletion::Refused(error.to_string())
-            }
+            Err(
+                error @ (StorageError::Denied(_) | StorageError::Forbidden(_) | StorageError::Invalid(_)),
+            ) => Deletion::Refused(error.to_string()),
             Err(error) => Deletion::Unknown(error.to_string()),
         };
         let results = self.delete_many(&keys).await;
@@ -408,9 +408,12 @@ impl Bucket {
         };
         match result {
             Ok(()) | Err(StorageError::NotFound) => Attempt::Done,
-            Err(error @ (StorageError::Denied(_) | StorageError::Invalid(_) | StorageError::Full)) => {
-                Attempt::Refused(error.to_string())
-            }
+            Err(
+                error @ (StorageError::Denied(_)
+                | StorageError::Forbidden(_)
+                | StorageError::Invalid(_)
+                | StorageError::Full),
+            ) => Attempt::Refused(error.to_string()),
             Err(error) => Attempt::Unknown(error.to_string()),
         }
     }
@@ -445,6 +448,20 @@ impl Bucket {
                 let client = files.presigner(base)?;
                 s3::presign_put(&client, files.name(), key, size, checksum, ttl).await
             }
+        }
+    }
+
+    /// A URL at which a reader finds one object, by GET or by HEAD, at the address that clients use; `None` for the
+    /// embedded store, which this process serves itself.
+    pub async fn presign_read(
+        &self,
+        key: &ObjectKey,
+        head_only: bool,
+        ttl: Duration,
+    ) -> Result<Option<String>> {
+        match self {
+            Self::S3(bucket) => bucket.presign_read(key, head_only, ttl).await.map(Some),
+            Self::Files(_) => Ok(None),
         }
     }
 
@@ -544,14 +561,32 @@ impl Bucket {
         }
     }
 
-    /// Which checksum the service enforces; `None` when it takes anything.
+    /// What the service lets the server do, and what it checks uploads by: by `kind`, or by the first kind that it
+    /// enforces. Writes one object and deletes it.
     ///
     /// # Errors
-    /// [`StorageError::Denied`] when it takes no upload.
-    pub async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
+    /// When the service does not answer, or refuses an upload for another reason than a missing permission.
+    pub async fn probe_rights(&self, kind: Option<ChecksumKind>) -> Result<Rights> {
         match self {
-            Self::S3(bucket) => bucket.probe_checksum().await,
-            Self::Files(_) => Ok(Some(ChecksumKind::Sha256)),
+            Self::S3(bucket) => bucket.probe_rights(kind).await,
+            Self::Files(_) => Ok(Rights::all(kind.unwrap_or(ChecksumKind::Sha256))),
+        }
+    }
+
+    /// What names the service, and whoever asks it; `None` for the embedded store.
+    pub async fn service_identity(&self) -> Option<ServiceIdentity> {
+        match self {
+            Self::S3(bucket) => Some(bucket.service_identity().await),
+            Self::Files(_) => None,
+        }
+    }
+
+    /// What has to be allowed for `missing`, and how with some services; several lines.
+    #[must_use]
+    pub fn mend_rights(&self, missing: &[(Right, String)]) -> String {
+        match self {
+            Self::S3(bucket) => bucket.mend_rights(missing),
+            Self::Files(_) => String::new(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl<'b> Uploads<'b> {
             Next::End => return Ok(None),
         };
         let page = match self.bucket.uploads_after(after).await {
-            Err(StorageError::Invalid(why) | StorageError::Denied(why)) => {
+            Err(StorageError::Invalid(why) | StorageError::Denied(why) | StorageError::Forbidden(why)) => {
                 tracing::warn!(why, "uploads in parts that nobody knows are not looked for");
                 self.next = Next::End;
                 return Ok(None);

@@ -55,6 +55,7 @@ struct State {
     meeting: usize,
     requests: Vec<String>,
     answers: Vec<(String, u16)>,
+    authorized: Vec<String>,
     sent: u64,
     released: Arc<tokio::sync::Notify>,
     headers: hyper::HeaderMap,
@@ -164,6 +165,12 @@ impl FaultProxy {
         self.state.lock().unwrap().answers.clone()
     }
 
+    /// `METHOD path` of every request so far that had an `Authorization` header.
+    #[must_use]
+    pub fn authorized(&self) -> Vec<String> {
+        self.state.lock().unwrap().authorized.clone()
+    }
+
     /// Bytes of bodies that went to the server in PUT requests which it answered.
     #[must_use]
     pub fn sent(&self) -> u64 {
@@ -225,6 +232,9 @@ async fn answer(
             }
         }
         locked.requests.push(format!("{} {path}", head.method));
+        if head.headers.contains_key("authorization") {
+            locked.authorized.push(format!("{} {path}", head.method));
+        }
         if let Some(unknown) = locked.unknown
             && head.headers.keys().any(|name| name.as_str().starts_with(unknown))
         {

@@ -36,6 +36,37 @@ impl S3Bucket {
         let _ = run(command.args(["--request", "PUT", "--data-binary", &policy])).ok();
     }
 
+    /// The same bucket for another user, whom its policy allows these actions alone (versitygw).
+    #[must_use]
+    pub fn allowing(&self, actions: &[&str]) -> Self {
+        let secret = "0123456789abcdef0123456789abcdef";
+        // As long as the test.
+        let access: &'static str = format!("user-of-{}", self.name).leak();
+        let account =
+            format!("<Account><Access>{access}</Access><Secret>{secret}</Secret><Role>user</Role></Account>");
+        let mut command = self.signed_request(&format!("{}/create-user", self.endpoint));
+        let _ = run(command.args(["--request", "PATCH", "--data-binary", &account])).ok();
+        let user = Self {
+            access_key: access,
+            secret_key: secret,
+            ..self.clone()
+        };
+        self.allow(&user, actions);
+        user
+    }
+
+    /// Makes these the only actions that the policy of the bucket allows a user (versitygw).
+    pub fn allow(&self, user: &Self, actions: &[&str]) {
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": {{"AWS": ["{user}"]}},
+            "Action": {actions:?}, "Resource": ["arn:aws:s3:::{name}", "arn:aws:s3:::{name}/*"]}}]}}"#,
+            user = user.access_key,
+            name = self.name
+        );
+        let mut command = self.signed_request(&format!("{}/{}?policy=", self.endpoint, self.name));
+        let _ = run(command.args(["--request", "PUT", "--data-binary", &policy])).ok();
+    }
+
     /// A request by `curl`, which fails when the service refuses it.
     pub(crate) fn signed_request(&self, url: &str) -> Command {
         let mut command = Command::new("curl");

@@ -77,6 +77,9 @@ impl S3Service {
         let folder = tempfile::tempdir().unwrap().keep();
         let data = folder.join("data");
         std::fs::create_dir(&data).unwrap();
+        for name in ["users", "versions"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+        }
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new("env");
@@ -91,7 +94,10 @@ impl S3Service {
             Self::Versitygw => command
                 .arg(self.program())
                 .args(["--access", ACCESS_KEY, "--secret", SECRET_KEY])
-                .args(["--port", &address, "posix"])
+                .args(["--port", &address, "--iam-dir"])
+                .arg(folder.join("users"))
+                .args(["posix", "--versioning-dir"])
+                .arg(folder.join("versions"))
                 .arg(&data),
         };
         share(&command, &folder, "KILL");

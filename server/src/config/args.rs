@@ -295,6 +295,12 @@ pub struct Args {
           default_missing_value = "true")]
     pub enable_read_proxy: Option<bool>,
 
+    /// Answer reads of NARs with a redirect to a presigned URL of the object store, at --s3-public-url if that is given;
+    /// needs --enable-read-proxy and an object store elsewhere
+    #[arg(long, env = "NIKS3_READ_REDIRECT", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub read_redirect: bool,
+
     /// Ask for the scope `read`, by token or client certificate, of whoever reads the bucket through this server
     /// [default: only with --mtls-bound-subject-read]
     #[arg(long, env = "NIKS3_PROTECT_READS", value_name = "BOOL", num_args = 0..=1, require_equals = true,

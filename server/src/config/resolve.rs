@@ -119,6 +119,8 @@ pub struct Config {
     pub failures: FailureLimit,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
+    /// Readers of NARs are sent to the object store.
+    pub read_redirect: bool,
     /// Whose uploads are read before they become visible.
     pub verify_uploads: VerifyUploads,
     /// Most NARs that are decompressed at once to verify them.
@@ -245,8 +247,28 @@ impl Config {
             read_proxy: args
                 .enable_read_proxy
                 .unwrap_or(matches!(store, Store::Embedded { .. })),
+            read_redirect: read_redirect(&args, &store)?,
             store,
         })
+    }
+}
+
+fn read_redirect(args: &Args, store: &Store) -> Result<bool, UsageError> {
+    if !args.read_redirect {
+        return Ok(false);
+    }
+    if matches!(store, Store::Embedded { .. }) {
+        return Err(UsageError::new(
+            "--read-redirect: the embedded object store is read through this server: give --s3-bucket NAME, or leave \
+             --read-redirect out",
+        ));
+    }
+    if args.enable_read_proxy == Some(true) {
+        Ok(true)
+    } else {
+        Err(UsageError::new(
+            "--read-redirect: this server answers no reads: give --enable-read-proxy, too",
+        ))
     }
 }
 

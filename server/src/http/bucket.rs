@@ -20,6 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// Folders of objects whose keys have the name of a derivation.
 const NAMED_BY_DERIVATION: [&str; 2] = ["log/", "build-trace-v2/"];
 
+/// How long the URL is good for to which a reader is redirected: a read that has begun goes on after that.
+const REDIRECT_LIFE: Duration = Duration::from_secs(300);
+/// For how long a reader may follow the same redirect again; what is left is for clocks and the way.
+const REDIRECT_CACHE: &str = "private, max-age=240";
+
 /// Answers every path that nothing else answers.
 #[handler]
 pub(super) async fn endpoint(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
@@ -59,6 +64,12 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
         }
     };
     let key = key_of(request.uri()).ok_or_else(nothing)?;
+    if app.read_redirect && key.is_nar() {
+        let url = app.bucket.presign_read(&key, head_only, REDIRECT_LIFE).await;
+        if let Some(url) = url.map_err(Error::from)? {
+            return redirect(app, &url);
+        }
+    }
     let options = GetOptions::from_headers(request.headers());
     let asked = async {
         if head_only {
@@ -120,6 +131,21 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
         }
         Err(error) => Err(Error::from(error).into()),
     }
+}
+
+/// Sends a reader to the object store. Ranges and conditions are in headers, which it sends there again.
+fn redirect(app: &App, url: &str) -> Result<Response, Problem> {
+    let location = HeaderValue::from_str(url).map_err(Error::internal)?;
+    let mut response = Response::builder()
+        .status(StatusCode::TEMPORARY_REDIRECT)
+        .finish();
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(REDIRECT_CACHE));
+    if app.protect_reads {
+        headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
+    }
+    Ok(response)
 }
 
 /// The key of the public object that a reader asks for.

@@ -17,6 +17,7 @@ use crate::telemetry;
 #[oai(rename = "Problem")]
 pub struct Body {
     /// Kind of problem: `urn:niks3:problem:push-gone` when the push is unknown or over, so that it has to begin again;
+    /// `urn:niks3:problem:store-refuses` when a policy of the object store does not let the server do what is needed;
     /// else `about:blank`.
     #[oai(rename = "type")]
     pub kind: String,
@@ -43,6 +44,11 @@ pub struct Body {
 const BLANK: &str = "about:blank";
 /// The `type` at which a client begins its push again.
 const PUSH_GONE: &str = "urn:niks3:problem:push-gone";
+
+/// The `type` at which a client soon stops trying: somebody has to change a policy.
+const STORE_REFUSES: &str = "urn:niks3:problem:store-refuses";
+/// Seconds after which whoever tries it again may find another policy.
+const POLICY_SECONDS: u32 = 60;
 
 /// A failure as a client is told of it.
 #[derive(Debug)]
@@ -127,7 +133,7 @@ const fn status(kind: &ErrorKind) -> StatusCode {
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Unavailable { .. } | ErrorKind::StoreRefuses => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -139,6 +145,10 @@ impl From<Error> for Problem {
         problem.cause = error.cause().map(str::to_owned);
         match error.kind() {
             ErrorKind::PushGone => problem.kind = PUSH_GONE,
+            ErrorKind::StoreRefuses => {
+                problem.kind = STORE_REFUSES;
+                problem.retry_after = Some(POLICY_SECONDS);
+            }
             ErrorKind::Conflict { missing } => problem.missing.clone_from(missing),
             ErrorKind::TooMany { retry_after } | ErrorKind::Unavailable { retry_after } => {
                 problem.retry_after = Some(*retry_after);

@@ -110,10 +110,9 @@ async fn a_url_ends_with_its_time(place: Place) {
 }
 
 async fn the_service_is_seen_to_check_sha256(place: Place) {
-    assert_eq!(
-        place.bucket.probe_checksum().await.expect("an answer"),
-        Some(ChecksumKind::Sha256)
-    );
+    let rights = place.bucket.probe_rights(None).await.expect("an answer");
+    assert!(rights.is_complete(), "{rights:?}");
+    assert_eq!(rights.checksum, Some(ChecksumKind::Sha256));
     let left = place.bucket.list("staging/", "", 10).await.expect("a list");
     assert!(left.is_empty(), "{left:?}");
 }

@@ -1,7 +1,7 @@
 //! Waiting for deletions that stand in the way of a push, and ending those that nobody
 //! works on any more.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use niks3_base::error::Error;
 use niks3_catalog::Collected;
@@ -9,6 +9,7 @@ use niks3_storage::ObjectKey;
 
 use super::delete::{self, End, Fence};
 use crate::app::App;
+use crate::deletion_waits::DeletionWait;
 
 /// How long a request waits before its client is told to come back.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(75);
 const BATCH: usize = 500;
 /// How often it looks.
 const PAUSE: Duration = Duration::from_millis(200);
+/// From then on it is a wait of which people are told: most deletions take no second.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
 
 fn come_back() -> Error {
     Error::unavailable(
@@ -30,6 +33,7 @@ fn come_back() -> Error {
 /// `Unavailable` when a deletion does not end.
 pub async fn push(app: &App, push_id: i64) -> Result<(), Error> {
     let started = Instant::now();
+    let mut told = None;
     loop {
         let paths = app.catalog.doomed_for(push_id).await?;
         let logs = app.catalog.doomed_logs_for(push_id).await?;
@@ -42,8 +46,27 @@ pub async fn push(app: &App, push_id: i64) -> Result<(), Error> {
         for drv in &logs {
             end_log(app, drv).await?;
         }
+        if told.is_none() && started.elapsed() > TOLD_AFTER {
+            let wait = DeletionWait {
+                objects: (paths.len() + logs.len()) as u64,
+                // Nobody has sent a request that is good for longer. The deletion may end earlier.
+                until: delete::fence(),
+            };
+            tracing::info!(
+                push_id,
+                objects = wait.objects,
+                until = %utc(wait.until),
+                "a commit waits for the end of deletions that another process has begun"
+            );
+            told = Some(app.deletion_waits.begin(push_id, wait));
+        }
         pause(started).await?;
     }
+}
+
+/// A Unix time for people.
+fn utc(seconds: i64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())).to_string()
 }
 
 /// Ends the deletion of some paths, if nobody else is about to.

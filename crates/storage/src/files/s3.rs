@@ -29,7 +29,7 @@ impl From<StorageError> for S3Error {
         let text = error.to_string();
         match error {
             StorageError::NotFound => s3_error!(NoSuchKey),
-            StorageError::Denied(_) => s3_error!(AccessDenied, "{text}"),
+            StorageError::Denied(_) | StorageError::Forbidden(_) => s3_error!(AccessDenied, "{text}"),
             StorageError::Throttled { .. } => s3_error!(SlowDown),
             StorageError::Full => {
                 let mut full = S3Error::with_message(S3ErrorCode::Custom("InsufficientStorage".into()), text);

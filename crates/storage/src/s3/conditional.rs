@@ -51,7 +51,7 @@ impl S3Bucket {
                 self.put(key, body).await?;
                 Ok(ConditionalWrite::Written)
             }
-            _ => match self.failed(Operation::PutObject)(error) {
+            _ => match self.failed(Operation::PutObject, key)(error) {
                 StorageError::Invalid(_) => Ok(ConditionalWrite::Refused),
                 error => Err(error),
             },

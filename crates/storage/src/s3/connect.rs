@@ -82,7 +82,7 @@ impl Operation {
     }
 
     /// The permission that a policy has to give for it.
-    const fn permission(self) -> &'static str {
+    pub(super) const fn permission(self) -> &'static str {
         match self {
             Self::HeadBucket | Self::ListObjects => "s3:ListBucket",
             Self::GetObject | Self::HeadObject => "s3:GetObject",
@@ -159,14 +159,30 @@ fn base(endpoint: &Url) -> String {
 pub(super) fn failed<E>(
     operation: Operation,
     address: &str,
+    area: String,
 ) -> impl FnOnce(SdkError<E, HttpResponse>) -> StorageError + use<'_, E>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    move |error| meaning_of(operation, address, &error)
+    move |error| meaning_of(operation, address, &area, &error)
 }
 
-fn meaning_of<E>(operation: Operation, address: &str, error: &SdkError<E, HttpResponse>) -> StorageError
+/// A refusal that names the operation, the keys and the permission.
+pub(super) fn forbidden(operation: Operation, area: &str, said: &str) -> StorageError {
+    StorageError::Forbidden(format!(
+        "{} on {area}: {}; the credentials of the server need {}",
+        operation.name(),
+        said.trim_end_matches('.'),
+        operation.permission()
+    ))
+}
+
+fn meaning_of<E>(
+    operation: Operation,
+    address: &str,
+    area: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> StorageError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -181,7 +197,7 @@ where
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
             format!("{address} does not answer: {}", cause(error, status))
         }
-        _ => format!("{}: {}", operation.name(), cause(error, status)),
+        _ => format!("{} on {area}: {}", operation.name(), cause(error, status)),
     };
     if is_unintelligible(error) {
         // Asked again, it would say the same.
@@ -189,10 +205,10 @@ where
     }
     let meant = meaning(status, &code, retry_after, text);
     match meant {
-        StorageError::Denied(why) if code == "AccessDenied" => StorageError::Denied(format!(
-            "{why}; the credentials of the server need {}",
-            operation.permission()
-        )),
+        // Garage says so of an access key that it does not know: one that was replaced, and will be here as well.
+        StorageError::Denied(why) if code == "AccessDenied" && !why.contains(UNKNOWN_KEY) => {
+            forbidden(operation, area, &cause(error, status))
+        }
         meant => meant,
     }
 }
@@ -246,6 +262,9 @@ const NOT_IMPLEMENTED: u16 = 501;
 
 /// What Garage says of a request whose time is up, which it is at once where the clock of this server is behind.
 const TOO_OLD: &str = "Date is too old";
+
+/// What Garage says of a request that is signed with an access key that it does not know.
+pub(super) const UNKNOWN_KEY: &str = "No such key";
 
 /// What a service means by a status and a code.
 fn meaning(
@@ -346,6 +365,7 @@ mod tests {
                     StorageError::NotFound => "not found",
                     StorageError::Full => "full",
                     StorageError::Invalid(_) => "invalid",
+                    StorageError::Forbidden(_) => "forbidden",
                     StorageError::Unsuitable(_) => "unsuitable",
                 };
                 assert_eq!(meant, expected, "{status:?} {code}");

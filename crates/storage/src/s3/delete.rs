@@ -3,7 +3,7 @@
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::StreamExt as _;
 
-use super::connect::Operation;
+use super::connect::{Operation, forbidden};
 use super::{Result, S3Bucket};
 use crate::fence::{self, Expiring};
 use crate::{ObjectKey, StorageError};
@@ -36,7 +36,7 @@ impl S3Bucket {
             .config_override(fence::bounded())
             .send()
             .await
-            .map_err(self.failed(Operation::DeleteObject))
+            .map_err(self.failed(Operation::DeleteObject, key))
         {
             Err(StorageError::NotFound) | Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -64,7 +64,7 @@ impl S3Bucket {
                 .config_override(fence::bounded())
                 .send()
                 .await
-                .map_err(self.failed(Operation::DeleteObjects)),
+                .map_err(self.bucket_failed(Operation::DeleteObjects)),
             (Ok(()), Err(error)) => Err(StorageError::Invalid(error.to_string())),
         };
         drop(turn);
@@ -77,7 +77,7 @@ impl S3Bucket {
                         let result = match refused {
                             Some(error) if error.code() == Some("NoSuchKey") => Ok(()),
                             Some(error) if error.code() == Some("AccessDenied") => {
-                                Err(StorageError::Denied("AccessDenied".into()))
+                                Err(forbidden(Operation::DeleteObjects, &key.area(), "AccessDenied"))
                             }
                             Some(error) => Err(StorageError::Unavailable(
                                 error.code().unwrap_or_default().to_owned(),
@@ -89,12 +89,12 @@ impl S3Bucket {
                     .collect()
             }
             // Some services lack this operation, or allow it by no policy that allows DeleteObject.
-            Err(StorageError::Invalid(_) | StorageError::Denied(_)) => {
+            Err(StorageError::Invalid(_) | StorageError::Denied(_) | StorageError::Forbidden(_)) => {
                 let Some((first, rest)) = keys.split_first() else {
                     return Vec::new();
                 };
                 let tried = self.delete(first).await;
-                if let Err(error @ StorageError::Denied(_)) = &tried {
+                if let Err(error @ (StorageError::Denied(_) | StorageError::Forbidden(_))) = &tried {
                     return keys.iter().map(|key| (key.clone(), Err(error.clone()))).collect();
                 }
                 let others = futures::stream::iter(rest.to_vec())

@@ -7,7 +7,9 @@ mod credentials;
 mod delete;
 mod metered;
 mod multipart;
+mod policy;
 mod presign;
+mod rights;
 mod settings;
 
 use std::time::Duration;
@@ -31,9 +33,10 @@ use super::pace::Pace;
 use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Object, ObjectKey, StorageError};
 pub(super) use clock::ServiceClock;
 pub(super) use connect::{BRIEF, client};
-use connect::{LONG, Operation, failed};
+use connect::{LONG, Operation, UNKNOWN_KEY, failed};
 pub(crate) use credentials::CredentialSource;
 pub(super) use presign::{presign_part, presign_put};
+pub use rights::{PartChecks, Right, Rights, ServiceIdentity};
 pub use settings::{S3Keys, S3Settings};
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -106,14 +109,27 @@ impl S3Bucket {
         })
     }
 
+    /// What an error of an operation on an object means.
     fn failed<E>(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+    ) -> impl FnOnce(SdkError<E, HttpResponse>) -> StorageError + use<'_, E>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        failed(operation, &self.address, key.area())
+    }
+
+    /// The same for an operation on the bucket.
+    fn bucket_failed<E>(
         &self,
         operation: Operation,
     ) -> impl FnOnce(SdkError<E, HttpResponse>) -> StorageError + use<'_, E>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        failed(operation, &self.address)
+        failed(operation, &self.address, format!("the bucket {}", self.bucket))
     }
 
     /// Reads the credentials again.
@@ -129,7 +145,7 @@ impl S3Bucket {
         let asked = async {
             let _turn = self.pace.turn().await;
             let asked = self.client.head_bucket().bucket(&self.bucket).send().await;
-            asked.map_err(self.failed(Operation::HeadBucket))
+            asked.map_err(self.bucket_failed(Operation::HeadBucket))
         };
         match tokio::time::timeout(READY, asked).await {
             Ok(Ok(_)) => Ok(()),
@@ -188,9 +204,18 @@ impl S3Bucket {
             }
             "AccessDenied" => {
                 // Services differ in how they say that they do not know a key.
-                format!(
+                let line = format!(
                     "--s3-access-key, --s3-secret-key: the object store does not let them into the bucket: {said}"
-                )
+                );
+                if said.contains(UNKNOWN_KEY) {
+                    line
+                } else {
+                    let policy = self.least_policy();
+                    format!(
+                        "{line}; they need {} and more:\n{policy}",
+                        Operation::ListObjects.permission()
+                    )
+                }
             }
             code => format!("--s3-endpoint: the object store refuses: {code}: {said}"),
         })
@@ -212,7 +237,7 @@ impl S3Bucket {
             .config_override(fence::bounded())
             .send()
             .await
-            .map_err(self.failed(Operation::PutObject))?;
+            .map_err(self.failed(Operation::PutObject, key))?;
         Ok(())
     }
 
@@ -240,7 +265,7 @@ impl S3Bucket {
                 .send()
                 .await
                 .map(drop)
-                .map_err(self.failed(Operation::PutObject)),
+                .map_err(self.failed(Operation::PutObject, key)),
             None => self
                 .client
                 .delete_object()
@@ -252,7 +277,7 @@ impl S3Bucket {
                 .send()
                 .await
                 .map(drop)
-                .map_err(self.failed(Operation::DeleteObject)),
+                .map_err(self.failed(Operation::DeleteObject, key)),
         }
     }
 
@@ -272,10 +297,29 @@ impl S3Bucket {
                 head.last_modified(),
                 head.content_encoding(),
             ))),
-            Err(error) => match self.failed(Operation::HeadObject)(error) {
+            Err(error) => match self.failed(Operation::HeadObject, key)(error) {
                 StorageError::NotFound => Ok(None),
+                StorageError::Denied(why) => {
+                    Err(self.refused_read(key).await.unwrap_or(StorageError::Denied(why)))
+                }
                 error => Err(error),
             },
+        }
+    }
+
+    /// How the service refuses to read an object: the answer to HEAD has no body that would say it.
+    async fn refused_read(&self, key: &ObjectKey) -> Option<StorageError> {
+        let asked = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .range("bytes=0-0")
+            .send()
+            .await;
+        match self.failed(Operation::GetObject, key)(asked.err()?) {
+            StorageError::NotFound => None,
+            error => Some(error),
         }
     }
 
@@ -333,7 +377,7 @@ impl S3Bucket {
                         None => GetResult::NotFound,
                     }),
                     Some(416) => self.beyond(key).await,
-                    _ => match self.failed(Operation::GetObject)(error) {
+                    _ => match self.failed(Operation::GetObject, key)(error) {
                         StorageError::NotFound => Ok(GetResult::NotFound),
                         error => Err(error),
                     },
@@ -382,7 +426,7 @@ impl S3Bucket {
             .max_keys(limit)
             .send()
             .await
-            .map_err(self.failed(Operation::ListObjects))?;
+            .map_err(self.bucket_failed(Operation::ListObjects))?;
         let listed = answer.contents().iter().map(|object| Listed {
             key: object.key().unwrap_or_default().to_owned(),
             size: object.size().unwrap_or_default().unsigned_abs(),

@@ -14,7 +14,15 @@ use crate::{
 
 impl S3Bucket {
     pub(crate) async fn create_multipart(&self, key: &ObjectKey) -> Result<String> {
-        let sha256 = self.checksum == ChecksumKind::Sha256;
+        self.create_multipart_checked_by(self.checksum, key).await
+    }
+
+    pub(super) async fn create_multipart_checked_by(
+        &self,
+        checksum: ChecksumKind,
+        key: &ObjectKey,
+    ) -> Result<String> {
+        let sha256 = checksum == ChecksumKind::Sha256;
         let _turn = self.pace.turn().await;
         let created = self
             .client
@@ -26,7 +34,7 @@ impl S3Bucket {
             .set_checksum_algorithm(sha256.then_some(ChecksumAlgorithm::Sha256))
             .send()
             .await
-            .map_err(self.failed(Operation::CreateMultipartUpload))?;
+            .map_err(self.failed(Operation::CreateMultipartUpload, key))?;
         created
             .upload_id()
             .map(str::to_owned)
@@ -47,7 +55,7 @@ impl S3Bucket {
                 .set_part_number_marker(marker.take())
                 .send()
                 .await
-                .map_err(self.failed(Operation::ListParts))?;
+                .map_err(self.failed(Operation::ListParts, key))?;
             let before = parts.len();
             parts.extend(page.parts().iter().filter_map(|part| {
                 Some(ListedPart {
@@ -95,7 +103,7 @@ impl S3Bucket {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .send()
             .await
-            .map_err(self.failed(Operation::CompleteMultipartUpload))?;
+            .map_err(self.failed(Operation::CompleteMultipartUpload, key))?;
         Ok(())
     }
 
@@ -126,7 +134,7 @@ impl S3Bucket {
             .set_upload_id_marker(after.and_then(|after| after.id.clone()))
             .send()
             .await
-            .map_err(self.failed(Operation::ListMultipartUploads))?;
+            .map_err(self.bucket_failed(Operation::ListMultipartUploads))?;
         let uploads = answer.uploads().iter().map(|upload| Upload {
             key: upload.key().unwrap_or_default().to_owned(),
             id: upload.upload_id().unwrap_or_default().to_owned(),
@@ -156,7 +164,7 @@ impl S3Bucket {
             .upload_id(upload_id)
             .send()
             .await;
-        match aborted.map_err(self.failed(Operation::AbortMultipartUpload)) {
+        match aborted.map_err(self.failed(Operation::AbortMultipartUpload, key)) {
             Err(StorageError::NotFound) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
@@ -175,7 +183,7 @@ impl S3Bucket {
             .cache_control(to.cache_control())
             .send()
             .await
-            .map_err(self.failed(Operation::CopyObject))?;
+            .map_err(self.failed(Operation::CopyObject, to))?;
         Ok(())
     }
 

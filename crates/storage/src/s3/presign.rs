@@ -1,4 +1,4 @@
-//! Signing URLs for one upload each, and finding out whether the service minds what they say.
+//! Signing URLs for one request each.
 
 use std::time::Duration;
 
@@ -6,12 +6,10 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use md5::Md5;
-use sha2::{Digest as _, Sha256};
 
-use super::connect::{BRIEF, Operation, failed};
+use super::connect::{Operation, failed};
 use super::{Result, S3Bucket};
-use crate::{Checksum, ChecksumKind, ObjectKey, Presigned, StorageError};
+use crate::{Checksum, ObjectKey, Presigned, StorageError};
 
 fn presigned(request: &PresignedRequest) -> Presigned {
     let headers = request
@@ -57,10 +55,11 @@ pub(crate) async fn presign_put(
         Checksum::Md5(hash) => request.content_md5(STANDARD.encode(hash)),
     };
     Ok(presigned(
-        &request
-            .presigned(signed_for(client, ttl)?)
-            .await
-            .map_err(failed(Operation::PutObject, ""))?,
+        &request.presigned(signed_for(client, ttl)?).await.map_err(failed(
+            Operation::PutObject,
+            "",
+            key.area(),
+        ))?,
     ))
 }
 
@@ -90,10 +89,11 @@ pub(crate) async fn presign_part(
         Checksum::Md5(hash) => request.content_md5(STANDARD.encode(hash)),
     };
     Ok(presigned(
-        &request
-            .presigned(signed_for(client, ttl)?)
-            .await
-            .map_err(failed(Operation::UploadPart, ""))?,
+        &request.presigned(signed_for(client, ttl)?).await.map_err(failed(
+            Operation::UploadPart,
+            "",
+            key.area(),
+        ))?,
     ))
 }
 
@@ -106,6 +106,34 @@ pub(super) fn part_number(number: u32) -> Result<i32> {
 }
 
 impl S3Bucket {
+    /// A URL that reads one object, by GET or by HEAD, and whatever range of it.
+    pub(crate) async fn presign_read(
+        &self,
+        key: &ObjectKey,
+        head_only: bool,
+        ttl: Duration,
+    ) -> Result<String> {
+        self.learn_the_time().await;
+        let config = signed_for(&self.public, ttl)?;
+        let request = if head_only {
+            let head = self.public.head_object().bucket(&self.bucket).key(key.as_str());
+            let signed = head.presigned(config).await;
+            signed.map_err(self.failed(Operation::HeadObject, key))?
+        } else {
+            let get = self.public.get_object().bucket(&self.bucket).key(key.as_str());
+            let signed = get.presigned(config).await;
+            signed.map_err(self.failed(Operation::GetObject, key))?
+        };
+        let Presigned { url, headers } = presigned(&request);
+        if headers.is_empty() {
+            Ok(url)
+        } else {
+            Err(StorageError::Invalid(
+                "a redirect cannot have headers sent".into(),
+            ))
+        }
+    }
+
     pub(crate) async fn presign_put(
         &self,
         key: &ObjectKey,
@@ -139,104 +167,4 @@ impl S3Bucket {
         )
         .await
     }
-
-    /// Which checksum the service minds: one with which it takes the bytes that fit, and
-    /// refuses others.
-    ///
-    /// # Errors
-    /// [`StorageError::Denied`] when it takes no upload at all.
-    pub(crate) async fn probe_checksum(&self) -> Result<Option<ChecksumKind>> {
-        let http = reqwest::Client::builder()
-            .timeout(BRIEF.answer)
-            .build()
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?;
-        let mut refusals = Vec::new();
-        for kind in [ChecksumKind::Sha256, ChecksumKind::Md5] {
-            let name = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
-            let keys =
-                ["right", "wrong"].map(|which| ObjectKey::staging("probe", &format!("{name}.{which}")));
-            let found = self.probe(&http, kind, &keys).await;
-            for (key, deleted) in self.delete_many(&keys).await {
-                if let Err(error) = deleted {
-                    tracing::warn!(key = key.as_str(), %error, "what the server tried an upload with is left behind");
-                }
-            }
-            match found? {
-                Probed::Enforced => return Ok(Some(kind)),
-                Probed::Ignored => {}
-                Probed::Refused(status) => refusals.push(status),
-            }
-        }
-        match refusals[..] {
-            [_, status] => Err(StorageError::Denied(format!(
-                "it refuses an upload signed with these keys ({status})"
-            ))),
-            _ => Ok(None),
-        }
-    }
-
-    async fn probe(
-        &self,
-        http: &reqwest::Client,
-        kind: ChecksumKind,
-        [right, wrong]: &[ObjectKey; 2],
-    ) -> Result<Probed> {
-        const BODY: &[u8] = b"what was signed for";
-        const OTHER: &[u8] = b"what was signed fOr";
-        let checksum = match kind {
-            ChecksumKind::Sha256 => Checksum::Sha256(Sha256::digest(BODY).into()),
-            ChecksumKind::Md5 => Checksum::Md5(Md5::digest(BODY).into()),
-        };
-        match self.try_put(http, right, &checksum, BODY).await? {
-            200..300 => {}
-            // What a service says that does not know the header, too.
-            status @ (400..=499 | 501) => return Ok(Probed::Refused(status)),
-            status => return Err(strange(status)),
-        }
-        match self.try_put(http, wrong, &checksum, OTHER).await? {
-            200..300 => Ok(Probed::Ignored),
-            400 | 412 | 422 if self.head(wrong).await?.is_none() => Ok(Probed::Enforced),
-            400 | 412 | 422 => Ok(Probed::Ignored),
-            status => Err(strange(status)),
-        }
-    }
-
-    /// Uploads by a URL for 60 seconds; the status of the answer.
-    async fn try_put(
-        &self,
-        http: &reqwest::Client,
-        key: &ObjectKey,
-        checksum: &Checksum,
-        body: &'static [u8],
-    ) -> Result<u16> {
-        let (size, life) = (body.len() as u64, Duration::from_secs(60));
-        // By the server's own address: the public one may not be reachable from here.
-        let request = presign_put(&self.client, &self.bucket, key, size, checksum, life).await?;
-        let mut put = http.put(&request.url).body(body);
-        for (name, value) in &request.headers {
-            put = put.header(name, value);
-        }
-        let answer = put
-            .send()
-            .await
-            .map_err(|error| StorageError::Unavailable(error.without_url().to_string()))?;
-        match answer.status().as_u16() {
-            429 => Err(StorageError::Throttled { retry_after: None }),
-            status => Ok(status),
-        }
-    }
-}
-
-/// What a service does with a kind of checksum.
-enum Probed {
-    /// It refuses bytes that do not fit.
-    Enforced,
-    /// It takes bytes that do not fit.
-    Ignored,
-    /// It refuses even bytes that fit, with this status.
-    Refused(u16),
-}
-
-fn strange(status: u16) -> StorageError {
-    StorageError::Unavailable(format!("an upload was answered with {status}"))
 }

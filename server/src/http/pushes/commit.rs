@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::types::{Closure, Commit, CommitState, Verifying};
+use super::types::{Closure, Commit, CommitState, Deleting, Verifying};
 use super::{App, Committed, Error, Identity, find, wire_error};
 use crate::pins;
 use crate::push::{CommitAnswer, commit as commit_push};
@@ -18,7 +18,7 @@ const RETRY_AFTER: u32 = 1;
 /// Runs to its end even if the client goes away: what it began it finishes. Whoever asks again joins it.
 pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<Committed, Error> {
     let push = find(app, &who, &id).await?;
-    let (push_id, verifications) = (push.id, Arc::clone(&app.verifications));
+    let (push_id, current) = (push.id, app.clone());
     let app = app.clone();
     let pin = push.pin.clone();
     let work = async move {
@@ -43,16 +43,22 @@ pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<
             conflicts: outcome.conflicts.into_iter().map(Into::into).collect(),
             replaced: outcome.replaced,
             verifying: None,
+            deleting: None,
         })),
-        CommitAnswer::InProgress => in_progress(verifications.progress(push_id).map(|progress| Verifying {
-            verified: progress.verified,
-            total: progress.total,
-        })),
+        CommitAnswer::InProgress => in_progress(&current, push_id),
     })
 }
 
 /// What the client of a commit is told that takes longer than it waits, whatever it waits for.
-fn in_progress(verifying: Option<Verifying>) -> Committed {
+fn in_progress(app: &App, push_id: i64) -> Committed {
+    let verifying = app.verifications.progress(push_id).map(|progress| Verifying {
+        verified: progress.verified,
+        total: progress.total,
+    });
+    let deleting = app.deletion_waits.of_push(push_id).map(|wait| Deleting {
+        objects: wait.objects,
+        until: wait.until,
+    });
     let commit = Commit {
         state: CommitState::Committing,
         closures: Vec::new(),
@@ -62,6 +68,7 @@ fn in_progress(verifying: Option<Verifying>) -> Committed {
         conflicts: Vec::new(),
         replaced: Vec::new(),
         verifying,
+        deleting,
     };
     Committed::InProgress(Json(commit), RETRY_AFTER)
 }

@@ -339,6 +339,18 @@ pub(super) struct Commit {
     /// With 202: the commit goes on while the server reads the uploads. Ask for it again.
     #[oai(skip_serializing_if_is_none)]
     pub verifying: Option<Verifying>,
+    /// With 202: the commit waits for deletions that another process has begun. Ask for it again.
+    #[oai(skip_serializing_if_is_none)]
+    pub deleting: Option<Deleting>,
+}
+
+/// Deletions that a commit waits for.
+#[derive(Debug, Object)]
+pub(super) struct Deleting {
+    /// Paths and build logs that the push brings or refers to.
+    pub objects: u64,
+    /// Unix time at which the wait ends at the latest.
+    pub until: i64,
 }
 
 /// How far the verification of a push is.
