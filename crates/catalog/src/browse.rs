@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::{self, PRESENT, PUBLISHING};
-use super::{Catalog, Result};
+use super::{Catalog, Result, ObjectId, PathId};
 
 /// Most paths of which a search by name looks at the names.
 const WINDOW: i64 = 100_000;
@@ -17,7 +17,7 @@ const WINDOW: i64 = 100_000;
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Its id.
-    pub id: i64,
+    pub id: PathId,
     /// The path.
     pub path: StorePath,
     /// Bytes of its NAR.
@@ -25,9 +25,9 @@ pub struct Member {
     /// Bytes of its NAR in the bucket.
     pub file_bytes: u64,
     /// Ids of what it refers to.
-    pub refs: Vec<i64>,
+    pub refs: Vec<PathId>,
     /// The NAR in the bucket, by id.
-    pub object: i64,
+    pub object: ObjectId,
     /// The derivation it was built by, or nothing.
     pub deriver: String,
     /// Content address, or nothing.
@@ -49,7 +49,7 @@ pub struct Found {
     /// Base names of paths.
     pub paths: Vec<String>,
     /// Where to go on among older paths.
-    pub before: Option<i64>,
+    pub before: Option<PathId>,
 }
 
 const SELECT: &str = "SELECT p.id, p.name, p.nar_size, o.size, p.refs, p.object_id, p.deriver, p.ca \
@@ -84,7 +84,7 @@ impl Catalog {
     /// The closure of a path, as long as it has no more paths than that.
     pub async fn members(&self, root: Member, most: usize) -> Result<Members> {
         let mut asked = HashSet::from([root.id]);
-        let mut level: Vec<i64> = root.refs.clone();
+        let mut level: Vec<PathId> = root.refs.clone();
         level.retain(|id| asked.insert(*id));
         let mut members = vec![root];
         while !level.is_empty() {
@@ -136,14 +136,14 @@ impl Catalog {
 
     /// Paths whose name holds a text, whatever the case, from the newest on; each call looks at
     /// so many names at most, and says where the next goes on.
-    pub async fn paths_by_name(&self, part: &str, before: Option<i64>, limit: i64) -> Result<Found> {
-        let before = before.unwrap_or(i64::MAX);
+    pub async fn paths_by_name(&self, part: &str, before: Option<PathId>, limit: i64) -> Result<Found> {
+        let before = before.unwrap_or(PathId::from(i64::MAX));
         let last = sqlx::query("SELECT id FROM paths WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2")
             .bind(before)
             .bind(WINDOW)
             .fetch_optional(&self.reader)
             .await?;
-        let last: Option<i64> = last.map(|row| row.try_get(0)).transpose()?;
+        let last: Option<PathId> = last.map(|row| row.try_get(0)).transpose()?;
         let pattern: String = part
             .to_lowercase()
             .chars()
@@ -161,13 +161,13 @@ impl Catalog {
         );
         let rows = bulk::query(self.backend, text, true)
             .bind(before)
-            .bind(last.unwrap_or(-1))
+            .bind(last.unwrap_or_default())
             .bind(format!("%{pattern}%"))
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
         let mut found = Found {
-            before: last.map(|last| last + 1),
+            before: last.map(|last| PathId::from(last.get() + 1)),
             ..Found::default()
         };
         for row in &rows {
@@ -192,7 +192,7 @@ impl Catalog {
     }
 
     /// Names of pins of a path, up to a limit.
-    pub async fn pins_of(&self, path_id: i64, limit: i64) -> Result<Vec<String>> {
+    pub async fn pins_of(&self, path_id: PathId, limit: i64) -> Result<Vec<String>> {
         let rows = sqlx::query("SELECT name FROM pins WHERE path_id = $1 ORDER BY name LIMIT $2")
             .bind(path_id)
             .bind(limit)

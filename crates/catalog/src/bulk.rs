@@ -46,7 +46,10 @@ pub(super) fn query<'q>(backend: Backend, text: String, full_chunk: bool) -> Que
 
 impl WriteTx {
     /// Runs a statement on ids, in chunks; `text` makes it of their placeholders, which are all that it has.
-    pub(super) async fn on_ids(&mut self, ids: &[i64], text: impl Fn(&str) -> String) -> Result<()> {
+    pub(super) async fn on_ids<I>(&mut self, ids: &[I], text: impl Fn(&str) -> String) -> Result<()>
+    where
+        I: Copy + Send + Sync + for<'q> sqlx::Encode<'q, Any> + sqlx::Type<Any> + 'static,
+    {
         for chunk in ids.chunks(ROWS) {
             let text = text(&placeholders(1, chunk.len()));
             let mut query = query(self.backend, text, chunk.len() == ROWS);

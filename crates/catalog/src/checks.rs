@@ -13,7 +13,7 @@ use super::bulk::{self, ROWS};
 use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::publish::publishable;
-use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
+use super::{Catalog, Publishable, Realised, Result, WriteTx, now, ClosureId, FindingId, ObjectId, PathId, TaskId};
 
 /// A committed path as a check sees it.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct Referred {
 #[derive(Debug, Clone)]
 pub struct CheckedObject {
     /// Id of the object.
-    pub id: i64,
+    pub id: ObjectId,
     /// Its key.
     pub key: String,
     /// Bytes.
@@ -58,7 +58,7 @@ pub struct CheckedObject {
 #[derive(Debug, Clone)]
 pub struct User {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// SHA-256 of its NAR.
@@ -152,7 +152,7 @@ fn checked_object(row: &AnyRow) -> Result<CheckedObject> {
 }
 
 fn user(row: &AnyRow) -> Result<User> {
-    let path_id: i64 = row.try_get(1)?;
+    let path_id: PathId = row.try_get(1)?;
     let ca: String = row.try_get(5)?;
     // The references of what is not content-addressed are of no interest.
     let refs = match ca.as_str() {
@@ -184,7 +184,7 @@ const PINS: &str = "SELECT n.name, p.name, p.state, \
 
 impl Catalog {
     /// Committed paths in the order of their ids, after one.
-    pub async fn checked_paths(&self, after: i64, limit: i64) -> Result<Vec<CheckedPath>> {
+    pub async fn checked_paths(&self, after: PathId, limit: i64) -> Result<Vec<CheckedPath>> {
         let text = format!(
             "{CHECKED} WHERE p.id > $1 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $2"
         );
@@ -197,7 +197,7 @@ impl Catalog {
     }
 
     /// Those of some paths that are committed.
-    pub async fn checked_paths_among(&self, ids: &[i64]) -> Result<Vec<CheckedPath>> {
+    pub async fn checked_paths_among(&self, ids: &[PathId]) -> Result<Vec<CheckedPath>> {
         let states = format!("p.state IN ({PUBLISHING}, {PRESENT})");
         let rows = self
             .among(&format!("{CHECKED} WHERE {states} AND p.id"), ids)
@@ -206,7 +206,7 @@ impl Catalog {
     }
 
     /// Paths that others refer to, by id.
-    pub async fn referred(&self, ids: &[i64]) -> Result<HashMap<i64, Referred>> {
+    pub async fn referred(&self, ids: &[PathId]) -> Result<HashMap<PathId, Referred>> {
         let rows = self
             .among("SELECT id, name, state, left_out FROM paths WHERE id", ids)
             .await?;
@@ -224,7 +224,7 @@ impl Catalog {
     }
 
     /// Those of some paths that a closure or a pin names.
-    pub async fn rooted(&self, ids: &[i64]) -> Result<HashSet<i64>> {
+    pub async fn rooted(&self, ids: &[PathId]) -> Result<HashSet<PathId>> {
         let mut rooted = HashSet::new();
         for question in [
             "SELECT path_id FROM closures WHERE path_id",
@@ -239,7 +239,7 @@ impl Catalog {
     }
 
     /// The realisations of some paths.
-    pub async fn realisations_of(&self, ids: &[i64]) -> Result<Vec<Realised>> {
+    pub async fn realisations_of(&self, ids: &[PathId]) -> Result<Vec<Realised>> {
         let rows = self
             .among(
                 "SELECT key, path_id, body, signing_keys FROM realisations WHERE state = 0 AND path_id",
@@ -259,7 +259,7 @@ impl Catalog {
     }
 
     /// NARs that are believed to be in the bucket, in the order of their ids, after one.
-    pub async fn checked_objects(&self, after: i64, limit: i64) -> Result<Vec<CheckedObject>> {
+    pub async fn checked_objects(&self, after: ObjectId, limit: i64) -> Result<Vec<CheckedObject>> {
         let text = format!(
             "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE id > $1 AND state = {OBJECT_PRESENT} ORDER BY id LIMIT $2"
         );
@@ -272,7 +272,7 @@ impl Catalog {
     }
 
     /// Those of some NARs that are believed to be in the bucket.
-    pub async fn checked_objects_among(&self, ids: &[i64]) -> Result<Vec<CheckedObject>> {
+    pub async fn checked_objects_among(&self, ids: &[ObjectId]) -> Result<Vec<CheckedObject>> {
         let text = format!(
             "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE state = {OBJECT_PRESENT} AND id"
         );
@@ -281,12 +281,12 @@ impl Catalog {
     }
 
     /// The committed paths that have some NARs, by the id of the NAR.
-    pub async fn users_of(&self, objects: &[i64]) -> Result<HashMap<i64, Vec<User>>> {
+    pub async fn users_of(&self, objects: &[ObjectId]) -> Result<HashMap<ObjectId, Vec<User>>> {
         let text = format!(
             "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
              WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id <> 0 AND object_id"
         );
-        let mut users: HashMap<i64, Vec<User>> = HashMap::new();
+        let mut users: HashMap<ObjectId, Vec<User>> = HashMap::new();
         for row in self.among(&text, objects).await? {
             users.entry(row.try_get(0)?).or_default().push(user(&row)?);
         }
@@ -294,7 +294,7 @@ impl Catalog {
     }
 
     /// Those of some committed paths that have a NAR.
-    pub async fn users_among(&self, object: i64, ids: &[i64]) -> Result<Vec<User>> {
+    pub async fn users_among(&self, object: ObjectId, ids: &[PathId]) -> Result<Vec<User>> {
         let text = format!(
             "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
              WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = {object} AND id"
@@ -326,7 +326,7 @@ impl Catalog {
     }
 
     /// Closures whose root is not committed, in the order of their ids, after one.
-    pub async fn rootless_closures(&self, after: i64, limit: i64) -> Result<Vec<(i64, StorePath)>> {
+    pub async fn rootless_closures(&self, after: ClosureId, limit: i64) -> Result<Vec<(ClosureId, StorePath)>> {
         let text = format!(
             "SELECT c.id, p.name FROM closures c JOIN paths p ON p.id = c.path_id \
              WHERE c.id > $1 AND p.state NOT IN ({PUBLISHING}, {PRESENT}) ORDER BY c.id LIMIT $2"
@@ -453,7 +453,7 @@ impl Catalog {
 
 impl WriteTx {
     /// Corrects the bytes of a NAR that is there.
-    pub async fn resize_object(&mut self, id: i64, size: i64) -> Result<()> {
+    pub async fn resize_object(&mut self, id: ObjectId, size: i64) -> Result<()> {
         let text = format!("UPDATE objects SET size = $1 WHERE id = $2 AND state = {OBJECT_PRESENT}");
         bulk::query(self.backend, text, true)
             .bind(size)
@@ -493,7 +493,7 @@ impl WriteTx {
         size: i64,
         file_hash: Option<FileHash>,
         packing: Packing,
-    ) -> Result<i64> {
+    ) -> Result<ObjectId> {
         let pending = |column: &str| {
             format!(
                 "{column} = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.{column} ELSE objects.{column} END"
@@ -555,7 +555,7 @@ impl WriteTx {
     /// `pushed_at`: with that it goes when the retention says. A path that it refers to
     /// and that was taken in as a closure no younger than it is a part of it, and no closure. Id of the object; nothing
     /// when somebody has pushed the path meanwhile, or its NAR is known with another compression.
-    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<Option<i64>> {
+    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<Option<ObjectId>> {
         let object_id = self
             .adopt_nar(&found.nar_key, found.file_size, found.file_hash, found.packing)
             .await?;
@@ -563,7 +563,7 @@ impl WriteTx {
         names.insert(&found.path);
         let ids = self.intern_ids(&names).await?;
         let path_id = ids[&found.path];
-        let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
+        let refs: Vec<PathId> = found.references.iter().map(|path| ids[path]).collect();
         let text = format!(
             "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
              ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8, signed_by = $12 WHERE id = $9 AND state = {ABSENT} \
@@ -631,7 +631,7 @@ impl WriteTx {
     }
 
     /// The committed path of that hash part, if it is that path.
-    pub async fn committed(&mut self, path: &StorePath) -> Result<Option<i64>> {
+    pub async fn committed(&mut self, path: &StorePath) -> Result<Option<PathId>> {
         let text = format!(
             "SELECT id FROM paths WHERE hash = $1 AND name = $2 AND state IN ({PUBLISHING}, {PRESENT})"
         );
@@ -660,11 +660,11 @@ impl WriteTx {
     /// pairs of id and subject.
     pub async fn open_findings(
         &mut self,
-        task_id: i64,
+        task_id: TaskId,
         kind: &str,
-        after: i64,
+        after: FindingId,
         limit: i64,
-    ) -> Result<Vec<(i64, String)>> {
+    ) -> Result<Vec<(FindingId, String)>> {
         let rows = sqlx::query(
             "SELECT id, subject FROM fsck_findings WHERE task_id = $1 AND kind = $2 AND state <> 1 AND id > $3 \
              ORDER BY id LIMIT $4",

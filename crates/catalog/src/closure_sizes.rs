@@ -6,7 +6,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::{self, PRESENT, PUBLISHING};
-use super::{Catalog, Result};
+use super::{Catalog, Result, ObjectId, PathId};
 
 /// Caches that are told apart; what is left to others counts together. Pushers choose the names.
 const MAX_UPSTREAMS: usize = 16;
@@ -25,25 +25,25 @@ pub struct ClosureSize {
 }
 
 struct Node {
-    refs: Vec<i64>,
+    refs: Vec<PathId>,
     nar_bytes: u64,
-    object: i64,
+    object: ObjectId,
     file_bytes: u64,
 }
 
 impl Catalog {
     /// How much the closures of some roots hold, in their order.
-    pub async fn closure_sizes(&self, roots: &[i64]) -> Result<Vec<ClosureSize>> {
+    pub async fn closure_sizes(&self, roots: &[PathId]) -> Result<Vec<ClosureSize>> {
         let sizes = self.closure_sizes_within(roots, usize::MAX).await?;
         Ok(sizes.unwrap_or_default())
     }
 
     /// The same, as long as all of them together have no more paths than that.
-    pub async fn closure_sizes_within(&self, roots: &[i64], most: usize) -> Result<Option<Vec<ClosureSize>>> {
-        let mut nodes: HashMap<i64, Node> = HashMap::new();
-        let mut left_out: HashMap<i64, String> = HashMap::new();
-        let mut asked: HashSet<i64> = roots.iter().copied().collect();
-        let mut level: Vec<i64> = asked.iter().copied().collect();
+    pub async fn closure_sizes_within(&self, roots: &[PathId], most: usize) -> Result<Option<Vec<ClosureSize>>> {
+        let mut nodes: HashMap<PathId, Node> = HashMap::new();
+        let mut left_out: HashMap<PathId, String> = HashMap::new();
+        let mut asked: HashSet<PathId> = roots.iter().copied().collect();
+        let mut level: Vec<PathId> = asked.iter().copied().collect();
         while !level.is_empty() {
             let mut next = Vec::new();
             for chunk in level.chunks(ROWS) {
@@ -54,7 +54,7 @@ impl Catalog {
                     next.extend(node.refs.iter().copied().filter(|id| asked.insert(*id)));
                     nodes.insert(id, node);
                 }
-                let absent: Vec<i64> = chunk
+                let absent: Vec<PathId> = chunk
                     .iter()
                     .copied()
                     .filter(|id| !nodes.contains_key(id))
@@ -70,7 +70,7 @@ impl Catalog {
     }
 
     /// Those of some paths that pushes have left out, and the caches that they are left to.
-    async fn left_out(&self, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    async fn left_out(&self, ids: &[PathId]) -> Result<Vec<(PathId, String)>> {
         let text = format!(
             "SELECT id, left_to FROM paths WHERE left_out <> 0 AND id IN ({})",
             bulk::placeholders(1, ids.len())
@@ -85,7 +85,7 @@ impl Catalog {
             .collect()
     }
 
-    async fn nodes(&self, ids: &[i64]) -> Result<Vec<(i64, Node)>> {
+    async fn nodes(&self, ids: &[PathId]) -> Result<Vec<(PathId, Node)>> {
         let text = format!(
             "SELECT p.id, p.refs, p.nar_size, p.object_id, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.state IN ($1, $2) AND p.id IN ({})",
@@ -112,7 +112,7 @@ impl Catalog {
     }
 }
 
-fn size(nodes: &HashMap<i64, Node>, left_out: &HashMap<i64, String>, root: i64) -> ClosureSize {
+fn size(nodes: &HashMap<PathId, Node>, left_out: &HashMap<PathId, String>, root: PathId) -> ClosureSize {
     let mut size = ClosureSize::default();
     let mut seen = HashSet::from([root]);
     let mut objects = HashSet::new();

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::conditions::{Listing, Value};
-use super::{Catalog, Result, RunFilter, WriteTx, bulk, now, path_columns};
+use super::{Catalog, Result, RunFilter, WriteTx, bulk, now, path_columns, ClosureId, PathId, PushId};
 
 /// A root that a push committed.
 #[derive(Debug, Clone)]
@@ -18,9 +18,9 @@ pub struct ClosureSummary {
 #[derive(Debug, Clone)]
 pub struct ClosureRow {
     /// Id of the closure.
-    pub id: i64,
+    pub id: ClosureId,
     /// Id of its root.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// Its root.
     pub root: StorePath,
     /// Unix time of its first push.
@@ -48,7 +48,7 @@ impl Catalog {
         &self,
         filter: &RunFilter,
         run: Option<&str>,
-        after: Option<(i64, i64)>,
+        after: Option<(i64, ClosureId)>,
         limit: i64,
     ) -> Result<Vec<ClosureRow>> {
         let mut listing = Listing::of(SELECT);
@@ -65,7 +65,7 @@ impl Catalog {
             listing.and(("c.pushed_at < $", vec![Value::Number(until)]));
         }
         if let Some((time, id)) = after {
-            let values = [time, time, id].map(Value::Number).to_vec();
+            let values = [time, time, id.get()].map(Value::Number).to_vec();
             listing.and(("(c.pushed_at < $ OR (c.pushed_at = $ AND c.id < $))", values));
         }
         let order = " ORDER BY c.pushed_at DESC, c.id DESC";
@@ -87,7 +87,7 @@ impl Catalog {
 
 impl WriteTx {
     /// Makes the roots of a push closures, or says they were pushed again.
-    pub(super) async fn add_closures(&mut self, push_id: i64) -> Result<()> {
+    pub(super) async fn add_closures(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query(
             "INSERT INTO closures (path_id, created_at, pushed_at) \
              SELECT path_id, $1, $1 FROM push_roots WHERE push_id = $2 \

@@ -11,13 +11,13 @@
 
 use sqlx::Row as _;
 
-use super::{Catalog, PushState, Result, WriteTx, bulk, now, short_leases};
+use super::{Catalog, PushState, Result, WriteTx, bulk, now, short_leases, PushId};
 
 /// An attempt to commit a push.
 #[derive(Debug, Clone)]
 pub struct CommitAttempt {
     /// Id of the push.
-    pub push_id: i64,
+    pub push_id: PushId,
     /// Name of the attempt: what it writes in the database it writes only while it holds the lease.
     pub owner: String,
 }
@@ -60,7 +60,7 @@ pub enum CommitBegin {
 
 impl Catalog {
     /// How the commit of a push stands; `None` when the push is forgotten.
-    pub async fn commit_status(&self, push_id: i64) -> Result<Option<CommitStatus>> {
+    pub async fn commit_status(&self, push_id: PushId) -> Result<Option<CommitStatus>> {
         let row = sqlx::query(
             "SELECT state, result, commit_owner, commit_until, commit_problem, lease_until FROM pushes WHERE id = $1",
         )

@@ -4,7 +4,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx};
+use super::{Catalog, Result, WriteTx, PathId, PushId};
 
 /// What a commit has seen of the references around the paths that its push provides.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +20,7 @@ pub struct SeenReferences {
     /// Committed paths may refer to some of them, so that what the push refers to has to be walked.
     pub referred: bool,
     /// What was reached by the walk, is not committed, and is not provided by the push.
-    pub absent: Vec<i64>,
+    pub absent: Vec<PathId>,
     /// The push gives committed paths other references, which has to be walked as well.
     pub replacing: bool,
 }
@@ -65,7 +65,7 @@ fn counters(rows: &[sqlx::any::AnyRow]) -> Result<(i64, i64, i64)> {
 
 impl Catalog {
     /// Looks at what a push provides.
-    pub async fn seen_references(&self, push_id: i64) -> Result<SeenReferences> {
+    pub async fn seen_references(&self, push_id: PushId) -> Result<SeenReferences> {
         // First the counters: what changes after that is noticed.
         let (publications, losses, replacements) =
             counters(&sqlx::query(COUNTERS).fetch_all(&self.reader).await?)?;
@@ -85,7 +85,7 @@ impl Catalog {
     }
 
     /// What each of some paths refers to; nothing for one that is not committed.
-    pub async fn references_of(&self, ids: &[i64]) -> Result<Vec<(i64, Option<Vec<i64>>)>> {
+    pub async fn references_of(&self, ids: &[PathId]) -> Result<Vec<(PathId, Option<Vec<PathId>>)>> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -112,7 +112,7 @@ impl WriteTx {
     /// says that it has to be looked at again.
     pub(super) async fn references_unchanged(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         seen: &SeenReferences,
         taken: i64,
     ) -> Result<bool> {

@@ -14,7 +14,7 @@ use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, CatalogError, CommitClaim, Result, SeenReferences, WriteTx, now};
+use super::{Catalog, CatalogError, CommitClaim, Result, SeenReferences, WriteTx, now, PathId, PushId};
 
 /// What one slice of a decision has done.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub enum Owned {
     /// Ids of the paths that are the push's from now on, and the number of that move.
     Paths {
         /// Ids of the paths.
-        taken: Vec<i64>,
+        taken: Vec<PathId>,
         /// The number of the move.
         publication: i64,
     },
@@ -107,7 +107,7 @@ impl WriteTx {
     }
 
     /// Tells a garbage collection in progress, which has looked at these paths when they were absent.
-    pub(super) async fn note_for_collection(&mut self, path_ids: &[i64]) -> Result<()> {
+    pub(super) async fn note_for_collection(&mut self, path_ids: &[PathId]) -> Result<()> {
         let collecting = sqlx::query("SELECT 1 FROM counters WHERE name = 'gc' AND value <> 0")
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -130,7 +130,7 @@ impl WriteTx {
 
     /// Records that a push refers to some paths without bringing them; false when the attempt may
     /// no longer commit it.
-    pub async fn mark_left_out(&mut self, attempt: &CommitAttempt, path_ids: &[i64]) -> Result<bool> {
+    pub async fn mark_left_out(&mut self, attempt: &CommitAttempt, path_ids: &[PathId]) -> Result<bool> {
         if !self.may_commit(attempt).await? {
             return Ok(false);
         }
@@ -162,7 +162,7 @@ impl WriteTx {
     pub async fn add_signing_keys(
         &mut self,
         attempt: &CommitAttempt,
-        path_ids: &[i64],
+        path_ids: &[PathId],
         signer: &Signer,
     ) -> Result<bool> {
         let Some(keys) = self.signing_keys_of(attempt).await? else {
@@ -186,7 +186,7 @@ impl WriteTx {
             for id in chunk {
                 query = query.bind(*id);
             }
-            let mut signed_by_both: std::collections::BTreeMap<(String, String), Vec<i64>> =
+            let mut signed_by_both: std::collections::BTreeMap<(String, String), Vec<PathId>> =
                 std::collections::BTreeMap::new();
             for row in query.fetch_all(&mut *self.tx).await? {
                 let before = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
@@ -225,7 +225,7 @@ impl WriteTx {
 
 impl Catalog {
     /// The paths that a push relies on and that are not committed, at most 5,000 of them.
-    pub async fn unclaimed(&self, push_id: i64) -> Result<Vec<StorePath>> {
+    pub async fn unclaimed(&self, push_id: PushId) -> Result<Vec<StorePath>> {
         let text = format!(
             "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
              WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({ABSENT}, {DELETING}) LIMIT 5000"
@@ -238,7 +238,7 @@ impl Catalog {
     }
 
     /// How many paths the commit of a push has decided, over all attempts.
-    pub async fn paths_added(&self, push_id: i64) -> Result<u64> {
+    pub async fn paths_added(&self, push_id: PushId) -> Result<u64> {
         let row = sqlx::query("SELECT paths_added FROM pushes WHERE id = $1")
             .bind(push_id)
             .fetch_optional(&self.reader)

@@ -16,7 +16,7 @@ use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
-use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now};
+use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now, ObjectId, PathId, PushId};
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
 const MAX_REPLACEMENTS: i64 = 10;
@@ -117,8 +117,8 @@ impl<'a> PushRank<'a> {
 }
 
 /// Those of some ids that others lack, in their order.
-pub fn missing_from(other: &[i64], own: &[i64]) -> Vec<i64> {
-    let other: HashSet<&i64> = other.iter().collect();
+pub fn missing_from(other: &[PathId], own: &[PathId]) -> Vec<PathId> {
+    let other: HashSet<&PathId> = other.iter().collect();
     own.iter().copied().filter(|id| !other.contains(id)).collect()
 }
 
@@ -126,13 +126,13 @@ pub fn missing_from(other: &[i64], own: &[i64]) -> Vec<i64> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReferencesOfOneSide {
     /// Ids of some of them.
-    pub shown: Vec<i64>,
+    pub shown: Vec<PathId>,
     /// How many more there are.
     pub more: usize,
 }
 
 impl ReferencesOfOneSide {
-    fn new(own: &[i64], other: &[i64]) -> Self {
+    fn new(own: &[PathId], other: &[PathId]) -> Self {
         let mut only = missing_from(other, own);
         let more = only.len().saturating_sub(MAX_SHOWN);
         only.truncate(MAX_SHOWN);
@@ -144,7 +144,7 @@ impl ReferencesOfOneSide {
 #[derive(Debug, Clone)]
 pub struct Differing {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// Why the push claims it.
@@ -208,9 +208,9 @@ fn question(also: &str) -> String {
 pub(super) async fn differing_among(
     backend: Backend,
     connection: &mut AnyConnection,
-    push_id: i64,
+    push_id: PushId,
     push: &PushRank<'_>,
-    ids: &[i64],
+    ids: &[PathId],
 ) -> Result<Vec<Differing>> {
     let mut found = Vec::new();
     for chunk in ids.chunks(ROWS) {
@@ -232,7 +232,7 @@ pub(super) async fn differing_among(
 
 impl Catalog {
     /// The paths that a push claims and that are committed with something else than it says.
-    pub async fn differing(&self, push_id: i64, push: &PushRank<'_>) -> Result<Vec<Differing>> {
+    pub async fn differing(&self, push_id: PushId, push: &PushRank<'_>) -> Result<Vec<Differing>> {
         let mut found = Vec::new();
         let mut rows = bulk::query(self.backend, question(""), true)
             .bind(push_id)
@@ -251,14 +251,14 @@ pub struct Tied {
     /// The path as it is in the cache.
     pub cached: Publishable,
     /// Id of its NAR.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Ids of the references that the push claims.
-    pub claimed: Vec<i64>,
+    pub claimed: Vec<PathId>,
 }
 
 impl Catalog {
     /// Some paths that a push claims with other references than the cache has.
-    pub async fn tied(&self, push_id: i64, ids: &[i64]) -> Result<Vec<Tied>> {
+    pub async fn tied(&self, push_id: PushId, ids: &[PathId]) -> Result<Vec<Tied>> {
         let mut tied = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -286,7 +286,7 @@ impl Catalog {
 
 impl WriteTx {
     /// Has a push bring some paths that it found in the cache, since its contents take their place.
-    pub async fn need(&mut self, push_id: i64, ids: &[i64]) -> Result<()> {
+    pub async fn need(&mut self, push_id: PushId, ids: &[PathId]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE push_paths SET kind = 1 WHERE push_id = $1 AND path_id IN ({})",
@@ -306,11 +306,15 @@ impl WriteTx {
 mod tests {
     use super::*;
 
+    fn ids<const N: usize>(ids: [i64; N]) -> Vec<PathId> {
+        ids.map(PathId::from).to_vec()
+    }
+
     #[test]
     fn references_of_one_side_are_named_up_to_a_bound() {
-        let side = ReferencesOfOneSide::new(&[1, 2, 3], &[2]);
-        assert_eq!((side.shown, side.more), (vec![1, 3], 0));
-        let many: Vec<i64> = (0..25).collect();
+        let side = ReferencesOfOneSide::new(&ids([1, 2, 3]), &ids([2]));
+        assert_eq!((side.shown, side.more), (ids([1, 3]), 0));
+        let many: Vec<PathId> = (0..25).map(PathId::from).collect();
         let side = ReferencesOfOneSide::new(&many, &[]);
         assert_eq!((side.shown.len(), side.more), (MAX_SHOWN, 15));
     }

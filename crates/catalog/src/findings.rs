@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::{Catalog, CatalogError, Result, WriteTx, now, FindingId, TaskId};
 
 /// What became of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl FindingState {
 #[derive(Debug, Clone)]
 pub struct FindingRow {
     /// Id in the database; later ones are greater.
-    pub id: i64,
+    pub id: FindingId,
     /// Name of its kind.
     pub kind: String,
     /// Key of the object, or name of the row.
@@ -95,7 +95,7 @@ pub struct FindingCount {
 
 impl Catalog {
     /// Findings of a check, after one.
-    pub async fn findings(&self, task_id: i64, after: i64, limit: i64) -> Result<Vec<FindingRow>> {
+    pub async fn findings(&self, task_id: TaskId, after: FindingId, limit: i64) -> Result<Vec<FindingRow>> {
         let rows = sqlx::query(
             "SELECT id, kind, subject, detail, state, left_to_gc, found_at, reason FROM fsck_findings \
              WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3",
@@ -122,7 +122,7 @@ impl Catalog {
     }
 
     /// How many findings a check has, by kind and by what became of them.
-    pub async fn finding_counts(&self, task_id: i64) -> Result<Vec<FindingCount>> {
+    pub async fn finding_counts(&self, task_id: TaskId) -> Result<Vec<FindingCount>> {
         let rows = sqlx::query(
             "SELECT kind, state, COUNT(*) FROM fsck_findings WHERE task_id = $1 GROUP BY kind, state \
              ORDER BY kind, state",
@@ -144,7 +144,7 @@ impl Catalog {
 
 impl WriteTx {
     /// Writes findings down; what is found again is found once. Their ids, in their order.
-    pub async fn add_findings(&mut self, task_id: i64, found: &[NewFinding]) -> Result<Vec<i64>> {
+    pub async fn add_findings(&mut self, task_id: TaskId, found: &[NewFinding]) -> Result<Vec<FindingId>> {
         let mut ids = Vec::with_capacity(found.len());
         for finding in found {
             let row = sqlx::query(
@@ -166,7 +166,7 @@ impl WriteTx {
     }
 
     /// Says what became of findings.
-    pub async fn end_findings(&mut self, ids: &[i64], state: FindingState) -> Result<()> {
+    pub async fn end_findings(&mut self, ids: &[FindingId], state: FindingState) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE fsck_findings SET state = $1 WHERE id IN ({})",
@@ -184,7 +184,7 @@ impl WriteTx {
     /// Says what became of the finding about an object, and why; 1 if that is new. A reason that was given stays.
     pub async fn end_finding_of(
         &mut self,
-        task_id: i64,
+        task_id: TaskId,
         kind: &str,
         subject: &str,
         state: FindingState,
@@ -207,7 +207,7 @@ impl WriteTx {
     }
 
     /// Says why findings were not mended.
-    pub async fn explain_findings(&mut self, ids: &[i64], reason: &str) -> Result<()> {
+    pub async fn explain_findings(&mut self, ids: &[FindingId], reason: &str) -> Result<()> {
         for id in ids {
             sqlx::query("UPDATE fsck_findings SET reason = $1 WHERE id = $2")
                 .bind(reason.to_owned())
@@ -219,7 +219,7 @@ impl WriteTx {
     }
 
     /// Gives the findings of a check that was cut off to the one that goes on.
-    pub async fn inherit_findings(&mut self, from: i64, to: i64) -> Result<()> {
+    pub async fn inherit_findings(&mut self, from: TaskId, to: TaskId) -> Result<()> {
         sqlx::query("UPDATE fsck_findings SET task_id = $1 WHERE task_id = $2")
             .bind(to)
             .bind(from)

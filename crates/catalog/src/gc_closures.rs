@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Catalog, Result, WriteTx};
+use super::{Catalog, Result, WriteTx, TaskId};
 
 /// A closure that a garbage collection let go, or would.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct GcClosure {
 
 impl Catalog {
     /// The closures that a garbage collection let go, or would, after one.
-    pub async fn gc_closures(&self, run_id: i64, after: i64, limit: i64) -> Result<Vec<GcClosure>> {
+    pub async fn gc_closures(&self, run_id: TaskId, after: i64, limit: i64) -> Result<Vec<GcClosure>> {
         let rows = sqlx::query(
             "SELECT number, root, pushed_at, paths, bytes FROM gc_closures \
              WHERE run_id = $1 AND number > $2 ORDER BY number LIMIT $3",
@@ -47,7 +47,7 @@ impl Catalog {
 
 impl WriteTx {
     /// Writes down closures that a garbage collection lets go, or would.
-    pub async fn note_gc_closures(&mut self, run_id: i64, closures: &[GcClosure]) -> Result<()> {
+    pub async fn note_gc_closures(&mut self, run_id: TaskId, closures: &[GcClosure]) -> Result<()> {
         for chunk in closures.chunks(super::bulk::ROWS) {
             let text = format!(
                 "INSERT INTO gc_closures (run_id, number, root, pushed_at, paths, bytes) VALUES {}",

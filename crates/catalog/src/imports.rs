@@ -11,7 +11,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING, store_path};
-use super::{Catalog, Result, WriteTx};
+use super::{Catalog, Result, WriteTx, PathId};
 
 /// The path of the root is not in the cache yet.
 const WAITING: i64 = 0;
@@ -232,14 +232,14 @@ impl WriteTx {
             .fetch_optional(&mut *self.tx)
             .await?;
         let Some(row) = row else { return Ok(false) };
-        let path_id: i64 = row.try_get(0)?;
+        let path_id: PathId = row.try_get(0)?;
         let current = sqlx::query("SELECT path_id, updated_at FROM pins WHERE name = $1")
             .bind(pin.name.clone())
             .fetch_optional(&mut *self.tx)
             .await?;
         let superseded = match current {
             None => false,
-            Some(row) => row.try_get::<i64, _>(0)? != path_id && row.try_get::<i64, _>(1)? > pin.updated_at,
+            Some(row) => row.try_get::<PathId, _>(0)? != path_id && row.try_get::<i64, _>(1)? > pin.updated_at,
         };
         if !superseded {
             self.pin_changed(&pin.name).await?;

@@ -23,6 +23,7 @@ mod error;
 mod findings;
 mod foreign;
 mod gc_closures;
+mod ids;
 mod imports;
 mod logs;
 mod losses;
@@ -70,9 +71,12 @@ pub use differences::{Differing, PushRank, ReferencesOfOneSide, Tied, missing_fr
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
+pub use ids::{
+    ClosureId, DirtyId, FindingId, MultipartId, ObjectId, PathId, PushId, ReplacementId, RunId, TaskId,
+};
 pub use imports::{ImportedClosure, ImportedPin, WaitingRoots};
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
-pub use moves::{Collected, DoomedObject, DoomedPath};
+pub use moves::{Collected, CollectedId, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::{ArrivedObject, NewObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;

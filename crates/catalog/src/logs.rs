@@ -8,7 +8,7 @@ use sqlx::Row as _;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{Catalog, Result, StagedLog, WriteTx, now, short_leases};
+use super::{Catalog, Result, StagedLog, WriteTx, now, short_leases, PathId, PushId};
 
 /// Readers see it.
 const LOG_PRESENT: i64 = 0;
@@ -22,7 +22,7 @@ const MAX_DERIVERS: i64 = 64;
 impl WriteTx {
     /// Begins to publish build logs of a push, until a fence: those of derivations that have none, and
     /// that no other push is publishing. Returns the derivations.
-    pub async fn begin_logs(&mut self, push_id: i64, logs: &[StagedLog], fence: i64) -> Result<Vec<String>> {
+    pub async fn begin_logs(&mut self, push_id: PushId, logs: &[StagedLog], fence: i64) -> Result<Vec<String>> {
         let mut begun = Vec::new();
         let now = now();
         for chunk in logs.chunks(ROWS) {
@@ -53,7 +53,7 @@ impl WriteTx {
     }
 
     /// Ends the publishing of build logs that a push has moved into place.
-    pub async fn logs_published(&mut self, push_id: i64, drvs: &[String]) -> Result<()> {
+    pub async fn logs_published(&mut self, push_id: PushId, drvs: &[String]) -> Result<()> {
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
                 "UPDATE logs SET state = {LOG_PRESENT}, fence = 0, push_id = 0 \
@@ -71,7 +71,7 @@ impl WriteTx {
 
     /// Has paths keep the logs of more derivers. A garbage collection that is in progress looks at the
     /// paths again.
-    pub async fn add_derivers(&mut self, derivers: &[(i64, String)]) -> Result<()> {
+    pub async fn add_derivers(&mut self, derivers: &[(PathId, String)]) -> Result<()> {
         for (path_id, drv) in derivers {
             let text = format!(
                 "INSERT INTO path_derivers (path_id, drv) SELECT id, $1 FROM paths WHERE id = $2 \
@@ -96,7 +96,7 @@ impl WriteTx {
     }
 
     /// The derivers that some paths were pushed with besides their own.
-    pub async fn more_derivers_of(&mut self, ids: &[i64]) -> Result<Vec<String>> {
+    pub async fn more_derivers_of(&mut self, ids: &[PathId]) -> Result<Vec<String>> {
         let mut derivers = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -117,7 +117,7 @@ impl WriteTx {
 
 impl Catalog {
     /// Paths that a push relies on with a deriver that is not the one in their row, unless that is known.
-    pub async fn new_derivers(&self, push_id: i64) -> Result<Vec<(i64, String)>> {
+    pub async fn new_derivers(&self, push_id: PushId) -> Result<Vec<(PathId, String)>> {
         let text = format!(
             "SELECT c.path_id, c.deriver FROM push_paths c JOIN paths p ON p.id = c.path_id \
              WHERE c.push_id = $1 AND c.kind <> 2 AND c.deriver <> '' AND c.deriver <> p.deriver \
@@ -134,7 +134,7 @@ impl Catalog {
     }
 
     /// Which derivers paths were pushed with besides their own, in the order of both, after one.
-    pub async fn more_derivers(&self, after: &(i64, String), limit: i64) -> Result<Vec<(i64, String)>> {
+    pub async fn more_derivers(&self, after: &(PathId, String), limit: i64) -> Result<Vec<(PathId, String)>> {
         let rows = sqlx::query(
             "SELECT path_id, drv FROM path_derivers WHERE path_id > $1 OR (path_id = $1 AND drv > $2) \
              ORDER BY path_id, drv LIMIT $3",

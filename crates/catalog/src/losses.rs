@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{DELETING, LISTING_LOST, PRESENT, PUBLISHING};
-use super::{Result, WriteTx};
+use super::{Result, WriteTx, ObjectId, PathId};
 
 impl WriteTx {
     /// Records that the bucket lacks the narinfo of a committed path: the next
@@ -64,7 +64,7 @@ impl WriteTx {
 
     /// Gives up a committed path alone, if its NAR is still the one of that key: it says something else of the NAR than
     /// what is in it.
-    pub async fn misdescribed(&mut self, path: &StorePath, path_id: i64, key: &str) -> Result<()> {
+    pub async fn misdescribed(&mut self, path: &StorePath, path_id: PathId, key: &str) -> Result<()> {
         match self.nar_of(path, key).await? {
             Some(_) => self.withdraw_paths(&[path_id]).await,
             None => Ok(()),
@@ -72,7 +72,7 @@ impl WriteTx {
     }
 
     /// Id of the NAR of a committed path, if it is the one of that key.
-    async fn nar_of(&mut self, path: &StorePath, key: &str) -> Result<Option<i64>> {
+    async fn nar_of(&mut self, path: &StorePath, key: &str) -> Result<Option<ObjectId>> {
         let row = sqlx::query(
             "SELECT o.id FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.hash = $1 AND p.state IN ($2, $3) AND o.key = $4",
@@ -83,12 +83,12 @@ impl WriteTx {
         .bind(key.to_owned())
         .fetch_optional(&mut *self.tx)
         .await?;
-        Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?)
+        Ok(row.map(|row| row.try_get::<ObjectId, _>(0)).transpose()?)
     }
 
     /// Gives up the paths whose NAR is lost: whoever pushes them next uploads it again. Their narinfos are to be deleted,
     /// which whoever needs the paths does, or `await_deletion::paths` of the crate core. Returns their ids.
-    pub async fn withdraw(&mut self, object_id: i64) -> Result<Vec<i64>> {
+    pub async fn withdraw(&mut self, object_id: ObjectId) -> Result<Vec<PathId>> {
         // A commit that has looked for the NAR before has to look again.
         sqlx::query(
             "UPDATE pushes SET revision = revision + 1 WHERE state = 0 AND id IN \
@@ -103,7 +103,7 @@ impl WriteTx {
             .bind(object_id)
             .fetch_all(&mut *self.tx)
             .await?;
-        let ids: Vec<i64> = rows
+        let ids: Vec<PathId> = rows
             .iter()
             .map(|row| Ok(row.try_get(0)?))
             .collect::<Result<_>>()?;
@@ -112,7 +112,7 @@ impl WriteTx {
     }
 
     /// The same for some committed paths alone, whatever else has their NARs.
-    pub async fn withdraw_paths(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn withdraw_paths(&mut self, ids: &[PathId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -160,7 +160,7 @@ impl WriteTx {
     }
 
     /// Records that the bucket does not have a NAR.
-    pub async fn object_lost(&mut self, id: i64) -> Result<()> {
+    pub async fn object_lost(&mut self, id: ObjectId) -> Result<()> {
         let text =
             format!("UPDATE objects SET state = {OBJECT_PENDING} WHERE id = $1 AND state = {OBJECT_PRESENT}");
         bulk::query(self.backend, text, true)
@@ -172,7 +172,7 @@ impl WriteTx {
 
     /// Begins to delete a NAR that is not what its name says; `await_deletion::objects` of the
     /// crate core goes on with it.
-    pub async fn object_corrupt(&mut self, id: i64) -> Result<()> {
+    pub async fn object_corrupt(&mut self, id: ObjectId) -> Result<()> {
         let text = format!(
             "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 AND state = {OBJECT_PRESENT}"
         );

@@ -6,30 +6,30 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::objects::OBJECT_PENDING;
-use super::{Catalog, Result, WriteTx, path_columns};
+use super::{Catalog, Result, WriteTx, path_columns, ClosureId, DirtyId, ObjectId, PathId, PushId};
 
 /// A path with what it needs.
 #[derive(Debug, Clone)]
 pub struct PathNode {
     /// Id of the path.
-    pub id: i64,
+    pub id: PathId,
     /// Whether it has, or may have, objects in the bucket.
     pub there: bool,
     /// Since when nothing needs it; 0 when something did.
     pub condemned_at: i64,
     /// Id of its NAR; 0 when there is none.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Base name of its deriver, or nothing.
     pub deriver: String,
     /// Ids of the paths it refers to.
-    pub refs: Vec<i64>,
+    pub refs: Vec<PathId>,
 }
 
 /// A NAR.
 #[derive(Debug, Clone)]
 pub struct ObjectNode {
     /// Id of the object.
-    pub id: i64,
+    pub id: ObjectId,
     /// Bytes.
     pub size: i64,
     /// Since when nothing needs it; 0 when something did.
@@ -53,9 +53,9 @@ pub struct LogNode {
 #[derive(Debug, Clone)]
 pub struct OldClosure {
     /// Id of the closure.
-    pub id: i64,
+    pub id: ClosureId,
     /// Id of its root.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// Base name of its root.
     pub root: String,
     /// Unix time of its last push.
@@ -66,7 +66,7 @@ pub struct OldClosure {
 #[derive(Debug, Clone)]
 pub struct LivePush {
     /// Id of the push.
-    pub id: i64,
+    pub id: PushId,
     /// Counts its changes.
     pub revision: i64,
 }
@@ -86,7 +86,7 @@ fn node(row: &AnyRow) -> Result<PathNode> {
 
 impl Catalog {
     /// Paths in the order of their ids, after one.
-    pub async fn path_nodes(&self, after: i64, limit: i64) -> Result<Vec<PathNode>> {
+    pub async fn path_nodes(&self, after: PathId, limit: i64) -> Result<Vec<PathNode>> {
         let text = format!("SELECT {NODE} FROM paths WHERE id > $1 ORDER BY id LIMIT $2");
         let rows = bulk::query(self.backend, text, true)
             .bind(after)
@@ -97,7 +97,7 @@ impl Catalog {
     }
 
     /// NARs in the order of their ids, after one.
-    pub async fn object_nodes(&self, after: i64, limit: i64) -> Result<Vec<ObjectNode>> {
+    pub async fn object_nodes(&self, after: ObjectId, limit: i64) -> Result<Vec<ObjectNode>> {
         let rows = sqlx::query(
             "SELECT id, size, condemned_at, state FROM objects WHERE id > $1 ORDER BY id LIMIT $2",
         )
@@ -118,7 +118,7 @@ impl Catalog {
     }
 
     /// How many realisations the paths have that have some.
-    pub async fn realisation_counts(&self) -> Result<Vec<(i64, i64)>> {
+    pub async fn realisation_counts(&self) -> Result<Vec<(PathId, i64)>> {
         let rows = sqlx::query("SELECT path_id, COUNT(*) FROM realisations GROUP BY path_id")
             .fetch_all(&self.reader)
             .await?;
@@ -148,7 +148,7 @@ impl Catalog {
 
     /// Closures that were not pushed since a time and that no pin keeps, in the order of
     /// their ids, after one.
-    pub async fn old_closures(&self, before: i64, after: i64, limit: i64) -> Result<Vec<OldClosure>> {
+    pub async fn old_closures(&self, before: i64, after: ClosureId, limit: i64) -> Result<Vec<OldClosure>> {
         let rows = sqlx::query(
             "SELECT c.id, c.path_id, p.name, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id \
              WHERE c.pushed_at <= $1 AND c.id > $2 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = c.path_id) \
@@ -184,7 +184,7 @@ impl WriteTx {
 
     /// Ids of the paths that closures and pins name, and that the objects of pins may still name, besides
     /// the closures that were not pushed since `except_before`.
-    pub async fn root_ids(&mut self, except_before: Option<i64>) -> Result<Vec<i64>> {
+    pub async fn root_ids(&mut self, except_before: Option<i64>) -> Result<Vec<PathId>> {
         let rows = sqlx::query(
             "SELECT path_id FROM closures WHERE pushed_at > $1 UNION SELECT path_id FROM pins \
              UNION SELECT path_id FROM pin_targets",
@@ -212,7 +212,7 @@ impl WriteTx {
 
     /// What a push claims, of that what has changed since one of its revisions; its roots
     /// come with its first.
-    pub async fn claim_nodes(&mut self, push_id: i64, since: Option<i64>) -> Result<Vec<PathNode>> {
+    pub async fn claim_nodes(&mut self, push_id: PushId, since: Option<i64>) -> Result<Vec<PathNode>> {
         let rows = sqlx::query(
             "SELECT path_id, kind, revision, object_id, deriver, refs FROM push_paths \
              WHERE push_id = $1 AND revision > $2",
@@ -244,7 +244,7 @@ impl WriteTx {
                     id: row.try_get(0)?,
                     there: true,
                     condemned_at: 0,
-                    object_id: 0,
+                    object_id: ObjectId::default(),
                     deriver: String::new(),
                     refs: Vec::new(),
                 });
@@ -255,13 +255,13 @@ impl WriteTx {
 
     /// The paths that were decided since the collection began, after one of that list;
     /// with the place of the last.
-    pub async fn dirty_nodes(&mut self, after: i64) -> Result<(i64, Vec<PathNode>)> {
+    pub async fn dirty_nodes(&mut self, after: DirtyId) -> Result<(DirtyId, Vec<PathNode>)> {
         let rows = sqlx::query("SELECT id, path_id FROM gc_dirty WHERE id > $1 ORDER BY id")
             .bind(after)
             .fetch_all(&mut *self.tx)
             .await?;
         let mut last = after;
-        let mut ids: Vec<i64> = Vec::with_capacity(rows.len());
+        let mut ids: Vec<PathId> = Vec::with_capacity(rows.len());
         for row in &rows {
             last = row.try_get(0)?;
             ids.push(row.try_get(1)?);

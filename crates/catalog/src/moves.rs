@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING};
 use super::path_columns::{ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx, now, short_leases};
+use super::{Catalog, Result, WriteTx, now, short_leases, ClosureId, ObjectId, PathId, PushId};
 
 /// What is condemned, and deleted when its time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,27 @@ impl Collected {
     }
 }
 
+/// Ids of what a garbage collection marks by id.
+pub trait CollectedId:
+    Copy + Send + Sync + for<'q> sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + 'static
+{
+    /// What they are ids of.
+    const COLLECTED: Collected;
+}
+
+impl CollectedId for PathId {
+    const COLLECTED: Collected = Collected::Paths;
+}
+
+impl CollectedId for ObjectId {
+    const COLLECTED: Collected = Collected::Objects;
+}
+
 /// A path that is being deleted.
 #[derive(Debug, Clone)]
 pub struct DoomedPath {
     /// Id of the path.
-    pub id: i64,
+    pub id: PathId,
     /// Base name of the path.
     pub name: String,
     /// Keys of what points to it: realisations and debug information.
@@ -44,7 +60,7 @@ pub struct DoomedPath {
 #[derive(Debug, Clone)]
 pub struct DoomedObject {
     /// Id of the NAR; nothing for a log.
-    pub id: i64,
+    pub id: ObjectId,
     /// Key of the NAR, or base name of the log's derivation.
     pub name: String,
     /// Bytes.
@@ -57,7 +73,7 @@ impl WriteTx {
     /// Ends those of some pushes whose lease has run out: open ones by now, those being committed by
     /// `committing_before`, when nothing they wrote can still be on its way. What they claim is let
     /// go by [`Catalog::release_push`].
-    pub async fn expire_pushes(&mut self, ids: &[i64], committing_before: i64) -> Result<u64> {
+    pub async fn expire_pushes(&mut self, ids: &[PushId], committing_before: i64) -> Result<u64> {
         let mut expired = 0;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -109,7 +125,7 @@ impl WriteTx {
     }
 
     /// Lets go of closures that are still as old, and not pinned; returns which.
-    pub async fn drop_closures(&mut self, ids: &[i64], before: i64) -> Result<Vec<i64>> {
+    pub async fn drop_closures(&mut self, ids: &[ClosureId], before: i64) -> Result<Vec<ClosureId>> {
         let mut dropped = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -133,11 +149,11 @@ impl WriteTx {
     }
 
     /// Says since when nothing needs some paths or NARs; 0 says that something does.
-    pub async fn condemn(&mut self, what: Collected, ids: &[i64], at: i64) -> Result<()> {
+    pub async fn condemn<I: CollectedId>(&mut self, ids: &[I], at: i64) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE {} SET condemned_at = $1 WHERE id IN ({})",
-                what.table(),
+                I::COLLECTED.table(),
                 bulk::placeholders(2, chunk.len())
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(at);
@@ -167,7 +183,7 @@ impl WriteTx {
 
     /// Begins to delete paths that no push under way, closure or pin names; also goes on
     /// with those whose deletion was begun and is no longer worked on.
-    pub async fn doom_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+    pub async fn doom_paths(&mut self, ids: &[PathId], fence: i64) -> Result<Vec<DoomedPath>> {
         let over = short_leases::over("fence", "$2");
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
@@ -201,7 +217,7 @@ impl WriteTx {
     }
 
     /// Takes over the deletion of paths that nobody works on any more.
-    pub async fn take_over_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+    pub async fn take_over_paths(&mut self, ids: &[PathId], fence: i64) -> Result<Vec<DoomedPath>> {
         let over = short_leases::over("fence", "$2");
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
@@ -228,7 +244,7 @@ impl WriteTx {
     }
 
     async fn doom_pointers(&mut self, doomed: &mut [DoomedPath]) -> Result<()> {
-        let mut keys: std::collections::HashMap<i64, Vec<String>> = std::collections::HashMap::new();
+        let mut keys: std::collections::HashMap<PathId, Vec<String>> = std::collections::HashMap::new();
         for chunk in doomed.chunks(ROWS) {
             let among = bulk::placeholders(1, chunk.len());
             for text in [
@@ -254,7 +270,7 @@ impl WriteTx {
 
     /// Gives back paths whose deletion the bucket refused: they are as they were, and
     /// their narinfos are written again by whoever commits them next.
-    pub async fn restore_paths(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn restore_paths(&mut self, ids: &[PathId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -283,7 +299,7 @@ impl WriteTx {
 
     /// Ends the deletion of paths: nothing of them is in the bucket. Their NAR hashes tell that others may refer to them
     /// (`SeenReferences`).
-    pub async fn bury_paths(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn bury_paths(&mut self, ids: &[PathId]) -> Result<()> {
         let empty = self.backend.empty_bytes();
         // They become absent in the last statement but one: those before it ask for paths that are being deleted.
         self.on_ids(ids, |ids| {
@@ -317,7 +333,7 @@ impl WriteTx {
 
     /// Forgets absent paths that nothing in the database names, besides references of other paths, which are for the
     /// caller to know.
-    pub async fn forget_paths(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn forget_paths(&mut self, ids: &[PathId]) -> Result<()> {
         self.on_ids(ids, |ids| {
             format!(
                 "DELETE FROM paths WHERE state = {ABSENT} AND id IN ({ids}) \
@@ -341,7 +357,7 @@ impl WriteTx {
     /// Begins to delete NARs that no path has; also goes on with those whose deletion
     /// was begun and is no longer worked on. What pushes under way have uploaded is for the
     /// caller to know.
-    pub async fn doom_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
+    pub async fn doom_objects(&mut self, ids: &[ObjectId], fence: i64) -> Result<Vec<DoomedObject>> {
         let over = short_leases::over("fence", "$2");
         let mut doomed = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
@@ -358,7 +374,7 @@ impl WriteTx {
                 .fetch_all(&mut *self.tx)
                 .await?
                 .iter()
-                .map(|row| Ok(row.try_get::<i64, _>(0)?))
+                .map(|row| Ok(row.try_get::<ObjectId, _>(0)?))
                 .collect::<Result<std::collections::HashSet<_>>>()?;
             let text = format!(
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = $1 WHERE id IN ({}) \
@@ -388,7 +404,7 @@ impl WriteTx {
     }
 
     /// Begins to delete NARs that neither a path nor a push names. Those that are being deleted are left to whoever does.
-    pub async fn doom_unused_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
+    pub async fn doom_unused_objects(&mut self, ids: &[ObjectId], fence: i64) -> Result<Vec<DoomedObject>> {
         let mut unused = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -432,7 +448,7 @@ impl WriteTx {
 
     /// Gives back NARs whose deletion the bucket refused: whoever announces one again
     /// will find it there.
-    pub async fn restore_objects(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn restore_objects(&mut self, ids: &[ObjectId]) -> Result<()> {
         self.objects_where_deleting(
             &format!("UPDATE objects SET state = {OBJECT_PENDING}, fence = 0"),
             "",
@@ -444,7 +460,7 @@ impl WriteTx {
 
     /// Ends the deletion of NARs. While a URL that writes one may live, its row stays, so
     /// that a later collection looks again. Nobody goes on with uploads in parts that became one of them.
-    pub async fn bury_objects(&mut self, ids: &[i64], urls_dead_before: i64) -> Result<()> {
+    pub async fn bury_objects(&mut self, ids: &[ObjectId], urls_dead_before: i64) -> Result<()> {
         self.on_ids(ids, |ids| {
             format!("UPDATE multiparts SET state = 2, object_id = NULL WHERE object_id IN ({ids})")
         })
@@ -465,7 +481,7 @@ impl WriteTx {
         &mut self,
         verb: &str,
         also: &str,
-        ids: &[i64],
+        ids: &[ObjectId],
         bound: Option<i64>,
     ) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
@@ -510,7 +526,7 @@ impl WriteTx {
             }
             for row in query.fetch_all(&mut *self.tx).await? {
                 doomed.push(DoomedObject {
-                    id: 0,
+                    id: ObjectId::default(),
                     name: row.try_get(0)?,
                     size: row.try_get(1)?,
                     pending: false,
@@ -603,7 +619,7 @@ impl Catalog {
 
     /// Among what a push relies on, the paths that are being deleted, and those whose
     /// realisations stand in the way of its own.
-    pub async fn doomed_for(&self, push_id: i64) -> Result<Vec<i64>> {
+    pub async fn doomed_for(&self, push_id: PushId) -> Result<Vec<PathId>> {
         let rows = sqlx::query(
             "SELECT p.id FROM push_paths c JOIN paths p ON p.id = c.path_id \
              WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = 3 \
@@ -617,7 +633,7 @@ impl Catalog {
     }
 
     /// Among the build logs that a push brings, those that are being deleted.
-    pub async fn doomed_logs_for(&self, push_id: i64) -> Result<Vec<String>> {
+    pub async fn doomed_logs_for(&self, push_id: PushId) -> Result<Vec<String>> {
         let rows = sqlx::query(
             "SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = 1",
         )

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases};
+use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases, MultipartId, ObjectId};
 
 /// Where an upload in parts stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum MultipartState {
 #[derive(Debug, Clone)]
 pub struct Multipart {
     /// Id in the database.
-    pub id: i64,
+    pub id: MultipartId,
     /// Contents it holds: SHA-256 of the NAR.
     pub nar_hash: NarHash,
     /// Bytes of the NAR.
@@ -42,7 +42,7 @@ pub struct Multipart {
     /// Where it stands.
     pub state: MultipartState,
     /// What it became.
-    pub object_id: Option<i64>,
+    pub object_id: Option<ObjectId>,
     /// Until when a request has its turn to make one object of the parts, in Unix seconds.
     pub turn_until: i64,
 }
@@ -102,7 +102,7 @@ pub struct PartRow {
 
 impl Catalog {
     /// The upload in parts of that id.
-    pub async fn multipart(&self, id: i64) -> Result<Option<Multipart>> {
+    pub async fn multipart(&self, id: MultipartId) -> Result<Option<Multipart>> {
         let row = sqlx::query(
             "SELECT id, nar_hash, compressor, identity, part_size, key, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE id = $1",
@@ -140,7 +140,7 @@ impl Catalog {
     }
 
     /// The parts that were announced, by number.
-    pub async fn parts(&self, multipart_id: i64) -> Result<HashMap<i64, PartRow>> {
+    pub async fn parts(&self, multipart_id: MultipartId) -> Result<HashMap<i64, PartRow>> {
         let rows = sqlx::query("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
             .bind(multipart_id)
             .fetch_all(&self.reader)
@@ -151,16 +151,16 @@ impl Catalog {
     }
 
     /// Keeps a turn for so many seconds from now; false when it is not this one's any more.
-    pub async fn renew_turn(&self, multipart_id: i64, turn: &str, seconds: i64) -> Result<bool> {
+    pub async fn renew_turn(&self, multipart_id: MultipartId, turn: &str, seconds: i64) -> Result<bool> {
         self.set_turn(multipart_id, turn, now() + seconds).await
     }
 
     /// Lets another request try; false when the turn was over already.
-    pub async fn give_back_turn(&self, multipart_id: i64, turn: &str) -> Result<bool> {
+    pub async fn give_back_turn(&self, multipart_id: MultipartId, turn: &str) -> Result<bool> {
         self.set_turn(multipart_id, turn, 0).await
     }
 
-    async fn set_turn(&self, multipart_id: i64, turn: &str, until: i64) -> Result<bool> {
+    async fn set_turn(&self, multipart_id: MultipartId, turn: &str, until: i64) -> Result<bool> {
         let done =
             sqlx::query("UPDATE multiparts SET turn_until = $1 WHERE id = $2 AND state = 0 AND turn = $3")
                 .bind(until)
@@ -186,7 +186,7 @@ fn part(row: &AnyRow) -> Result<PartRow> {
 
 impl WriteTx {
     /// Records an upload in parts that the service has begun, and returns its id.
-    pub async fn add_multipart(&mut self, new: &Multipart) -> Result<i64> {
+    pub async fn add_multipart(&mut self, new: &Multipart) -> Result<MultipartId> {
         let row = sqlx::query(
             "INSERT INTO multiparts (nar_hash, nar_size, compressor, identity, part_size, key, upload_id, \
              created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING id",
@@ -240,7 +240,7 @@ impl WriteTx {
     /// of the parts, no others join them.
     pub async fn announce_parts(
         &mut self,
-        multipart_id: i64,
+        multipart_id: MultipartId,
         parts: &[PartRow],
         most: u64,
     ) -> Result<Announced> {
@@ -303,7 +303,7 @@ impl WriteTx {
 
     /// Takes the turn to make one object of the parts, for so many seconds; false when
     /// another request has it, or the upload has ended. A turn that was not kept is over.
-    pub async fn take_turn(&mut self, multipart_id: i64, turn: &str, seconds: i64) -> Result<bool> {
+    pub async fn take_turn(&mut self, multipart_id: MultipartId, turn: &str, seconds: i64) -> Result<bool> {
         let now = now();
         let text = format!(
             "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 WHERE id = $4 AND state = 0 AND {}",
@@ -321,7 +321,7 @@ impl WriteTx {
 
     /// Ends an upload in parts as the request that has its turn: it became an object, or
     /// nobody may go on with it. False, and nothing changes, when the turn is another's.
-    pub async fn end_turn(&mut self, multipart_id: i64, turn: &str, object_id: Option<i64>) -> Result<bool> {
+    pub async fn end_turn(&mut self, multipart_id: MultipartId, turn: &str, object_id: Option<ObjectId>) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE multiparts SET state = $1, object_id = $2, used_at = $3 \
              WHERE id = $4 AND state = 0 AND turn = $5",
@@ -338,7 +338,7 @@ impl WriteTx {
 
     /// Uploads in parts that nobody went on with since a time, in the order of their ids,
     /// after one.
-    pub async fn stale_multiparts(&mut self, before: i64, after: i64, limit: i64) -> Result<Vec<Multipart>> {
+    pub async fn stale_multiparts(&mut self, before: i64, after: MultipartId, limit: i64) -> Result<Vec<Multipart>> {
         let rows = sqlx::query(
             "SELECT id, nar_hash, compressor, identity, part_size, key, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE used_at <= $1 AND id > $2 ORDER BY id LIMIT $3",
@@ -361,7 +361,7 @@ impl WriteTx {
     }
 
     /// Forgets uploads in parts of which the bucket has nothing.
-    pub async fn forget_multiparts(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn forget_multiparts(&mut self, ids: &[MultipartId]) -> Result<()> {
         self.on_ids(ids, |ids| {
             format!("DELETE FROM multiparts WHERE state = 2 AND id IN ({ids})")
         })
@@ -370,7 +370,7 @@ impl WriteTx {
     }
 
     /// Gives up an upload in parts: nobody may go on with it.
-    pub async fn give_up_multipart(&mut self, multipart_id: i64) -> Result<()> {
+    pub async fn give_up_multipart(&mut self, multipart_id: MultipartId) -> Result<()> {
         sqlx::query("UPDATE multiparts SET state = 2, object_id = NULL, used_at = $1 WHERE id = $2")
             .bind(now())
             .bind(multipart_id)

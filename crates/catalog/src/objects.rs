@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, ClaimKind, Push, Result, WriteTx, now};
+use super::{Catalog, CatalogError, ClaimKind, Push, Result, WriteTx, now, ObjectId, PathId, PushId};
 
 /// Announced; it may have arrived, and nobody has looked.
 pub(super) const OBJECT_PENDING: i64 = 0;
@@ -23,7 +23,7 @@ pub(super) const OBJECT_DELETING: i64 = 2;
 #[derive(Debug, Clone)]
 pub struct ObjectRow {
     /// Id in the database.
-    pub id: i64,
+    pub id: ObjectId,
     /// Bytes.
     pub size: i64,
     /// Seen in the bucket with that size.
@@ -89,7 +89,7 @@ pub(super) fn file_hash(bytes: &[u8]) -> Option<FileHash> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArrivedObject {
     /// Id in the database.
-    pub id: i64,
+    pub id: ObjectId,
     /// Key in the bucket.
     pub key: String,
     /// Bytes that the object store says it has.
@@ -100,19 +100,19 @@ pub struct ArrivedObject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadedNar {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// SHA-256 of the NAR, as the push has claimed it.
     pub nar_hash: NarHash,
     /// Bytes of the NAR, as the push has claimed it.
     pub nar_size: i64,
     /// Id of the object, which was looked up by its key in the same transaction.
-    pub object_id: i64,
+    pub object_id: ObjectId,
 }
 
 /// Bytes beyond which NARs come in parts; the index of file hashes names it.
 const LARGE: u64 = PART_SIZE;
 
-const fn present(id: i64, size: i64) -> Result<ObjectRow> {
+const fn present(id: ObjectId, size: i64) -> Result<ObjectRow> {
     Ok(ObjectRow {
         id,
         size,
@@ -221,7 +221,7 @@ impl WriteTx {
     /// The NAR of that id, if it is in the bucket and is said to have that SHA-256 and so many bytes.
     pub async fn object_as_said(
         &mut self,
-        id: i64,
+        id: ObjectId,
         file_hash: FileHash,
         size: i64,
     ) -> Result<Option<ObjectRow>> {
@@ -238,7 +238,7 @@ impl WriteTx {
     }
 
     /// Says anew what an object is to be that nobody has seen in the bucket.
-    pub async fn describe_pending(&mut self, id: i64, new: &NewObject) -> Result<()> {
+    pub async fn describe_pending(&mut self, id: ObjectId, new: &NewObject) -> Result<()> {
         let text = format!(
             "UPDATE objects SET file_hash = $1, size = $2 WHERE id = $3 AND state = {OBJECT_PENDING}"
         );
@@ -253,7 +253,7 @@ impl WriteTx {
 
     /// Records that objects that a push claims are in the bucket. When the push is over, nothing has kept them
     /// from being collected since somebody saw them, and nothing is recorded.
-    pub async fn objects_arrived(&mut self, push_id: i64, objects: &[ArrivedObject]) -> Result<()> {
+    pub async fn objects_arrived(&mut self, push_id: PushId, objects: &[ArrivedObject]) -> Result<()> {
         if objects.is_empty() || !self.keeps_claims(push_id).await? {
             return Ok(());
         }
@@ -277,7 +277,7 @@ impl WriteTx {
     ///
     /// The rows are there; an upsert is what both databases do row by row through the
     /// index, whatever they know of the table's size.
-    pub async fn set_nars(&mut self, push_id: i64, nars: &[UploadedNar]) -> Result<bool> {
+    pub async fn set_nars(&mut self, push_id: PushId, nars: &[UploadedNar]) -> Result<bool> {
         let mut set = 0;
         for chunk in nars.chunks(ROWS) {
             let text = format!(
@@ -304,7 +304,7 @@ impl WriteTx {
     }
 
     /// Says where the listing of each claimed path of the push is staged, and its bytes.
-    pub async fn set_listings(&mut self, push_id: i64, listings: &[(i64, String, i64)]) -> Result<()> {
+    pub async fn set_listings(&mut self, push_id: PushId, listings: &[(PathId, String, i64)]) -> Result<()> {
         for chunk in listings.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, listing, listing_size) VALUES {} \
@@ -329,7 +329,7 @@ impl WriteTx {
     /// Says where the build logs of derivations are staged, and their bytes; returns those of which that was not known.
     pub async fn set_logs(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         logs: &BTreeMap<String, (String, i64)>,
     ) -> Result<HashSet<String>> {
         let rows: Vec<_> = logs.iter().collect();
@@ -360,8 +360,8 @@ impl WriteTx {
     /// path, and its JSON.
     pub async fn set_realisations(
         &mut self,
-        push_id: i64,
-        realisations: &BTreeMap<String, (i64, String)>,
+        push_id: PushId,
+        realisations: &BTreeMap<String, (PathId, String)>,
     ) -> Result<()> {
         let rows: Vec<_> = realisations.iter().collect();
         for chunk in rows.chunks(ROWS) {
@@ -387,7 +387,7 @@ impl WriteTx {
 impl Catalog {
     /// The NARs that other pushes under way of the same identity have announced for some
     /// paths: path, object and token of the push, the newest push first.
-    pub async fn announced_before(&self, push: &Push, path_ids: &[i64]) -> Result<Vec<(i64, i64, String)>> {
+    pub async fn announced_before(&self, push: &Push, path_ids: &[PathId]) -> Result<Vec<(PathId, ObjectId, String)>> {
         let mut announced = Vec::new();
         for chunk in path_ids.chunks(ROWS) {
             let text = format!(
@@ -410,7 +410,7 @@ impl Catalog {
     }
 
     /// Those of some derivations that paths were built by which a push claims.
-    pub async fn derivers_among(&self, push_id: i64, drvs: &[String]) -> Result<HashSet<String>> {
+    pub async fn derivers_among(&self, push_id: PushId, drvs: &[String]) -> Result<HashSet<String>> {
         let mut derivers = HashSet::new();
         for chunk in drvs.chunks(ROWS) {
             let text = format!(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::{Catalog, CatalogError, Result, WriteTx, now, TaskId};
 
 /// The row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl WriteTx {
     }
 
     /// Notes that a repair has ended well; false when it began before the need for it was known.
-    pub async fn repaired(&mut self, task: i64) -> Result<bool> {
+    pub async fn repaired(&mut self, task: TaskId) -> Result<bool> {
         let done = sqlx::query("UPDATE ownership SET repair_reason = '' WHERE repair_after < $1")
             .bind(task)
             .execute(&mut *self.tx)
@@ -194,7 +194,7 @@ impl WriteTx {
     }
 
     /// The newest task that began before a repair was needed; 0 if none is needed.
-    pub async fn repair_after(&mut self) -> Result<i64> {
+    pub async fn repair_after(&mut self) -> Result<TaskId> {
         let row = sqlx::query("SELECT repair_after FROM ownership WHERE repair_reason <> ''")
             .fetch_optional(&mut *self.tx)
             .await?;

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row as _};
 use super::bulk::{self, ROWS};
 use super::differences::{Differing, PushRank, differing_among};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
-use super::{Backend, Catalog, CatalogError, Result, WriteTx, now};
+use super::{Backend, Catalog, CatalogError, Result, WriteTx, now, ObjectId, PathId, PushId};
 
 /// Whether a claim that is repeated is about the same contents, so that what was uploaded for it stays uploaded.
 const SAME: &str = "push_paths.nar_hash = excluded.nar_hash AND push_paths.nar_size = excluded.nar_size";
@@ -79,7 +79,7 @@ pub struct Claimed {
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// Why it is claimed.
     pub kind: ClaimKind,
     /// Bytes of the NAR as the push declared it.
@@ -91,7 +91,7 @@ pub struct Claim {
     /// It is among its own references.
     pub refers_to_itself: bool,
     /// Id of the NAR that the push has announced for it; 0 for none.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Staging key of the listing that the push has announced for it, or nothing.
     pub listing: String,
 }
@@ -104,7 +104,7 @@ const REFERENCE_BYTES: i64 = 8;
 /// What the database has of a name.
 #[derive(Debug, Clone)]
 struct Known {
-    id: i64,
+    id: PathId,
     state: i64,
 }
 
@@ -116,9 +116,9 @@ impl WriteTx {
     /// [`CatalogError::NameMismatch`] when the cache knows a hash part under another name.
     pub async fn claim(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         paths: &[PathMeta],
-        found: &HashMap<&StorePath, i64>,
+        found: &HashMap<&StorePath, PathId>,
         rank: &PushRank<'_>,
     ) -> Result<Vec<Claimed>> {
         let known = self.intern(&claimed_names(paths), Some(found)).await?;
@@ -135,7 +135,7 @@ impl WriteTx {
                 bulk::values(chunk.len(), 10)
             );
             let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            let mut committed: HashMap<i64, usize> = HashMap::new();
+            let mut committed: HashMap<PathId, usize> = HashMap::new();
             for meta in chunk {
                 let row = &known[&meta.path];
                 let present = matches!(row.state, PUBLISHING | PRESENT);
@@ -167,7 +167,7 @@ impl WriteTx {
                     .bind(self.revision);
             }
             query.execute(&mut *self.tx).await?;
-            let ids: Vec<i64> = committed.keys().copied().collect();
+            let ids: Vec<PathId> = committed.keys().copied().collect();
             let mut replaced = Vec::new();
             for differing in differing_among(self.backend, &mut self.tx, push_id, rank, &ids).await? {
                 let claim = &mut claimed[committed[&differing.path_id]];
@@ -187,7 +187,7 @@ impl WriteTx {
     /// that earlier claims of the same paths had.
     async fn count_references(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         paths: &[PathMeta],
         known: &HashMap<&StorePath, Known>,
     ) -> Result<()> {
@@ -217,10 +217,10 @@ impl WriteTx {
     /// nothing.
     pub async fn claim_external(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         external: &[StorePath],
         left_to: &str,
-        found: &HashMap<&StorePath, i64>,
+        found: &HashMap<&StorePath, PathId>,
     ) -> Result<()> {
         let known = self.intern(&external.iter().collect(), Some(found)).await?;
         for chunk in external.chunks(ROWS) {
@@ -245,7 +245,7 @@ impl WriteTx {
 
     /// Claims committed paths as they are, for a push that only writes their narinfos
     /// again; returns how many. From then on the narinfos count as lost.
-    pub async fn claim_committed(&mut self, push_id: i64, ids: &[i64]) -> Result<u64> {
+    pub async fn claim_committed(&mut self, push_id: PushId, ids: &[PathId]) -> Result<u64> {
         let mut claimed = 0;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -268,9 +268,9 @@ impl WriteTx {
     /// [`Catalog::intern_most`] returned.
     pub async fn add_roots(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         roots: &[StorePath],
-        found: &HashMap<&StorePath, i64>,
+        found: &HashMap<&StorePath, PathId>,
     ) -> Result<()> {
         let known = self.intern(&roots.iter().collect(), Some(found)).await?;
         for chunk in roots.chunks(ROWS) {
@@ -291,7 +291,7 @@ impl WriteTx {
     pub(super) async fn intern_ids<'p>(
         &mut self,
         names: &HashSet<&'p StorePath>,
-    ) -> Result<HashMap<&'p StorePath, i64>> {
+    ) -> Result<HashMap<&'p StorePath, PathId>> {
         let known = self.intern(names, None).await?;
         Ok(known.into_iter().map(|(name, known)| (name, known.id)).collect())
     }
@@ -301,7 +301,7 @@ impl WriteTx {
     async fn intern<'p>(
         &mut self,
         names: &HashSet<&'p StorePath>,
-        found: Option<&HashMap<&'p StorePath, i64>>,
+        found: Option<&HashMap<&'p StorePath, PathId>>,
     ) -> Result<HashMap<&'p StorePath, Known>> {
         let mut known = match found {
             None => {
@@ -329,13 +329,13 @@ impl WriteTx {
     async fn by_ids<'p>(
         &mut self,
         names: &HashSet<&'p StorePath>,
-        found: &HashMap<&'p StorePath, i64>,
+        found: &HashMap<&'p StorePath, PathId>,
     ) -> Result<HashMap<&'p StorePath, Known>> {
-        let by_id: HashMap<i64, &StorePath> = names
+        let by_id: HashMap<PathId, &StorePath> = names
             .iter()
             .filter_map(|name| Some((*found.get(name)?, *name)))
             .collect();
-        let ids: Vec<i64> = by_id.keys().copied().collect();
+        let ids: Vec<PathId> = by_id.keys().copied().collect();
         let mut known = HashMap::with_capacity(names.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -403,12 +403,12 @@ impl Catalog {
     pub async fn intern_most<'p>(
         &self,
         names: &HashSet<&'p StorePath>,
-    ) -> Result<HashMap<&'p StorePath, i64>> {
+    ) -> Result<HashMap<&'p StorePath, PathId>> {
         let names = distinct(names)?;
         let mut reader = self.reader.acquire().await?;
         let known = lookup(self.backend, &mut reader, &names).await?;
         drop(reader);
-        let mut found: HashMap<&StorePath, i64> =
+        let mut found: HashMap<&StorePath, PathId> =
             known.into_iter().map(|(name, known)| (name, known.id)).collect();
         let unknown: Vec<&StorePath> = names
             .into_iter()
@@ -524,7 +524,7 @@ impl Catalog {
     }
 
     /// The claim that a push has on a path, if any.
-    pub async fn claim_of(&self, push_id: i64, path: &StorePath) -> Result<Option<Claim>> {
+    pub async fn claim_of(&self, push_id: PushId, path: &StorePath) -> Result<Option<Claim>> {
         Ok(self
             .claims_of(push_id, std::slice::from_ref(path))
             .await?
@@ -532,7 +532,7 @@ impl Catalog {
     }
 
     /// The claims that a push has among some paths.
-    pub async fn claims_of(&self, push_id: i64, paths: &[StorePath]) -> Result<HashMap<StorePath, Claim>> {
+    pub async fn claims_of(&self, push_id: PushId, paths: &[StorePath]) -> Result<HashMap<StorePath, Claim>> {
         let mut claims = HashMap::with_capacity(paths.len());
         for chunk in paths.chunks(ROWS) {
             // One look into the index for each path: of their own, SQLite, and PostgreSQL as long as it has no statistics of
@@ -582,7 +582,7 @@ impl Catalog {
     /// The paths with those contents that a push has to upload.
     pub async fn claims_by_contents(
         &self,
-        push_id: i64,
+        push_id: PushId,
         nar_hash: NarHash,
         nar_size: i64,
     ) -> Result<HashMap<StorePath, Claim>> {

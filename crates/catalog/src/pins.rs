@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::path_columns::{PRESENT, PUBLISHING, store_path};
-use super::{Catalog, Result, WriteTx, bulk, now, short_leases};
+use super::{Catalog, Result, WriteTx, bulk, now, short_leases, PathId, PushId};
 
 /// A named root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum PinnedAs {
     /// The path is in the cache.
     Present,
     /// The path is committed, with this id; its narinfo may not be in the bucket.
-    Publishing(i64),
+    Publishing(PathId),
     /// Nothing: the cache does not have the path.
     Nothing,
 }
@@ -162,7 +162,7 @@ impl WriteTx {
         let Some(row) = row else {
             return Ok(PinnedAs::Nothing);
         };
-        let id: i64 = row.try_get(0)?;
+        let id: PathId = row.try_get(0)?;
         let found = match row.try_get::<i64, _>(1)? {
             PRESENT => PinnedAs::Present,
             PUBLISHING => PinnedAs::Publishing(id),
@@ -183,7 +183,7 @@ impl WriteTx {
     }
 
     /// Points a pin at the root of a push that has one root.
-    pub(super) async fn add_pin(&mut self, push_id: i64, name: &str) -> Result<()> {
+    pub(super) async fn add_pin(&mut self, push_id: PushId, name: &str) -> Result<()> {
         self.pin_changed(name).await?;
         sqlx::query(
             "INSERT INTO pins (name, path_id, created_at, updated_at) \

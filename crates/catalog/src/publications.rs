@@ -16,7 +16,7 @@ use super::commits::CommitAttempt;
 use super::objects::is_read;
 use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
-use super::{Backend, Catalog, NameTaken, Realised, Result, WriteTx, now};
+use super::{Backend, Catalog, NameTaken, Realised, Result, WriteTx, now, PathId, PushId};
 
 /// What a commit relies on when it asks to be finished.
 #[derive(Debug)]
@@ -32,9 +32,9 @@ pub struct Finishing<'a> {
     /// Numbers after that, of the moves that are its own.
     pub own: &'a [i64],
     /// Ids of the paths whose narinfos it has written, and the publications that these are of.
-    pub published: &'a HashMap<i64, i64>,
+    pub published: &'a HashMap<PathId, i64>,
     /// Those of them that the push does not claim.
-    pub strangers: &'a [i64],
+    pub strangers: &'a [PathId],
     /// The realisations that it has written.
     pub realisations: &'a [Realised],
     /// The keys that have signed what it has written.
@@ -49,7 +49,7 @@ pub enum Finish {
     /// Somebody has paths published again that this commit may have overwritten, or that it
     /// relies on: it publishes them, too, and finishes then. Of these ids it has written what they were before, perhaps
     /// after those others: they have to be written once more, even if they are present by then.
-    Overtaken(Vec<i64>),
+    Overtaken(Vec<PathId>),
     /// These paths have lost their NARs: the push is given up.
     Lost(Vec<StorePath>),
     /// Another pin has come since the push was opened, whose name differs in upper and lower case alone.
@@ -65,15 +65,15 @@ struct Moves {
     lost: Vec<StorePath>,
     /// Ids of those that were published by others after this commit had read them, and whose narinfos
     /// it may have overwritten.
-    overwritten: Vec<i64>,
+    overwritten: Vec<PathId>,
     /// Ids of those that have to be published again.
-    unpublished: Vec<i64>,
+    unpublished: Vec<PathId>,
 }
 
 impl Moves {
     /// Ids of those that others are about to publish, and of which the commit has written what they were before: it cannot tell
     /// which of both is written last.
-    fn stale(&self, commit: &Finishing<'_>) -> Vec<i64> {
+    fn stale(&self, commit: &Finishing<'_>) -> Vec<PathId> {
         let unpublished = self.unpublished.iter();
         unpublished
             .filter(|id| commit.published.contains_key(id))
@@ -89,7 +89,7 @@ impl Moves {
 
 impl Catalog {
     /// Ids of paths whose narinfo may not be in the bucket yet, in their order, after one.
-    pub async fn publishing_ids(&self, after: i64, limit: i64) -> Result<Vec<i64>> {
+    pub async fn publishing_ids(&self, after: PathId, limit: i64) -> Result<Vec<PathId>> {
         let text =
             format!("SELECT id FROM paths WHERE id > $1 AND state = {PUBLISHING} ORDER BY id LIMIT $2");
         let rows = bulk::query(self.backend, text, true)
@@ -120,8 +120,8 @@ impl Catalog {
             tx.commit().await?;
             return Ok(Finish::Lost(moves.lost));
         }
-        let strangers: HashSet<i64> = commit.strangers.iter().copied().collect();
-        let mut published: Vec<(i64, i64)> = commit
+        let strangers: HashSet<PathId> = commit.strangers.iter().copied().collect();
+        let mut published: Vec<(PathId, i64)> = commit
             .published
             .iter()
             .filter(|(id, _)| !strangers.contains(id))
@@ -133,7 +133,7 @@ impl Catalog {
         for slice in published.chunks(SLICE_MARKS) {
             // Of its own decisions the keys are known.
             let of_others = slice.iter().filter(|(_, publication)| !own.contains(publication));
-            let of_others: Vec<(i64, i64)> = of_others.copied().collect();
+            let of_others: Vec<(PathId, i64)> = of_others.copied().collect();
             let mut tx = self.write().await?;
             tx.record_signing_keys(&of_others, commit.signer).await?;
             tx.mark_published(slice).await?;
@@ -162,7 +162,7 @@ impl Catalog {
     }
 
     /// Has the narinfos of committed paths written again, in slices.
-    pub async fn publish_again(&self, ids: &[i64]) -> Result<()> {
+    pub async fn publish_again(&self, ids: &[PathId]) -> Result<()> {
         for slice in ids.chunks(SLICE_ROWS) {
             let mut tx = self.write().await?;
             tx.publish_again(slice).await?;
@@ -210,7 +210,7 @@ async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finish
     }
     let mut moves = Moves::default();
     for row in rows {
-        let (id, state, publication): (i64, i64, i64) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+        let (id, state, publication): (PathId, i64, i64) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
         let written = commit.published.get(&id);
         match state {
             ABSENT | DELETING => moves.lost.push(store_path(&row.try_get::<String, _>(1)?)?),
@@ -265,9 +265,9 @@ impl WriteTx {
 
     /// Records which keys have signed narinfos that were written again, as far as the server has read their NARs: a key may
     /// have been added to the configuration since the path was decided.
-    async fn record_signing_keys(&mut self, written: &[(i64, i64)], signer: &Signer) -> Result<()> {
+    async fn record_signing_keys(&mut self, written: &[(PathId, i64)], signer: &Signer) -> Result<()> {
         let all = signer.chosen_names(&KeyChoice::All);
-        let mut signed: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        let mut signed: BTreeMap<String, Vec<PathId>> = BTreeMap::new();
         for chunk in written.chunks(ROWS) {
             let text = format!(
                 "SELECT paths.id, paths.signing_keys, paths.signed_by FROM paths JOIN (VALUES {}) AS written \
@@ -308,7 +308,7 @@ impl WriteTx {
 
     /// Makes paths present whose narinfos are in the bucket: those that have not been moved since the
     /// publication, by number, that was written.
-    async fn mark_published(&mut self, published: &[(i64, i64)]) -> Result<()> {
+    async fn mark_published(&mut self, published: &[(PathId, i64)]) -> Result<()> {
         for chunk in published.chunks(ROWS) {
             let text = format!(
                 "UPDATE paths SET state = {PRESENT}, listing = '' FROM (VALUES {}) AS written \
@@ -377,7 +377,7 @@ impl WriteTx {
 
     /// Ends the lease of a push that is being committed and cannot be: what it has decided stays
     /// to be published by the next one. Its claims are let go when nothing it wrote can still be on its way.
-    pub async fn give_up(&mut self, push_id: i64) -> Result<()> {
+    pub async fn give_up(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state = 1")
             .bind(now())
             .bind(push_id)
@@ -388,7 +388,7 @@ impl WriteTx {
 
     /// Has the narinfos of committed paths written again, whoever may just have written them; and the listings of those whose
     /// contents were replaced.
-    pub(super) async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
+    pub(super) async fn publish_again(&mut self, ids: &[PathId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }

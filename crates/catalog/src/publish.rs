@@ -12,19 +12,19 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
-use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, objects};
+use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, objects, ObjectId, PathId, PushId};
 
 /// A claim as the commit sees it.
 #[derive(Debug, Clone)]
 pub struct CommitClaim {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// Why it is claimed.
     pub kind: ClaimKind,
     /// The NAR that the push uploaded for it; 0 when none was announced.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// That NAR was seen in the bucket.
     pub object_present: bool,
     /// Bytes of the path's NAR, whoever has brought it.
@@ -48,7 +48,7 @@ impl CommitClaim {
 #[derive(Debug, Clone)]
 pub struct Publishable {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// SHA-256 of its NAR.
@@ -56,7 +56,7 @@ pub struct Publishable {
     /// Bytes of its NAR.
     pub nar_size: i64,
     /// Ids of the paths it refers to, in the order of their names.
-    pub refs: Vec<i64>,
+    pub refs: Vec<PathId>,
     /// The derivation it was built by.
     pub deriver: Option<StorePath>,
     /// Signatures it carried when it was pushed.
@@ -104,7 +104,7 @@ pub struct Realised {
     /// Key of the object it becomes.
     pub key: String,
     /// Id of the output path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// JSON as its client has it.
     pub body: String,
     /// Which keys sign it.
@@ -177,7 +177,7 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
 
 impl Catalog {
     /// Everything that a push claims.
-    pub async fn commit_claims(&self, push_id: i64) -> Result<Vec<CommitClaim>> {
+    pub async fn commit_claims(&self, push_id: PushId) -> Result<Vec<CommitClaim>> {
         // One by one, since a row takes more memory than what it says.
         let mut claims = Vec::new();
         let mut rows = sqlx::query(
@@ -197,7 +197,7 @@ impl Catalog {
 
     /// The paths a push relies on whose narinfo may not be in the bucket yet,
     /// whoever decided them.
-    pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
+    pub async fn publishables(&self, push_id: PushId) -> Result<Vec<Publishable>> {
         let text = format!(
             "SELECT {PUBLISHABLE} FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
              WHERE c.push_id = $1 AND p.state = $2"
@@ -211,7 +211,7 @@ impl Catalog {
     }
 
     /// Those of some paths whose narinfo may not be in the bucket yet.
-    pub async fn publishables_among(&self, ids: &[i64]) -> Result<Vec<Publishable>> {
+    pub async fn publishables_among(&self, ids: &[PathId]) -> Result<Vec<Publishable>> {
         let mut found = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -229,7 +229,7 @@ impl Catalog {
     }
 
     /// The names of paths by id.
-    pub async fn names(&self, ids: &[i64]) -> Result<HashMap<i64, StorePath>> {
+    pub async fn names(&self, ids: &[PathId]) -> Result<HashMap<PathId, StorePath>> {
         let mut names = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -251,7 +251,7 @@ impl Catalog {
     }
 
     /// The build logs that a push has staged.
-    pub async fn staged_logs(&self, push_id: i64) -> Result<Vec<StagedLog>> {
+    pub async fn staged_logs(&self, push_id: PushId) -> Result<Vec<StagedLog>> {
         let rows = sqlx::query("SELECT drv, staging, size FROM push_logs WHERE push_id = $1")
             .bind(push_id)
             .fetch_all(&self.reader)
@@ -269,7 +269,7 @@ impl Catalog {
 
     /// Ids of the NARs that a push has uploaded for paths that others have committed with other ones. It decides
     /// once, so that stays so.
-    pub async fn nars_in_vain(&self, push_id: i64) -> Result<Vec<i64>> {
+    pub async fn nars_in_vain(&self, push_id: PushId) -> Result<Vec<ObjectId>> {
         let rows = sqlx::query(
             "SELECT DISTINCT c.object_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
              WHERE c.push_id = $1 AND c.object_id <> 0 AND p.object_id <> c.object_id",
@@ -300,7 +300,7 @@ impl Catalog {
     }
 
     /// The realisations that a push brings.
-    pub async fn staged_realisations(&self, push_id: i64) -> Result<Vec<Realised>> {
+    pub async fn staged_realisations(&self, push_id: PushId) -> Result<Vec<Realised>> {
         let rows = sqlx::query(
             "SELECT r.key, r.path_id, r.body, q.signing_keys FROM push_realisations r \
              JOIN pushes q ON q.id = r.push_id WHERE r.push_id = $1",
@@ -321,7 +321,7 @@ impl Catalog {
     }
 
     /// The roots of a push.
-    pub async fn roots(&self, push_id: i64) -> Result<Vec<ClosureSummary>> {
+    pub async fn roots(&self, push_id: PushId) -> Result<Vec<ClosureSummary>> {
         let rows = sqlx::query(
             "SELECT p.name FROM push_roots r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1",
         )

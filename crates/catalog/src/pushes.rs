@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::path_columns::{ABSENT, nar_hash, store_path};
 use super::slices::SLICE_MARKS;
-use super::{Catalog, CatalogError, Result, WriteTx, bulk, now};
+use super::{Catalog, CatalogError, Result, WriteTx, bulk, now, PathId, PushId, RunId};
 
 /// Where a push stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct NewPush {
     /// Seconds until it is given up unless renewed.
     pub lease: i64,
     /// Id of the run that pushes.
-    pub run_id: Option<i64>,
+    pub run_id: Option<RunId>,
     /// Which keys sign what it brings.
     pub keys: KeyChoice,
     /// What it uploads becomes visible before the server has read it.
@@ -68,7 +68,7 @@ pub struct NewPush {
 #[derive(Debug, Clone)]
 pub struct Push {
     /// Id in the database.
-    pub id: i64,
+    pub id: PushId,
     /// The name that the client knows it by.
     pub token: String,
     /// Who opened it.
@@ -133,7 +133,7 @@ impl Catalog {
 
     /// Renews the lease of a push that still has one; false when it had run out. One that is
     /// committed needs none, so that changes nothing.
-    pub async fn renew_lease(&self, push_id: i64, seconds: i64) -> Result<bool> {
+    pub async fn renew_lease(&self, push_id: PushId, seconds: i64) -> Result<bool> {
         let now = now();
         let done = sqlx::query(
             "UPDATE pushes SET lease_until = CASE WHEN state = 2 THEN lease_until ELSE $1 END \
@@ -158,7 +158,7 @@ impl Catalog {
 #[derive(Debug, Clone)]
 pub struct UncommittedClaim {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// SHA-256 of its NAR as the push declared it.
@@ -180,8 +180,8 @@ impl Catalog {
     /// Paths that a push has uploaded and that nobody has committed, in the order of their ids, after one.
     pub async fn uncommitted_claims(
         &self,
-        push_id: i64,
-        after: i64,
+        push_id: PushId,
+        after: PathId,
         limit: i64,
     ) -> Result<Vec<UncommittedClaim>> {
         let text = format!(
@@ -218,7 +218,7 @@ const CLAIMS: [(&str, &str); 4] = [
 impl Catalog {
     /// Lets go of what a push that has ended claims, slice by slice. What one that is over still names
     /// keeps nothing any more; the rest goes with the next garbage collection if this is cut off.
-    pub async fn release_push(&self, push_id: i64) -> Result<()> {
+    pub async fn release_push(&self, push_id: PushId) -> Result<()> {
         let limit = i64::try_from(SLICE_MARKS)?;
         loop {
             let mut tx = self.write().await?;
@@ -231,7 +231,7 @@ impl Catalog {
     }
 
     /// Ids of pushes that have ended and still name something.
-    pub async fn unreleased_pushes(&self) -> Result<Vec<i64>> {
+    pub async fn unreleased_pushes(&self) -> Result<Vec<PushId>> {
         let named =
             CLAIMS.map(|(table, _)| format!("EXISTS (SELECT 1 FROM {table} c WHERE c.push_id = q.id)"));
         let text = format!(
@@ -247,7 +247,7 @@ impl Catalog {
 
 impl WriteTx {
     /// Gives a push that has not ended a lease of so many seconds, though it had run out.
-    pub async fn begin_lease(&mut self, push_id: i64, seconds: i64) -> Result<()> {
+    pub async fn begin_lease(&mut self, push_id: PushId, seconds: i64) -> Result<()> {
         sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state IN (0, 1)")
             .bind(now() + seconds)
             .bind(push_id)
@@ -257,7 +257,7 @@ impl WriteTx {
     }
 
     /// Has a push make no pin.
-    pub async fn forget_push_pin(&mut self, push_id: i64) -> Result<()> {
+    pub async fn forget_push_pin(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query("UPDATE pushes SET pin = '' WHERE id = $1")
             .bind(push_id)
             .execute(&mut *self.tx)
@@ -266,7 +266,7 @@ impl WriteTx {
     }
 
     /// Opens a push and returns its id.
-    pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
+    pub async fn open_push(&mut self, new: &NewPush) -> Result<PushId> {
         let now = now();
         let row = sqlx::query(
             "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id, signing_keys, exempt) \
@@ -334,7 +334,7 @@ impl WriteTx {
     }
 
     /// Counts bytes that a push has got upload URLs for.
-    pub async fn count_announced(&mut self, push_id: i64, bytes: u64) -> Result<()> {
+    pub async fn count_announced(&mut self, push_id: PushId, bytes: u64) -> Result<()> {
         if bytes == 0 {
             return Ok(());
         }
@@ -347,7 +347,7 @@ impl WriteTx {
     }
 
     /// Whether what a push claims is kept from being collected: it is open, or being committed.
-    pub(super) async fn keeps_claims(&mut self, push_id: i64) -> Result<bool> {
+    pub(super) async fn keeps_claims(&mut self, push_id: PushId) -> Result<bool> {
         let row = sqlx::query("SELECT 1 FROM pushes WHERE id = $1 AND state IN (0, 1)")
             .bind(push_id)
             .fetch_optional(&mut *self.tx)
@@ -366,7 +366,7 @@ impl WriteTx {
 
     /// Admits a change to what a push claims or announces; false when it no longer takes
     /// any. A commit that had looked before the change has to look again.
-    pub async fn change_push(&mut self, push_id: i64) -> Result<bool> {
+    pub async fn change_push(&mut self, push_id: PushId) -> Result<bool> {
         let changed = sqlx::query(
             "UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = 0 AND lease_until > $2 \
              RETURNING revision",
@@ -383,7 +383,7 @@ impl WriteTx {
 
     /// Gives up an open push; false when it is not open. What it claims is let go by
     /// [`Catalog::release_push`].
-    pub async fn abort_push(&mut self, push_id: i64) -> Result<bool> {
+    pub async fn abort_push(&mut self, push_id: PushId) -> Result<bool> {
         let done = sqlx::query("UPDATE pushes SET state = 3 WHERE id = $1 AND state = 0")
             .bind(push_id)
             .execute(&mut *self.tx)
@@ -401,7 +401,7 @@ impl WriteTx {
 
     /// Deletes at most `limit` rows each of what a push that has ended claims, announced and brought;
     /// false when nothing is left.
-    async fn release_some(&mut self, push_id: i64, limit: i64) -> Result<bool> {
+    async fn release_some(&mut self, push_id: PushId, limit: i64) -> Result<bool> {
         let mut more = false;
         for (table, key) in CLAIMS {
             // Up to a key: a list of keys might make PostgreSQL read the whole table for each slice.

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, ROWS};
 use super::path_columns::PRESENT;
-use super::{Catalog, Realised, Result, WriteTx, now};
+use super::{Catalog, Realised, Result, WriteTx, now, PathId};
 
 fn realised(row: &AnyRow) -> Result<Realised> {
     Ok(Realised {
@@ -71,7 +71,7 @@ impl WriteTx {
             .bind(new.key.clone())
             .fetch_one(&mut *self.tx)
             .await?;
-        if row.try_get::<i64, _>(0)? == new.path_id {
+        if row.try_get::<PathId, _>(0)? == new.path_id {
             if let Some(body) = realisation::with_signatures(&row.try_get::<String, _>(1)?, &new.body) {
                 sqlx::query("UPDATE realisations SET body = $1 WHERE key = $2")
                     .bind(body)

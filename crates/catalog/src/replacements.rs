@@ -11,7 +11,7 @@ use super::differences::{DIFFERS, Held, PushRank, REPLACEMENTS_PERIOD, held_colu
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
 use super::publish::publishable;
-use super::{Catalog, Owned, Publishable, Result, SeenReferences, WriteTx, now};
+use super::{Catalog, Owned, Publishable, Result, SeenReferences, WriteTx, now, ObjectId, PathId, PushId, ReplacementId};
 
 /// What one move replaces contents for.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub struct Replacement<'a> {
     /// Seconds for which the replaced contents stay.
     pub keep: i64,
     /// Paths whose references alone the push replaces, by id, with those that they had when that was decided.
-    pub ties: &'a HashMap<i64, Vec<i64>>,
+    pub ties: &'a HashMap<PathId, Vec<PathId>>,
 }
 
 /// A replacement that has happened.
@@ -47,11 +47,11 @@ pub struct Replaced {
 #[derive(Debug, Clone)]
 pub struct KeptContents {
     /// Id of the replacement.
-    pub id: i64,
+    pub id: ReplacementId,
     /// Id of the NAR.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Ids of the paths that the narinfo referred to.
-    pub refs: Vec<i64>,
+    pub refs: Vec<PathId>,
 }
 
 /// The NAR that a path has after a replacement, and the claims that can bring it: the one uploaded by whoever needs it, or
@@ -68,8 +68,8 @@ impl Catalog {
     /// alone. No key of a NAR when none was announced.
     pub async fn replacement_offers(
         &self,
-        push_id: i64,
-        ids: &[i64],
+        push_id: PushId,
+        ids: &[PathId],
         tied: bool,
     ) -> Result<Vec<Publishable>> {
         let (object, kind) = brought(tied);
@@ -94,7 +94,7 @@ impl Catalog {
     }
 
     /// The paths whose contents a push has replaced.
-    pub async fn replaced_by(&self, push_id: i64) -> Result<Vec<StorePath>> {
+    pub async fn replaced_by(&self, push_id: PushId) -> Result<Vec<StorePath>> {
         let rows = sqlx::query(
             "SELECT DISTINCT p.name FROM replacements r JOIN paths p ON p.id = r.path_id JOIN pushes q ON q.token = r.push \
              WHERE q.id = $1 ORDER BY p.name",
@@ -106,7 +106,7 @@ impl Catalog {
     }
 
     /// How many of the paths that a push brings have NARs that the server has read.
-    pub async fn verified_paths(&self, push_id: i64) -> Result<u64> {
+    pub async fn verified_paths(&self, push_id: PushId) -> Result<u64> {
         let row = sqlx::query(
             "SELECT COUNT(*) FROM push_paths c JOIN verifications v ON v.object_id = c.object_id \
              WHERE c.push_id = $1 AND c.kind = 1 AND v.flaw = ''",
@@ -143,7 +143,7 @@ impl Catalog {
     /// Paths whose contents were replaced so long ago that nobody can still be writing the narinfo before, and whose
     /// narinfo has not been written again since; with the ids of the replacements. A push that is being committed
     /// and knew the contents before may still write them.
-    pub async fn replacements_to_write(&self, before: i64, limit: i64) -> Result<Vec<(i64, i64)>> {
+    pub async fn replacements_to_write(&self, before: i64, limit: i64) -> Result<Vec<(ReplacementId, PathId)>> {
         let rows = sqlx::query(
             "SELECT r.id, r.path_id FROM replacements r WHERE r.written = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
              (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id WHERE c.path_id = r.path_id AND c.kind <> 2 \
@@ -165,7 +165,7 @@ impl WriteTx {
     pub async fn replace(
         &mut self,
         replacement: &Replacement<'_>,
-        slice: &[i64],
+        slice: &[PathId],
         seen: &mut SeenReferences,
         (last, taken): (i64, usize),
     ) -> Result<Owned> {
@@ -211,7 +211,7 @@ impl WriteTx {
 
     /// Writes down what is about to be replaced; false when the push does not outrank it any more, or what it brings is
     /// not there or has not been read.
-    async fn replaced(&mut self, by: &Replacement<'_>, path_id: i64, signed_by: &str) -> Result<bool> {
+    async fn replaced(&mut self, by: &Replacement<'_>, path_id: PathId, signed_by: &str) -> Result<bool> {
         let tie = by.ties.get(&path_id);
         let (object, kind) = brought(tie.is_some());
         let text = format!(
@@ -269,8 +269,8 @@ impl WriteTx {
 
     async fn take_place(
         &mut self,
-        push_id: i64,
-        path_id: i64,
+        push_id: PushId,
+        path_id: PathId,
         tied: bool,
         (signing_keys, signed_by): (String, String),
         publication: i64,
@@ -300,7 +300,7 @@ impl WriteTx {
     }
 
     /// Replaced contents that are kept, of replacements after one, in their order.
-    pub async fn kept_contents(&mut self, after: i64) -> Result<Vec<KeptContents>> {
+    pub async fn kept_contents(&mut self, after: ReplacementId) -> Result<Vec<KeptContents>> {
         let rows = sqlx::query(
             "SELECT id, COALESCE(object_id, 0), refs FROM replacements WHERE id > $1 AND kept_until > $2 ORDER BY id",
         )
@@ -348,7 +348,7 @@ impl WriteTx {
     }
 
     /// Says that the narinfos of some replacements have been written again.
-    pub async fn replacements_written(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn replacements_written(&mut self, ids: &[ReplacementId]) -> Result<()> {
         self.on_ids(ids, |ids| {
             format!("UPDATE replacements SET written = 1 WHERE id IN ({ids})")
         })

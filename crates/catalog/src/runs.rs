@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::conditions::{Condition, Listing, Value};
-use super::{Catalog, Result, WriteTx, bulk, now};
+use super::{Catalog, Result, WriteTx, bulk, now, PushId, RunId};
 
 /// What is known of a run. Texts are empty, and the pull request 0, where it is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl RunFacts {
 #[derive(Debug, Clone)]
 pub struct RunRow {
     /// Id in the database; later runs have larger ones.
-    pub id: i64,
+    pub id: RunId,
     /// The name that clients know it by.
     pub token: String,
     /// Who recorded it.
@@ -234,7 +234,7 @@ impl Catalog {
         &self,
         filter: &RunFilter,
         closure: Option<&StorePath>,
-        before: Option<i64>,
+        before: Option<RunId>,
         limit: i64,
     ) -> Result<Vec<RunRow>> {
         let mut listing = Listing::of(SELECT);
@@ -257,7 +257,7 @@ impl Catalog {
             listing.and_among(question, vec![("p.hash = $ AND p.name = $", is)]);
         }
         if let Some(before) = before {
-            listing.and(("r.id < $", vec![Value::Number(before)]));
+            listing.and(("r.id < $", vec![Value::Number(before.get())]));
         }
         let rows = listing
             .page(self.backend, &self.reader, " ORDER BY r.id DESC", limit)
@@ -286,7 +286,7 @@ impl WriteTx {
     }
 
     /// Records a run, or adds to it what was not known; its id and name.
-    pub async fn record_run(&mut self, new: &NewRun, token: &str) -> Result<(i64, String)> {
+    pub async fn record_run(&mut self, new: &NewRun, token: &str) -> Result<(RunId, String)> {
         let flag = |is: bool, bit: i64| if is { bit } else { 0 };
         let claimed = flag(new.pull_request_claimed, PULL_REQUEST) | flag(new.url_claimed, URL);
         let text = "INSERT INTO runs (token, run_key, identity, verified, claimed, provider, repository, repository_id, \
@@ -348,7 +348,7 @@ impl WriteTx {
     }
 
     /// Notes that the run of a push has pushed its roots, which are closures by now.
-    pub(super) async fn add_closure_runs(&mut self, push_id: i64) -> Result<()> {
+    pub(super) async fn add_closure_runs(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query(
             "INSERT INTO closure_runs (closure_id, run_id, pushed_at) SELECT c.id, r.id, $1 FROM pushes u \
              JOIN runs r ON r.id = u.run_id JOIN push_roots o ON o.push_id = u.id JOIN closures c ON c.path_id = o.path_id \

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 
 use super::bulk;
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx};
+use super::{Catalog, Result, WriteTx, PathId, PushId};
 
 /// Most signatures of a path to which others are added.
 const MAX_ADDED_TO: usize = 16;
@@ -16,7 +16,7 @@ const MAX_ADDED_TO: usize = 16;
 /// What a push adds to the signatures of a committed path.
 #[derive(Debug, Clone)]
 pub struct NewSignatures {
-    path_id: i64,
+    path_id: PathId,
     nar_hash: Vec<u8>,
     /// As the database has them, one a line.
     before: String,
@@ -29,7 +29,7 @@ impl Catalog {
     /// those by the server's own keys, which it makes itself.
     pub async fn new_signatures(
         &self,
-        push_id: i64,
+        push_id: PushId,
         own_keys: &HashSet<String>,
     ) -> Result<Vec<NewSignatures>> {
         let text = format!(

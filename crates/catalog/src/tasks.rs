@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases};
+use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases, TaskId};
 
 /// What a task does. One of each kind is under way at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl TaskState {
 #[derive(Debug, Clone)]
 pub struct TaskRow {
     /// Id in the database; later ones are greater.
-    pub id: i64,
+    pub id: TaskId,
     /// The name that clients know it by.
     pub token: String,
     /// Who asked for it.
@@ -139,12 +139,12 @@ impl Catalog {
     }
 
     /// Tasks of a kind from the newest to the oldest, before one.
-    pub async fn tasks(&self, kind: TaskKind, before: Option<i64>, limit: i64) -> Result<Vec<TaskRow>> {
+    pub async fn tasks(&self, kind: TaskKind, before: Option<TaskId>, limit: i64) -> Result<Vec<TaskRow>> {
         let text =
             format!("SELECT {COLUMNS} FROM tasks WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
         let rows = super::bulk::query(self.backend, text, true)
             .bind(kind.as_str())
-            .bind(before.unwrap_or(i64::MAX))
+            .bind(before.unwrap_or(TaskId::from(i64::MAX)))
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
@@ -153,7 +153,7 @@ impl Catalog {
 
     /// Says how far a task is, and that its process lives; false when it is no longer the
     /// one under way.
-    pub async fn report_task(&self, id: i64, progress: &str, lease: i64) -> Result<bool> {
+    pub async fn report_task(&self, id: TaskId, progress: &str, lease: i64) -> Result<bool> {
         let now = now();
         let done = sqlx::query(
             "UPDATE tasks SET progress = $1, lease_until = $2 WHERE id = $3 AND state = 0 AND lease_until > $4",
@@ -198,7 +198,7 @@ impl WriteTx {
 
     /// Begins a task. From the beginning of a garbage collection on, what commits decide
     /// is noted.
-    pub async fn begin_task(&mut self, new: &NewTask<'_>) -> Result<i64> {
+    pub async fn begin_task(&mut self, new: &NewTask<'_>) -> Result<TaskId> {
         let now = now();
         let row = sqlx::query(
             "INSERT INTO tasks (kind, token, identity, request, progress, started_at, lease_until) \
@@ -213,7 +213,7 @@ impl WriteTx {
         .bind(now + new.lease)
         .fetch_one(&mut *self.tx)
         .await?;
-        let id: i64 = row.try_get(0)?;
+        let id: TaskId = row.try_get(0)?;
         if new.kind == TaskKind::Gc {
             sqlx::query("DELETE FROM gc_dirty").execute(&mut *self.tx).await?;
             sqlx::query("UPDATE counters SET value = $1 WHERE name = 'gc'")
@@ -225,7 +225,7 @@ impl WriteTx {
     }
 
     /// Whether a task is still the one under way, so that it may go on.
-    pub async fn holds_task(&mut self, id: i64) -> Result<bool> {
+    pub async fn holds_task(&mut self, id: TaskId) -> Result<bool> {
         let row = sqlx::query("SELECT 1 FROM tasks WHERE id = $1 AND state = 0 AND lease_until > $2")
             .bind(id)
             .bind(now())
@@ -237,7 +237,7 @@ impl WriteTx {
     /// Ends a task; false when it had ended.
     pub async fn end_task(
         &mut self,
-        id: i64,
+        id: TaskId,
         state: TaskState,
         progress: Option<&str>,
         error: &str,

@@ -13,7 +13,7 @@ use super::bulk::{self, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, PRESENT, PUBLISHING};
 use super::publish::{self, PUBLISHABLE};
-use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
+use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now, ObjectId, PathId, PushId};
 
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;
@@ -22,7 +22,7 @@ const RESULTS: usize = 100;
 #[derive(Debug, Clone)]
 pub struct DoubtfulNar {
     /// Id of its row.
-    pub id: i64,
+    pub id: ObjectId,
     /// Its key.
     pub key: String,
 }
@@ -31,7 +31,7 @@ pub struct DoubtfulNar {
 #[derive(Debug, Clone)]
 pub struct NewVerification {
     /// Id of the object that was read.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// What it is.
     pub verdict: Verdict,
     /// The listing of a NAR.
@@ -40,7 +40,7 @@ pub struct NewVerification {
 
 impl Catalog {
     /// What is known of some objects, by id; nothing of those that nobody has read.
-    pub async fn verdicts(&self, ids: &[i64]) -> Result<HashMap<i64, Verdict>> {
+    pub async fn verdicts(&self, ids: &[ObjectId]) -> Result<HashMap<ObjectId, Verdict>> {
         let mut verdicts = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
@@ -92,7 +92,7 @@ impl Catalog {
     }
 
     /// Another path that is visible with the same NAR: its listing is the same.
-    pub async fn path_with_same_nar(&self, path_id: i64, key: &str) -> Result<Option<StorePath>> {
+    pub async fn path_with_same_nar(&self, path_id: PathId, key: &str) -> Result<Option<StorePath>> {
         let text = format!(
             "SELECT p.name FROM objects o JOIN paths p ON p.object_id = o.id \
              WHERE o.key = $1 AND p.id <> $2 AND p.state = {PRESENT} LIMIT 1"
@@ -108,7 +108,7 @@ impl Catalog {
 
     /// Committed paths that a push claims with the same contents, whose NAR nobody has read, or found to be something else, and that not all keys of these
     /// names have signed; with the ids of the NARs.
-    pub async fn unread_for_signing(&self, push_id: i64, names: &str) -> Result<Vec<(i64, Publishable)>> {
+    pub async fn unread_for_signing(&self, push_id: PushId, names: &str) -> Result<Vec<(ObjectId, Publishable)>> {
         let text = format!(
             "SELECT {PUBLISHABLE}, o.id AS object_id, p.signed_by AS signed_by FROM push_paths c JOIN paths p ON p.id = c.path_id \
              JOIN objects o ON o.id = p.object_id WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({PUBLISHING}, {PRESENT}) \
@@ -132,7 +132,7 @@ impl Catalog {
 
     /// NARs that visible paths have and that nobody has read, or that are not what such a path says, in the order of
     /// their ids, after one.
-    pub async fn doubtful_nars(&self, after: i64, limit: i64) -> Result<Vec<DoubtfulNar>> {
+    pub async fn doubtful_nars(&self, after: ObjectId, limit: i64) -> Result<Vec<DoubtfulNar>> {
         let text = format!(
             "SELECT o.id, o.key FROM objects o JOIN paths p ON p.object_id = o.id \
              LEFT JOIN verifications v ON v.object_id = o.id \
@@ -156,7 +156,7 @@ impl Catalog {
     }
 
     /// What some visible paths say of the NAR that they have; those of an object, in the order of their ids, after one.
-    pub async fn descriptions(&self, object_id: i64, after: i64, limit: i64) -> Result<Vec<Publishable>> {
+    pub async fn descriptions(&self, object_id: ObjectId, after: PathId, limit: i64) -> Result<Vec<Publishable>> {
         let text = format!(
             "SELECT {PUBLISHABLE} FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.object_id = $1 AND p.id > $2 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $3"
@@ -252,7 +252,7 @@ impl WriteTx {
     }
 
     /// Forgets the listings of the NARs of some paths, which have been published.
-    pub async fn listings_published(&mut self, path_ids: &[i64]) -> Result<()> {
+    pub async fn listings_published(&mut self, path_ids: &[PathId]) -> Result<()> {
         let empty = self.backend.empty_bytes();
         self.on_ids(path_ids, |ids| {
             format!(
@@ -266,7 +266,7 @@ impl WriteTx {
 
     /// Ends a push whose NARs are not what it said, which its commit answers from then on, and lets go of what it claimed. Those of the objects that no
     /// path and no other push needs begin to be deleted; their keys. What was found of them is forgotten.
-    pub async fn reject_uploads(&mut self, push_id: i64, why: &str, objects: &[i64]) -> Result<Vec<String>> {
+    pub async fn reject_uploads(&mut self, push_id: PushId, why: &str, objects: &[ObjectId]) -> Result<Vec<String>> {
         self.abort_push(push_id).await?;
         sqlx::query("UPDATE pushes SET result = $1 WHERE id = $2 AND state = 3")
             .bind(why.to_owned())
@@ -301,7 +301,7 @@ impl WriteTx {
     }
 
     /// Forgets what was found of an object, which has to be read again.
-    pub(crate) async fn forget_verdict(&mut self, object_id: i64) -> Result<()> {
+    pub(crate) async fn forget_verdict(&mut self, object_id: ObjectId) -> Result<()> {
         sqlx::query("DELETE FROM verifications WHERE object_id = $1")
             .bind(object_id)
             .execute(&mut *self.tx)

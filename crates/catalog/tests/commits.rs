@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use niks3_base::signing::{KeyChoice, Signer};
 use niks3_catalog::{
     ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewObject,
-    NewPush, ObjectRow, Owned, PathMeta, Publishable, PushRank, UploadedNar, claimed_names,
+    NewPush, ObjectRow, Owned, PathId, PathMeta, Publishable, PushId, PushRank, UploadedNar, claimed_names,
 };
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
@@ -44,12 +44,12 @@ struct World {
 
 /// A push as its commit knows it.
 struct Push {
-    id: i64,
+    id: PushId,
     token: String,
     attempt: CommitAttempt,
     seen: i64,
     own: Vec<i64>,
-    published: HashMap<i64, i64>,
+    published: HashMap<PathId, i64>,
 }
 
 fn path(number: usize) -> StorePath {
@@ -184,7 +184,7 @@ impl World {
         let claims = self.catalog.commit_claims(push.id).await.unwrap();
         assert_eq!(self.begin(push, revision).await, CommitBegin::Begun);
         let mut tx = self.catalog.write().await.unwrap();
-        let ids: Vec<i64> = claims.iter().map(|claim| claim.path_id).collect();
+        let ids: Vec<PathId> = claims.iter().map(|claim| claim.path_id).collect();
         assert!(
             tx.add_signing_keys(&push.attempt, &ids, &no_keys())
                 .await
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// Numbers of the paths whose narinfo may not be there.
-    async fn publishing(&self) -> Vec<i64> {
+    async fn publishing(&self) -> Vec<PathId> {
         self.catalog.publishing_ids(0, 100).await.unwrap()
     }
 }
@@ -380,7 +380,7 @@ async fn overwriting(world: &World) -> (Push, Push) {
     let mut slow = world.open("slow", "", &[1, 2]).await;
     world.decide(&mut slow).await;
     let found = world.publish(&mut slow).await;
-    let ids: Vec<i64> = found.iter().map(|path| path.path_id).collect();
+    let ids: Vec<PathId> = found.iter().map(|path| path.path_id).collect();
     let mut tx = world.catalog.write().await.unwrap();
     tx.nar_lost(&path(1), &nar(1)).await.unwrap();
     tx.nar_lost(&path(2), &nar(2)).await.unwrap();

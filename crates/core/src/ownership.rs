@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::{Catalog, OwnershipRow};
+use niks3_catalog::{Catalog, OwnershipRow, TaskId};
 use niks3_storage::{Bucket, ConditionalWrite};
 
 pub use claim::{Adopt, Claimed, claim};
@@ -192,7 +192,7 @@ impl Ownership {
     ///
     /// # Errors
     /// When database or bucket do not answer.
-    pub async fn repaired(&self, task: i64) -> Result<(), Error> {
+    pub async fn repaired(&self, task: TaskId) -> Result<(), Error> {
         if self.needs_repair().is_none() {
             return Ok(());
         }

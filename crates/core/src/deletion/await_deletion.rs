@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::Collected;
+use niks3_catalog::{Collected, PushId, PathId, ObjectId};
 use niks3_storage::ObjectKey;
 
 use super::delete::{self, End, Fence};
@@ -28,7 +28,7 @@ fn come_back() -> Error {
 ///
 /// # Errors
 /// `Unavailable` when a deletion does not end.
-pub async fn push(app: &App, push_id: i64) -> Result<(), Error> {
+pub async fn push(app: &App, push_id: PushId) -> Result<(), Error> {
     let started = Instant::now();
     loop {
         let paths = app.catalog.doomed_for(push_id).await?;
@@ -50,7 +50,7 @@ pub async fn push(app: &App, push_id: i64) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the database or the object store do not let it.
-pub async fn paths(app: &App, ids: &[i64]) -> Result<(), Error> {
+pub async fn paths(app: &App, ids: &[PathId]) -> Result<(), Error> {
     end_paths(app, ids).await
 }
 
@@ -80,7 +80,7 @@ async fn pause(started: Instant) -> Result<(), Error> {
     Ok(())
 }
 
-async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Error> {
+async fn end_paths(app: &App, ids: &[PathId]) -> Result<(), Error> {
     let fence = delete::fence();
     let mut tx = app.catalog.write().await?;
     let doomed = tx.take_over_paths(ids, fence).await?;
@@ -90,7 +90,7 @@ async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Error> {
     }
     app.ownership.record().await?;
     let ends = delete::paths(app, &doomed, fence).await?;
-    let of = |end: End| -> Vec<i64> {
+    let of = |end: End| -> Vec<PathId> {
         doomed
             .iter()
             .zip(&ends)
@@ -130,7 +130,7 @@ async fn end_object(app: &App, key: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the database or the object store do not let it.
-pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Error> {
+pub async fn unused(app: &App, ids: &[ObjectId]) -> Result<(), Error> {
     for ids in ids.chunks(BATCH) {
         let until = delete::fence();
         let mut tx = app.catalog.write().await?;
@@ -144,7 +144,7 @@ pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Error> {
         let keys = keys.collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
         let mut fence = Fence::new(app, Collected::Objects, names, until);
         let ends = delete::objects(app, &mut fence, keys.clone()).await?;
-        let of = |end: End| -> Vec<i64> {
+        let of = |end: End| -> Vec<ObjectId> {
             let ended = doomed
                 .iter()
                 .zip(&keys)

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use niks3_base::error::Error;
-use niks3_catalog::{Standing, TaskKind};
+use niks3_catalog::{Standing, TaskKind, FindingId};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::signature::PublicKey;
 use niks3_nix::store_path::{StorePath, StorePathHash};
@@ -100,7 +100,7 @@ async fn collection_has_ended(check: &Check<'_>) -> Result<(), Error> {
 
 /// Adopts every open finding of a kind.
 async fn each(check: &Check<'_>, kind: Kind, state: &mut State) -> Result<(), Error> {
-    let mut after = 0;
+    let mut after = FindingId::default();
     loop {
         let mut tx = check.write().await?;
         let page = tx.open_findings(check.id, kind.as_str(), after, PAGE).await?;

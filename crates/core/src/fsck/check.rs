@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use niks3_base::error::Error;
-use niks3_catalog::{FindingState, NewFinding, WriteTx};
+use niks3_catalog::{FindingState, NewFinding, WriteTx, FindingId, TaskId};
 use niks3_storage::ObjectKey;
 
 use super::{Kind, Request, Shared};
@@ -17,7 +17,7 @@ const ATTEMPTS: usize = 3;
 /// A check under way.
 pub(super) struct Check<'a> {
     pub app: &'a Arc<App>,
-    pub id: i64,
+    pub id: TaskId,
     pub identity: &'a str,
     pub request: &'a Request,
     pub shared: &'a Shared,
@@ -51,7 +51,7 @@ impl<S> Flaw<S> {
 #[derive(Debug, Clone)]
 pub(super) struct Found<S> {
     /// Id of the finding.
-    pub id: i64,
+    pub id: FindingId,
     /// What it is.
     pub flaw: Flaw<S>,
 }
@@ -122,7 +122,7 @@ impl Check<'_> {
     }
 
     /// Says what became of findings.
-    pub async fn end(&self, ids: &[i64], mended: bool) -> Result<(), Error> {
+    pub async fn end(&self, ids: &[FindingId], mended: bool) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl Check<'_> {
     }
 
     /// The same for what was tried; why it failed goes to the log.
-    pub async fn tried<T>(&self, ids: &[i64], result: Result<T, Error>) -> Result<(), Error> {
+    pub async fn tried<T>(&self, ids: &[FindingId], result: Result<T, Error>) -> Result<(), Error> {
         if let Err(problem) = &result {
             tracing::warn!(why = problem.text(), "a finding could not be mended");
         }

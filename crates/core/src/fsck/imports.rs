@@ -2,7 +2,7 @@
 //! are in the cache.
 
 use niks3_base::error::Error;
-use niks3_catalog::{ImportedPin, SLICE_ROWS};
+use niks3_catalog::{ImportedPin, SLICE_ROWS, FindingId};
 use niks3_storage::ObjectKey;
 
 use super::Kind;
@@ -63,7 +63,7 @@ async fn closures(check: &Check<'_>) -> Result<(), Error> {
             let noted = check.note(&mut tx, flaws).await?;
             tx.give_up_imported_closures(&lost).await?;
             tx.commit().await?;
-            let ids: Vec<i64> = noted.iter().map(|finding| finding.id).collect();
+            let ids: Vec<FindingId> = noted.iter().map(|finding| finding.id).collect();
             check.end(&ids, false).await?;
         }
     }
@@ -128,6 +128,6 @@ async fn pin(check: &Check<'_>, imported: &ImportedPin) -> Result<(), Error> {
         tx.give_up_imported_pin(&imported.name).await?;
     }
     tx.commit().await?;
-    let ids: Vec<i64> = noted.iter().map(|finding| finding.id).collect();
+    let ids: Vec<FindingId> = noted.iter().map(|finding| finding.id).collect();
     check.end(&ids, false).await
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use niks3_base::error::Error;
-use niks3_catalog::CheckedPin;
+use niks3_catalog::{CheckedPin, ClosureId, FindingId};
 use niks3_nix::store_path::StorePath;
 use niks3_storage::ObjectKey;
 
@@ -52,7 +52,7 @@ pub(super) async fn logs(check: &Check<'_>) -> Result<(), Error> {
             }
             tx.commit().await?;
             if check.request.repair {
-                let ids: Vec<i64> = found.iter().map(|finding| finding.id).collect();
+                let ids: Vec<FindingId> = found.iter().map(|finding| finding.id).collect();
                 check.end(&ids, true).await?;
             }
         }
@@ -91,7 +91,7 @@ pub(super) async fn roots(check: &Check<'_>) -> Result<(), Error> {
 
 /// Closures without a root are few, and there is nothing to ask the bucket.
 async fn closures(check: &Check<'_>) -> Result<(), Error> {
-    let mut after = 0;
+    let mut after = ClosureId::default();
     loop {
         let look = || async { Ok(check.app.catalog.rootless_closures(after, PAGE).await?) };
         let (mut tx, page) = check.gated(look).await?;
@@ -109,7 +109,7 @@ async fn closures(check: &Check<'_>) -> Result<(), Error> {
         let found = check.note(&mut tx, flaws).await?;
         tx.commit().await?;
         if check.request.repair {
-            let ids: Vec<i64> = found.iter().map(|finding| finding.id).collect();
+            let ids: Vec<FindingId> = found.iter().map(|finding| finding.id).collect();
             check.end(&ids, false).await?;
         }
     }

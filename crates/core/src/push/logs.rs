@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::{StagedLog, now};
+use niks3_catalog::{StagedLog, now, PushId};
 use niks3_storage::{ObjectKey, REQUEST_LIFETIME};
 
 use super::publish::move_staged;
@@ -25,7 +25,7 @@ const DERIVERS: usize = 500;
 ///
 /// # Errors
 /// `Unavailable` when another push does not end publishing a log of the same derivation.
-pub(super) async fn publish(app: &App, push_id: i64) -> Result<(), Error> {
+pub(super) async fn publish(app: &App, push_id: PushId) -> Result<(), Error> {
     let started = Instant::now();
     let mut missing = app.catalog.staged_logs(push_id).await?;
     loop {
@@ -60,14 +60,14 @@ pub(super) async fn publish(app: &App, push_id: i64) -> Result<(), Error> {
 }
 
 /// Whether the cache has some of the build logs that a push has staged.
-pub(super) async fn some_known(app: &App, push_id: i64) -> Result<bool, Error> {
+pub(super) async fn some_known(app: &App, push_id: PushId) -> Result<bool, Error> {
     let staged = app.catalog.staged_logs(push_id).await?;
     let drvs: Vec<String> = staged.into_iter().map(|log| log.drv).collect();
     Ok(!app.catalog.known_logs(&drvs).await?.is_empty())
 }
 
 /// Moves those logs into place that no other push is publishing; false when there is none.
-async fn publish_batch(app: &App, push_id: i64, batch: &[StagedLog]) -> Result<bool, Error> {
+async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Result<bool, Error> {
     let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
     let fence = now() + lifetime + SLACK;
     let mut tx = app.catalog.write().await?;

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::realisation;
 use niks3_base::signing::Signer;
-use niks3_catalog::{Publishable, Realised};
+use niks3_catalog::{Publishable, Realised, PathId, PushId};
 use niks3_nix::store_path::{StoreDir, StorePath};
 use niks3_storage::{
     Attempt, ObjectKey, Prepared, Published, Publishing, REQUEST_LIFETIME, Staged, StorageError,
@@ -34,17 +34,17 @@ pub(super) async fn narinfos(
     app: &App,
     mut found: Vec<Publishable>,
     signed: NarinfoSignatures,
-) -> Result<Vec<(i64, i64)>, Error> {
+) -> Result<Vec<(PathId, i64)>, Error> {
     let mut paths: Vec<Publishable> = Vec::new();
-    let mut names: HashMap<i64, StorePath> = HashMap::new();
-    let mut others: HashSet<i64> = HashSet::new();
+    let mut names: HashMap<PathId, StorePath> = HashMap::new();
+    let mut others: HashSet<PathId> = HashSet::new();
     // A path that somebody else committed may refer to others that this push does not claim.
     while !found.is_empty() {
         let seen = paths.len();
         names.extend(found.iter().map(|path| (path.path_id, path.path.clone())));
         paths.append(&mut found);
         let references = paths[seen..].iter().flat_map(|path| &path.refs);
-        let next: Vec<i64> = references
+        let next: Vec<PathId> = references
             .copied()
             .filter(|id| !names.contains_key(id) && others.insert(*id))
             .collect();
@@ -286,7 +286,7 @@ struct Paper {
     store_dir: StoreDir,
     paths: Vec<Publishable>,
     /// Names of the paths and of all they refer to, by id.
-    names: HashMap<i64, StorePath>,
+    names: HashMap<PathId, StorePath>,
     signed: NarinfoSignatures,
 }
 
@@ -338,7 +338,7 @@ pub(super) async fn move_staged(
 
 /// Publishes the realisations of a push. The first writer's stays, so that is the
 /// one that is written. Returns what was written.
-pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised>, Error> {
+pub(super) async fn realisations(app: &App, push_id: PushId) -> Result<Vec<Realised>, Error> {
     let staged = app.catalog.staged_realisations(push_id).await?;
     if staged.is_empty() {
         return Ok(Vec::new());

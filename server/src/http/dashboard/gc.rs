@@ -1,5 +1,6 @@
 //! Garbage collections.
 
+use niks3_catalog::TaskId;
 use serde::Deserialize;
 
 use super::{PAGE, address};
@@ -43,7 +44,7 @@ pub(super) struct Before {
 }
 
 pub(super) async fn list(app: &App, query: Before) -> Result<String, Error> {
-    let rows = app.catalog.tasks(TaskKind::Gc, query.before, PAGE).await?;
+    let rows = app.catalog.tasks(TaskKind::Gc, query.before.map(TaskId::from), PAGE).await?;
     let full = i64::try_from(rows.len()) == Ok(PAGE);
     let older = rows
         .last()

@@ -1,5 +1,6 @@
 //! Runs, and one of them.
 
+use niks3_catalog::RunId;
 use serde::Deserialize;
 
 use super::closures::{place, place_after};
@@ -35,7 +36,7 @@ pub(super) async fn list(app: &App, query: Filter) -> Result<String, Error> {
         git_ref: text("ref", &query.git_ref)?,
         ..RunFilter::default()
     };
-    let rows = app.catalog.runs(&filter, None, query.before, PAGE).await?;
+    let rows = app.catalog.runs(&filter, None, query.before.map(RunId::from), PAGE).await?;
     let (repository, git_ref) = (
         filter.repository.unwrap_or_default(),
         filter.git_ref.unwrap_or_default(),

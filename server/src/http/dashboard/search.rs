@@ -1,5 +1,6 @@
 //! Searching by store path, hash or name.
 
+use niks3_catalog::PathId;
 use niks3_nix::store_path::StorePath;
 use serde::Deserialize;
 
@@ -28,7 +29,7 @@ pub(super) async fn show(app: &App, query: Query) -> Result<String, Error> {
     if asked.chars().count() > MAX_QUERY || asked.contains('\0') {
         return Err(Error::invalid("q", "no store path and no name is like that"));
     }
-    let found = look(app, asked, query.before).await?;
+    let found = look(app, asked, query.before.map(PathId::from)).await?;
     let next = found.before.map(|before| {
         address(
             "/dashboard/search",
@@ -38,7 +39,7 @@ pub(super) async fn show(app: &App, query: Query) -> Result<String, Error> {
     Ok(pages::search::show(asked, &found.paths, next))
 }
 
-async fn look(app: &App, asked: &str, before: Option<i64>) -> Result<Found, Error> {
+async fn look(app: &App, asked: &str, before: Option<PathId>) -> Result<Found, Error> {
     let name = asked
         .strip_prefix(app.store_dir.as_str())
         .map_or(asked, |rest| rest.trim_start_matches('/'));

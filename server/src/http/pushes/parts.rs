@@ -1,5 +1,6 @@
 //! `POST /pushes/{id}/multipart-uploads/{multipart}/parts`
 
+use niks3_catalog::MultipartId;
 use std::collections::HashMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -42,7 +43,7 @@ pub(super) async fn parts(
     app: &App,
     who: &Identity,
     id: &str,
-    multipart_id: i64,
+    multipart_id: MultipartId,
     body: Parts,
     base: Option<&str>,
 ) -> Result<PartsAnswer, Error> {
@@ -100,7 +101,7 @@ pub(super) async fn parts(
     }
     tracing::debug!(
         push = push.token,
-        multipart = multipart.id,
+        multipart = multipart.id.get(),
         parts = announced.len(),
         "parts announced"
     );

@@ -1,5 +1,6 @@
 //! `PUT /pushes/{id}/realisations`
 
+use niks3_catalog::PathId;
 use std::collections::BTreeMap;
 
 use super::types::{Empty, Realisations};
@@ -48,7 +49,7 @@ pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations)
         }
     }
     // The last one for a key counts.
-    let rows: BTreeMap<String, (i64, String)> = rows
+    let rows: BTreeMap<String, (PathId, String)> = rows
         .into_iter()
         .map(|((key, body), path_id)| (key, (path_id, body)))
         .collect();

@@ -8,7 +8,7 @@ use niks3_base::error::Error;
 use niks3_base::nar_contents::{PackedListing, Verdict, wanted_of};
 use niks3_base::push_limits::MAX_LISTING;
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::{Adopted, NewVerification, Publishable, Standing, now};
+use niks3_catalog::{Adopted, NewVerification, Publishable, Standing, now, PathId};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use niks3_storage::{Meta, ObjectKey};
@@ -461,7 +461,7 @@ fn adoptable(
 /// What a push of the path would offer.
 fn offer(adopted: &Adopted, refers_to_itself: bool) -> Publishable {
     Publishable {
-        path_id: 0,
+        path_id: PathId::default(),
         path: adopted.path.clone(),
         nar_hash: adopted.nar_hash,
         nar_size: adopted.nar_size,
