@@ -243,7 +243,7 @@ impl World {
 
     /// Numbers of the paths whose narinfo may not be there.
     async fn publishing(&self) -> Vec<PathId> {
-        self.catalog.publishing_ids(0, 100).await.unwrap()
+        self.catalog.publishing_ids(PathId::default(), 100).await.unwrap()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::VerifiedNar;
-use niks3_catalog::{CommitClaim, Push, ObjectId};
+use niks3_catalog::{CommitClaim, Push, ObjectId, PathId};
 
 use crate::app::App;
 use crate::deletion::await_deletion;
@@ -158,10 +158,10 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
 }
 
 /// Lets go of the listings of paths that have been published; beside everything else, since nobody waits for that.
-pub(crate) fn forget_listings(app: &App, published: HashSet<ObjectId>) {
+pub(crate) fn forget_listings(app: &App, published: HashSet<PathId>) {
     let catalog = app.catalog.clone();
     app.tasks.spawn(async move {
-        let ids: Vec<ObjectId> = published.into_iter().collect();
+        let ids: Vec<PathId> = published.into_iter().collect();
         for ids in ids.chunks(FORGET) {
             let forgotten = async {
                 let mut tx = catalog.write().await?;

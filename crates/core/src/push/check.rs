@@ -124,7 +124,7 @@ pub(super) async fn arrived(
         match found {
             None if published.contains(key) => {}
             // Under the name of its hash is what has that hash, whatever anybody said of its size.
-            Some(found) if id != 0 => {
+            Some(found) if id != ObjectId::default() => {
                 arrived.push(ArrivedObject {
                     id,
                     key: key.to_owned(),

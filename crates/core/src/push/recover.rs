@@ -48,7 +48,7 @@ pub async fn recover(app: &Arc<App>) -> Result<(), Error> {
         for id in page {
             if let Err(problem) = republish(app, IDENTITY, &[id]).await {
                 tracing::warn!(
-                    path = id,
+                    path = id.get(),
                     why = problem.text(),
                     "a path may not be as it should be"
                 );

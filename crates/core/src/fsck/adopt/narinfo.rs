@@ -8,7 +8,7 @@ use niks3_base::error::Error;
 use niks3_base::nar_contents::{PackedListing, Verdict, wanted_of};
 use niks3_base::push_limits::MAX_LISTING;
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::{Adopted, NewVerification, Publishable, Standing, now, PathId};
+use niks3_catalog::{Adopted, NewVerification, Publishable, Standing, now, PathId, ObjectId};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use niks3_storage::{Meta, ObjectKey};
@@ -382,7 +382,7 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
         meta = found;
         let (verdict, listing) = read.verdict(None);
         let offer = offer(&adopted, refers_to_itself);
-        if let Some(Err(difference)) = compare(0, &offer, &verdict) {
+        if let Some(Err(difference)) = compare(ObjectId::default(), &offer, &verdict) {
             return Err(refused(format!(
                 "its NAR is not what it says ({}): it says {}, and {} has {}",
                 difference.kind.as_str(),
