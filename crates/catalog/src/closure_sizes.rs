@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
+use super::columns::{Natural, References};
 use super::path_columns::{self, PRESENT, PUBLISHING};
-use super::{Catalog, Result, ObjectId, PathId};
+use super::{Catalog, ObjectId, PathId, Result};
 
 /// Caches that are told apart; what is left to others counts together. Pushers choose the names.
 const MAX_UPSTREAMS: usize = 16;
@@ -24,10 +23,16 @@ pub struct ClosureSize {
     pub left_to: BTreeMap<String, u64>,
 }
 
+#[derive(sqlx::FromRow)]
 struct Node {
+    id: PathId,
+    #[sqlx(try_from = "References")]
     refs: Vec<PathId>,
+    #[sqlx(rename = "nar_size", try_from = "Natural")]
     nar_bytes: u64,
+    #[sqlx(rename = "object_id")]
     object: ObjectId,
+    #[sqlx(rename = "size", try_from = "Natural")]
     file_bytes: u64,
 }
 
@@ -39,7 +44,11 @@ impl Catalog {
     }
 
     /// The same, as long as all of them together have no more paths than that.
-    pub async fn closure_sizes_within(&self, roots: &[PathId], most: usize) -> Result<Option<Vec<ClosureSize>>> {
+    pub async fn closure_sizes_within(
+        &self,
+        roots: &[PathId],
+        most: usize,
+    ) -> Result<Option<Vec<ClosureSize>>> {
         let mut nodes: HashMap<PathId, Node> = HashMap::new();
         let mut left_out: HashMap<PathId, String> = HashMap::new();
         let mut asked: HashSet<PathId> = roots.iter().copied().collect();
@@ -75,14 +84,8 @@ impl Catalog {
             "SELECT id, left_to FROM paths WHERE left_out <> 0 AND id IN ({})",
             bulk::placeholders(1, ids.len())
         );
-        let mut query = bulk::query(self.backend, text, ids.len() == ROWS);
-        for id in ids {
-            query = query.bind(*id);
-        }
-        let rows = query.fetch_all(&self.reader).await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        let query = bulk::query_as(self.backend, text, ids.len() == ROWS).bind_all(ids.iter().copied());
+        Ok(query.fetch_all(&self.reader).await?)
     }
 
     async fn nodes(&self, ids: &[PathId]) -> Result<Vec<(PathId, Node)>> {
@@ -91,24 +94,12 @@ impl Catalog {
              WHERE p.state IN ($1, $2) AND p.id IN ({})",
             bulk::placeholders(3, ids.len())
         );
-        let mut query = bulk::query(self.backend, text, ids.len() == ROWS)
+        let query = bulk::query_as(self.backend, text, ids.len() == ROWS)
             .bind(PUBLISHING)
-            .bind(PRESENT);
-        for id in ids {
-            query = query.bind(*id);
-        }
-        let rows = query.fetch_all(&self.reader).await?;
-        rows.iter()
-            .map(|row| {
-                let node = Node {
-                    refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(1)?)?,
-                    nar_bytes: row.try_get::<i64, _>(2)?.unsigned_abs(),
-                    object: row.try_get(3)?,
-                    file_bytes: row.try_get::<i64, _>(4)?.unsigned_abs(),
-                };
-                Ok((row.try_get(0)?, node))
-            })
-            .collect()
+            .bind(PRESENT)
+            .bind_all(ids.iter().copied());
+        let rows: Vec<Node> = query.fetch_all(&self.reader).await?;
+        Ok(rows.into_iter().map(|node| (node.id, node)).collect())
     }
 }
 

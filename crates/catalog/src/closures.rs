@@ -1,11 +1,10 @@
 //! Closures: the roots that pushes committed, which keep paths in the cache for a while.
 
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
+use super::columns::PathName;
 use super::conditions::{Listing, Value};
-use super::{Catalog, Result, RunFilter, WriteTx, bulk, now, path_columns, ClosureId, PathId, PushId};
+use super::{Catalog, ClosureId, PathId, PushId, Result, RunFilter, WriteTx, bulk, now};
 
 /// A root that a push committed.
 #[derive(Debug, Clone)]
@@ -15,13 +14,14 @@ pub struct ClosureSummary {
 }
 
 /// A closure in the cache.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct ClosureRow {
     /// Id of the closure.
     pub id: ClosureId,
     /// Id of its root.
     pub path_id: PathId,
     /// Its root.
+    #[sqlx(rename = "name", try_from = "PathName")]
     pub root: StorePath,
     /// Unix time of its first push.
     pub created_at: i64,
@@ -30,16 +30,6 @@ pub struct ClosureRow {
 }
 
 const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id";
-
-fn closure(row: &AnyRow) -> Result<ClosureRow> {
-    Ok(ClosureRow {
-        id: row.try_get(0)?,
-        path_id: row.try_get(1)?,
-        root: path_columns::store_path(&row.try_get::<String, _>(2)?)?,
-        created_at: row.try_get(3)?,
-        pushed_at: row.try_get(4)?,
-    })
-}
 
 impl Catalog {
     /// Closures from the one pushed last to the one not pushed for longest, after a time and an id; those that runs
@@ -70,18 +60,18 @@ impl Catalog {
         }
         let order = " ORDER BY c.pushed_at DESC, c.id DESC";
         let rows = listing.page(self.backend, &self.reader, order, limit).await?;
-        rows.iter().map(closure).collect()
+        Ok(rows)
     }
 
     /// The closure of a root.
     pub async fn closure(&self, root: &StorePath) -> Result<Option<ClosureRow>> {
         let text = format!("{SELECT} WHERE p.hash = $1 AND p.name = $2");
-        let row = bulk::query(self.backend, text, true)
+        let row = bulk::query_as(self.backend, text, true)
             .bind(root.hash_part().to_owned())
             .bind(root.to_string())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(closure).transpose()
+        Ok(row)
     }
 }
 

@@ -1,8 +1,7 @@
 //! The conditions of a listing: constant texts, with a `$` for each value.
 
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-use sqlx::{Any, AnyPool};
+use sqlx::any::AnyRow;
+use sqlx::{AnyPool, FromRow};
 
 use super::{Backend, Result, bulk};
 
@@ -65,16 +64,19 @@ impl Listing {
     }
 
     /// Asks for so many rows in an order.
-    pub(super) async fn page(
+    pub(super) async fn page<T>(
         mut self,
         backend: Backend,
         pool: &AnyPool,
         order: &'static str,
         limit: i64,
-    ) -> Result<Vec<sqlx::any::AnyRow>> {
+    ) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
         self.push(order, Vec::new());
         self.push(" LIMIT $", vec![Value::Number(limit)]);
-        let mut query: Query<'_, Any, AnyArguments> = bulk::query(backend, self.text, true);
+        let mut query = bulk::query_as(backend, self.text, true);
         for value in self.values {
             query = match value {
                 Value::Text(text) => query.bind(text),

@@ -1,10 +1,9 @@
 //! What tells a commit whether its push could close a cycle of references.
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx, PathId, PushId};
+use super::states::CLAIM_NEEDED;
+use super::{Catalog, PathId, PushId, Result, WriteTx};
 
 /// What a commit has seen of the references around the paths that its push provides.
 #[derive(Debug, Clone, Default)]
@@ -44,23 +43,23 @@ fn provided(empty_bytes: &str) -> String {
     format!(
         "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN p.left_out <> 0 OR p.nar_hash <> {empty_bytes} \
          THEN 1 ELSE 0 END), 0) AS BIGINT) FROM push_paths c JOIN paths p ON p.id = c.path_id \
-         WHERE c.push_id = $1 AND c.kind = 1 AND p.state IN ({ABSENT}, {DELETING})"
+         WHERE c.push_id = $1 AND c.kind = {CLAIM_NEEDED} AND p.state IN ({ABSENT}, {DELETING})"
     )
 }
 
 const COUNTERS: &str =
     "SELECT name, value FROM counters WHERE name IN ('publications', 'losses', 'replacements')";
 
-fn counters(rows: &[sqlx::any::AnyRow]) -> Result<(i64, i64, i64)> {
+fn counters(rows: Vec<(String, i64)>) -> (i64, i64, i64) {
     let (mut publications, mut losses, mut replacements) = (0, 0, 0);
-    for row in rows {
-        match row.try_get::<String, _>(0)?.as_str() {
-            "losses" => losses = row.try_get(1)?,
-            "replacements" => replacements = row.try_get(1)?,
-            _ => publications = row.try_get(1)?,
+    for (name, value) in rows {
+        match name.as_str() {
+            "losses" => losses = value,
+            "replacements" => replacements = value,
+            _ => publications = value,
         }
     }
-    Ok((publications, losses, replacements))
+    (publications, losses, replacements)
 }
 
 impl Catalog {
@@ -68,17 +67,18 @@ impl Catalog {
     pub async fn seen_references(&self, push_id: PushId) -> Result<SeenReferences> {
         // First the counters: what changes after that is noticed.
         let (publications, losses, replacements) =
-            counters(&sqlx::query(COUNTERS).fetch_all(&self.reader).await?)?;
-        let row = bulk::query(self.backend, provided(self.backend.empty_bytes()), true)
-            .bind(push_id)
-            .fetch_one(&self.reader)
-            .await?;
+            counters(sqlx::query_as(COUNTERS).fetch_all(&self.reader).await?);
+        let (provided, referred): (i64, i64) =
+            bulk::query_as(self.backend, provided(self.backend.empty_bytes()), true)
+                .bind(push_id)
+                .fetch_one(&self.reader)
+                .await?;
         Ok(SeenReferences {
             publications,
             losses,
             replacements,
-            provided: row.try_get(0)?,
-            referred: row.try_get::<i64, _>(1)? != 0,
+            provided,
+            referred: referred != 0,
             absent: Vec::new(),
             replacing: false,
         })
@@ -92,14 +92,13 @@ impl Catalog {
                 "SELECT id, state, refs FROM paths WHERE id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                let committed = matches!(row.try_get::<i64, _>(1)?, PUBLISHING | PRESENT);
-                let refs = committed.then(|| path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?));
-                found.push((row.try_get(0)?, refs.transpose()?));
+            let query =
+                bulk::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let rows: Vec<(PathId, i64, Vec<u8>)> = query.fetch_all(&self.reader).await?;
+            for (id, state, refs) in rows {
+                let committed = matches!(state, PUBLISHING | PRESENT);
+                let refs = committed.then(|| path_columns::unpack_refs(&refs));
+                found.push((id, refs.transpose()?));
             }
         }
         Ok(found)
@@ -117,18 +116,18 @@ impl WriteTx {
         taken: i64,
     ) -> Result<bool> {
         let (publications, losses, replacements) =
-            counters(&sqlx::query(COUNTERS).fetch_all(&mut *self.tx).await?)?;
+            counters(sqlx::query_as(COUNTERS).fetch_all(&mut *self.tx).await?);
         if publications == seen.publications {
             return Ok(true);
         }
         if losses != seen.losses {
             return Ok(false);
         }
-        let row = bulk::query(self.backend, provided(self.backend.empty_bytes()), true)
-            .bind(push_id)
-            .fetch_one(&mut *self.tx)
-            .await?;
-        let (provided, referred): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let (provided, referred): (i64, i64) =
+            bulk::query_as(self.backend, provided(self.backend.empty_bytes()), true)
+                .bind(push_id)
+                .fetch_one(&mut *self.tx)
+                .await?;
         if referred == 0 && !seen.replacing {
             return Ok(true);
         }
@@ -144,10 +143,7 @@ impl WriteTx {
                 "SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({}) LIMIT 1",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             if query.fetch_optional(&mut *self.tx).await?.is_some() {
                 return Ok(false);
             }

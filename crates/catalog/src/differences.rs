@@ -12,11 +12,12 @@ use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, PRESENT, PUBLISHING};
-use super::publish::{self, PUBLISHABLE};
-use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now, ObjectId, PathId, PushId};
+use super::publish::{self, publishable_columns};
+use super::states::{CLAIM_EXTERNAL, CLAIM_NEEDED};
+use super::{Backend, Catalog, ClaimKind, ObjectId, PathId, Publishable, PushId, Result, WriteTx, now};
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
 const MAX_REPLACEMENTS: i64 = 10;
@@ -167,21 +168,21 @@ pub struct Differing {
 
 fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
     let (cached, claimed) = (
-        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
-        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(9)?)?,
+        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>("refs")?)?,
+        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>("claimed_refs")?)?,
     );
-    let ca: (String, String) = (row.try_get(6)?, row.try_get(10)?);
+    let ca: (String, String) = (row.try_get("ca")?, row.try_get("claimed_ca")?);
     let held = Held::of(row)?;
     let nar_hash = (
-        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
-        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
+        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
+        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>("claimed_hash")?)?,
     );
-    let nar_size: (i64, i64) = (row.try_get(4)?, row.try_get(8)?);
+    let nar_size: (i64, i64) = (row.try_get("nar_size")?, row.try_get("claimed_size")?);
     let same_nar = nar_hash.0 == nar_hash.1 && nar_size.0 == nar_size.1 && ca.0 == ca.1;
     Ok(Differing {
-        path_id: row.try_get(0)?,
-        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
-        kind: ClaimKind::from_code(row.try_get(2)?)?,
+        path_id: row.try_get("path_id")?,
+        path: path_columns::store_path(&row.try_get::<String, _>("name")?)?,
+        kind: row.try_get("kind")?,
         nar_hash,
         nar_size,
         references: (
@@ -197,8 +198,9 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
 
 fn question(also: &str) -> String {
     format!(
-        "SELECT p.id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash, c.nar_size, c.refs, c.ca, {} \
-         FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $1 AND c.kind <> 2 \
+        "SELECT p.id AS path_id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash AS claimed_hash, \
+         c.nar_size AS claimed_size, c.refs AS claimed_refs, c.ca AS claimed_ca, {} \
+         FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} \
          AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} {also}",
         held_columns("$2")
     )
@@ -215,12 +217,10 @@ pub(super) async fn differing_among(
     let mut found = Vec::new();
     for chunk in ids.chunks(ROWS) {
         let among = format!("AND c.path_id IN ({})", bulk::placeholders(3, chunk.len()));
-        let mut query = bulk::query(backend, question(&among), chunk.len() == ROWS)
+        let query = bulk::query(backend, question(&among), chunk.len() == ROWS)
             .bind(push_id)
-            .bind(now() - REPLACEMENTS_PERIOD);
-        for id in chunk {
-            query = query.bind(*id);
-        }
+            .bind(now() - REPLACEMENTS_PERIOD)
+            .bind_all(chunk.iter().copied());
         // One by one, since lists of references are long.
         let mut rows = query.fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
@@ -261,17 +261,17 @@ impl Catalog {
     pub async fn tied(&self, push_id: PushId, ids: &[PathId]) -> Result<Vec<Tied>> {
         let mut tied = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
+            let columns = publishable_columns("p", "p");
             let text = format!(
-                "SELECT {PUBLISHABLE}, p.object_id AS object_id, c.refs AS claimed FROM push_paths c \
+                "SELECT {columns}, p.object_id AS object_id, c.refs AS claimed FROM push_paths c \
                  JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
-                 WHERE c.push_id = $1 AND c.kind <> 2 AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) \
+                 WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) \
                  AND c.path_id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
                 tied.push(Tied {
                     cached: publish::publishable(&row)?,
@@ -289,13 +289,12 @@ impl WriteTx {
     pub async fn need(&mut self, push_id: PushId, ids: &[PathId]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE push_paths SET kind = 1 WHERE push_id = $1 AND path_id IN ({})",
+                "UPDATE push_paths SET kind = {CLAIM_NEEDED} WHERE push_id = $1 AND path_id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

@@ -4,16 +4,10 @@
 //! place, and the row says whose: so the row describes the object. A path has one deriver in its row; the
 //! others that it was pushed with are in `path_derivers`.
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{Catalog, Result, StagedLog, WriteTx, now, short_leases, PathId, PushId};
-
-/// Readers see it.
-const LOG_PRESENT: i64 = 0;
-/// A push moves its own into place.
-const LOG_PUBLISHING: i64 = 2;
+use super::states::{CLAIM_EXTERNAL, LOG_PRESENT, LOG_PUBLISHING};
+use super::{Catalog, PathId, PushId, Result, StagedLog, WriteTx, now, short_leases};
 
 /// Most derivers that are remembered for a path besides its own: a path that is fetched from ever new
 /// mirrors has one for each of them.
@@ -22,7 +16,12 @@ const MAX_DERIVERS: i64 = 64;
 impl WriteTx {
     /// Begins to publish build logs of a push, until a fence: those of derivations that have none, and
     /// that no other push is publishing. Returns the derivations.
-    pub async fn begin_logs(&mut self, push_id: PushId, logs: &[StagedLog], fence: i64) -> Result<Vec<String>> {
+    pub async fn begin_logs(
+        &mut self,
+        push_id: PushId,
+        logs: &[StagedLog],
+        fence: i64,
+    ) -> Result<Vec<String>> {
         let mut begun = Vec::new();
         let now = now();
         for chunk in logs.chunks(ROWS) {
@@ -35,7 +34,7 @@ impl WriteTx {
                 bulk::values(chunk.len(), 6),
                 short_leases::over("logs.fence", "excluded.created_at")
             );
-            let mut query = bulk::query(self.backend, text, false);
+            let mut query = bulk::query_scalar(self.backend, text, false);
             for log in chunk {
                 query = query
                     .bind(log.drv.clone())
@@ -45,9 +44,7 @@ impl WriteTx {
                     .bind(push_id)
                     .bind(now);
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                begun.push(row.try_get(0)?);
-            }
+            begun.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(begun)
     }
@@ -60,10 +57,9 @@ impl WriteTx {
                  WHERE state = {LOG_PUBLISHING} AND push_id = $1 AND drv IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, false).bind(push_id);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
+            let query = bulk::query(self.backend, text, false)
+                .bind(push_id)
+                .bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -103,13 +99,9 @@ impl WriteTx {
                 "SELECT drv FROM path_derivers WHERE path_id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                derivers.push(row.try_get(0)?);
-            }
+            let query =
+                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            derivers.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(derivers)
     }
@@ -120,22 +112,20 @@ impl Catalog {
     pub async fn new_derivers(&self, push_id: PushId) -> Result<Vec<(PathId, String)>> {
         let text = format!(
             "SELECT c.path_id, c.deriver FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND c.deriver <> '' AND c.deriver <> p.deriver \
+             WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND c.deriver <> '' AND c.deriver <> p.deriver \
              AND p.state IN ({PUBLISHING}, {PRESENT}) \
              AND NOT EXISTS (SELECT 1 FROM path_derivers d WHERE d.path_id = c.path_id AND d.drv = c.deriver)"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = bulk::query_as(self.backend, text, true)
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows)
     }
 
     /// Which derivers paths were pushed with besides their own, in the order of both, after one.
     pub async fn more_derivers(&self, after: &(PathId, String), limit: i64) -> Result<Vec<(PathId, String)>> {
-        let rows = sqlx::query(
+        let rows = sqlx::query_as(
             "SELECT path_id, drv FROM path_derivers WHERE path_id > $1 OR (path_id = $1 AND drv > $2) \
              ORDER BY path_id, drv LIMIT $3",
         )
@@ -144,8 +134,6 @@ impl Catalog {
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows)
     }
 }

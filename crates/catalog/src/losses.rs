@@ -1,12 +1,12 @@
 //! Recording what the bucket has lost, so that whoever needs it brings it again.
 
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
 
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{DELETING, LISTING_LOST, PRESENT, PUBLISHING};
-use super::{Result, WriteTx, ObjectId, PathId};
+use super::states::{CLAIM_NEEDED, CLAIM_PRESENT, PUSH_OPEN, REALISATION_DELETING};
+use super::{ObjectId, PathId, Result, WriteTx};
 
 impl WriteTx {
     /// Records that the bucket lacks the narinfo of a committed path: the next
@@ -73,7 +73,7 @@ impl WriteTx {
 
     /// Id of the NAR of a committed path, if it is the one of that key.
     async fn nar_of(&mut self, path: &StorePath, key: &str) -> Result<Option<ObjectId>> {
-        let row = sqlx::query(
+        Ok(sqlx::query_scalar(
             "SELECT o.id FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.hash = $1 AND p.state IN ($2, $3) AND o.key = $4",
         )
@@ -82,31 +82,30 @@ impl WriteTx {
         .bind(PRESENT)
         .bind(key.to_owned())
         .fetch_optional(&mut *self.tx)
-        .await?;
-        Ok(row.map(|row| row.try_get::<ObjectId, _>(0)).transpose()?)
+        .await?)
     }
 
     /// Gives up the paths whose NAR is lost: whoever pushes them next uploads it again. Their narinfos are to be deleted,
     /// which whoever needs the paths does, or `await_deletion::paths` of the crate core. Returns their ids.
     pub async fn withdraw(&mut self, object_id: ObjectId) -> Result<Vec<PathId>> {
         // A commit that has looked for the NAR before has to look again.
-        sqlx::query(
-            "UPDATE pushes SET revision = revision + 1 WHERE state = 0 AND id IN \
-             (SELECT push_id FROM push_paths WHERE object_id = $1)",
+        bulk::query(
+            self.backend,
+            format!(
+                "UPDATE pushes SET revision = revision + 1 WHERE state = {PUSH_OPEN} AND id IN \
+             (SELECT push_id FROM push_paths WHERE object_id = $1)"
+            ),
+            true,
         )
         .bind(object_id)
         .execute(&mut *self.tx)
         .await?;
         let text =
             format!("SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1");
-        let rows = bulk::query(self.backend, text, true)
+        let ids: Vec<PathId> = bulk::query_scalar(self.backend, text, true)
             .bind(object_id)
             .fetch_all(&mut *self.tx)
             .await?;
-        let ids: Vec<PathId> = rows
-            .iter()
-            .map(|row| Ok(row.try_get(0)?))
-            .collect::<Result<_>>()?;
         self.withdraw_paths(&ids).await?;
         Ok(ids)
     }
@@ -123,26 +122,24 @@ impl WriteTx {
             let texts = [
                 // Pushes that found them in the cache have to bring them.
                 format!(
-                    "UPDATE pushes SET revision = revision + 1 WHERE state = 0 AND id IN \
-                     (SELECT push_id FROM push_paths WHERE kind = 0 AND path_id IN ({}))",
+                    "UPDATE pushes SET revision = revision + 1 WHERE state = {PUSH_OPEN} AND id IN \
+                     (SELECT push_id FROM push_paths WHERE kind = {CLAIM_PRESENT} AND path_id IN ({}))",
                     among(1)
                 ),
                 format!(
-                    "UPDATE push_paths SET kind = 1, revision = \
+                    "UPDATE push_paths SET kind = {CLAIM_NEEDED}, revision = \
                      (SELECT q.revision FROM pushes q WHERE q.id = push_paths.push_id) \
-                     WHERE kind = 0 AND path_id IN ({})",
+                     WHERE kind = {CLAIM_PRESENT} AND path_id IN ({})",
                     among(1)
                 ),
                 format!(
-                    "UPDATE realisations SET state = 1 WHERE path_id IN ({})",
+                    "UPDATE realisations SET state = {REALISATION_DELETING} WHERE path_id IN ({})",
                     among(1)
                 ),
             ];
             for text in texts {
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-                for id in chunk {
-                    query = query.bind(*id);
-                }
+                let query =
+                    bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
                 query.execute(&mut *self.tx).await?;
             }
             let text = format!(
@@ -150,10 +147,9 @@ impl WriteTx {
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 among(2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(publication)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

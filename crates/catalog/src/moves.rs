@@ -1,12 +1,14 @@
 //! The moves of a garbage collection, each one guarded statement inside a writing
 //! transaction: it does nothing where its condition no longer holds.
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING};
 use super::path_columns::{ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx, now, short_leases, ClosureId, ObjectId, PathId, PushId};
+use super::states::{
+    CLAIM_EXTERNAL, LOG_DELETING, LOG_PRESENT, MULTIPART_GIVEN_UP, PUSH_COMMITTING, PUSH_EXPIRED, PUSH_OPEN,
+    REALISATION_DELETING, REALISATION_PRESENT,
+};
+use super::{Catalog, ClosureId, ObjectId, PathId, PushId, Result, WriteTx, now, short_leases};
 
 /// What is condemned, and deleted when its time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,16 +79,14 @@ impl WriteTx {
         let mut expired = 0;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE pushes SET state = 4 WHERE id IN ({}) \
-                 AND ((state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2))",
+                "UPDATE pushes SET state = {PUSH_EXPIRED} WHERE id IN ({}) \
+                 AND ((state = {PUSH_OPEN} AND lease_until <= $1) OR (state = {PUSH_COMMITTING} AND lease_until <= $2))",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
                 .bind(now())
-                .bind(committing_before);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+                .bind(committing_before)
+                .bind_all(chunk.iter().copied());
             expired += query.execute(&mut *self.tx).await?.rows_affected();
         }
         Ok(expired)
@@ -134,13 +134,10 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(before);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                dropped.push(row.try_get(0)?);
-            }
+            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind(before)
+                .bind_all(chunk.iter().copied());
+            dropped.extend(query.fetch_all(&mut *self.tx).await?);
         }
         if !dropped.is_empty() {
             self.roots_changed().await?;
@@ -156,10 +153,9 @@ impl WriteTx {
                 I::COLLECTED.table(),
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(at);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(at)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -172,10 +168,9 @@ impl WriteTx {
                 "UPDATE logs SET condemned_at = $1 WHERE drv IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(at);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(at)
+                .bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -191,26 +186,23 @@ impl WriteTx {
                 "UPDATE paths SET state = {DELETING}, fence = $1 WHERE id IN ({}) \
                  AND (state IN ({PUBLISHING}, {PRESENT}) OR (state = {DELETING} AND {over})) \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-                 WHERE c.path_id = paths.id AND c.kind <> 2 AND q.state IN (0, 1) AND paths.state <> {DELETING}) \
+                 WHERE c.path_id = paths.id AND c.kind <> {CLAIM_EXTERNAL} AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND paths.state <> {DELETING}) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                doomed.push(DoomedPath {
-                    id: row.try_get(0)?,
-                    name: row.try_get(1)?,
-                    pointers: Vec::new(),
-                });
-            }
+                .bind(now())
+                .bind_all(chunk.iter().copied());
+            let rows: Vec<(PathId, String)> = query.fetch_all(&mut *self.tx).await?;
+            doomed.extend(rows.into_iter().map(|(id, name)| DoomedPath {
+                id,
+                name,
+                pointers: Vec::new(),
+            }));
         }
         self.doom_pointers(&mut doomed).await?;
         Ok(doomed)
@@ -225,19 +217,16 @@ impl WriteTx {
                 "UPDATE paths SET fence = $1 WHERE id IN ({}) AND state = {DELETING} AND {over} RETURNING id, name",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                doomed.push(DoomedPath {
-                    id: row.try_get(0)?,
-                    name: row.try_get(1)?,
-                    pointers: Vec::new(),
-                });
-            }
+                .bind(now())
+                .bind_all(chunk.iter().copied());
+            let rows: Vec<(PathId, String)> = query.fetch_all(&mut *self.tx).await?;
+            doomed.extend(rows.into_iter().map(|(id, name)| DoomedPath {
+                id,
+                name,
+                pointers: Vec::new(),
+            }));
         }
         self.doom_pointers(&mut doomed).await?;
         Ok(doomed)
@@ -249,16 +238,14 @@ impl WriteTx {
             let among = bulk::placeholders(1, chunk.len());
             for text in [
                 format!(
-                    "UPDATE realisations SET state = 1 WHERE path_id IN ({among}) RETURNING path_id, key"
+                    "UPDATE realisations SET state = {REALISATION_DELETING} WHERE path_id IN ({among}) RETURNING path_id, key"
                 ),
                 format!("SELECT path_id, key FROM debug_infos WHERE path_id IN ({among})"),
             ] {
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-                for path in chunk {
-                    query = query.bind(path.id);
-                }
-                for row in query.fetch_all(&mut *self.tx).await? {
-                    keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+                let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+                    .bind_all(chunk.iter().map(|path| path.id));
+                for (id, key) in query.fetch_all(&mut *self.tx).await? {
+                    keys.entry(id).or_default().push(key);
                 }
             }
         }
@@ -277,7 +264,7 @@ impl WriteTx {
         let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE realisations SET state = 0 WHERE path_id IN ({})",
+                "UPDATE realisations SET state = {REALISATION_PRESENT} WHERE path_id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
             let realisations = bulk::query(self.backend, text, chunk.len() == ROWS);
@@ -303,7 +290,7 @@ impl WriteTx {
         let empty = self.backend.empty_bytes();
         // They become absent in the last statement but one: those before it ask for paths that are being deleted.
         self.on_ids(ids, |ids| {
-            format!("DELETE FROM realisations WHERE state = 1 AND path_id IN ({ids})")
+            format!("DELETE FROM realisations WHERE state = {REALISATION_DELETING} AND path_id IN ({ids})")
         })
         .await?;
         self.on_ids(ids, |ids| {
@@ -366,16 +353,10 @@ impl WriteTx {
                 "SELECT id FROM objects WHERE state = {OBJECT_PENDING} AND id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            let pending = query
-                .fetch_all(&mut *self.tx)
-                .await?
-                .iter()
-                .map(|row| Ok(row.try_get::<ObjectId, _>(0)?))
-                .collect::<Result<std::collections::HashSet<_>>>()?;
+            let query =
+                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let pending: Vec<ObjectId> = query.fetch_all(&mut *self.tx).await?;
+            let pending: std::collections::HashSet<ObjectId> = pending.into_iter().collect();
             let text = format!(
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = $1 WHERE id IN ({}) \
                  AND (state <> {OBJECT_DELETING} OR {over}) \
@@ -384,18 +365,16 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.object_id = objects.id AND r.kept_until > $2) RETURNING id, key, size",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let id = row.try_get(0)?;
+                .bind(now())
+                .bind_all(chunk.iter().copied());
+            let rows: Vec<(ObjectId, String, i64)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, name, size) in rows {
                 doomed.push(DoomedObject {
                     id,
-                    name: row.try_get(1)?,
-                    size: row.try_get(2)?,
+                    name,
+                    size,
                     pending: pending.contains(&id),
                 });
             }
@@ -412,13 +391,9 @@ impl WriteTx {
                  AND id NOT IN (SELECT object_id FROM push_paths)",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                unused.push(row.try_get(0)?);
-            }
+            let query =
+                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            unused.extend(query.fetch_all(&mut *self.tx).await?);
         }
         self.doom_objects(&unused, fence).await
     }
@@ -429,21 +404,18 @@ impl WriteTx {
             "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND {} RETURNING id, key, size",
             short_leases::over("fence", "$3")
         );
-        let row = bulk::query(self.backend, text, true)
+        let row: Option<(ObjectId, String, i64)> = bulk::query_as(self.backend, text, true)
             .bind(fence)
             .bind(key.to_owned())
             .bind(now())
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.map(|row| {
-            Ok(DoomedObject {
-                id: row.try_get(0)?,
-                name: row.try_get(1)?,
-                size: row.try_get(2)?,
-                pending: false,
-            })
-        })
-        .transpose()
+        Ok(row.map(|(id, name, size)| DoomedObject {
+            id,
+            name,
+            size,
+            pending: false,
+        }))
     }
 
     /// Gives back NARs whose deletion the bucket refused: whoever announces one again
@@ -462,7 +434,7 @@ impl WriteTx {
     /// that a later collection looks again. Nobody goes on with uploads in parts that became one of them.
     pub async fn bury_objects(&mut self, ids: &[ObjectId], urls_dead_before: i64) -> Result<()> {
         self.on_ids(ids, |ids| {
-            format!("UPDATE multiparts SET state = 2, object_id = NULL WHERE object_id IN ({ids})")
+            format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP}, object_id = NULL WHERE object_id IN ({ids})")
         })
         .await?;
         // Nothing should name one of them by now. No foreign key says so, since one would cost a commit too much.
@@ -514,21 +486,19 @@ impl WriteTx {
         let mut doomed = Vec::with_capacity(drvs.len());
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
-                "UPDATE logs SET state = 1, fence = $1 WHERE drv IN ({}) AND (state = 0 OR {over}) \
+                "UPDATE logs SET state = {LOG_DELETING}, fence = $1 WHERE drv IN ({}) AND (state = {LOG_PRESENT} OR {over}) \
                  RETURNING drv, size",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
+                .bind(now())
+                .bind_all(chunk.iter().cloned());
+            for (name, size) in query.fetch_all(&mut *self.tx).await? {
                 doomed.push(DoomedObject {
                     id: ObjectId::default(),
-                    name: row.try_get(0)?,
-                    size: row.try_get(1)?,
+                    name,
+                    size,
                     pending: false,
                 });
             }
@@ -539,7 +509,7 @@ impl WriteTx {
     /// Takes over the deletion of a build log, if nobody works on it any more.
     pub async fn take_over_log(&mut self, drv: &str, fence: i64) -> Result<bool> {
         let text = format!(
-            "UPDATE logs SET fence = $1 WHERE drv = $2 AND state = 1 AND {}",
+            "UPDATE logs SET fence = $1 WHERE drv = $2 AND state = {LOG_DELETING} AND {}",
             short_leases::over("fence", "$3")
         );
         let done = bulk::query(self.backend, text, true)
@@ -555,18 +525,15 @@ impl WriteTx {
     pub async fn end_logs(&mut self, drvs: &[String], gone: bool) -> Result<()> {
         for chunk in drvs.chunks(ROWS) {
             let verb = if gone {
-                "DELETE FROM logs"
+                "DELETE FROM logs".to_owned()
             } else {
-                "UPDATE logs SET state = 0, fence = 0"
+                format!("UPDATE logs SET state = {LOG_PRESENT}, fence = 0")
             };
             let text = format!(
-                "{verb} WHERE state = 1 AND drv IN ({})",
+                "{verb} WHERE state = {LOG_DELETING} AND drv IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -580,7 +547,7 @@ impl Catalog {
         let (name, deleting) = match what {
             Collected::Paths => ("hash", DELETING),
             Collected::Objects => ("key", OBJECT_DELETING),
-            Collected::Logs => ("drv", 1),
+            Collected::Logs => ("drv", LOG_DELETING),
         };
         let mut moved = 0;
         let mut tx = self.write().await?;
@@ -590,12 +557,10 @@ impl Catalog {
                 what.table(),
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
                 .bind(to)
-                .bind(from);
-            for item in chunk {
-                query = query.bind(item.clone());
-            }
+                .bind(from)
+                .bind_all(chunk.iter().cloned());
             moved += query.execute(&mut *tx.tx).await?.rows_affected();
         }
         tx.commit().await?;
@@ -620,27 +585,29 @@ impl Catalog {
     /// Among what a push relies on, the paths that are being deleted, and those whose
     /// realisations stand in the way of its own.
     pub async fn doomed_for(&self, push_id: PushId) -> Result<Vec<PathId>> {
-        let rows = sqlx::query(
-            "SELECT p.id FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = 3 \
+        let rows = bulk::query_scalar(
+            self.backend,
+            format!(
+                "SELECT p.id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.state = {DELETING} \
              UNION SELECT r.path_id FROM push_realisations n JOIN realisations r ON r.key = n.key \
-             WHERE n.push_id = $1 AND r.state = 1",
+             WHERE n.push_id = $1 AND r.state = {REALISATION_DELETING}"
+            ),
+            true,
         )
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// Among the build logs that a push brings, those that are being deleted.
     pub async fn doomed_logs_for(&self, push_id: PushId) -> Result<Vec<String>> {
-        let rows = sqlx::query(
-            "SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = 1",
-        )
+        let rows = bulk::query_scalar(self.backend, format!("SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = {LOG_DELETING}"), true)
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// Those NARs of some keys that are being deleted.
@@ -651,13 +618,9 @@ impl Catalog {
                 "SELECT key FROM objects WHERE state = {OBJECT_DELETING} AND key IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for key in chunk {
-                query = query.bind(key.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                doomed.push(row.try_get(0)?);
-            }
+            let query =
+                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            doomed.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(doomed)
     }

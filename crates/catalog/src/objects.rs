@@ -9,8 +9,9 @@ use niks3_nix::hash::{FileHash, NarHash};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, ClaimKind, Push, Result, WriteTx, now, ObjectId, PathId, PushId};
+use super::bulk::{self, BindAll as _, ROWS};
+use super::states::PUSH_OPEN;
+use super::{Catalog, CatalogError, ClaimKind, ObjectId, PathId, Push, PushId, Result, WriteTx, now};
 
 /// Announced; it may have arrived, and nobody has looked.
 pub(super) const OBJECT_PENDING: i64 = 0;
@@ -112,14 +113,14 @@ pub struct UploadedNar {
 /// Bytes beyond which NARs come in parts; the index of file hashes names it.
 const LARGE: u64 = PART_SIZE;
 
-const fn present(id: ObjectId, size: i64) -> Result<ObjectRow> {
-    Ok(ObjectRow {
+const fn present(id: ObjectId, size: i64) -> ObjectRow {
+    ObjectRow {
         id,
         size,
         present: true,
         new: false,
         deleting: false,
-    })
+    }
 }
 
 impl WriteTx {
@@ -138,7 +139,7 @@ impl WriteTx {
                  ON CONFLICT (key) DO NOTHING RETURNING id, key",
                 bulk::values(chunk.len(), 7)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
             for (key, new) in chunk {
                 query = query
                     .bind((*key).clone())
@@ -149,11 +150,11 @@ impl WriteTx {
                     .bind(created_at)
                     .bind(created_at);
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let key: String = row.try_get(1)?;
+            let rows: Vec<(ObjectId, String)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, key) in rows {
                 let size = wanted.get(&key).map_or(0, |new| new.size);
                 let object = ObjectRow {
-                    id: row.try_get(0)?,
+                    id,
                     size,
                     present: false,
                     new: true,
@@ -165,16 +166,15 @@ impl WriteTx {
                 "SELECT id, key, size, state FROM objects WHERE key IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
             for (key, _) in chunk {
                 query = query.bind((*key).clone());
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let key: String = row.try_get(1)?;
-                let state: i64 = row.try_get(3)?;
+            let found: Vec<(ObjectId, String, i64, i64)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, key, size, state) in found {
                 let object = ObjectRow {
-                    id: row.try_get(0)?,
-                    size: row.try_get(2)?,
+                    id,
+                    size,
                     present: state == OBJECT_PRESENT,
                     new: false,
                     deleting: state == OBJECT_DELETING,
@@ -210,12 +210,12 @@ impl WriteTx {
              AND compression = 'zstd' AND encoding = 'none' AND EXISTS \
              (SELECT 1 FROM verifications v WHERE v.object_id = objects.id AND v.flaw = '') ORDER BY id LIMIT 1"
         );
-        let row = bulk::query(self.backend, text, true)
+        let id: Option<ObjectId> = bulk::query_scalar(self.backend, text, true)
             .bind(file_hash.as_bytes().to_vec())
             .bind(size)
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.map(|row| present(row.try_get(0)?, size)).transpose()
+        Ok(id.map(|id| present(id, size)))
     }
 
     /// The NAR of that id, if it is in the bucket and is said to have that SHA-256 and so many bytes.
@@ -228,13 +228,13 @@ impl WriteTx {
         let text = format!(
             "SELECT id FROM objects WHERE id = $1 AND state = {OBJECT_PRESENT} AND file_hash = $2 AND size = $3"
         );
-        let row = bulk::query(self.backend, text, true)
+        let id: Option<ObjectId> = bulk::query_scalar(self.backend, text, true)
             .bind(id)
             .bind(file_hash.as_bytes().to_vec())
             .bind(size)
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.map(|row| present(row.try_get(0)?, size)).transpose()
+        Ok(id.map(|id| present(id, size)))
     }
 
     /// Says anew what an object is to be that nobody has seen in the bucket.
@@ -259,14 +259,17 @@ impl WriteTx {
         }
         for chunk in objects.chunks(ROWS) {
             let text = format!(
-                "UPDATE objects SET state = 1, size = arrived.column3 FROM (VALUES {}) AS arrived \
-                 WHERE objects.id = arrived.column1 AND objects.key = arrived.column2 AND objects.state = 0",
+                "UPDATE objects SET state = {OBJECT_PRESENT}, size = arrived.column3 FROM (VALUES {}) AS arrived \
+                 WHERE objects.id = arrived.column1 AND objects.key = arrived.column2 AND objects.state = {OBJECT_PENDING}",
                 bulk::values(chunk.len(), 3)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for object in chunk {
-                query = query.bind(object.id).bind(object.key.clone()).bind(object.size);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(
+                chunk
+                    .iter()
+                    .map(|object| object.id)
+                    .bind(object.key.clone())
+                    .bind(object.size),
+            );
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -292,7 +295,7 @@ impl WriteTx {
                 query = query
                     .bind(push_id)
                     .bind(nar.path_id)
-                    .bind(ClaimKind::Needed.code())
+                    .bind(ClaimKind::Needed)
                     .bind(nar.nar_hash.as_bytes().to_vec())
                     .bind(nar.nar_size)
                     .bind(nar.object_id)
@@ -317,7 +320,7 @@ impl WriteTx {
                 query = query
                     .bind(push_id)
                     .bind(*path_id)
-                    .bind(ClaimKind::Needed.code())
+                    .bind(ClaimKind::Needed)
                     .bind(key.clone())
                     .bind(*size);
             }
@@ -341,7 +344,7 @@ impl WriteTx {
                  WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size RETURNING drv",
                 bulk::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS);
             for (drv, (staging, size)) in chunk {
                 query = query
                     .bind(push_id)
@@ -349,9 +352,7 @@ impl WriteTx {
                     .bind(staging.clone())
                     .bind(*size);
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                new.insert(row.try_get(0)?);
-            }
+            new.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(new)
     }
@@ -387,24 +388,24 @@ impl WriteTx {
 impl Catalog {
     /// The NARs that other pushes under way of the same identity have announced for some
     /// paths: path, object and token of the push, the newest push first.
-    pub async fn announced_before(&self, push: &Push, path_ids: &[PathId]) -> Result<Vec<(PathId, ObjectId, String)>> {
+    pub async fn announced_before(
+        &self,
+        push: &Push,
+        path_ids: &[PathId],
+    ) -> Result<Vec<(PathId, ObjectId, String)>> {
         let mut announced = Vec::new();
         for chunk in path_ids.chunks(ROWS) {
             let text = format!(
                 "SELECT c.path_id, c.object_id, q.token FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-                 WHERE q.state = 0 AND q.identity = $1 AND q.id <> $2 AND c.object_id <> 0 AND c.path_id IN ({}) \
+                 WHERE q.state = {PUSH_OPEN} AND q.identity = $1 AND q.id <> $2 AND c.object_id <> 0 AND c.path_id IN ({}) \
                  ORDER BY q.id DESC",
                 bulk::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(push.identity.clone())
-                .bind(push.id);
-            for path_id in chunk {
-                query = query.bind(*path_id);
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                announced.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-            }
+                .bind(push.id)
+                .bind_all(chunk.iter().copied());
+            announced.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(announced)
     }
@@ -417,13 +418,10 @@ impl Catalog {
                 "SELECT DISTINCT deriver FROM push_paths WHERE push_id = $1 AND deriver IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                derivers.insert(row.try_get(0)?);
-            }
+            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().cloned());
+            derivers.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(derivers)
     }

@@ -2,9 +2,8 @@
 
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
 
-use super::{CatalogError, Result, PathId};
+use super::{CatalogError, PathId, Result};
 
 /// No content is known for the path.
 pub(super) const ABSENT: i64 = 0;
@@ -33,7 +32,10 @@ pub(super) fn unpack_refs(bytes: &[u8]) -> Result<Vec<PathId>> {
             "a list of references that is cut short".into(),
         ));
     }
-    Ok(chunks.iter().map(|chunk| i64::from_le_bytes(*chunk).into()).collect())
+    Ok(chunks
+        .iter()
+        .map(|chunk| i64::from_le_bytes(*chunk).into())
+        .collect())
 }
 
 pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
@@ -41,13 +43,6 @@ pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
         .try_into()
         .map_err(|_| CatalogError::Corrupt("a NAR hash of the wrong length".into()))?;
     Ok(NarHash::from_bytes(bytes))
-}
-
-/// The names that rows have in their first column.
-pub(super) fn store_paths(rows: &[sqlx::any::AnyRow]) -> Result<Vec<StorePath>> {
-    rows.iter()
-        .map(|row| store_path(&row.try_get::<String, _>(0)?))
-        .collect()
 }
 
 pub(super) fn store_path(name: &str) -> Result<StorePath> {

@@ -7,10 +7,12 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::{AnyConnection, Row as _};
 
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
+use super::columns::{PathName, codes};
 use super::differences::{Differing, PushRank, differing_among};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
-use super::{Backend, Catalog, CatalogError, Result, WriteTx, now, ObjectId, PathId, PushId};
+use super::states::{CLAIM_NEEDED, CLAIM_PRESENT};
+use super::{Backend, Catalog, CatalogError, ObjectId, PathId, PushId, Result, WriteTx, now};
 
 /// Whether a claim that is repeated is about the same contents, so that what was uploaded for it stays uploaded.
 const SAME: &str = "push_paths.nar_hash = excluded.nar_hash AND push_paths.nar_size = excluded.nar_size";
@@ -45,24 +47,7 @@ pub enum ClaimKind {
     External,
 }
 
-impl ClaimKind {
-    pub(super) fn code(self) -> i64 {
-        match self {
-            Self::Present => 0,
-            Self::Needed => 1,
-            Self::External => 2,
-        }
-    }
-
-    pub(super) fn from_code(code: i64) -> Result<Self> {
-        match code {
-            0 => Ok(Self::Present),
-            1 => Ok(Self::Needed),
-            2 => Ok(Self::External),
-            other => Err(CatalogError::Corrupt(format!("claim kind {other}"))),
-        }
-    }
-}
+codes!(ClaimKind, "claim kind", Present = 0, Needed = 1, External = 2);
 
 /// The server's answer for one claimed path.
 #[derive(Debug, Clone)]
@@ -155,7 +140,7 @@ impl WriteTx {
                 query = query
                     .bind(push_id)
                     .bind(row.id)
-                    .bind(kind.code())
+                    .bind(kind)
                     .bind(meta.nar_hash.as_bytes().to_vec())
                     .bind(meta.nar_size)
                     .bind(pack_refs(
@@ -198,12 +183,11 @@ impl WriteTx {
                 "SELECT CAST(COALESCE(SUM(LENGTH(refs)), 0) AS BIGINT) FROM push_paths WHERE push_id = $1 AND path_id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for meta in chunk {
-                query = query.bind(known[&meta.path].id);
-            }
-            let row = query.fetch_one(&mut *self.tx).await?;
-            change -= row.try_get::<i64, _>(0)? / REFERENCE_BYTES;
+            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().map(|meta| known[&meta.path].id));
+            let bytes: i64 = query.fetch_one(&mut *self.tx).await?;
+            change -= bytes / REFERENCE_BYTES;
         }
         sqlx::query("UPDATE pushes SET claimed_references = claimed_references + $1 WHERE id = $2")
             .bind(change)
@@ -234,7 +218,7 @@ impl WriteTx {
                 query = query
                     .bind(push_id)
                     .bind(known[path].id)
-                    .bind(ClaimKind::External.code())
+                    .bind(ClaimKind::External)
                     .bind(self.revision)
                     .bind(left_to.to_owned());
             }
@@ -250,14 +234,13 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) \
-                 SELECT $1, id, 0, nar_hash, nar_size, refs, deriver, sigs, ca FROM paths \
+                 SELECT $1, id, {CLAIM_PRESENT}, nar_hash, nar_size, refs, deriver, sigs, ca FROM paths \
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().copied());
             claimed += query.execute(&mut *self.tx).await?.rows_affected();
         }
         self.publish_again(ids).await?;
@@ -278,10 +261,8 @@ impl WriteTx {
                 "INSERT INTO push_roots (push_id, path_id) VALUES {} ON CONFLICT DO NOTHING",
                 bulk::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for root in chunk {
-                query = query.bind(push_id).bind(known[root].id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().map(|root| push_id).bind(known[root].id));
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -342,17 +323,10 @@ impl WriteTx {
                 "SELECT id, state FROM paths WHERE id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let id = row.try_get(0)?;
-                let row = Known {
-                    id,
-                    state: row.try_get(1)?,
-                };
-                known.insert(by_id[&id], row);
+            let query =
+                bulk::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            for (id, state) in query.fetch_all(&mut *self.tx).await? {
+                known.insert(by_id[&id], Known { id, state });
             }
         }
         Ok(known)
@@ -367,7 +341,7 @@ impl WriteTx {
                 "INSERT INTO paths (hash, name, created_at) VALUES {} ON CONFLICT (hash) DO NOTHING RETURNING id, hash",
                 bulk::values(chunk.len(), 3)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(path.hash_part().to_owned())
@@ -376,15 +350,12 @@ impl WriteTx {
             }
             let by_hash: HashMap<&str, &StorePath> =
                 chunk.iter().map(|path| (path.hash_part(), *path)).collect();
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let hash: String = row.try_get(1)?;
+            let rows: Vec<(PathId, String)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, hash) in rows {
                 let path = by_hash
                     .get(hash.as_str())
                     .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
-                let row = Known {
-                    id: row.try_get(0)?,
-                    state: ABSENT,
-                };
+                let row = Known { id, state: ABSENT };
                 known.insert(*path, row);
             }
         }
@@ -457,12 +428,10 @@ async fn lookup<'p>(
             "SELECT id, hash, name, state FROM paths WHERE hash IN ({})",
             bulk::placeholders(1, chunk.len())
         );
-        let mut query = bulk::query(backend, text, chunk.len() == ROWS);
-        for path in chunk {
-            query = query.bind(path.hash_part().to_owned());
-        }
-        for row in query.fetch_all(&mut *connection).await? {
-            let (hash, name): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+        let query = bulk::query_as(backend, text, chunk.len() == ROWS)
+            .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
+        let rows: Vec<(PathId, String, String, i64)> = query.fetch_all(&mut *connection).await?;
+        for (id, hash, name, state) in rows {
             let path = by_hash
                 .get(hash.as_str())
                 .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
@@ -471,13 +440,7 @@ async fn lookup<'p>(
                     "the cache knows {path} as {name}: a hash part belongs to one name"
                 )));
             }
-            known.insert(
-                *path,
-                Known {
-                    id: row.try_get(0)?,
-                    state: row.try_get(3)?,
-                },
-            );
+            known.insert(*path, Known { id, state });
         }
     }
     Ok(known)
@@ -549,31 +512,30 @@ impl Catalog {
                  WHERE c.push_id = $1 AND c.path_id = p.id AND p.hash IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for path in chunk {
-                query = query.bind(path.hash_part().to_owned());
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
             for row in query.fetch_all(&self.reader).await? {
-                let kind = ClaimKind::from_code(row.try_get(2)?)?;
+                let kind: ClaimKind = row.try_get("kind")?;
                 if kind == ClaimKind::External {
                     continue;
                 }
-                let path_id = row.try_get(1)?;
-                let ca: String = row.try_get(7)?;
+                let path_id = row.try_get("id")?;
+                let ca: String = row.try_get("ca")?;
                 // Of interest with a content address only.
                 let refers_to_itself =
-                    !ca.is_empty() && unpack_refs(&row.try_get::<Vec<u8>, _>(8)?)?.contains(&path_id);
+                    !ca.is_empty() && unpack_refs(&row.try_get::<Vec<u8>, _>("refs")?)?.contains(&path_id);
                 let claim = Claim {
                     path_id,
                     ca: (!ca.is_empty()).then_some(ca),
                     refers_to_itself,
                     kind,
-                    nar_size: row.try_get(3)?,
-                    nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(4)?)?,
-                    object_id: row.try_get(5)?,
-                    listing: row.try_get(6)?,
+                    nar_size: row.try_get("nar_size")?,
+                    nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
+                    object_id: row.try_get("object_id")?,
+                    listing: row.try_get("listing")?,
                 };
-                claims.insert(store_path(&row.try_get::<String, _>(0)?)?, claim);
+                claims.insert(store_path(&row.try_get::<String, _>("name")?)?, claim);
             }
         }
         Ok(claims)
@@ -586,19 +548,20 @@ impl Catalog {
         nar_hash: NarHash,
         nar_size: i64,
     ) -> Result<HashMap<StorePath, Claim>> {
-        let rows = sqlx::query(
-            "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind = 1 AND c.nar_hash = $2 AND c.nar_size = $3",
+        let rows: Vec<PathName> = bulk::query_scalar(
+            self.backend,
+            format!(
+                "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind = {CLAIM_NEEDED} AND c.nar_hash = $2 AND c.nar_size = $3"
+            ),
+            true,
         )
         .bind(push_id)
         .bind(nar_hash.as_bytes().to_vec())
         .bind(nar_size)
         .fetch_all(&self.reader)
         .await?;
-        let paths: Vec<StorePath> = rows
-            .iter()
-            .map(|row| store_path(&row.try_get::<String, _>(0)?))
-            .collect::<Result<_>>()?;
+        let paths: Vec<StorePath> = rows.into_iter().map(StorePath::from).collect();
         self.claims_of(push_id, &paths).await
     }
 
@@ -611,15 +574,11 @@ impl Catalog {
                  WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.hash IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for path in chunk {
-                query = query.bind(path.hash_part().to_owned());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                keys.insert(
-                    store_path(&row.try_get::<String, _>(0)?)?,
-                    (row.try_get(1)?, row.try_get(2)?),
-                );
+            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
+            let rows: Vec<(PathName, String, i64)> = query.fetch_all(&self.reader).await?;
+            for (name, key, size) in rows {
+                keys.insert(name.into(), (key, size));
             }
         }
         Ok(keys)

@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::AnyConnection;
 
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
 use super::commits::CommitAttempt;
 use super::objects::is_read;
 use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
-use super::{Backend, Catalog, NameTaken, Realised, Result, WriteTx, now, PathId, PushId};
+use super::states::{CLAIM_EXTERNAL, PUSH_COMMITTED, PUSH_COMMITTING};
+use super::{Backend, Catalog, NameTaken, PathId, PushId, PushState, Realised, Result, WriteTx, now};
 
 /// What a commit relies on when it asks to be finished.
 #[derive(Debug)]
@@ -92,18 +93,17 @@ impl Catalog {
     pub async fn publishing_ids(&self, after: PathId, limit: i64) -> Result<Vec<PathId>> {
         let text =
             format!("SELECT id FROM paths WHERE id > $1 AND state = {PUBLISHING} ORDER BY id LIMIT $2");
-        let rows = bulk::query(self.backend, text, true)
+        let rows = bulk::query_scalar(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// The number of the last publication.
     pub async fn publications(&self) -> Result<i64> {
-        let row = sqlx::query(PUBLICATIONS).fetch_one(&self.reader).await?;
-        Ok(row.try_get(0)?)
+        Ok(sqlx::query_scalar(PUBLICATIONS).fetch_one(&self.reader).await?)
     }
 
     /// Makes a push count whose narinfos are in the bucket, and on its disk: its claimed paths become
@@ -189,9 +189,9 @@ async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finish
     };
     let text = format!(
         "SELECT p.id, p.name, p.state, p.publication FROM push_paths c JOIN paths p ON p.id = c.path_id \
-         WHERE c.push_id = $1 AND c.kind <> 2 AND p.publication > $2 {not_own}"
+         WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.publication > $2 {not_own}"
     );
-    let mut rows = bulk::query(backend, text, own.is_empty())
+    let mut rows: Vec<(PathId, String, i64, i64)> = bulk::query_as(backend, text, own.is_empty())
         .bind(commit.attempt.push_id)
         .bind(commit.seen)
         .fetch_all(&mut *connection)
@@ -202,18 +202,16 @@ async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finish
              AND state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
             bulk::placeholders(2, chunk.len())
         );
-        let mut query = bulk::query(backend, text, chunk.len() == ROWS).bind(commit.seen);
-        for id in chunk {
-            query = query.bind(*id);
-        }
+        let query = bulk::query_as(backend, text, chunk.len() == ROWS)
+            .bind(commit.seen)
+            .bind_all(chunk.iter().copied());
         rows.extend(query.fetch_all(&mut *connection).await?);
     }
     let mut moves = Moves::default();
-    for row in rows {
-        let (id, state, publication): (PathId, i64, i64) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+    for (id, name, state, publication) in rows {
         let written = commit.published.get(&id);
         match state {
-            ABSENT | DELETING => moves.lost.push(store_path(&row.try_get::<String, _>(1)?)?),
+            ABSENT | DELETING => moves.lost.push(store_path(&name)?),
             _ if written == Some(&publication) => {}
             PUBLISHING => moves.unpublished.push(id),
             // Others have published it, before this commit has written what it knew of the path.
@@ -227,17 +225,16 @@ async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finish
 impl WriteTx {
     /// The number of the last publication.
     pub async fn publications(&mut self) -> Result<i64> {
-        let row = sqlx::query(PUBLICATIONS).fetch_one(&mut *self.tx).await?;
-        Ok(row.try_get(0)?)
+        Ok(sqlx::query_scalar(PUBLICATIONS).fetch_one(&mut *self.tx).await?)
     }
 
     /// The number of another one.
     pub(super) async fn next_publication(&mut self) -> Result<i64> {
-        let row =
-            sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'publications' RETURNING value")
-                .fetch_one(&mut *self.tx)
-                .await?;
-        Ok(row.try_get(0)?)
+        Ok(sqlx::query_scalar(
+            "UPDATE counters SET value = value + 1 WHERE name = 'publications' RETURNING value",
+        )
+        .fetch_one(&mut *self.tx)
+        .await?)
     }
 
     /// Those of some staging keys that the listing of a committed path has still to be moved from.
@@ -252,13 +249,9 @@ impl WriteTx {
                 "SELECT listing FROM paths WHERE listing <> '' AND hash IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for key in chunk {
-                query = query.bind(hash(key));
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                staged.insert(row.try_get(0)?);
-            }
+            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().map(|key| hash(key)));
+            staged.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(staged)
     }
@@ -277,16 +270,17 @@ impl WriteTx {
                 2 * chunk.len() + 1,
                 is_read("paths.object_id", "paths")
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
             for (id, publication) in chunk {
                 query = query.bind(*id).bind(*publication);
             }
-            for row in query.bind(all.clone()).fetch_all(&mut *self.tx).await? {
-                let keys = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
-                let before: String = row.try_get(2)?;
+            let rows: Vec<(PathId, String, String)> =
+                query.bind(all.clone()).fetch_all(&mut *self.tx).await?;
+            for (id, keys, before) in rows {
+                let keys = KeyChoice::from_text(&keys);
                 let names = union_of_names(&before, &signer.chosen_names(&keys));
                 if names != union_of_names(&before, "") {
-                    signed.entry(names).or_default().push(row.try_get(0)?);
+                    signed.entry(names).or_default().push(id);
                 }
             }
         }
@@ -296,10 +290,9 @@ impl WriteTx {
                     "UPDATE paths SET signed_by = $1 WHERE id IN ({})",
                     bulk::placeholders(2, chunk.len())
                 );
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(names.clone());
-                for id in chunk {
-                    query = query.bind(*id);
-                }
+                let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                    .bind(names.clone())
+                    .bind_all(chunk.iter().copied());
                 query.execute(&mut *self.tx).await?;
             }
         }
@@ -331,12 +324,11 @@ impl WriteTx {
     async fn finish(&mut self, commit: &Finishing<'_>, checked: i64) -> Result<Finish> {
         let push_id = commit.attempt.push_id;
         if !self.may_commit(commit.attempt).await? {
-            let state = sqlx::query("SELECT state FROM pushes WHERE id = $1")
+            let state: Option<PushState> = sqlx::query_scalar("SELECT state FROM pushes WHERE id = $1")
                 .bind(push_id)
                 .fetch_optional(&mut *self.tx)
                 .await?;
-            let state = state.map(|row| row.try_get::<i64, _>(0)).transpose()?;
-            return Ok(if state == Some(2) {
+            return Ok(if state == Some(PushState::Committed) {
                 Finish::Committed
             } else {
                 Finish::Over
@@ -363,11 +355,17 @@ impl WriteTx {
         {
             return Ok(Finish::PinTaken(taken));
         }
-        sqlx::query("UPDATE pushes SET state = 2, result = $1, commit_until = 0 WHERE id = $2")
-            .bind(commit.result.to_owned())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
+        bulk::query(
+            self.backend,
+            format!(
+                "UPDATE pushes SET state = {PUSH_COMMITTED}, result = $1, commit_until = 0 WHERE id = $2"
+            ),
+            true,
+        )
+        .bind(commit.result.to_owned())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
         self.add_closures(push_id).await?;
         if let Some(name) = commit.pin {
             self.add_pin(push_id, name).await?;
@@ -378,11 +376,15 @@ impl WriteTx {
     /// Ends the lease of a push that is being committed and cannot be: what it has decided stays
     /// to be published by the next one. Its claims are let go when nothing it wrote can still be on its way.
     pub async fn give_up(&mut self, push_id: PushId) -> Result<()> {
-        sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state = 1")
-            .bind(now())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
+        bulk::query(
+            self.backend,
+            format!("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state = {PUSH_COMMITTING}"),
+            true,
+        )
+        .bind(now())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 
@@ -400,10 +402,9 @@ impl WriteTx {
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 bulk::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                .bind(publication)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

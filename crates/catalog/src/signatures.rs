@@ -8,7 +8,8 @@ use sqlx::Row as _;
 
 use super::bulk;
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx, PathId, PushId};
+use super::states::CLAIM_EXTERNAL;
+use super::{Catalog, PathId, PushId, Result, WriteTx};
 
 /// Most signatures of a path to which others are added.
 const MAX_ADDED_TO: usize = 16;
@@ -33,8 +34,8 @@ impl Catalog {
         own_keys: &HashSet<String>,
     ) -> Result<Vec<NewSignatures>> {
         let text = format!(
-            "SELECT p.id, p.nar_hash, p.sigs, c.sigs FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND c.sigs <> '' AND c.sigs <> p.sigs \
+            "SELECT p.id AS path_id, p.nar_hash, p.sigs AS before, c.sigs AS brought FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND c.sigs <> '' AND c.sigs <> p.sigs \
              AND p.state IN ({PUBLISHING}, {PRESENT}) AND c.nar_hash = p.nar_hash AND c.nar_size = p.nar_size \
              AND c.refs = p.refs"
         );
@@ -44,11 +45,11 @@ impl Catalog {
             .bind(push_id)
             .fetch(&self.reader);
         while let Some(row) = rows.try_next().await? {
-            let (before, brought): (String, String) = (row.try_get(2)?, row.try_get(3)?);
+            let (before, brought): (String, String) = (row.try_get("before")?, row.try_get("brought")?);
             if let Some(after) = merged(&before, &brought, own_keys) {
                 new.push(NewSignatures {
-                    path_id: row.try_get(0)?,
-                    nar_hash: row.try_get(1)?,
+                    path_id: row.try_get("path_id")?,
+                    nar_hash: row.try_get("nar_hash")?,
                     before,
                     after,
                 });

@@ -9,17 +9,21 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
 
-use super::bulk::{self, ROWS};
+use super::bulk::{self, BindAll as _, ROWS};
+use super::columns::PathName;
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, PRESENT, PUBLISHING};
-use super::publish::{self, PUBLISHABLE};
-use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now, ObjectId, PathId, PushId};
+use super::publish::{self, publishable_columns};
+use super::states::{
+    CLAIM_EXTERNAL, MULTIPART_COMPLETED, MULTIPART_GIVEN_UP, PUSH_ABORTED, PUSH_COMMITTING, PUSH_OPEN,
+};
+use super::{Catalog, CatalogError, ObjectId, PathId, Publishable, PushId, Result, WriteTx, now};
 
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;
 
 /// A NAR that is visible and that nobody has read, or that is not what a path says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct DoubtfulNar {
     /// Id of its row.
     pub id: ObjectId,
@@ -47,23 +51,20 @@ impl Catalog {
                 "SELECT object_id, nar_hash, nar_size, flaw, content_hashes, occurrences FROM verifications WHERE object_id IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
-                let flaw: String = row.try_get(3)?;
-                let size = row.try_get::<i64, _>(2)?.unsigned_abs();
+                let flaw: String = row.try_get("flaw")?;
+                let size = row.try_get::<i64, _>("nar_size")?.unsigned_abs();
                 let verdict = match flaw.is_empty() {
                     true => Ok(VerifiedNar {
-                        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
+                        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
                         nar_size: size,
-                        content_hashes: content_hashes(&row.try_get::<String, _>(4)?)?,
-                        occurrences: occurrences(&row.try_get::<String, _>(5)?)?,
+                        content_hashes: content_hashes(&row.try_get::<String, _>("content_hashes")?)?,
+                        occurrences: occurrences(&row.try_get::<String, _>("occurrences")?)?,
                     }),
                     false => Err(Flaw::from_text(&flaw, size)),
                 };
-                verdicts.insert(row.try_get(0)?, verdict);
+                verdicts.insert(row.try_get("object_id")?, verdict);
             }
         }
         Ok(verdicts)
@@ -77,14 +78,11 @@ impl Catalog {
                 "SELECT o.key, v.listing FROM objects o JOIN verifications v ON v.object_id = o.id WHERE o.key IN ({})",
                 bulk::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, false);
-            for key in chunk {
-                query = query.bind(key.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                let listing: Vec<u8> = row.try_get(1)?;
+            let query = bulk::query_as(self.backend, text, false).bind_all(chunk.iter().cloned());
+            let rows: Vec<(String, Vec<u8>)> = query.fetch_all(&self.reader).await?;
+            for (key, listing) in rows {
                 if !listing.is_empty() {
-                    listings.insert(row.try_get(0)?, listing);
+                    listings.insert(key, listing);
                 }
             }
         }
@@ -97,21 +95,25 @@ impl Catalog {
             "SELECT p.name FROM objects o JOIN paths p ON p.object_id = o.id \
              WHERE o.key = $1 AND p.id <> $2 AND p.state = {PRESENT} LIMIT 1"
         );
-        let row = bulk::query(self.backend, text, true)
+        let name: Option<PathName> = bulk::query_scalar(self.backend, text, true)
             .bind(key.to_owned())
             .bind(path_id)
             .fetch_optional(&self.reader)
             .await?;
-        row.map(|row| path_columns::store_path(&row.try_get::<String, _>(0)?))
-            .transpose()
+        Ok(name.map(StorePath::from))
     }
 
     /// Committed paths that a push claims with the same contents, whose NAR nobody has read, or found to be something else, and that not all keys of these
     /// names have signed; with the ids of the NARs.
-    pub async fn unread_for_signing(&self, push_id: PushId, names: &str) -> Result<Vec<(ObjectId, Publishable)>> {
+    pub async fn unread_for_signing(
+        &self,
+        push_id: PushId,
+        names: &str,
+    ) -> Result<Vec<(ObjectId, Publishable)>> {
+        let columns = publishable_columns("p", "p");
         let text = format!(
-            "SELECT {PUBLISHABLE}, o.id AS object_id, p.signed_by AS signed_by FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             JOIN objects o ON o.id = p.object_id WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({PUBLISHING}, {PRESENT}) \
+            "SELECT {columns}, o.id AS object_id, p.signed_by AS signed_by FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             JOIN objects o ON o.id = p.object_id WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.state IN ({PUBLISHING}, {PRESENT}) \
              AND c.nar_hash = p.nar_hash AND c.nar_size = p.nar_size AND c.refs = p.refs AND p.signed_by <> $2 \
              AND NOT {}",
             is_read("o.id", "p")
@@ -140,25 +142,24 @@ impl Catalog {
              AND (v.object_id IS NULL OR v.flaw <> '' OR v.nar_hash <> p.nar_hash OR v.nar_size <> p.nar_size) \
              GROUP BY o.id, o.key ORDER BY o.id LIMIT $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = bulk::query_as(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DoubtfulNar {
-                    id: row.try_get(0)?,
-                    key: row.try_get(1)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 
     /// What some visible paths say of the NAR that they have; those of an object, in the order of their ids, after one.
-    pub async fn descriptions(&self, object_id: ObjectId, after: PathId, limit: i64) -> Result<Vec<Publishable>> {
+    pub async fn descriptions(
+        &self,
+        object_id: ObjectId,
+        after: PathId,
+        limit: i64,
+    ) -> Result<Vec<Publishable>> {
+        let columns = publishable_columns("p", "p");
         let text = format!(
-            "SELECT {PUBLISHABLE} FROM paths p JOIN objects o ON o.id = p.object_id \
+            "SELECT {columns} FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.object_id = $1 AND p.id > $2 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $3"
         );
         let rows = bulk::query(self.backend, text, true)
@@ -266,17 +267,26 @@ impl WriteTx {
 
     /// Ends a push whose NARs are not what it said, which its commit answers from then on, and lets go of what it claimed. Those of the objects that no
     /// path and no other push needs begin to be deleted; their keys. What was found of them is forgotten.
-    pub async fn reject_uploads(&mut self, push_id: PushId, why: &str, objects: &[ObjectId]) -> Result<Vec<String>> {
+    pub async fn reject_uploads(
+        &mut self,
+        push_id: PushId,
+        why: &str,
+        objects: &[ObjectId],
+    ) -> Result<Vec<String>> {
         self.abort_push(push_id).await?;
-        sqlx::query("UPDATE pushes SET result = $1 WHERE id = $2 AND state = 3")
-            .bind(why.to_owned())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
+        bulk::query(
+            self.backend,
+            format!("UPDATE pushes SET result = $1 WHERE id = $2 AND state = {PUSH_ABORTED}"),
+            true,
+        )
+        .bind(why.to_owned())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
         let mut deleting = Vec::new();
         for id in objects {
             // Whoever claims the same contents must not be led to the same bytes again.
-            sqlx::query("UPDATE multiparts SET state = 2 WHERE object_id = $1 AND state = 1")
+            bulk::query(self.backend, format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP} WHERE object_id = $1 AND state = {MULTIPART_COMPLETED}"), true)
                 .bind(*id)
                 .execute(&mut *self.tx)
                 .await?;
@@ -286,14 +296,14 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.state <> {ABSENT}) \
                  AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.object_id = objects.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-                 WHERE c.object_id = objects.id AND q.state IN (0, 1)) RETURNING key"
+                 WHERE c.object_id = objects.id AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING})) RETURNING key"
             );
-            let row = bulk::query(self.backend, text, true)
+            let key: Option<String> = bulk::query_scalar(self.backend, text, true)
                 .bind(*id)
                 .fetch_optional(&mut *self.tx)
                 .await?;
-            if let Some(row) = row {
-                deleting.push(row.try_get(0)?);
+            if let Some(key) = key {
+                deleting.push(key);
                 self.forget_verdict(*id).await?;
             }
         }
