@@ -6,7 +6,7 @@ use niks3_nix::store_path::StorePath;
 
 use super::bulk::{self, BindAll as _, ROWS};
 use super::columns::{Natural, PathName, References};
-use super::path_columns::{self, PRESENT, PUBLISHING};
+use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, ObjectId, PathId, Result};
 
 /// Most paths of which a search by name looks at the names.

@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 
 use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::query::Query;
-use sqlx::query_as::QueryAs;
-use sqlx::query_scalar::QueryScalar;
+use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Any, AssertSqlSafe, Encode, FromRow, Type};
 
 use super::{Backend, Result, WriteTx};

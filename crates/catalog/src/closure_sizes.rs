@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::bulk::{self, BindAll as _, ROWS};
 use super::columns::{Natural, References};
-use super::path_columns::{self, PRESENT, PUBLISHING};
+use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, ObjectId, PathId, Result};
 
 /// Caches that are told apart; what is left to others counts together. Pushers choose the names.

@@ -44,11 +44,6 @@ column!(
     |name| store_path(&name)
 );
 column!(
-    /// The name of a store path, or nothing.
-    OptionalPathName(String) -> Option<StorePath>,
-    |name| (!name.is_empty()).then(|| store_path(&name)).transpose()
-);
-column!(
     /// A packed list of references.
     References(Vec<u8>) -> Vec<PathId>,
     |bytes| unpack_refs(&bytes)

@@ -150,8 +150,8 @@ impl WriteTx {
                     .bind(created_at)
                     .bind(created_at);
             }
-            let rows: Vec<(ObjectId, String)> = query.fetch_all(&mut *self.tx).await?;
-            for (id, key) in rows {
+            let inserted: Vec<(ObjectId, String)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, key) in inserted {
                 let size = wanted.get(&key).map_or(0, |new| new.size);
                 let object = ObjectRow {
                     id,
@@ -263,13 +263,10 @@ impl WriteTx {
                  WHERE objects.id = arrived.column1 AND objects.key = arrived.column2 AND objects.state = {OBJECT_PENDING}",
                 bulk::values(chunk.len(), 3)
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(
-                chunk
-                    .iter()
-                    .map(|object| object.id)
-                    .bind(object.key.clone())
-                    .bind(object.size),
-            );
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for object in chunk {
+                query = query.bind(object.id).bind(object.key.clone()).bind(object.size);
+            }
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

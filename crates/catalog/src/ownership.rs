@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use sqlx::{Any, Row as _, Transaction};
+use sqlx::{Any, Transaction};
 
 use super::states::PUSH_OPEN;
 use super::{Catalog, CatalogError, Result, TaskId, WriteTx, bulk, now};

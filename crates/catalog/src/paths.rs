@@ -261,8 +261,10 @@ impl WriteTx {
                 "INSERT INTO push_roots (push_id, path_id) VALUES {} ON CONFLICT DO NOTHING",
                 bulk::values(chunk.len(), 2)
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
-                .bind_all(chunk.iter().map(|root| push_id).bind(known[root].id));
+            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            for root in chunk {
+                query = query.bind(push_id).bind(known[root].id);
+            }
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 
 use super::columns::{Flag, Keys, NarHashBytes, OptionalText, PathName, codes};
-use super::path_columns::{ABSENT, nar_hash};
+use super::path_columns::ABSENT;
 use super::slices::SLICE_MARKS;
 use super::states::{CLAIM_NEEDED, PUSH_ABORTED, PUSH_COMMITTED, PUSH_COMMITTING, PUSH_OPEN};
 use super::{Catalog, PathId, PushId, Result, RunId, WriteTx, bulk, now};

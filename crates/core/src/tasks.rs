@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::{NewTask, TaskKind, TaskRow, TaskState, now, TaskId};
+use niks3_catalog::{NewTask, TaskId, TaskKind, TaskRow, TaskState, now};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

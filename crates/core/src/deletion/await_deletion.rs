@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::{Collected, PushId, PathId, ObjectId};
+use niks3_catalog::{Collected, ObjectId, PathId, PushId};
 use niks3_storage::ObjectKey;
 
 use super::delete::{self, End, Fence};

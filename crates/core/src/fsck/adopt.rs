@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use niks3_base::error::Error;
-use niks3_catalog::{Standing, TaskKind, FindingId};
+use niks3_catalog::{FindingId, Standing, TaskKind};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::signature::PublicKey;
 use niks3_nix::store_path::{StorePath, StorePathHash};

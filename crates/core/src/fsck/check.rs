@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use niks3_base::error::Error;
-use niks3_catalog::{FindingState, NewFinding, WriteTx, FindingId, TaskId};
+use niks3_catalog::{FindingId, FindingState, NewFinding, TaskId, WriteTx};
 use niks3_storage::ObjectKey;
 
 use super::{Kind, Request, Shared};

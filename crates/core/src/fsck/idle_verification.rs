@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::Flaw;
-use niks3_catalog::{DoubtfulNar, Publishable, ObjectId, PathId, PushId};
+use niks3_catalog::{DoubtfulNar, ObjectId, PathId, Publishable, PushId};
 
 use crate::app::App;
 use crate::deletion::await_deletion;
@@ -70,7 +70,10 @@ async fn page(app: &App, after: ObjectId) -> Result<Option<ObjectId>, Error> {
     }
     app.verifications.add(jobs.into_jobs());
     // What cannot be read is found by fsck.
-    let _ = app.verifications.wait(PushId::default(), &ids, ids.len() as u64).await;
+    let _ = app
+        .verifications
+        .wait(PushId::default(), &ids, ids.len() as u64)
+        .await;
     for nar in &nars {
         withdraw_misdescribing(app, nar).await?;
     }

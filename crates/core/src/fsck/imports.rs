@@ -2,7 +2,7 @@
 //! are in the cache.
 
 use niks3_base::error::Error;
-use niks3_catalog::{ImportedPin, SLICE_ROWS, FindingId};
+use niks3_catalog::{FindingId, ImportedPin, SLICE_ROWS};
 use niks3_storage::ObjectKey;
 
 use super::Kind;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use niks3_base::error::Error;
 use niks3_base::realisation;
-use niks3_catalog::{CheckedPath, Realised, FindingId, PathId};
+use niks3_catalog::{CheckedPath, FindingId, PathId, Realised};
 use niks3_storage::ObjectKey;
 
 use super::check::{Check, Found};

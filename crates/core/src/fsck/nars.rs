@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::nar_contents::{Contents, Flaw as NarFlaw, Nar, Wanted, wanted_of};
-use niks3_catalog::{CheckedObject, User, FindingId, ObjectId, PathId};
+use niks3_catalog::{CheckedObject, FindingId, ObjectId, PathId, User};
 use niks3_nix::ca::ContentAddress;
 use niks3_storage::ObjectKey;
 
@@ -295,7 +295,11 @@ async fn mend(
     }
 }
 
-async fn look(check: &Check<'_>, ids: &[ObjectId], seen: &HashMap<ObjectId, Seen>) -> Result<Vec<Flaw<About>>, Error> {
+async fn look(
+    check: &Check<'_>,
+    ids: &[ObjectId],
+    seen: &HashMap<ObjectId, Seen>,
+) -> Result<Vec<Flaw<About>>, Error> {
     let objects = check.app.catalog.checked_objects_among(ids).await?;
     let users = check.app.catalog.users_of(ids).await?;
     let mut flaws = Vec::new();

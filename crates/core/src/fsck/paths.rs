@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::realisation;
-use niks3_catalog::{CheckedPath, Publishable, Realised, Referred, PathId};
+use niks3_catalog::{CheckedPath, PathId, Publishable, Realised, Referred};
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StorePath;
@@ -238,7 +238,10 @@ fn compare(check: &Check<'_>, text: &[u8], expected: &NarInfo) -> Option<(Kind, 
     Some((Kind::MissingSignature, format!("has no signature by {name}")))
 }
 
-async fn realisations(check: &Check<'_>, realised: Vec<Realised>) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
+async fn realisations(
+    check: &Check<'_>,
+    realised: Vec<Realised>,
+) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
     let found: Vec<Option<(PathId, Flaw<About>)>> = futures::stream::iter(realised)
         .map(|realised| async move {
             let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use niks3_catalog::{LogNode, ObjectNode, PathNode, ObjectId, PathId};
+use niks3_catalog::{LogNode, ObjectId, ObjectNode, PathId, PathNode};
 
 /// Nothing, where an index stands.
 const NONE: u32 = u32::MAX;

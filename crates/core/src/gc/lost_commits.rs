@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use niks3_base::error::Error;
-use niks3_catalog::{Push, PushState, UncommittedClaim, PathId, PushId};
+use niks3_catalog::{PathId, Push, PushId, PushState, UncommittedClaim};
 use niks3_nix::narinfo::NarInfo;
 use niks3_storage::ObjectKey;
 

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use niks3_catalog::{Catalog, Result, WriteTx, DirtyId, ObjectId, PathId, PushId, ReplacementId};
+use niks3_catalog::{Catalog, DirtyId, ObjectId, PathId, PushId, ReplacementId, Result, WriteTx};
 
 use super::graph::Graph;
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
-use niks3_catalog::{CollectedId, GcClosure, OldClosure, now, ClosureId, ObjectId, PathId, ReplacementId, TaskId};
+use niks3_catalog::{
+    ClosureId, CollectedId, GcClosure, ObjectId, OldClosure, PathId, ReplacementId, TaskId, now,
+};
 use niks3_storage::REQUEST_LIFETIME;
 
 use super::graph::{Item, Ripe};

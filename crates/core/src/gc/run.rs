@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use niks3_base::error::Error;
-use niks3_catalog::{WriteTx, TaskId};
+use niks3_catalog::{TaskId, WriteTx};
 
 use super::Request;
 use super::graph::Ripe;

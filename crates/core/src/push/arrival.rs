@@ -11,7 +11,7 @@ use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
 use niks3_base::nar_contents::NarReader;
 use niks3_base::push_limits::PART_SIZE;
-use niks3_catalog::{ArrivedObject, NewVerification, SLICE_MARKS, PushId};
+use niks3_catalog::{ArrivedObject, NewVerification, PushId, SLICE_MARKS};
 use niks3_nix::hash::FileHash;
 use niks3_storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
 use sha2::{Digest as _, Sha256};

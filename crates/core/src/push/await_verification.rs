@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::VerifiedNar;
-use niks3_catalog::{CommitClaim, Push, ObjectId, PathId};
+use niks3_catalog::{CommitClaim, ObjectId, PathId, Push};
 
 use crate::app::App;
 use crate::deletion::await_deletion;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use niks3_base::error::Error;
-use niks3_catalog::{ArrivedObject, ClaimKind, CommitClaim, Publishable, Push, StagedLog, ObjectId, PathId};
+use niks3_catalog::{ArrivedObject, ClaimKind, CommitClaim, ObjectId, PathId, Publishable, Push, StagedLog};
 use niks3_nix::hash::FileHash;
 use niks3_nix::store_path::StorePath;
 use niks3_storage::{KeyError, ObjectKey};

@@ -13,7 +13,10 @@ use std::mem;
 
 use niks3_base::error::Error;
 use niks3_base::metrics::{PushEnd, metrics};
-use niks3_catalog::{ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned, Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, slices, ObjectId, PathId};
+use niks3_catalog::{
+    ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, ObjectId, Owned, PathId,
+    Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, slices,
+};
 use serde::{Deserialize, Serialize};
 
 use super::commit_state::{Decided, Look};

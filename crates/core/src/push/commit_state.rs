@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use niks3_catalog::{ClosureSummary, CommitClaim, Differing, Push, SeenReferences, ObjectId, PathId};
+use niks3_catalog::{ClosureSummary, CommitClaim, Differing, ObjectId, PathId, Push, SeenReferences};
 
 /// What a push says otherwise than the cache.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
-use niks3_catalog::{Differing, PushRank, ReferencesOfOneSide, PathId};
+use niks3_catalog::{Differing, PathId, PushRank, ReferencesOfOneSide};
 use niks3_nix::store_path::StorePath;
 use serde::{Deserialize, Serialize};
 

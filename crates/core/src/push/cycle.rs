@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use niks3_base::error::Error;
-use niks3_catalog::{CommitClaim, Publishable, SeenReferences, PathId};
+use niks3_catalog::{CommitClaim, PathId, Publishable, SeenReferences};
 use tokio::sync::Semaphore;
 
 use crate::app::App;

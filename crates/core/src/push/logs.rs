@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::{StagedLog, now, PushId};
+use niks3_catalog::{PushId, StagedLog, now};
 use niks3_storage::{ObjectKey, REQUEST_LIFETIME};
 
 use super::publish::move_staged;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use niks3_base::error::Error;
 use niks3_base::signing::Signer;
-use niks3_catalog::{Publishable, PathId};
+use niks3_catalog::{PathId, Publishable};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StoreDir, StorePath};
 

@@ -32,7 +32,8 @@ impl NarinfoSignatures {
 /// decided that the offer is what the path is from now on.
 pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<NarinfoSignatures, Error> {
     let offers: Vec<_> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
-    let names: HashMap<PathId, &StorePath> = claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
+    let names: HashMap<PathId, &StorePath> =
+        claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut signing = JoinSet::new();
     let mut signed = HashMap::with_capacity(offers.len());

@@ -137,7 +137,10 @@ mod tests {
 
     fn order(graph: Graph) -> Order {
         let ids = |refs: &[i64]| -> Vec<PathId> { refs.iter().copied().map(PathId::from).collect() };
-        let nodes: Vec<_> = graph.iter().map(|(id, refs)| (PathId::from(*id), ids(refs))).collect();
+        let nodes: Vec<_> = graph
+            .iter()
+            .map(|(id, refs)| (PathId::from(*id), ids(refs)))
+            .collect();
         Order::new(nodes.iter().map(|(id, refs)| (*id, refs.as_slice())))
     }
 

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::realisation;
 use niks3_base::signing::Signer;
-use niks3_catalog::{Publishable, Realised, PathId, PushId};
+use niks3_catalog::{PathId, Publishable, PushId, Realised};
 use niks3_nix::store_path::{StoreDir, StorePath};
 use niks3_storage::{
     Attempt, ObjectKey, Prepared, Published, Publishing, REQUEST_LIFETIME, Staged, StorageError,

@@ -8,7 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
-use niks3_catalog::{ClaimKind, CommitAttempt, CommitClaim, Differing, Owned, Push, PushRank, PushState, Replacement, slices, PathId};
+use niks3_catalog::{
+    ClaimKind, CommitAttempt, CommitClaim, Differing, Owned, PathId, Push, PushRank, PushState, Replacement,
+    slices,
+};
 
 use super::commit_state::{Decided, Differences, Look};
 use super::lease_over;
@@ -75,7 +78,8 @@ async fn needed_now(app: &App, push: &Push, paths: &[Differing]) -> Result<(), E
     let changed = paths
         .iter()
         .filter(|path| path.is_replaced && path.kind == ClaimKind::Present && !path.has_same_nar);
-    let (ids, names): (Vec<PathId>, Vec<&str>) = changed.map(|path| (path.path_id, path.path.as_str())).unzip();
+    let (ids, names): (Vec<PathId>, Vec<&str>) =
+        changed.map(|path| (path.path_id, path.path.as_str())).unzip();
     if ids.is_empty() || push.state != PushState::Open {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::{Occurrences, Verdict, VerifiedNar, Wanted};
-use niks3_catalog::{ClaimKind, Differing, Push, Tied, missing_from, ObjectId, PathId};
+use niks3_catalog::{ClaimKind, Differing, ObjectId, PathId, Push, Tied, missing_from};
 use niks3_nix::store_path::{StorePath, StorePathHash};
 
 use crate::app::App;

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::{Wanted, wanted_of};
-use niks3_catalog::{Publishable, ObjectId};
+use niks3_catalog::{ObjectId, Publishable};
 use niks3_storage::ObjectKey;
 
 use super::queue::Job;

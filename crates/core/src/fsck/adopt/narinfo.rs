@@ -8,7 +8,7 @@ use niks3_base::error::Error;
 use niks3_base::nar_contents::{PackedListing, Verdict, wanted_of};
 use niks3_base::push_limits::MAX_LISTING;
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::{Adopted, NewVerification, Publishable, Standing, now, PathId, ObjectId};
+use niks3_catalog::{Adopted, NewVerification, ObjectId, PathId, Publishable, Standing, now};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use niks3_storage::{Meta, ObjectKey};
@@ -465,7 +465,11 @@ fn offer(adopted: &Adopted, refers_to_itself: bool) -> Publishable {
         path: adopted.path.clone(),
         nar_hash: adopted.nar_hash,
         nar_size: adopted.nar_size,
-        refs: if refers_to_itself { vec![0] } else { Vec::new() },
+        refs: if refers_to_itself {
+            vec![PathId::default()]
+        } else {
+            Vec::new()
+        },
         deriver: None,
         sigs: Vec::new(),
         ca: adopted.ca.clone(),
