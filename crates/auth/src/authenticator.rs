@@ -10,7 +10,7 @@ use niks3_catalog::Catalog;
 
 use super::certificates::{CertificateSettings, Peer};
 use super::oidc::Oidc;
-use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, Refusal, Who, named_token};
+use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, AuthError, Who, named_token};
 
 /// Where a request comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,11 +82,11 @@ impl Authenticator {
     ///
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
-    pub async fn identify(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
+    pub async fn identify(&self, request: Presented<'_>, door: Door) -> Result<Identity, AuthError> {
         let identified = match self.look(request, door).await {
-            Err(Refusal::Invalid(why)) => Err(match self.failures.count(request) {
-                Some(wait) => Refusal::TooMany(wait),
-                None => Refusal::Invalid(why),
+            Err(AuthError::Invalid(why)) => Err(match self.failures.count(request) {
+                Some(wait) => AuthError::TooMany(wait),
+                None => AuthError::Invalid(why),
             }),
             identified => identified,
         };
@@ -98,7 +98,7 @@ impl Authenticator {
                 telemetry::note_identity(&identity.name());
                 tracing::debug!("authenticated");
             }
-            Err(Refusal::Invalid(reason) | Refusal::Forbidden(reason)) => {
+            Err(AuthError::Invalid(reason) | AuthError::Forbidden(reason)) => {
                 tracing::info!(reason, "authentication failed")
             }
             // Not a line for each: whoever floods the server would flood its log.
@@ -107,9 +107,9 @@ impl Authenticator {
         identified
     }
 
-    async fn look(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
+    async fn look(&self, request: Presented<'_>, door: Door) -> Result<Identity, AuthError> {
         let Some(credentials) = Credentials::from_headers(request.headers, door)? else {
-            return self.certificates.identify(request)?.ok_or(Refusal::Nothing);
+            return self.certificates.identify(request)?.ok_or(AuthError::Nothing);
         };
         let is_admin = self
             .admin_token
@@ -126,6 +126,6 @@ impl Authenticator {
         if oidc.expects(&credentials.token) {
             return oidc.identify(&credentials.token).await;
         }
-        Err(Refusal::invalid("the token is not one that this server knows"))
+        Err(AuthError::invalid("the token is not one that this server knows"))
     }
 }

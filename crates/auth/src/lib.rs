@@ -26,5 +26,5 @@ pub use grant::Grant;
 pub use identity::{Identity, Who};
 pub use limits::Limits;
 pub use named_token::TokenName;
-pub use refusal::Refusal;
+pub use refusal::AuthError;
 pub use scope::{Scope, Scopes};
