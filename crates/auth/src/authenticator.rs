@@ -14,7 +14,7 @@ use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, AuthError, W
 
 /// Where a request comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum AuthContext {
     /// The API: no credentials that a browser would send by itself.
     Api,
     /// What is only read; browsers, scrapers and netrc files know HTTP Basic.
@@ -82,7 +82,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
-    pub async fn identify(&self, request: Presented<'_>, door: Door) -> Result<Identity, AuthError> {
+    pub async fn identify(&self, request: Presented<'_>, door: AuthContext) -> Result<Identity, AuthError> {
         let identified = match self.look(request, door).await {
             Err(AuthError::Invalid(why)) => Err(match self.failures.count(request) {
                 Some(wait) => AuthError::TooMany(wait),
@@ -107,7 +107,7 @@ impl Authenticator {
         identified
     }
 
-    async fn look(&self, request: Presented<'_>, door: Door) -> Result<Identity, AuthError> {
+    async fn look(&self, request: Presented<'_>, door: AuthContext) -> Result<Identity, AuthError> {
         let Some(credentials) = Credentials::from_headers(request.headers, door)? else {
             return self.certificates.identify(request)?.ok_or(AuthError::Nothing);
         };

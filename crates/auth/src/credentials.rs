@@ -4,7 +4,7 @@ use base64::Engine as _;
 use http::{HeaderMap, header};
 use secrecy::{SecretString, zeroize::Zeroize as _};
 
-use super::{Door, AuthError};
+use super::{AuthContext, AuthError};
 
 /// Most bytes of a token.
 const MAX_TOKEN: usize = 16 << 10;
@@ -22,7 +22,7 @@ impl Credentials {
     ///
     /// # Errors
     /// When the header is there and is something else, or is there twice.
-    pub fn from_headers(headers: &HeaderMap, door: Door) -> Result<Option<Self>, AuthError> {
+    pub fn from_headers(headers: &HeaderMap, door: AuthContext) -> Result<Option<Self>, AuthError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let Some(value) = values.next() else {
             return Ok(None);
@@ -32,8 +32,8 @@ impl Credentials {
         }
         let unknown = || {
             AuthError::invalid(match door {
-                Door::Api => "the Authorization header is not `Bearer TOKEN`",
-                Door::Reads => "the Authorization header is neither `Bearer TOKEN` nor HTTP Basic",
+                AuthContext::Api => "the Authorization header is not `Bearer TOKEN`",
+                AuthContext::Reads => "the Authorization header is neither `Bearer TOKEN` nor HTTP Basic",
             })
         };
         let (scheme, token) = value
@@ -44,7 +44,7 @@ impl Credentials {
         if scheme.eq_ignore_ascii_case("bearer") {
             return Self::checked(token.trim()).map(Some);
         }
-        if scheme.eq_ignore_ascii_case("basic") && door == Door::Reads {
+        if scheme.eq_ignore_ascii_case("basic") && door == AuthContext::Reads {
             return Self::password(token.trim()).map(Some);
         }
         Err(unknown())
