@@ -82,8 +82,8 @@ impl Authenticator {
     ///
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
-    pub async fn identify(&self, request: Presented<'_>, door: AuthContext) -> Result<Identity, AuthError> {
-        let identified = match self.look(request, door).await {
+    pub async fn identify(&self, request: Presented<'_>, context: AuthContext) -> Result<Identity, AuthError> {
+        let identified = match self.look(request, context).await {
             Err(AuthError::Invalid(why)) => Err(match self.failures.count(request) {
                 Some(wait) => AuthError::TooMany(wait),
                 None => AuthError::Invalid(why),
@@ -107,8 +107,8 @@ impl Authenticator {
         identified
     }
 
-    async fn look(&self, request: Presented<'_>, door: AuthContext) -> Result<Identity, AuthError> {
-        let Some(credentials) = Credentials::from_headers(request.headers, door)? else {
+    async fn look(&self, request: Presented<'_>, context: AuthContext) -> Result<Identity, AuthError> {
+        let Some(credentials) = Credentials::from_headers(request.headers, context)? else {
             return self.certificates.identify(request)?.ok_or(AuthError::Nothing);
         };
         let is_admin = self

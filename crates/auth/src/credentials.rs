@@ -22,7 +22,7 @@ impl Credentials {
     ///
     /// # Errors
     /// When the header is there and is something else, or is there twice.
-    pub fn from_headers(headers: &HeaderMap, door: AuthContext) -> Result<Option<Self>, AuthError> {
+    pub fn from_headers(headers: &HeaderMap, context: AuthContext) -> Result<Option<Self>, AuthError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let Some(value) = values.next() else {
             return Ok(None);
@@ -31,7 +31,7 @@ impl Credentials {
             return Err(AuthError::invalid("there are two Authorization headers"));
         }
         let unknown = || {
-            AuthError::invalid(match door {
+            AuthError::invalid(match context {
                 AuthContext::Api => "the Authorization header is not `Bearer TOKEN`",
                 AuthContext::Reads => "the Authorization header is neither `Bearer TOKEN` nor HTTP Basic",
             })
@@ -44,7 +44,7 @@ impl Credentials {
         if scheme.eq_ignore_ascii_case("bearer") {
             return Self::checked(token.trim()).map(Some);
         }
-        if scheme.eq_ignore_ascii_case("basic") && door == AuthContext::Reads {
+        if scheme.eq_ignore_ascii_case("basic") && context == AuthContext::Reads {
             return Self::password(token.trim()).map(Some);
         }
         Err(unknown())

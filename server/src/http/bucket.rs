@@ -9,7 +9,7 @@ use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::web::Data;
 use poem::{Body, IntoResponse as _, Request, Response, handler};
 
-use super::door;
+use super::read_access;
 use super::problem::Problem;
 use crate::app::App;
 use crate::error::Error;
@@ -44,7 +44,7 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
         return Err(nothing());
     }
     if app.protect_reads {
-        door::reader(app, request).await?;
+        read_access::reader(app, request).await?;
     }
     let key = if path.is_empty() {
         Ok(ObjectKey::landing_page())

@@ -8,7 +8,7 @@ pub mod cache_config;
 pub mod closures;
 mod dashboard;
 mod described;
-mod door;
+mod read_access;
 mod extract;
 pub mod fsck;
 mod gc;

@@ -80,8 +80,8 @@ pub fn headers(bytes: &[u8]) {
             headers.append(name, value);
         }
     }
-    for door in [AuthContext::Api, AuthContext::Reads] {
-        if let Ok(Some(credentials)) = Credentials::from_headers(&headers, door) {
+    for context in [AuthContext::Api, AuthContext::Reads] {
+        if let Ok(Some(credentials)) = Credentials::from_headers(&headers, context) {
             let token = credentials.token.expose_secret();
             assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
         }
