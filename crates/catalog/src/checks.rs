@@ -32,7 +32,7 @@ pub struct CheckedPath {
 
 /// A path that another one refers to.
 #[derive(Debug, Clone)]
-pub struct Referred {
+pub struct ReferenceStatus {
     /// Its name.
     pub path: StorePath,
     /// It is committed.
@@ -214,12 +214,12 @@ impl Catalog {
     }
 
     /// Paths that others refer to, by id.
-    pub async fn referred(&self, ids: &[PathId]) -> Result<HashMap<PathId, Referred>> {
+    pub async fn referred(&self, ids: &[PathId]) -> Result<HashMap<PathId, ReferenceStatus>> {
         let rows: Vec<(PathId, PathName, i64, i64)> = self
             .typed_among("SELECT id, name, state, left_out FROM paths WHERE id", ids)
             .await?;
         let referred = rows.into_iter().map(|(id, name, state, left_out)| {
-            let referred = Referred {
+            let referred = ReferenceStatus {
                 path: name.into(),
                 there: matches!(state, PUBLISHING | PRESENT),
                 published: state == PRESENT,

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::realisation;
-use niks3_catalog::{CheckedPath, PathId, Publishable, Realised, Referred};
+use niks3_catalog::{CheckedPath, PathId, Publishable, Realised, ReferenceStatus};
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StorePath;
@@ -105,7 +105,7 @@ async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(Path
 async fn unpublished(
     check: &Check<'_>,
     page: &[CheckedPath],
-    referred: &HashMap<PathId, Referred>,
+    referred: &HashMap<PathId, ReferenceStatus>,
 ) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
     let mut suspects: Vec<(PathId, PathId, ObjectKey)> = Vec::new();
     for path in page.iter().filter(|path| path.published) {
@@ -130,7 +130,7 @@ async fn unpublished(
 async fn narinfo(
     check: &Check<'_>,
     path: &CheckedPath,
-    referred: &HashMap<PathId, Referred>,
+    referred: &HashMap<PathId, ReferenceStatus>,
     rooted: bool,
 ) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
     let row = &path.row;
