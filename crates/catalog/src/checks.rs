@@ -90,7 +90,7 @@ pub struct CheckedPin {
 
 /// Where a hash part stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum HashStatus {
     /// Nobody has pushed it.
     Absent,
     /// It is committed, or being deleted: the bucket may have something of it.
@@ -365,13 +365,13 @@ impl Catalog {
     }
 
     /// Those of some hash parts that the database has a path for, and where it stands.
-    pub async fn known_hashes(&self, hashes: &[String]) -> Result<HashMap<String, Standing>> {
+    pub async fn known_hashes(&self, hashes: &[String]) -> Result<HashMap<String, HashStatus>> {
         let rows: Vec<(String, i64)> = self
             .typed_among("SELECT hash, state FROM paths WHERE hash", hashes)
             .await?;
         let standing = |state| match state {
-            ABSENT => Standing::Absent,
-            _ => Standing::Known,
+            ABSENT => HashStatus::Absent,
+            _ => HashStatus::Known,
         };
         Ok(rows
             .into_iter()

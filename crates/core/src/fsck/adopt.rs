@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use niks3_base::error::Error;
-use niks3_catalog::{FindingId, Standing, TaskKind};
+use niks3_catalog::{FindingId, HashStatus, TaskKind};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::signature::PublicKey;
 use niks3_nix::store_path::{StorePath, StorePathHash};
@@ -141,7 +141,7 @@ async fn is_absent(check: &Check<'_>, hash: &StorePathHash) -> Result<bool, Erro
         .catalog
         .known_hashes(std::slice::from_ref(&hash))
         .await?;
-    Ok(known.get(&hash) != Some(&Standing::Known))
+    Ok(known.get(&hash) != Some(&HashStatus::Known))
 }
 
 /// Deletes an object; to be called while nobody can begin to write one of that key.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use niks3_base::error::Error;
-use niks3_catalog::{Standing, now};
+use niks3_catalog::{HashStatus, now};
 use niks3_storage::{ObjectKey, StorageError};
 
 use super::check::{Check, Flaw};
@@ -111,7 +111,7 @@ async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, E
                 .known_hashes(&names)
                 .await?
                 .into_iter()
-                .filter(|(_, standing)| *standing == Standing::Known)
+                .filter(|(_, standing)| *standing == HashStatus::Known)
                 .map(|(hash, _)| hash)
                 .collect(),
             Group::Nar => catalog.known_nars(&names).await?,

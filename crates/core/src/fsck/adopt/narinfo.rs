@@ -8,7 +8,7 @@ use niks3_base::error::Error;
 use niks3_base::nar_contents::{PackedListing, Verdict, wanted_of};
 use niks3_base::push_limits::MAX_LISTING;
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::{Adopted, NewVerification, ObjectId, PathId, Publishable, Standing, now};
+use niks3_catalog::{Adopted, NewVerification, ObjectId, PathId, Publishable, HashStatus, now};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use niks3_storage::{Meta, ObjectKey};
@@ -263,7 +263,7 @@ async fn needed(
     let known = check.app.catalog.known_hashes(&names).await?;
     let unknown: Vec<StorePathHash> = references
         .into_iter()
-        .filter(|hash| known.get(hash.as_str()) != Some(&Standing::Known))
+        .filter(|hash| known.get(hash.as_str()) != Some(&HashStatus::Known))
         .filter(|hash| !state.refused.contains(hash) && !state.planned.contains(hash))
         .collect();
     let sizes = check
