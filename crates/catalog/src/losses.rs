@@ -44,7 +44,7 @@ impl WriteTx {
 
     /// Records that the bucket lacks the NAR of a committed path, if it is still the one of that
     /// key: the path, and all that share its NAR, have to be uploaded again.
-    pub async fn nar_lost(&mut self, path: &StorePath, key: &str) -> Result<()> {
+    pub async fn mark_nar_missing(&mut self, path: &StorePath, key: &str) -> Result<()> {
         if let Some(object_id) = self.nar_of(path, key).await? {
             self.object_lost(object_id).await?;
             self.withdraw(object_id).await?;

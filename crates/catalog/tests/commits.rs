@@ -338,7 +338,7 @@ async fn a_listing_that_another_push_has_staged_anew_is_not_forgotten(world: Wor
     let id = world.publish(&mut old).await[0].path_id;
     // Its NAR is lost, and another push brings all of it again.
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = world.catalog.write().await.unwrap();
     tx.bury_paths(&[id]).await.unwrap();
@@ -357,7 +357,7 @@ async fn a_push_whose_nar_is_lost_while_it_publishes_does_not_count(world: World
     world.decide(&mut push).await;
     world.publish(&mut push).await;
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
     tx.commit().await.unwrap();
     let finish = world.finish(&mut push).await;
     assert!(
@@ -382,8 +382,8 @@ async fn overwriting(world: &World) -> (Push, Push) {
     let found = world.publish(&mut slow).await;
     let ids: Vec<PathId> = found.iter().map(|path| path.path_id).collect();
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
-    tx.nar_lost(&path(2), &nar(2)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(2), &nar(2)).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = world.catalog.write().await.unwrap();
     tx.bury_paths(&ids).await.unwrap();
@@ -436,7 +436,7 @@ async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) 
     tx.commit().await.unwrap();
     let looked = world.revision(&push).await;
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(world.begin(&push, looked).await, CommitBegin::Changed);
 }

@@ -78,7 +78,7 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Error> {
         }
         Listed::Gone => {
             let mut tx = app.catalog.write().await?;
-            tx.nar_lost(&path.path, &path.nar_key).await?;
+            tx.mark_nar_missing(&path.path, &path.nar_key).await?;
             tx.commit().await?;
             Err(super::lost(std::slice::from_ref(&path.path)))
         }
@@ -90,7 +90,7 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Error> {
             // What was brought again since it was read is not what was read.
             let look = tokio::time::timeout(GATE, app.bucket.head(&key));
             match look.await.map_err(|_| gate::too_slow())?? {
-                None => tx.nar_lost(&path.path, &path.nar_key).await?,
+                None => tx.mark_nar_missing(&path.path, &path.nar_key).await?,
                 Some(meta) if meta.etag == etag && intact => {
                     tx.misdescribed(&path.path, path.path_id, &path.nar_key).await?;
                 }

@@ -37,7 +37,7 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Error> {
         let look = tokio::time::timeout(GATE, missing(app, suspects.iter()));
         for nar in look.await.map_err(|_| gate::too_slow())?? {
             for path in nars.remove(&nar).into_iter().flatten() {
-                tx.nar_lost(&path, &nar.0).await?;
+                tx.mark_nar_missing(&path, &nar.0).await?;
                 lost += 1;
             }
         }
