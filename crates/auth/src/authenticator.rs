@@ -10,7 +10,7 @@ use niks3_catalog::Catalog;
 
 use super::certificates::{CertificateSettings, Peer};
 use super::oidc::Oidc;
-use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, AuthError, Who, named_token};
+use super::{AdminToken, AuthError, Credentials, FailureLimit, Grant, Identity, Who, named_token};
 
 /// Where a request comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,11 @@ impl Authenticator {
     ///
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
-    pub async fn identify(&self, request: Presented<'_>, context: AuthContext) -> Result<Identity, AuthError> {
+    pub async fn identify(
+        &self,
+        request: Presented<'_>,
+        context: AuthContext,
+    ) -> Result<Identity, AuthError> {
         let identified = match self.look(request, context).await {
             Err(AuthError::Invalid(why)) => Err(match self.failures.count(request) {
                 Some(wait) => AuthError::TooMany(wait),

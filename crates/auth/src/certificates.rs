@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use super::oidc::Glob;
-use super::{Grant, Identity, Presented, AuthError, Scope, Scopes, Who};
+use super::{AuthError, Grant, Identity, Presented, Scope, Scopes, Who};
 
 /// Most bytes of a subject.
 const MAX_SUBJECT: usize = 4096;

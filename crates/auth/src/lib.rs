@@ -18,7 +18,7 @@ mod refusal;
 mod scope;
 
 pub use admin_token::AdminToken;
-pub use authenticator::{Authenticator, AuthContext, Presented};
+pub use authenticator::{AuthContext, Authenticator, Presented};
 pub use certificates::{CertificateSettings, Peer, TrustedHeaders};
 pub use credentials::Credentials;
 pub use failures::FailureLimit;

@@ -8,7 +8,7 @@ use niks3_catalog::{Catalog, now};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{Grant, Identity, AuthError, Scope, Scopes, Who};
+use super::{AuthError, Grant, Identity, Scope, Scopes, Who};
 
 /// How every named token begins, so that scanners for secrets know one.
 const PREFIX: &str = "niks3_";

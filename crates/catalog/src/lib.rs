@@ -63,7 +63,7 @@ use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Tr
 
 pub use browse::{Found, Member, Members};
 pub use census::{CacheCounts, PastCounts, Pool, Stored};
-pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, ReferenceStatus, HashStatus, User};
+pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, HashStatus, ReferenceStatus, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
 pub use commits::{CommitAttempt, CommitBegin, CommitStatus};

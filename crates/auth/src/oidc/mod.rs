@@ -20,7 +20,7 @@ pub use niks3_nix::glob::Glob;
 pub use rule::{Bound, Rule};
 
 use self::issuer::Issuer;
-use super::{Grant, Identity, AuthError, Who};
+use super::{AuthError, Grant, Identity, Who};
 
 /// Seconds by which clocks may differ.
 const LEEWAY: i64 = 60;

@@ -8,7 +8,7 @@ use niks3_base::error::Error;
 use niks3_base::nar_contents::{PackedListing, Verdict, wanted_of};
 use niks3_base::push_limits::MAX_LISTING;
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::{Adopted, NewVerification, ObjectId, PathId, Publishable, HashStatus, now};
+use niks3_catalog::{Adopted, HashStatus, NewVerification, ObjectId, PathId, Publishable, now};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use niks3_storage::{Meta, ObjectKey};
