@@ -11,7 +11,7 @@ pub struct SeenReferences {
     /// The last publication before it looked.
     publications: i64,
     /// How often committed paths have been withdrawn.
-    losses: i64,
+    withdrawals: i64,
     /// How often the references of committed paths have been replaced.
     replacements: i64,
     /// How many paths the push provides that are not committed.
@@ -51,22 +51,22 @@ const COUNTERS: &str =
     "SELECT name, value FROM counters WHERE name IN ('publications', 'losses', 'replacements')";
 
 fn counters(rows: Vec<(String, i64)>) -> (i64, i64, i64) {
-    let (mut publications, mut losses, mut replacements) = (0, 0, 0);
+    let (mut publications, mut withdrawals, mut replacements) = (0, 0, 0);
     for (name, value) in rows {
         match name.as_str() {
-            "losses" => losses = value,
+            "losses" => withdrawals = value,
             "replacements" => replacements = value,
             _ => publications = value,
         }
     }
-    (publications, losses, replacements)
+    (publications, withdrawals, replacements)
 }
 
 impl Catalog {
     /// Looks at what a push provides.
     pub async fn seen_references(&self, push_id: PushId) -> Result<SeenReferences> {
         // First the counters: what changes after that is noticed.
-        let (publications, losses, replacements) =
+        let (publications, withdrawals, replacements) =
             counters(sqlx::query_as(COUNTERS).fetch_all(&self.reader).await?);
         let (provided, referred): (i64, i64) =
             bulk::query_as(self.backend, provided(self.backend.empty_bytes()), true)
@@ -75,7 +75,7 @@ impl Catalog {
                 .await?;
         Ok(SeenReferences {
             publications,
-            losses,
+            withdrawals,
             replacements,
             provided,
             referred: referred != 0,
@@ -115,12 +115,12 @@ impl WriteTx {
         seen: &SeenReferences,
         taken: i64,
     ) -> Result<bool> {
-        let (publications, losses, replacements) =
+        let (publications, withdrawals, replacements) =
             counters(sqlx::query_as(COUNTERS).fetch_all(&mut *self.tx).await?);
         if publications == seen.publications {
             return Ok(true);
         }
-        if losses != seen.losses {
+        if withdrawals != seen.withdrawals {
             return Ok(false);
         }
         let (provided, referred): (i64, i64) =

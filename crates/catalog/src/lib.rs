@@ -27,7 +27,7 @@ mod gc_closures;
 mod ids;
 mod imports;
 mod logs;
-mod losses;
+mod missing_objects;
 mod marking;
 mod moves;
 mod multiparts;
