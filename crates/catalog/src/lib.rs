@@ -29,7 +29,7 @@ mod imports;
 mod logs;
 mod missing_objects;
 mod marking;
-mod moves;
+mod gc_transitions;
 mod multiparts;
 mod objects;
 mod ownership;
@@ -78,7 +78,7 @@ pub use ids::{
 };
 pub use imports::{ImportedClosure, ImportedPin, WaitingRoots};
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
-pub use moves::{Collected, CollectedId, DoomedObject, DoomedPath};
+pub use gc_transitions::{Collected, CollectedId, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::{ArrivedObject, NewObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;

@@ -110,15 +110,15 @@ impl Catalog {
     /// present in slices, then one small transaction makes closure, pin and run.
     pub async fn finish_commit(&self, commit: &Finishing<'_>) -> Result<Finish> {
         let checked = self.publications().await?;
-        let moves = self.moves_since(commit, checked).await?;
-        self.publish_again(&moves.overwritten).await?;
-        if !moves.lost.is_empty() {
+        let changes = self.moves_since(commit, checked).await?;
+        self.publish_again(&changes.overwritten).await?;
+        if !changes.lost.is_empty() {
             // Also those that others are about to publish: this commit writes nothing more.
-            self.publish_again(&moves.stale(commit)).await?;
+            self.publish_again(&changes.stale(commit)).await?;
             let mut tx = self.write().await?;
             tx.give_up(commit.attempt.push_id).await?;
             tx.commit().await?;
-            return Ok(Finish::Lost(moves.lost));
+            return Ok(Finish::Lost(changes.lost));
         }
         let strangers: HashSet<PathId> = commit.strangers.iter().copied().collect();
         let mut published: Vec<(PathId, i64)> = commit
@@ -139,8 +139,8 @@ impl Catalog {
             tx.mark_published(slice).await?;
             tx.commit().await?;
         }
-        if !moves.is_empty() {
-            return Ok(Finish::Overtaken(moves.stale(commit)));
+        if !changes.is_empty() {
+            return Ok(Finish::Overtaken(changes.stale(commit)));
         }
         let mut tx = self.write().await?;
         let finish = tx.finish(commit, checked).await?;
@@ -158,7 +158,7 @@ impl Catalog {
             return Ok(Moves::default());
         }
         let mut reader = self.reader.acquire().await?;
-        moves(self.backend, &mut reader, commit).await
+        changes(self.backend, &mut reader, commit).await
     }
 
     /// Has the narinfos of committed paths written again, in slices.
@@ -175,7 +175,7 @@ impl Catalog {
 const PUBLICATIONS: &str = "SELECT value FROM counters WHERE name = 'publications'";
 
 /// What was moved since a commit read what it has published, of what it claims or has written.
-async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finishing<'_>) -> Result<Moves> {
+async fn changes(backend: Backend, connection: &mut AnyConnection, commit: &Finishing<'_>) -> Result<Moves> {
     let own = commit
         .own
         .iter()
@@ -207,19 +207,19 @@ async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finish
             .bind_all(chunk.iter().copied());
         rows.extend(query.fetch_all(&mut *connection).await?);
     }
-    let mut moves = Moves::default();
+    let mut changes = Moves::default();
     for (id, name, state, publication) in rows {
         let written = commit.published.get(&id);
         match state {
-            ABSENT | DELETING => moves.lost.push(store_path(&name)?),
+            ABSENT | DELETING => changes.lost.push(store_path(&name)?),
             _ if written == Some(&publication) => {}
-            PUBLISHING => moves.unpublished.push(id),
+            PUBLISHING => changes.unpublished.push(id),
             // Others have published it, before this commit has written what it knew of the path.
-            _ if written.is_some() => moves.overwritten.push(id),
+            _ if written.is_some() => changes.overwritten.push(id),
             _ => {}
         }
     }
-    Ok(moves)
+    Ok(changes)
 }
 
 impl WriteTx {
@@ -340,10 +340,10 @@ impl WriteTx {
                 own: &[],
                 ..*commit
             };
-            let moves = moves(self.backend, &mut self.tx, &since).await?;
-            if !moves.is_empty() {
-                let mut stale = moves.stale(commit);
-                stale.extend(moves.overwritten);
+            let changes = changes(self.backend, &mut self.tx, &since).await?;
+            if !changes.is_empty() {
+                let mut stale = changes.stale(commit);
+                stale.extend(changes.overwritten);
                 return Ok(Finish::Overtaken(stale));
             }
         }
