@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use niks3_nix::store_path::StorePath;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Natural, PathName, References};
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, ObjectId, PathId, Result};
@@ -64,7 +64,7 @@ impl Catalog {
     pub async fn member(&self, path: &StorePath) -> Result<Option<Member>> {
         let text =
             format!("{SELECT} WHERE p.hash = $1 AND p.name = $2 AND p.state IN ({PUBLISHING}, {PRESENT})");
-        let row = bulk::query_as(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(path.hash_part().to_owned())
             .bind(path.to_string())
             .fetch_optional(&self.reader)
@@ -89,10 +89,10 @@ impl Catalog {
                 }
                 let text = format!(
                     "{SELECT} WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.id IN ({})",
-                    bulk::placeholders(1, chunk.len())
+                    in_clause::placeholders(1, chunk.len())
                 );
                 let query =
-                    bulk::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                    in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
                 let rows: Vec<Member> = query.fetch_all(&self.reader).await?;
                 for found in rows {
                     next.extend(found.refs.iter().copied().filter(|id| asked.insert(*id)));
@@ -114,7 +114,7 @@ impl Catalog {
         let text = format!(
             "SELECT name FROM paths WHERE hash >= $1 AND hash < $2 AND state = {PRESENT} ORDER BY hash LIMIT $3"
         );
-        let rows = bulk::query_scalar(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .bind(beginning.to_owned())
             .bind(end)
             .bind(limit)
@@ -148,7 +148,7 @@ impl Catalog {
             "SELECT id, name FROM paths WHERE id < $1 AND id > $2 AND state = {PRESENT} \
              AND lower(substr(name, 34)) LIKE $3 ESCAPE '\\' ORDER BY id DESC LIMIT $4"
         );
-        let rows: Vec<(PathId, String)> = bulk::query_as(self.backend, text, true)
+        let rows: Vec<(PathId, String)> = in_clause::query_as(self.backend, text, true)
             .bind(before)
             .bind(last.unwrap_or_default())
             .bind(format!("%{pattern}%"))

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use super::objects::OBJECT_PRESENT;
 use super::path_columns::PRESENT;
 use super::states::{LOG_PRESENT, PUSH_COMMITTING, PUSH_OPEN, REALISATION_PRESENT, TASK_DONE, TASK_RUNNING};
-use super::{Catalog, FindingCount, Result, TaskKind, TaskState, bulk, now};
+use super::{Catalog, FindingCount, Result, TaskKind, TaskState, in_clause, now};
 
 /// Seconds between two entries of the history.
 const HOUR: i64 = 3600;
@@ -137,7 +137,7 @@ impl Catalog {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        Ok(bulk::query_as(self.backend, text, false)
+        Ok(in_clause::query_as(self.backend, text, false)
             .fetch_one(&self.reader)
             .await?)
     }

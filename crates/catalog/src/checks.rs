@@ -9,7 +9,7 @@ use niks3_nix::store_path::StorePath;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::PathName;
 use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
@@ -196,7 +196,7 @@ impl Catalog {
             "{} WHERE p.id > $1 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $2",
             checked()
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -258,7 +258,7 @@ impl Catalog {
         let text = format!(
             "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE id > $1 AND state = {OBJECT_PRESENT} ORDER BY id LIMIT $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -303,7 +303,7 @@ impl Catalog {
     /// Build logs that are believed to be in the bucket, with their bytes, in the order of
     /// their names, after one.
     pub async fn checked_logs(&self, after: &str, limit: i64) -> Result<Vec<(String, i64)>> {
-        let rows = bulk::query_as(
+        let rows = in_clause::query_as(
             self.backend,
             format!(
                 "SELECT drv, size FROM logs WHERE drv > $1 AND state = {LOG_PRESENT} ORDER BY drv LIMIT $2"
@@ -319,7 +319,7 @@ impl Catalog {
 
     /// The build log of a derivation that is believed to be in the bucket, with its bytes.
     pub async fn checked_log(&self, drv: &str) -> Result<Option<(String, i64)>> {
-        Ok(bulk::query_as(
+        Ok(in_clause::query_as(
             self.backend,
             format!("SELECT drv, size FROM logs WHERE drv = $1 AND state = {LOG_PRESENT}"),
             true,
@@ -339,7 +339,7 @@ impl Catalog {
             "SELECT c.id, p.name FROM closures c JOIN paths p ON p.id = c.path_id \
              WHERE c.id > $1 AND p.state NOT IN ({PUBLISHING}, {PRESENT}) ORDER BY c.id LIMIT $2"
         );
-        let rows: Vec<(ClosureId, PathName)> = bulk::query_as(self.backend, text, true)
+        let rows: Vec<(ClosureId, PathName)> = in_clause::query_as(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -350,7 +350,7 @@ impl Catalog {
     /// Pins in the order of their names, after one.
     pub async fn checked_pins(&self, after: &str, limit: i64) -> Result<Vec<CheckedPin>> {
         let text = format!("{PINS} WHERE n.name > $1 ORDER BY n.name LIMIT $2");
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&self.reader)
@@ -399,7 +399,7 @@ impl Catalog {
     pub async fn has_deriver(&self, drv: &str) -> Result<bool> {
         let text =
             format!("SELECT 1 FROM paths WHERE deriver = $1 AND state IN ({PUBLISHING}, {PRESENT}) LIMIT 1");
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query(self.backend, text, true)
             .bind(drv.to_owned())
             .fetch_optional(&self.reader)
             .await?;
@@ -458,8 +458,8 @@ impl Catalog {
     {
         let mut rows = Vec::new();
         for chunk in values.chunks(ROWS) {
-            let text = format!("{question} IN ({})", bulk::placeholders(1, chunk.len()));
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            let text = format!("{question} IN ({})", in_clause::placeholders(1, chunk.len()));
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             rows.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(rows)
@@ -470,7 +470,7 @@ impl WriteTx {
     /// Corrects the bytes of a NAR that is there.
     pub async fn resize_object(&mut self, id: ObjectId, size: i64) -> Result<()> {
         let text = format!("UPDATE objects SET size = $1 WHERE id = $2 AND state = {OBJECT_PRESENT}");
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(size)
             .bind(id)
             .execute(&mut *self.tx)
@@ -480,7 +480,7 @@ impl WriteTx {
 
     /// Forgets a build log that the bucket does not have.
     pub async fn log_lost(&mut self, drv: &str) -> Result<()> {
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!("DELETE FROM logs WHERE drv = $1 AND state = {LOG_PRESENT}"),
             true,
@@ -527,7 +527,7 @@ impl WriteTx {
              state = CASE WHEN objects.state = {OBJECT_PENDING} THEN {OBJECT_PRESENT} ELSE objects.state END \
              RETURNING id"
         );
-        let id = bulk::query_scalar(self.backend, text, true)
+        let id = in_clause::query_scalar(self.backend, text, true)
             .bind(key.to_owned())
             .bind(size)
             .bind(file_hash.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default())
@@ -542,7 +542,7 @@ impl WriteTx {
                 "UPDATE objects SET file_hash = $1, compression = $2, encoding = $3 WHERE id = $4 AND file_hash = {}",
                 self.backend.empty_bytes()
             );
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(hash.as_bytes().to_vec())
                 .bind(packing.compression.as_str())
                 .bind(packing.encoding.as_str())
@@ -560,7 +560,7 @@ impl WriteTx {
              JOIN objects o ON o.id = p.object_id WHERE o.key = $3 AND p.state IN ({PUBLISHING}, {PRESENT}) \
              ORDER BY p.id LIMIT 1 ON CONFLICT (key) DO UPDATE SET path_id = excluded.path_id"
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(key.to_owned())
             .bind(now())
             .bind(nar_key.to_owned())
@@ -588,7 +588,7 @@ impl WriteTx {
              AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT} \
              AND o.compression = $10 AND o.encoding = $11)"
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(found.nar_hash.as_bytes().to_vec())
             .bind(found.nar_size)
             .bind(pack_refs(refs.iter().copied()))
@@ -614,7 +614,7 @@ impl WriteTx {
         }
         for path in &found.left_out {
             let text = format!("UPDATE paths SET left_out = 1 WHERE id = $1 AND state = {ABSENT}");
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(ids[path])
                 .execute(&mut *self.tx)
                 .await?;
@@ -653,7 +653,7 @@ impl WriteTx {
         let text = format!(
             "SELECT id FROM paths WHERE hash = $1 AND name = $2 AND state IN ({PUBLISHING}, {PRESENT})"
         );
-        Ok(bulk::query_scalar(self.backend, text, true)
+        Ok(in_clause::query_scalar(self.backend, text, true)
             .bind(path.hash_part().to_owned())
             .bind(path.to_string())
             .fetch_optional(&mut *self.tx)
@@ -665,7 +665,7 @@ impl WriteTx {
         let text = format!(
             "SELECT 1 FROM paths WHERE hash = $1 AND name = $2 AND (state IN ({PUBLISHING}, {PRESENT}) OR left_out <> 0)"
         );
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query(self.backend, text, true)
             .bind(path.hash_part().to_owned())
             .bind(path.to_string())
             .fetch_optional(&mut *self.tx)
@@ -682,7 +682,7 @@ impl WriteTx {
         after: FindingId,
         limit: i64,
     ) -> Result<Vec<(FindingId, String)>> {
-        let rows = bulk::query_as(self.backend, format!("SELECT id, subject FROM fsck_findings WHERE task_id = $1 AND kind = $2 AND state <> {FINDING_MENDED} AND id > $3 \
+        let rows = in_clause::query_as(self.backend, format!("SELECT id, subject FROM fsck_findings WHERE task_id = $1 AND kind = $2 AND state <> {FINDING_MENDED} AND id > $3 \
              ORDER BY id LIMIT $4"), true)
         .bind(task_id)
         .bind(kind.to_owned())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Natural, References};
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, ObjectId, PathId, Result};
@@ -82,9 +82,9 @@ impl Catalog {
     async fn left_out(&self, ids: &[PathId]) -> Result<Vec<(PathId, String)>> {
         let text = format!(
             "SELECT id, left_to FROM paths WHERE left_out <> 0 AND id IN ({})",
-            bulk::placeholders(1, ids.len())
+            in_clause::placeholders(1, ids.len())
         );
-        let query = bulk::query_as(self.backend, text, ids.len() == ROWS).bind_all(ids.iter().copied());
+        let query = in_clause::query_as(self.backend, text, ids.len() == ROWS).bind_all(ids.iter().copied());
         Ok(query.fetch_all(&self.reader).await?)
     }
 
@@ -92,9 +92,9 @@ impl Catalog {
         let text = format!(
             "SELECT p.id, p.refs, p.nar_size, p.object_id, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.state IN ($1, $2) AND p.id IN ({})",
-            bulk::placeholders(3, ids.len())
+            in_clause::placeholders(3, ids.len())
         );
-        let query = bulk::query_as(self.backend, text, ids.len() == ROWS)
+        let query = in_clause::query_as(self.backend, text, ids.len() == ROWS)
             .bind(PUBLISHING)
             .bind(PRESENT)
             .bind_all(ids.iter().copied());

@@ -4,7 +4,7 @@ use niks3_nix::store_path::StorePath;
 
 use super::columns::PathName;
 use super::conditions::{Listing, Value};
-use super::{Catalog, ClosureId, PathId, PushId, Result, RunFilter, WriteTx, bulk, now};
+use super::{Catalog, ClosureId, PathId, PushId, Result, RunFilter, WriteTx, in_clause, now};
 
 /// A root that a push committed.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl Catalog {
     /// The closure of a root.
     pub async fn closure(&self, root: &StorePath) -> Result<Option<ClosureRow>> {
         let text = format!("{SELECT} WHERE p.hash = $1 AND p.name = $2");
-        let row = bulk::query_as(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(root.hash_part().to_owned())
             .bind(root.to_string())
             .fetch_optional(&self.reader)

@@ -10,7 +10,7 @@
 //! decided when an attempt ends, every decided path can be published.
 
 use super::states::{PUSH_COMMITTED, PUSH_COMMITTING, PUSH_OPEN};
-use super::{Catalog, PushId, PushState, Result, WriteTx, bulk, now, short_leases};
+use super::{Catalog, PushId, PushState, Result, WriteTx, in_clause, now, short_leases};
 
 /// An attempt to commit a push.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl Catalog {
              WHERE id = $3 AND state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until > $4 AND {}",
             short_leases::over("commit_until", "$4")
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(attempt.owner.clone())
             .bind(now + seconds)
             .bind(attempt.push_id)
@@ -101,7 +101,7 @@ impl Catalog {
     /// no longer holds it, or the push has ended otherwise than by being committed.
     pub async fn renew_commit(&self, attempt: &CommitAttempt, lease: i64, seconds: i64) -> Result<bool> {
         let now = now();
-        let done = bulk::query(self.backend, format!("UPDATE pushes SET lease_until = CASE WHEN state = {PUSH_COMMITTED} THEN lease_until ELSE $1 END, \
+        let done = in_clause::query(self.backend, format!("UPDATE pushes SET lease_until = CASE WHEN state = {PUSH_COMMITTED} THEN lease_until ELSE $1 END, \
              commit_until = CASE WHEN state = {PUSH_COMMITTED} THEN commit_until ELSE $2 END \
              WHERE id = $3 AND commit_owner = $4 AND (state = {PUSH_COMMITTED} OR (state <= {PUSH_COMMITTING} AND lease_until > $5))"), true)
         .bind(now + lease)
@@ -153,7 +153,7 @@ impl WriteTx {
         if state == PushState::Open && current != revision {
             return Ok(CommitBegin::Changed);
         }
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!("UPDATE pushes SET state = {PUSH_COMMITTING} WHERE id = $1"),
             true,
@@ -167,7 +167,7 @@ impl WriteTx {
     /// Opens a push again of which nothing has been published: something is missing that was there
     /// when its commit began. What has been decided stays decided.
     pub async fn reopen_push(&mut self, attempt: &CommitAttempt) -> Result<()> {
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!(
                 "UPDATE pushes SET state = {PUSH_OPEN}, revision = revision + 1 \
@@ -185,7 +185,7 @@ impl WriteTx {
     /// Whether the attempt may still change what its push is about: the push is *committing*, and
     /// both leases are good.
     pub(super) async fn may_commit(&mut self, attempt: &CommitAttempt) -> Result<bool> {
-        let row = bulk::query(self.backend, format!("SELECT 1 FROM pushes WHERE id = $1 AND state = {PUSH_COMMITTING} AND commit_owner = $2 AND lease_until > $3"), true)
+        let row = in_clause::query(self.backend, format!("SELECT 1 FROM pushes WHERE id = $1 AND state = {PUSH_COMMITTING} AND commit_owner = $2 AND lease_until > $3"), true)
         .bind(attempt.push_id)
         .bind(attempt.owner.clone())
         .bind(now())

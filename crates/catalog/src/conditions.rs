@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, FromRow};
 
-use super::{Backend, Result, bulk};
+use super::{Backend, Result, in_clause};
 
 /// A value that rows are compared with.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Listing {
     {
         self.push(order, Vec::new());
         self.push(" LIMIT $", vec![Value::Number(limit)]);
-        let mut query = bulk::query_as(backend, self.text, true);
+        let mut query = in_clause::query_as(backend, self.text, true);
         for value in self.values {
             query = match value {
                 Value::Text(text) => query.bind(text),

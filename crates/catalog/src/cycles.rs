@@ -1,6 +1,6 @@
 //! What tells a commit whether its push could close a cycle of references.
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::states::CLAIM_NEEDED;
 use super::{Catalog, PathId, PushId, Result, WriteTx};
@@ -69,7 +69,7 @@ impl Catalog {
         let (publications, withdrawals, replacements) =
             counters(sqlx::query_as(COUNTERS).fetch_all(&self.reader).await?);
         let (provided, referred): (i64, i64) =
-            bulk::query_as(self.backend, provided(self.backend.empty_bytes()), true)
+            in_clause::query_as(self.backend, provided(self.backend.empty_bytes()), true)
                 .bind(push_id)
                 .fetch_one(&self.reader)
                 .await?;
@@ -90,10 +90,10 @@ impl Catalog {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT id, state, refs FROM paths WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             let rows: Vec<(PathId, i64, Vec<u8>)> = query.fetch_all(&self.reader).await?;
             for (id, state, refs) in rows {
                 let committed = matches!(state, PUBLISHING | PRESENT);
@@ -124,7 +124,7 @@ impl WriteTx {
             return Ok(false);
         }
         let (provided, referred): (i64, i64) =
-            bulk::query_as(self.backend, provided(self.backend.empty_bytes()), true)
+            in_clause::query_as(self.backend, provided(self.backend.empty_bytes()), true)
                 .bind(push_id)
                 .fetch_one(&mut *self.tx)
                 .await?;
@@ -141,9 +141,9 @@ impl WriteTx {
         for chunk in seen.absent.chunks(ROWS) {
             let text = format!(
                 "SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({}) LIMIT 1",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             if query.fetch_optional(&mut *self.tx).await?.is_some() {
                 return Ok(false);
             }

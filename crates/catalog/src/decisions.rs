@@ -9,7 +9,7 @@
 use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Keys, PathName};
 use super::commits::CommitAttempt;
 use super::objects::{OBJECT_PRESENT, is_read};
@@ -68,9 +68,9 @@ impl WriteTx {
                  FROM push_paths c, objects o WHERE c.push_id = $4 AND c.path_id IN ({}) \
                  AND c.path_id = paths.id AND c.kind = {CLAIM_NEEDED} AND paths.state = {ABSENT} \
                  AND o.id = c.object_id AND o.state = {OBJECT_PRESENT} RETURNING paths.id",
-                bulk::placeholders(7, chunk.len())
+                in_clause::placeholders(7, chunk.len())
             );
-            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
                 .bind(PUBLISHING)
                 .bind(keys.to_text())
                 .bind(publication)
@@ -91,7 +91,7 @@ impl WriteTx {
 
     /// The keys that sign what a push brings, as long as the attempt may commit it.
     pub(super) async fn signing_keys_of(&mut self, attempt: &CommitAttempt) -> Result<Option<KeyChoice>> {
-        let keys: Option<Keys> = bulk::query_scalar(self.backend, format!("SELECT signing_keys FROM pushes WHERE id = $1 AND state = {PUSH_COMMITTING} AND commit_owner = $2 AND lease_until > $3"), true)
+        let keys: Option<Keys> = in_clause::query_scalar(self.backend, format!("SELECT signing_keys FROM pushes WHERE id = $1 AND state = {PUSH_COMMITTING} AND commit_owner = $2 AND lease_until > $3"), true)
         .bind(attempt.push_id)
         .bind(attempt.owner.clone())
         .bind(now())
@@ -111,9 +111,9 @@ impl WriteTx {
         for chunk in path_ids.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO gc_dirty (path_id) VALUES {}",
-                bulk::values(chunk.len(), 1)
+                in_clause::values(chunk.len(), 1)
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -134,9 +134,9 @@ impl WriteTx {
                 "UPDATE paths SET left_to = (SELECT c.left_to FROM push_paths c WHERE c.push_id = $1 AND c.path_id = paths.id) \
                  WHERE EXISTS (SELECT 1 FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id \
                  AND c.left_to NOT IN ('', paths.left_to)) AND id IN ({})",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(attempt.push_id)
                 .bind(attempt.push_id)
                 .bind_all(chunk.iter().copied());
@@ -169,9 +169,9 @@ impl WriteTx {
                 "SELECT paths.id, paths.signing_keys, paths.signed_by FROM push_paths c JOIN paths ON paths.id = c.path_id \
                  JOIN pushes q ON q.id = c.push_id WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state IN ({PUBLISHING}, {PRESENT}) \
                  AND (paths.signing_keys <> '' OR paths.signed_by <> $2) AND {same} AND {read}",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(attempt.push_id)
                 .bind(own_names.clone())
                 .bind_all(chunk.iter().copied());
@@ -196,9 +196,9 @@ impl WriteTx {
                 };
                 let text = format!(
                     "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, signed_by = $2, publication = $3 WHERE id IN ({})",
-                    bulk::placeholders(4, ids.len())
+                    in_clause::placeholders(4, ids.len())
                 );
-                let query = bulk::query(self.backend, text, ids.len() == ROWS)
+                let query = in_clause::query(self.backend, text, ids.len() == ROWS)
                     .bind(both)
                     .bind(names)
                     .bind(number)
@@ -217,7 +217,7 @@ impl Catalog {
             "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
              WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.state IN ({ABSENT}, {DELETING}) LIMIT 5000"
         );
-        let names: Vec<PathName> = bulk::query_scalar(self.backend, text, true)
+        let names: Vec<PathName> = in_clause::query_scalar(self.backend, text, true)
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;

@@ -12,7 +12,7 @@ use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, PRESENT, PUBLISHING};
 use super::publish::{self, publishable_columns};
@@ -216,8 +216,8 @@ pub(super) async fn differing_among(
 ) -> Result<Vec<Differing>> {
     let mut found = Vec::new();
     for chunk in ids.chunks(ROWS) {
-        let among = format!("AND c.path_id IN ({})", bulk::placeholders(3, chunk.len()));
-        let query = bulk::query(backend, question(&among), chunk.len() == ROWS)
+        let among = format!("AND c.path_id IN ({})", in_clause::placeholders(3, chunk.len()));
+        let query = in_clause::query(backend, question(&among), chunk.len() == ROWS)
             .bind(push_id)
             .bind(now() - REPLACEMENTS_PERIOD)
             .bind_all(chunk.iter().copied());
@@ -234,7 +234,7 @@ impl Catalog {
     /// The paths that a push claims and that are committed with something else than it says.
     pub async fn differing(&self, push_id: PushId, push: &PushRank<'_>) -> Result<Vec<Differing>> {
         let mut found = Vec::new();
-        let mut rows = bulk::query(self.backend, question(""), true)
+        let mut rows = in_clause::query(self.backend, question(""), true)
             .bind(push_id)
             .bind(now() - REPLACEMENTS_PERIOD)
             .fetch(&self.reader);
@@ -267,9 +267,9 @@ impl Catalog {
                  JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
                  WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) \
                  AND c.path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(push_id)
                 .bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
@@ -290,9 +290,9 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE push_paths SET kind = {CLAIM_NEEDED} WHERE push_id = $1 AND path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(push_id)
                 .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;

@@ -1,6 +1,6 @@
 //! What checks have found.
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Flag, codes};
 use super::states::FINDING_OPEN;
 use super::{Catalog, FindingId, Result, TaskId, WriteTx, now};
@@ -112,7 +112,7 @@ impl WriteTx {
     pub async fn add_findings(&mut self, task_id: TaskId, found: &[NewFinding]) -> Result<Vec<FindingId>> {
         let mut ids = Vec::with_capacity(found.len());
         for finding in found {
-            let id = bulk::query_scalar(self.backend, format!("INSERT INTO fsck_findings (task_id, kind, subject, detail, left_to_gc, found_at) \
+            let id = in_clause::query_scalar(self.backend, format!("INSERT INTO fsck_findings (task_id, kind, subject, detail, left_to_gc, found_at) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (task_id, kind, subject) \
                  DO UPDATE SET detail = excluded.detail, state = {FINDING_OPEN}, reason = '', found_at = excluded.found_at RETURNING id"), true)
             .bind(task_id)
@@ -133,9 +133,9 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE fsck_findings SET state = $1 WHERE id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(state)
                 .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;

@@ -1,6 +1,6 @@
 //! The closures that garbage collections let go.
 
-use super::{Catalog, Result, TaskId, WriteTx, bulk};
+use super::{Catalog, Result, TaskId, WriteTx, in_clause};
 
 /// A closure that a garbage collection let go, or would.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -36,12 +36,12 @@ impl Catalog {
 impl WriteTx {
     /// Writes down closures that a garbage collection lets go, or would.
     pub async fn note_gc_closures(&mut self, run_id: TaskId, closures: &[GcClosure]) -> Result<()> {
-        for chunk in closures.chunks(super::bulk::ROWS) {
+        for chunk in closures.chunks(super::in_clause::ROWS) {
             let text = format!(
                 "INSERT INTO gc_closures (run_id, number, root, pushed_at, paths, bytes) VALUES {}",
-                super::bulk::values(chunk.len(), 6)
+                super::in_clause::values(chunk.len(), 6)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == super::bulk::ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == super::in_clause::ROWS);
             for closure in chunk {
                 query = query
                     .bind(run_id)

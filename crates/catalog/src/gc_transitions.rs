@@ -1,7 +1,7 @@
 //! The moves of a garbage collection, each one guarded statement inside a writing
 //! transaction: it does nothing where its condition no longer holds.
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING};
 use super::path_columns::{ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::states::{
@@ -81,9 +81,9 @@ impl WriteTx {
             let text = format!(
                 "UPDATE pushes SET state = {PUSH_EXPIRED} WHERE id IN ({}) \
                  AND ((state = {PUSH_OPEN} AND lease_until <= $1) OR (state = {PUSH_COMMITTING} AND lease_until <= $2))",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(now())
                 .bind(committing_before)
                 .bind_all(chunk.iter().copied());
@@ -109,7 +109,7 @@ impl WriteTx {
                 "DELETE FROM pushes WHERE id IN (SELECT q.id FROM pushes q WHERE q.state IN ({states}) AND q.lease_until <= $1 \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.push_id = q.id) ORDER BY q.id LIMIT $2)"
             );
-            let done = bulk::query(self.backend, text, true)
+            let done = in_clause::query(self.backend, text, true)
                 .bind(before)
                 .bind(limit)
                 .execute(&mut *self.tx)
@@ -132,9 +132,9 @@ impl WriteTx {
                 "DELETE FROM closures WHERE pushed_at <= $1 AND id IN ({}) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
                 .bind(before)
                 .bind_all(chunk.iter().copied());
             dropped.extend(query.fetch_all(&mut *self.tx).await?);
@@ -151,9 +151,9 @@ impl WriteTx {
             let text = format!(
                 "UPDATE {} SET condemned_at = $1 WHERE id IN ({})",
                 I::COLLECTED.table(),
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(at)
                 .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
@@ -166,9 +166,9 @@ impl WriteTx {
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
                 "UPDATE logs SET condemned_at = $1 WHERE drv IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(at)
                 .bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
@@ -191,9 +191,9 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  RETURNING id, name",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
                 .bind(now())
                 .bind_all(chunk.iter().copied());
@@ -215,9 +215,9 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE paths SET fence = $1 WHERE id IN ({}) AND state = {DELETING} AND {over} RETURNING id, name",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
                 .bind(now())
                 .bind_all(chunk.iter().copied());
@@ -235,14 +235,14 @@ impl WriteTx {
     async fn doom_pointers(&mut self, doomed: &mut [DoomedPath]) -> Result<()> {
         let mut keys: std::collections::HashMap<PathId, Vec<String>> = std::collections::HashMap::new();
         for chunk in doomed.chunks(ROWS) {
-            let among = bulk::placeholders(1, chunk.len());
+            let among = in_clause::placeholders(1, chunk.len());
             for text in [
                 format!(
                     "UPDATE realisations SET state = {REALISATION_DELETING} WHERE path_id IN ({among}) RETURNING path_id, key"
                 ),
                 format!("SELECT path_id, key FROM debug_infos WHERE path_id IN ({among})"),
             ] {
-                let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+                let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                     .bind_all(chunk.iter().map(|path| path.id));
                 for (id, key) in query.fetch_all(&mut *self.tx).await? {
                     keys.entry(id).or_default().push(key);
@@ -265,15 +265,15 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE realisations SET state = {REALISATION_PRESENT} WHERE path_id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let realisations = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let realisations = in_clause::query(self.backend, text, chunk.len() == ROWS);
             let text = format!(
                 "UPDATE paths SET state = {PUBLISHING}, fence = 0, publication = $1 \
                  WHERE state = {DELETING} AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let paths = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
+            let paths = in_clause::query(self.backend, text, chunk.len() == ROWS).bind(publication);
             for mut query in [realisations, paths] {
                 for id in chunk {
                     query = query.bind(*id);
@@ -351,10 +351,10 @@ impl WriteTx {
             // RETURNING gives what is, so what was has to be asked before.
             let text = format!(
                 "SELECT id FROM objects WHERE state = {OBJECT_PENDING} AND id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             let pending: Vec<ObjectId> = query.fetch_all(&mut *self.tx).await?;
             let pending: std::collections::HashSet<ObjectId> = pending.into_iter().collect();
             let text = format!(
@@ -363,9 +363,9 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.object_id <> 0 \
                  AND p.state <> {ABSENT}) \
                  AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.object_id = objects.id AND r.kept_until > $2) RETURNING id, key, size",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
                 .bind(now())
                 .bind_all(chunk.iter().copied());
@@ -389,10 +389,10 @@ impl WriteTx {
             let text = format!(
                 "SELECT id FROM objects WHERE state <> {OBJECT_DELETING} AND id IN ({}) \
                  AND id NOT IN (SELECT object_id FROM push_paths)",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             unused.extend(query.fetch_all(&mut *self.tx).await?);
         }
         self.doom_objects(&unused, fence).await
@@ -404,7 +404,7 @@ impl WriteTx {
             "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND {} RETURNING id, key, size",
             short_leases::over("fence", "$3")
         );
-        let row: Option<(ObjectId, String, i64)> = bulk::query_as(self.backend, text, true)
+        let row: Option<(ObjectId, String, i64)> = in_clause::query_as(self.backend, text, true)
             .bind(fence)
             .bind(key.to_owned())
             .bind(now())
@@ -465,9 +465,9 @@ impl WriteTx {
             };
             let text = format!(
                 "{verb} WHERE {also}state = {OBJECT_DELETING} AND id IN ({})",
-                bulk::placeholders(first, chunk.len())
+                in_clause::placeholders(first, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             if let Some(bound) = bound {
                 query = query.bind(bound);
             }
@@ -488,9 +488,9 @@ impl WriteTx {
             let text = format!(
                 "UPDATE logs SET state = {LOG_DELETING}, fence = $1 WHERE drv IN ({}) AND (state = {LOG_PRESENT} OR {over}) \
                  RETURNING drv, size",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
                 .bind(now())
                 .bind_all(chunk.iter().cloned());
@@ -512,7 +512,7 @@ impl WriteTx {
             "UPDATE logs SET fence = $1 WHERE drv = $2 AND state = {LOG_DELETING} AND {}",
             short_leases::over("fence", "$3")
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(fence)
             .bind(drv.to_owned())
             .bind(now())
@@ -531,9 +531,9 @@ impl WriteTx {
             };
             let text = format!(
                 "{verb} WHERE state = {LOG_DELETING} AND drv IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -555,9 +555,9 @@ impl Catalog {
             let text = format!(
                 "UPDATE {} SET fence = $1 WHERE fence = $2 AND state = {deleting} AND {name} IN ({})",
                 what.table(),
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(to)
                 .bind(from)
                 .bind_all(chunk.iter().cloned());
@@ -571,7 +571,7 @@ impl Catalog {
     pub async fn lift_fences(&self) -> Result<()> {
         let mut tx = self.write().await?;
         for table in ["paths", "objects", "logs", "pin_writes"] {
-            bulk::query(
+            in_clause::query(
                 self.backend,
                 format!("UPDATE {table} SET fence = 0 WHERE fence <> 0"),
                 true,
@@ -585,7 +585,7 @@ impl Catalog {
     /// Among what a push relies on, the paths that are being deleted, and those whose
     /// realisations stand in the way of its own.
     pub async fn doomed_for(&self, push_id: PushId) -> Result<Vec<PathId>> {
-        let rows = bulk::query_scalar(
+        let rows = in_clause::query_scalar(
             self.backend,
             format!(
                 "SELECT p.id FROM push_paths c JOIN paths p ON p.id = c.path_id \
@@ -603,7 +603,7 @@ impl Catalog {
 
     /// Among the build logs that a push brings, those that are being deleted.
     pub async fn doomed_logs_for(&self, push_id: PushId) -> Result<Vec<String>> {
-        let rows = bulk::query_scalar(self.backend, format!("SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = {LOG_DELETING}"), true)
+        let rows = in_clause::query_scalar(self.backend, format!("SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = {LOG_DELETING}"), true)
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
@@ -616,10 +616,10 @@ impl Catalog {
         for chunk in keys.chunks(ROWS) {
             let text = format!(
                 "SELECT key FROM objects WHERE state = {OBJECT_DELETING} AND key IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             doomed.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(doomed)

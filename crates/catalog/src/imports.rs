@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use niks3_nix::store_path::{StorePath, StorePathHash};
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::PathName;
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::states::{IMPORT_DONE, IMPORT_WAITING};
@@ -65,7 +65,7 @@ impl Catalog {
 
     /// How many imported roots wait.
     pub async fn waiting_roots(&self) -> Result<WaitingRoots> {
-        Ok(bulk::query_as(
+        Ok(in_clause::query_as(
             self.backend,
             format!(
                 "SELECT (SELECT COUNT(*) FROM imported_closures WHERE state = {IMPORT_WAITING}) AS closures, \
@@ -79,7 +79,7 @@ impl Catalog {
 
     /// Hash parts of the roots of closures that wait, after one.
     pub async fn waiting_closures(&self, after: &str, limit: i64) -> Result<Vec<String>> {
-        let rows = bulk::query_scalar(self.backend, format!("SELECT hash FROM imported_closures WHERE state = {IMPORT_WAITING} AND hash > $1 ORDER BY hash LIMIT $2"), true)
+        let rows = in_clause::query_scalar(self.backend, format!("SELECT hash FROM imported_closures WHERE state = {IMPORT_WAITING} AND hash > $1 ORDER BY hash LIMIT $2"), true)
         .bind(after.to_owned())
         .bind(limit)
         .fetch_all(&self.reader)
@@ -93,10 +93,10 @@ impl Catalog {
         for chunk in hashes.chunks(ROWS) {
             let text = format!(
                 "SELECT hash FROM imported_closures WHERE state = {IMPORT_WAITING} AND hash IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             waiting.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(waiting)
@@ -104,7 +104,7 @@ impl Catalog {
 
     /// Pins that wait, in the order of their names, after one.
     pub async fn waiting_pins(&self, after: &str, limit: i64) -> Result<Vec<ImportedPin>> {
-        let rows = bulk::query_as(self.backend, format!("SELECT name, path, created_at, updated_at FROM imported_pins WHERE state = {IMPORT_WAITING} AND name > $1 \
+        let rows = in_clause::query_as(self.backend, format!("SELECT name, path, created_at, updated_at FROM imported_pins WHERE state = {IMPORT_WAITING} AND name > $1 \
              ORDER BY name LIMIT $2"), true)
         .bind(after.to_owned())
         .bind(limit)
@@ -121,9 +121,9 @@ impl WriteTx {
             let text = format!(
                 "INSERT INTO imported_closures (hash, pushed_at) VALUES {} \
                  ON CONFLICT (hash) DO UPDATE SET pushed_at = excluded.pushed_at, state = {IMPORT_WAITING}",
-                bulk::values(chunk.len(), 2)
+                in_clause::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for closure in chunk {
                 query = query
                     .bind(closure.hash.as_str().to_owned())
@@ -137,7 +137,7 @@ impl WriteTx {
     /// Adds pins of another database, each of which is new or was changed there since the last import.
     pub async fn add_imported_pins(&mut self, pins: &[ImportedPin]) -> Result<()> {
         for pin in pins {
-            bulk::query(self.backend, format!("INSERT INTO imported_pins (name, path, created_at, updated_at) VALUES ($1, $2, $3, $4) \
+            in_clause::query(self.backend, format!("INSERT INTO imported_pins (name, path, created_at, updated_at) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (name) DO UPDATE SET path = excluded.path, updated_at = excluded.updated_at, state = {IMPORT_WAITING}"), true)
             .bind(pin.name.clone())
             .bind(pin.path.to_string())
@@ -154,7 +154,7 @@ impl WriteTx {
     pub async fn settle_imported_closures(&mut self, hashes: &[String]) -> Result<u64> {
         let mut settled = 0;
         for chunk in hashes.chunks(ROWS) {
-            let among = bulk::placeholders(1, chunk.len());
+            let among = in_clause::placeholders(1, chunk.len());
             let made = format!(
                 "INSERT INTO closures (path_id, created_at, pushed_at) \
                  SELECT p.id, i.pushed_at, i.pushed_at FROM imported_closures i JOIN paths p ON p.hash = i.hash \
@@ -181,7 +181,7 @@ impl WriteTx {
     /// Ends the wait of closures whose roots will not come.
     pub async fn give_up_imported_closures(&mut self, hashes: &[String]) -> Result<()> {
         for chunk in hashes.chunks(ROWS) {
-            let among = bulk::placeholders(1, chunk.len());
+            let among = in_clause::placeholders(1, chunk.len());
             let text = format!("UPDATE imported_closures SET state = {IMPORT_DONE} WHERE hash IN ({among})");
             self.about_hashes(text, chunk).await?;
         }
@@ -189,7 +189,7 @@ impl WriteTx {
     }
 
     async fn about_hashes(&mut self, text: String, hashes: &[String]) -> Result<u64> {
-        let query = bulk::query(self.backend, text, hashes.len() == ROWS).bind_all(hashes.iter().cloned());
+        let query = in_clause::query(self.backend, text, hashes.len() == ROWS).bind_all(hashes.iter().cloned());
         Ok(query.execute(&mut *self.tx).await?.rows_affected())
     }
 
@@ -197,7 +197,7 @@ impl WriteTx {
     /// set later is kept.
     pub async fn settle_imported_pin(&mut self, pin: &ImportedPin) -> Result<bool> {
         let text = format!("SELECT id FROM paths WHERE hash = $1 AND name = $2 AND state = {PRESENT}");
-        let row: Option<PathId> = bulk::query_scalar(self.backend, text, true)
+        let row: Option<PathId> = in_clause::query_scalar(self.backend, text, true)
             .bind(pin.path.hash_part().to_owned())
             .bind(pin.path.to_string())
             .fetch_optional(&mut *self.tx)
@@ -231,7 +231,7 @@ impl WriteTx {
 
     /// Ends the wait of a pin.
     pub async fn give_up_imported_pin(&mut self, name: &str) -> Result<()> {
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!("UPDATE imported_pins SET state = {IMPORT_DONE} WHERE name = $1"),
             true,

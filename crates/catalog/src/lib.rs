@@ -1,13 +1,13 @@
 //! All SQL of the server, over SQLite and PostgreSQL alike.
 //!
-//! One text serves both databases wherever they agree; [`bulk`] writes the lists
+//! One text serves both databases wherever they agree; [`in_clause`] writes the lists
 //! that neither has a common form for. Every transaction that moves the state of
 //! a path, an object or a push goes through [`Catalog::write`], which admits one
 //! at a time per database: what it decides on cannot change under it, and no two
 //! of them can deadlock whatever the order of their rows.
 
 mod browse;
-mod bulk;
+mod in_clause;
 mod census;
 mod checks;
 mod closure_sizes;

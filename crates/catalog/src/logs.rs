@@ -4,7 +4,7 @@
 //! place, and the row says whose: so the row describes the object. A path has one deriver in its row; the
 //! others that it was pushed with are in `path_derivers`.
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::states::{CLAIM_EXTERNAL, LOG_PRESENT, LOG_PUBLISHING};
 use super::{Catalog, PathId, PushId, Result, StagedLog, WriteTx, now, short_leases};
@@ -31,10 +31,10 @@ impl WriteTx {
                  push_id = excluded.push_id, condemned_at = 0 \
                  WHERE logs.state = {LOG_PUBLISHING} \
                  AND ({} OR logs.push_id = excluded.push_id) RETURNING drv",
-                bulk::values(chunk.len(), 6),
+                in_clause::values(chunk.len(), 6),
                 short_leases::over("logs.fence", "excluded.created_at")
             );
-            let mut query = bulk::query_scalar(self.backend, text, false);
+            let mut query = in_clause::query_scalar(self.backend, text, false);
             for log in chunk {
                 query = query
                     .bind(log.drv.clone())
@@ -55,9 +55,9 @@ impl WriteTx {
             let text = format!(
                 "UPDATE logs SET state = {LOG_PRESENT}, fence = 0, push_id = 0 \
                  WHERE state = {LOG_PUBLISHING} AND push_id = $1 AND drv IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, false)
+            let query = in_clause::query(self.backend, text, false)
                 .bind(push_id)
                 .bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
@@ -75,7 +75,7 @@ impl WriteTx {
                  AND (SELECT COUNT(*) FROM path_derivers d WHERE d.path_id = paths.id) < {MAX_DERIVERS} \
                  ON CONFLICT (path_id, drv) DO NOTHING"
             );
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(drv.clone())
                 .bind(*path_id)
                 .execute(&mut *self.tx)
@@ -97,10 +97,10 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT drv FROM path_derivers WHERE path_id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             derivers.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(derivers)
@@ -116,7 +116,7 @@ impl Catalog {
              AND p.state IN ({PUBLISHING}, {PRESENT}) \
              AND NOT EXISTS (SELECT 1 FROM path_derivers d WHERE d.path_id = c.path_id AND d.drv = c.deriver)"
         );
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;

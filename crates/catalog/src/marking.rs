@@ -1,7 +1,7 @@
 //! What a garbage collection reads: everything that is there, and everything that
 //! may need it.
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Flag, References};
 use super::objects::OBJECT_PENDING;
 use super::path_columns::ABSENT;
@@ -88,7 +88,7 @@ impl Catalog {
             "SELECT {} FROM paths WHERE id > $1 ORDER BY id LIMIT $2",
             node_columns()
         );
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -102,7 +102,7 @@ impl Catalog {
             "SELECT id, size, condemned_at, CASE WHEN state = {OBJECT_PENDING} THEN 1 ELSE 0 END AS pending \
              FROM objects WHERE id > $1 ORDER BY id LIMIT $2"
         );
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -172,7 +172,7 @@ impl WriteTx {
 
     /// The pushes under way.
     pub async fn live_pushes(&mut self) -> Result<Vec<LivePush>> {
-        let rows = bulk::query_as(
+        let rows = in_clause::query_as(
             self.backend,
             format!("SELECT id, revision FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"),
             true,
@@ -227,10 +227,10 @@ impl WriteTx {
             let text = format!(
                 "SELECT {} FROM paths WHERE id IN ({})",
                 node_columns(),
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             nodes.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok((last, nodes))

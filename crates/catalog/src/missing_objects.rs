@@ -2,7 +2,7 @@
 
 use niks3_nix::store_path::StorePath;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{DELETING, LISTING_LOST, PRESENT, PUBLISHING};
 use super::states::{CLAIM_NEEDED, CLAIM_PRESENT, PUSH_OPEN, REALISATION_DELETING};
@@ -89,7 +89,7 @@ impl WriteTx {
     /// which whoever needs the paths does, or `await_deletion::paths` of the crate core. Returns their ids.
     pub async fn withdraw(&mut self, object_id: ObjectId) -> Result<Vec<PathId>> {
         // A commit that has looked for the NAR before has to look again.
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!(
                 "UPDATE pushes SET revision = revision + 1 WHERE state = {PUSH_OPEN} AND id IN \
@@ -102,7 +102,7 @@ impl WriteTx {
         .await?;
         let text =
             format!("SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = $1");
-        let ids: Vec<PathId> = bulk::query_scalar(self.backend, text, true)
+        let ids: Vec<PathId> = in_clause::query_scalar(self.backend, text, true)
             .bind(object_id)
             .fetch_all(&mut *self.tx)
             .await?;
@@ -118,7 +118,7 @@ impl WriteTx {
         self.lost_paths().await?;
         let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
-            let among = |first| bulk::placeholders(first, chunk.len());
+            let among = |first| in_clause::placeholders(first, chunk.len());
             let texts = [
                 // Pushes that found them in the cache have to bring them.
                 format!(
@@ -139,7 +139,7 @@ impl WriteTx {
             ];
             for text in texts {
                 let query =
-                    bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                    in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
                 query.execute(&mut *self.tx).await?;
             }
             let text = format!(
@@ -147,7 +147,7 @@ impl WriteTx {
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
                 among(2)
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(publication)
                 .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
@@ -159,7 +159,7 @@ impl WriteTx {
     pub async fn object_lost(&mut self, id: ObjectId) -> Result<()> {
         let text =
             format!("UPDATE objects SET state = {OBJECT_PENDING} WHERE id = $1 AND state = {OBJECT_PRESENT}");
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(id)
             .execute(&mut *self.tx)
             .await?;
@@ -172,7 +172,7 @@ impl WriteTx {
         let text = format!(
             "UPDATE objects SET state = {OBJECT_DELETING}, fence = 0 WHERE id = $1 AND state = {OBJECT_PRESENT}"
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(id)
             .execute(&mut *self.tx)
             .await?;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use niks3_nix::hash::NarHash;
 
-use super::bulk::{self, ROWS};
+use super::in_clause::{self, ROWS};
 use super::columns::{NarHashBytes, Sha256Bytes, codes};
 use super::objects::OBJECT_PRESENT;
 use super::states::{CLAIM_NEEDED, MULTIPART_COMPLETED, MULTIPART_GIVEN_UP, MULTIPART_OPEN};
@@ -113,7 +113,7 @@ impl Catalog {
         identity: &str,
         part_size: i64,
     ) -> Result<Option<Multipart>> {
-        let row = bulk::query_as(self.backend, format!("SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.key, m.upload_id, m.state, \
+        let row = in_clause::query_as(self.backend, format!("SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.key, m.upload_id, m.state, \
              m.object_id, m.turn_until, m.nar_size FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
              WHERE m.nar_hash = $1 AND (m.state = {MULTIPART_OPEN} OR (m.state = {MULTIPART_COMPLETED} AND o.state = {OBJECT_PRESENT})) AND m.compressor = $2 \
              AND m.identity = $3 AND m.part_size = $4 AND m.nar_size = $5 ORDER BY m.state DESC, m.id DESC LIMIT 1"), true)
@@ -149,7 +149,7 @@ impl Catalog {
 
     async fn set_turn(&self, multipart_id: MultipartId, turn: &str, until: i64) -> Result<bool> {
         let done =
-            bulk::query(self.backend, format!("UPDATE multiparts SET turn_until = $1 WHERE id = $2 AND state = {MULTIPART_OPEN} AND turn = $3"), true)
+            in_clause::query(self.backend, format!("UPDATE multiparts SET turn_until = $1 WHERE id = $2 AND state = {MULTIPART_OPEN} AND turn = $3"), true)
                 .bind(until)
                 .bind(multipart_id)
                 .bind(turn.to_owned())
@@ -186,7 +186,7 @@ impl WriteTx {
              AND used_at <= $4 AND {}",
             short_leases::over("turn_until", "$5")
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(like.nar_hash.as_bytes().to_vec())
             .bind(like.compressor.clone())
             .bind(like.identity.clone())
@@ -199,7 +199,7 @@ impl WriteTx {
 
     /// How many uploads in parts an identity has begun and not ended, and the bytes of the NARs that they hold.
     pub async fn unfinished_multiparts(&mut self, identity: &str) -> Result<(u64, u64)> {
-        let (number, bytes): (i64, i64) = bulk::query_as(
+        let (number, bytes): (i64, i64) = in_clause::query_as(
             self.backend,
             format!(
                 "SELECT COUNT(*), CAST(COALESCE(SUM(nar_size), 0) AS BIGINT) FROM multiparts \
@@ -256,9 +256,9 @@ impl WriteTx {
         for chunk in new.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO multipart_parts (multipart_id, number, size, sha256) VALUES {}",
-                bulk::values(chunk.len(), 4)
+                in_clause::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for part in chunk {
                 query = query
                     .bind(multipart_id)
@@ -284,7 +284,7 @@ impl WriteTx {
             "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 WHERE id = $4 AND state = {MULTIPART_OPEN} AND {}",
             short_leases::over("turn_until", "$3")
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(turn.to_owned())
             .bind(now + seconds)
             .bind(now)
@@ -302,7 +302,7 @@ impl WriteTx {
         turn: &str,
         object_id: Option<ObjectId>,
     ) -> Result<bool> {
-        let done = bulk::query(
+        let done = in_clause::query(
             self.backend,
             format!(
                 "UPDATE multiparts SET state = $1, object_id = $2, used_at = $3 \
@@ -345,7 +345,7 @@ impl WriteTx {
 
     /// The contents larger than that which pushes under way have to upload.
     pub async fn contents_under_way(&mut self, larger_than: i64) -> Result<HashSet<Vec<u8>>> {
-        let rows = bulk::query_scalar(
+        let rows = in_clause::query_scalar(
             self.backend,
             format!("SELECT DISTINCT nar_hash FROM push_paths WHERE kind = {CLAIM_NEEDED} AND nar_size > $1"),
             true,
@@ -367,7 +367,7 @@ impl WriteTx {
 
     /// Gives up an upload in parts: nobody may go on with it.
     pub async fn give_up_multipart(&mut self, multipart_id: MultipartId) -> Result<()> {
-        bulk::query(self.backend, format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP}, object_id = NULL, used_at = $1 WHERE id = $2"), true)
+        in_clause::query(self.backend, format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP}, object_id = NULL, used_at = $1 WHERE id = $2"), true)
             .bind(now())
             .bind(multipart_id)
             .execute(&mut *self.tx)

@@ -9,7 +9,7 @@ use niks3_nix::hash::{FileHash, NarHash};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::states::PUSH_OPEN;
 use super::{Catalog, CatalogError, ClaimKind, ObjectId, PathId, Push, PushId, Result, WriteTx, now};
 
@@ -137,9 +137,9 @@ impl WriteTx {
             let text = format!(
                 "INSERT INTO objects (key, size, file_hash, compression, encoding, created_at, announced_at) VALUES {} \
                  ON CONFLICT (key) DO NOTHING RETURNING id, key",
-                bulk::values(chunk.len(), 7)
+                in_clause::values(chunk.len(), 7)
             );
-            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for (key, new) in chunk {
                 query = query
                     .bind((*key).clone())
@@ -164,9 +164,9 @@ impl WriteTx {
             }
             let text = format!(
                 "SELECT id, key, size, state FROM objects WHERE key IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for (key, _) in chunk {
                 query = query.bind((*key).clone());
             }
@@ -190,9 +190,9 @@ impl WriteTx {
             if !pending.is_empty() {
                 let text = format!(
                     "UPDATE objects SET announced_at = $1 WHERE id IN ({})",
-                    bulk::placeholders(2, pending.len())
+                    in_clause::placeholders(2, pending.len())
                 );
-                let mut query = bulk::query(self.backend, text, false).bind(created_at);
+                let mut query = in_clause::query(self.backend, text, false).bind(created_at);
                 for id in pending.drain(..) {
                     query = query.bind(id);
                 }
@@ -210,7 +210,7 @@ impl WriteTx {
              AND compression = 'zstd' AND encoding = 'none' AND EXISTS \
              (SELECT 1 FROM verifications v WHERE v.object_id = objects.id AND v.flaw = '') ORDER BY id LIMIT 1"
         );
-        let id: Option<ObjectId> = bulk::query_scalar(self.backend, text, true)
+        let id: Option<ObjectId> = in_clause::query_scalar(self.backend, text, true)
             .bind(file_hash.as_bytes().to_vec())
             .bind(size)
             .fetch_optional(&mut *self.tx)
@@ -228,7 +228,7 @@ impl WriteTx {
         let text = format!(
             "SELECT id FROM objects WHERE id = $1 AND state = {OBJECT_PRESENT} AND file_hash = $2 AND size = $3"
         );
-        let id: Option<ObjectId> = bulk::query_scalar(self.backend, text, true)
+        let id: Option<ObjectId> = in_clause::query_scalar(self.backend, text, true)
             .bind(id)
             .bind(file_hash.as_bytes().to_vec())
             .bind(size)
@@ -242,7 +242,7 @@ impl WriteTx {
         let text = format!(
             "UPDATE objects SET file_hash = $1, size = $2 WHERE id = $3 AND state = {OBJECT_PENDING}"
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(new.file_hash.as_bytes().to_vec())
             .bind(new.size)
             .bind(id)
@@ -261,9 +261,9 @@ impl WriteTx {
             let text = format!(
                 "UPDATE objects SET state = {OBJECT_PRESENT}, size = arrived.column3 FROM (VALUES {}) AS arrived \
                  WHERE objects.id = arrived.column1 AND objects.key = arrived.column2 AND objects.state = {OBJECT_PENDING}",
-                bulk::values(chunk.len(), 3)
+                in_clause::values(chunk.len(), 3)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for object in chunk {
                 query = query.bind(object.id).bind(object.key.clone()).bind(object.size);
             }
@@ -285,9 +285,9 @@ impl WriteTx {
                  ON CONFLICT (push_id, path_id) DO UPDATE SET object_id = excluded.object_id, \
                  revision = excluded.revision WHERE push_paths.nar_hash = excluded.nar_hash \
                  AND push_paths.nar_size = excluded.nar_size",
-                bulk::values(chunk.len(), 7)
+                in_clause::values(chunk.len(), 7)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for nar in chunk {
                 query = query
                     .bind(push_id)
@@ -310,9 +310,9 @@ impl WriteTx {
                 "INSERT INTO push_paths (push_id, path_id, kind, listing, listing_size) VALUES {} \
                  ON CONFLICT (push_id, path_id) DO UPDATE SET listing = excluded.listing, \
                  listing_size = excluded.listing_size",
-                bulk::values(chunk.len(), 5)
+                in_clause::values(chunk.len(), 5)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for (path_id, key, size) in chunk {
                 query = query
                     .bind(push_id)
@@ -339,9 +339,9 @@ impl WriteTx {
                 "INSERT INTO push_logs (push_id, drv, staging, size) VALUES {} \
                  ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size \
                  WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size RETURNING drv",
-                bulk::values(chunk.len(), 4)
+                in_clause::values(chunk.len(), 4)
             );
-            let mut query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS);
             for (drv, (staging, size)) in chunk {
                 query = query
                     .bind(push_id)
@@ -366,9 +366,9 @@ impl WriteTx {
             let text = format!(
                 "INSERT INTO push_realisations (push_id, key, path_id, body) VALUES {} \
                  ON CONFLICT (push_id, key) DO UPDATE SET path_id = excluded.path_id, body = excluded.body",
-                bulk::values(chunk.len(), 4)
+                in_clause::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for (key, (path_id, body)) in chunk {
                 query = query
                     .bind(push_id)
@@ -396,9 +396,9 @@ impl Catalog {
                 "SELECT c.path_id, c.object_id, q.token FROM push_paths c JOIN pushes q ON q.id = c.push_id \
                  WHERE q.state = {PUSH_OPEN} AND q.identity = $1 AND q.id <> $2 AND c.object_id <> 0 AND c.path_id IN ({}) \
                  ORDER BY q.id DESC",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(push.identity.clone())
                 .bind(push.id)
                 .bind_all(chunk.iter().copied());
@@ -413,9 +413,9 @@ impl Catalog {
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
                 "SELECT DISTINCT deriver FROM push_paths WHERE push_id = $1 AND deriver IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
                 .bind(push_id)
                 .bind_all(chunk.iter().cloned());
             derivers.extend(query.fetch_all(&self.reader).await?);

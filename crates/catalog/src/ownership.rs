@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use sqlx::{Any, Transaction};
 
 use super::states::PUSH_OPEN;
-use super::{Catalog, CatalogError, Result, TaskId, WriteTx, bulk, now};
+use super::{Catalog, CatalogError, Result, TaskId, WriteTx, in_clause, now};
 
 /// The row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,7 @@ impl WriteTx {
         .bind(GENERATION_GAP)
         .execute(&mut *self.tx)
         .await?;
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!("UPDATE pushes SET lease_until = $1 WHERE state = {PUSH_OPEN}"),
             true,

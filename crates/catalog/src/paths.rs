@@ -7,7 +7,7 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::{AnyConnection, Row as _};
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{PathName, codes};
 use super::differences::{Differing, PushRank, differing_among};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
@@ -117,9 +117,9 @@ impl WriteTx {
                  sigs = excluded.sigs, ca = excluded.ca, revision = excluded.revision, \
                  object_id = CASE WHEN {SAME} THEN push_paths.object_id ELSE 0 END, \
                  listing = CASE WHEN {SAME} THEN push_paths.listing ELSE '' END",
-                bulk::values(chunk.len(), 10)
+                in_clause::values(chunk.len(), 10)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             let mut committed: HashMap<PathId, usize> = HashMap::new();
             for meta in chunk {
                 let row = &known[&meta.path];
@@ -181,9 +181,9 @@ impl WriteTx {
         for chunk in paths.chunks(ROWS) {
             let text = format!(
                 "SELECT CAST(COALESCE(SUM(LENGTH(refs)), 0) AS BIGINT) FROM push_paths WHERE push_id = $1 AND path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
                 .bind(push_id)
                 .bind_all(chunk.iter().map(|meta| known[&meta.path].id));
             let bytes: i64 = query.fetch_one(&mut *self.tx).await?;
@@ -211,9 +211,9 @@ impl WriteTx {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, revision, left_to) VALUES {} \
                  ON CONFLICT (push_id, path_id) DO NOTHING",
-                bulk::values(chunk.len(), 5)
+                in_clause::values(chunk.len(), 5)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(push_id)
@@ -236,9 +236,9 @@ impl WriteTx {
                 "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) \
                  SELECT $1, id, {CLAIM_PRESENT}, nar_hash, nar_size, refs, deriver, sigs, ca FROM paths \
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(push_id)
                 .bind_all(chunk.iter().copied());
             claimed += query.execute(&mut *self.tx).await?.rows_affected();
@@ -259,9 +259,9 @@ impl WriteTx {
         for chunk in roots.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_roots (push_id, path_id) VALUES {} ON CONFLICT DO NOTHING",
-                bulk::values(chunk.len(), 2)
+                in_clause::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for root in chunk {
                 query = query.bind(push_id).bind(known[root].id);
             }
@@ -323,10 +323,10 @@ impl WriteTx {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT id, state FROM paths WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             for (id, state) in query.fetch_all(&mut *self.tx).await? {
                 known.insert(by_id[&id], Known { id, state });
             }
@@ -341,9 +341,9 @@ impl WriteTx {
         for chunk in names.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO paths (hash, name, created_at) VALUES {} ON CONFLICT (hash) DO NOTHING RETURNING id, hash",
-                bulk::values(chunk.len(), 3)
+                in_clause::values(chunk.len(), 3)
             );
-            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(path.hash_part().to_owned())
@@ -428,9 +428,9 @@ async fn lookup<'p>(
         let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
         let text = format!(
             "SELECT id, hash, name, state FROM paths WHERE hash IN ({})",
-            bulk::placeholders(1, chunk.len())
+            in_clause::placeholders(1, chunk.len())
         );
-        let query = bulk::query_as(backend, text, chunk.len() == ROWS)
+        let query = in_clause::query_as(backend, text, chunk.len() == ROWS)
             .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
         let rows: Vec<(PathId, String, String, i64)> = query.fetch_all(&mut *connection).await?;
         for (id, hash, name, state) in rows {
@@ -512,9 +512,9 @@ impl Catalog {
                 "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash, c.object_id, c.listing, c.ca, c.refs \
                  FROM paths p CROSS JOIN {claim} \
                  WHERE c.push_id = $1 AND c.path_id = p.id AND p.hash IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(push_id)
                 .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
             for row in query.fetch_all(&self.reader).await? {
@@ -550,7 +550,7 @@ impl Catalog {
         nar_hash: NarHash,
         nar_size: i64,
     ) -> Result<HashMap<StorePath, Claim>> {
-        let rows: Vec<PathName> = bulk::query_scalar(
+        let rows: Vec<PathName> = in_clause::query_scalar(
             self.backend,
             format!(
                 "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
@@ -574,9 +574,9 @@ impl Catalog {
             let text = format!(
                 "SELECT p.name, o.key, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
                  WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.hash IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
             let rows: Vec<(PathName, String, i64)> = query.fetch_all(&self.reader).await?;
             for (name, key, size) in rows {

@@ -8,7 +8,7 @@ use niks3_nix::store_path::StorePath;
 
 use super::columns::PathName;
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{Catalog, PathId, PushId, Result, WriteTx, bulk, now, short_leases};
+use super::{Catalog, PathId, PushId, Result, WriteTx, in_clause, now, short_leases};
 
 /// A named root.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -84,7 +84,7 @@ const COLUMNS: &str = "n.name AS pin_name, p.name AS path_name, n.created_at, n.
 impl Catalog {
     /// The pin of that name.
     pub async fn pin(&self, name: &str) -> Result<Option<Pin>> {
-        let row = bulk::query_as(self.backend, format!("SELECT {COLUMNS} WHERE n.name = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("SELECT {COLUMNS} WHERE n.name = $1"), true)
             .bind(name.to_owned())
             .fetch_optional(&self.reader)
             .await?;
@@ -94,7 +94,7 @@ impl Catalog {
     /// Pins in the order of their names, after one.
     pub async fn pins(&self, after: &str, limit: i64) -> Result<Vec<Pin>> {
         let text = format!("SELECT {COLUMNS} WHERE n.name > $1 ORDER BY n.name LIMIT $2");
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&self.reader)
@@ -109,7 +109,7 @@ impl Catalog {
             "SELECT name FROM pin_writes WHERE name > $1 AND {} ORDER BY name LIMIT $3",
             short_leases::over("fence", "$2")
         );
-        let rows = bulk::query_scalar(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .bind(after.to_owned())
             .bind(now())
             .bind(limit)
@@ -231,7 +231,7 @@ impl WriteTx {
             "UPDATE pin_writes SET fence = $1 WHERE name = $2 AND {} RETURNING generation",
             short_leases::over("fence", "$3")
         );
-        let taken: Option<i64> = bulk::query_scalar(self.backend, text, true)
+        let taken: Option<i64> = in_clause::query_scalar(self.backend, text, true)
             .bind(fence)
             .bind(name.to_owned())
             .bind(now())

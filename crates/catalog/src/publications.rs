@@ -11,7 +11,7 @@ use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
 use sqlx::AnyConnection;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::commits::CommitAttempt;
 use super::objects::is_read;
 use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
@@ -93,7 +93,7 @@ impl Catalog {
     pub async fn publishing_ids(&self, after: PathId, limit: i64) -> Result<Vec<PathId>> {
         let text =
             format!("SELECT id FROM paths WHERE id > $1 AND state = {PUBLISHING} ORDER BY id LIMIT $2");
-        let rows = bulk::query_scalar(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -191,7 +191,7 @@ async fn changes(backend: Backend, connection: &mut AnyConnection, commit: &Fini
         "SELECT p.id, p.name, p.state, p.publication FROM push_paths c JOIN paths p ON p.id = c.path_id \
          WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.publication > $2 {not_own}"
     );
-    let mut rows: Vec<(PathId, String, i64, i64)> = bulk::query_as(backend, text, own.is_empty())
+    let mut rows: Vec<(PathId, String, i64, i64)> = in_clause::query_as(backend, text, own.is_empty())
         .bind(commit.attempt.push_id)
         .bind(commit.seen)
         .fetch_all(&mut *connection)
@@ -200,9 +200,9 @@ async fn changes(backend: Backend, connection: &mut AnyConnection, commit: &Fini
         let text = format!(
             "SELECT id, name, state, publication FROM paths WHERE publication > $1 \
              AND state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-            bulk::placeholders(2, chunk.len())
+            in_clause::placeholders(2, chunk.len())
         );
-        let query = bulk::query_as(backend, text, chunk.len() == ROWS)
+        let query = in_clause::query_as(backend, text, chunk.len() == ROWS)
             .bind(commit.seen)
             .bind_all(chunk.iter().copied());
         rows.extend(query.fetch_all(&mut *connection).await?);
@@ -247,9 +247,9 @@ impl WriteTx {
         for chunk in keys.chunks(ROWS) {
             let text = format!(
                 "SELECT listing FROM paths WHERE listing <> '' AND hash IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let query = bulk::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
                 .bind_all(chunk.iter().map(|key| hash(key)));
             staged.extend(query.fetch_all(&mut *self.tx).await?);
         }
@@ -266,11 +266,11 @@ impl WriteTx {
                 "SELECT paths.id, paths.signing_keys, paths.signed_by FROM paths JOIN (VALUES {}) AS written \
                  ON paths.id = written.column1 AND paths.publication = written.column2 \
                  WHERE paths.state = {PUBLISHING} AND paths.signed_by <> ${} AND {}",
-                bulk::values(chunk.len(), 2),
+                in_clause::values(chunk.len(), 2),
                 2 * chunk.len() + 1,
                 is_read("paths.object_id", "paths")
             );
-            let mut query = bulk::query_as(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for (id, publication) in chunk {
                 query = query.bind(*id).bind(*publication);
             }
@@ -288,9 +288,9 @@ impl WriteTx {
             for chunk in ids.chunks(ROWS) {
                 let text = format!(
                     "UPDATE paths SET signed_by = $1 WHERE id IN ({})",
-                    bulk::placeholders(2, chunk.len())
+                    in_clause::placeholders(2, chunk.len())
                 );
-                let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+                let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                     .bind(names.clone())
                     .bind_all(chunk.iter().copied());
                 query.execute(&mut *self.tx).await?;
@@ -307,9 +307,9 @@ impl WriteTx {
                 "UPDATE paths SET state = {PRESENT}, listing = '' FROM (VALUES {}) AS written \
                  WHERE paths.id = written.column1 AND paths.publication = written.column2 \
                  AND paths.state = {PUBLISHING}",
-                bulk::values(chunk.len(), 2)
+                in_clause::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for (id, publication) in chunk {
                 query = query.bind(*id).bind(*publication);
             }
@@ -355,7 +355,7 @@ impl WriteTx {
         {
             return Ok(Finish::PinTaken(taken));
         }
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!(
                 "UPDATE pushes SET state = {PUSH_COMMITTED}, result = $1, commit_until = 0 WHERE id = $2"
@@ -376,7 +376,7 @@ impl WriteTx {
     /// Ends the lease of a push that is being committed and cannot be: what it has decided stays
     /// to be published by the next one. Its claims are let go when nothing it wrote can still be on its way.
     pub async fn give_up(&mut self, push_id: PushId) -> Result<()> {
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state = {PUSH_COMMITTING}"),
             true,
@@ -400,9 +400,9 @@ impl WriteTx {
                 "UPDATE paths SET state = {PUBLISHING}, publication = $1, listing = CASE WHEN listing = '' AND EXISTS \
                  (SELECT 1 FROM replacements r WHERE r.path_id = paths.id) THEN '{LISTING_REPLACED}' ELSE listing END \
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(publication)
                 .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;

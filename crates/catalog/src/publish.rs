@@ -10,7 +10,7 @@ use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Keys, PathName};
 use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
 use super::states::LOG_PRESENT;
@@ -195,7 +195,7 @@ impl Catalog {
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
             publishable_columns("c", "q")
         );
-        let mut rows = bulk::query(self.backend, text, true)
+        let mut rows = in_clause::query(self.backend, text, true)
             .bind(push_id)
             .fetch(&self.reader);
         while let Some(row) = rows.try_next().await? {
@@ -212,7 +212,7 @@ impl Catalog {
             "SELECT {columns} FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
              WHERE c.push_id = $1 AND p.state = $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(push_id)
             .bind(PUBLISHING)
             .fetch_all(&self.reader)
@@ -227,9 +227,9 @@ impl Catalog {
             let columns = publishable_columns("p", "p");
             let text = format!(
                 "SELECT {columns} FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(PUBLISHING)
                 .bind_all(chunk.iter().copied());
             let rows = query.fetch_all(&self.reader).await?;
@@ -244,10 +244,10 @@ impl Catalog {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT id, name FROM paths WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             let rows: Vec<(PathId, PathName)> = query.fetch_all(&self.reader).await?;
             names.extend(rows.into_iter().map(|(id, name)| (id, name.into())));
         }
@@ -282,10 +282,10 @@ impl Catalog {
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
                 "SELECT drv FROM logs WHERE state = {LOG_PRESENT} AND drv IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
             let query =
-                bulk::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             known.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(known)

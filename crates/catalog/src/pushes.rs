@@ -8,7 +8,7 @@ use super::columns::{Flag, Keys, NarHashBytes, OptionalText, PathName, codes};
 use super::path_columns::ABSENT;
 use super::slices::SLICE_MARKS;
 use super::states::{CLAIM_NEEDED, PUSH_ABORTED, PUSH_COMMITTED, PUSH_COMMITTING, PUSH_OPEN};
-use super::{Catalog, PathId, PushId, Result, RunId, WriteTx, bulk, now};
+use super::{Catalog, PathId, PushId, Result, RunId, WriteTx, in_clause, now};
 
 /// Where a push stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ const SELECT: &str = "SELECT id, token, identity, state, pin, verify, result, le
 impl Catalog {
     /// The push of that name.
     pub async fn push(&self, token: &str) -> Result<Option<Push>> {
-        let row = bulk::query_as(self.backend, format!("{SELECT} WHERE token = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&self.reader)
             .await?;
@@ -118,7 +118,7 @@ impl Catalog {
     /// committed needs none, so that changes nothing.
     pub async fn renew_lease(&self, push_id: PushId, seconds: i64) -> Result<bool> {
         let now = now();
-        let done = bulk::query(self.backend, format!("UPDATE pushes SET lease_until = CASE WHEN state = {PUSH_COMMITTED} THEN lease_until ELSE $1 END \
+        let done = in_clause::query(self.backend, format!("UPDATE pushes SET lease_until = CASE WHEN state = {PUSH_COMMITTED} THEN lease_until ELSE $1 END \
              WHERE id = $2 AND (state = {PUSH_COMMITTED} OR (state <= {PUSH_COMMITTING} AND lease_until > $3))"), true)
         .bind(now + seconds)
         .bind(push_id)
@@ -130,7 +130,7 @@ impl Catalog {
 
     /// The pushes whose commit has begun and not ended.
     pub async fn committing_pushes(&self) -> Result<Vec<Push>> {
-        let rows = bulk::query_as(
+        let rows = in_clause::query_as(
             self.backend,
             format!("{SELECT} WHERE state = {PUSH_COMMITTING}"),
             true,
@@ -163,7 +163,7 @@ impl Catalog {
             "{SELECT} WHERE (state = {PUSH_OPEN} AND lease_until <= $1) \
              OR (state = {PUSH_COMMITTING} AND lease_until <= $2) ORDER BY id"
         );
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(now())
             .bind(committing_before)
             .fetch_all(&self.reader)
@@ -183,7 +183,7 @@ impl Catalog {
              WHERE c.push_id = $1 AND c.path_id > $2 AND c.kind = {CLAIM_NEEDED} AND c.object_id <> 0 AND p.state = {ABSENT} \
              ORDER BY c.path_id LIMIT $3"
         );
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(push_id)
             .bind(after)
             .bind(limit)
@@ -224,7 +224,7 @@ impl Catalog {
             "SELECT q.id FROM pushes q WHERE q.state >= {PUSH_COMMITTED} AND ({})",
             named.join(" OR ")
         );
-        let rows = bulk::query_scalar(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .fetch_all(&self.reader)
             .await?;
         Ok(rows)
@@ -234,7 +234,7 @@ impl Catalog {
 impl WriteTx {
     /// Gives a push that has not ended a lease of so many seconds, though it had run out.
     pub async fn begin_lease(&mut self, push_id: PushId, seconds: i64) -> Result<()> {
-        bulk::query(self.backend, format!("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"), true)
+        in_clause::query(self.backend, format!("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"), true)
             .bind(now() + seconds)
             .bind(push_id)
             .execute(&mut *self.tx)
@@ -272,7 +272,7 @@ impl WriteTx {
 
     /// How many pushes an identity has under way.
     pub async fn pushes_under_way(&mut self, identity: &str) -> Result<u64> {
-        let number: i64 = bulk::query_scalar(self.backend, format!("SELECT COUNT(*) FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until > $1 AND identity = $2"), true)
+        let number: i64 = in_clause::query_scalar(self.backend, format!("SELECT COUNT(*) FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until > $1 AND identity = $2"), true)
         .bind(now())
         .bind(identity.to_owned())
         .fetch_one(&mut *self.tx)
@@ -283,7 +283,7 @@ impl WriteTx {
     /// Bytes that a push may bring, and that all pushes of its identity may: of the NARs that it claims, or of
     /// everything that it has got upload URLs for, whichever is more.
     pub async fn claimed_bytes(&mut self, push: &Push) -> Result<(u64, u64)> {
-        let (own, all): (i64, i64) = bulk::query_as(self.backend, format!("SELECT CAST(COALESCE(SUM(CASE WHEN u.id = $1 THEN u.bytes ELSE 0 END), 0) AS BIGINT), \
+        let (own, all): (i64, i64) = in_clause::query_as(self.backend, format!("SELECT CAST(COALESCE(SUM(CASE WHEN u.id = $1 THEN u.bytes ELSE 0 END), 0) AS BIGINT), \
              CAST(COALESCE(SUM(u.bytes), 0) AS BIGINT) FROM (SELECT p.id, \
              CASE WHEN p.announced > COALESCE(SUM(c.nar_size), 0) THEN p.announced ELSE COALESCE(SUM(c.nar_size), 0) END AS bytes \
              FROM pushes p LEFT JOIN push_paths c ON c.push_id = p.id AND c.kind = {CLAIM_NEEDED} \
@@ -298,7 +298,7 @@ impl WriteTx {
 
     /// References of the paths that a push claims, and that all pushes of its identity claim.
     pub async fn claimed_references(&mut self, push: &Push) -> Result<(u64, u64)> {
-        let (own, all): (i64, i64) = bulk::query_as(self.backend, format!("SELECT CAST(COALESCE(SUM(CASE WHEN id = $1 THEN claimed_references ELSE 0 END), 0) AS BIGINT), \
+        let (own, all): (i64, i64) = in_clause::query_as(self.backend, format!("SELECT CAST(COALESCE(SUM(CASE WHEN id = $1 THEN claimed_references ELSE 0 END), 0) AS BIGINT), \
              CAST(COALESCE(SUM(claimed_references), 0) AS BIGINT) FROM pushes \
              WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until > $2 AND identity = $3"), true)
         .bind(push.id)
@@ -324,7 +324,7 @@ impl WriteTx {
 
     /// Whether what a push claims is kept from being collected: it is open, or being committed.
     pub(super) async fn keeps_claims(&mut self, push_id: PushId) -> Result<bool> {
-        let row = bulk::query(
+        let row = in_clause::query(
             self.backend,
             format!("SELECT 1 FROM pushes WHERE id = $1 AND state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"),
             true,
@@ -337,7 +337,7 @@ impl WriteTx {
 
     /// The push of that name, as it stands inside the transaction.
     pub async fn push(&mut self, token: &str) -> Result<Option<Push>> {
-        let row = bulk::query_as(self.backend, format!("{SELECT} WHERE token = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -347,7 +347,7 @@ impl WriteTx {
     /// Admits a change to what a push claims or announces; false when it no longer takes
     /// any. A commit that had looked before the change has to look again.
     pub async fn change_push(&mut self, push_id: PushId) -> Result<bool> {
-        let changed: Option<i64> = bulk::query_scalar(self.backend, format!("UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = {PUSH_OPEN} AND lease_until > $2 \
+        let changed: Option<i64> = in_clause::query_scalar(self.backend, format!("UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = {PUSH_OPEN} AND lease_until > $2 \
              RETURNING revision"), true)
         .bind(push_id)
         .bind(now())
@@ -362,7 +362,7 @@ impl WriteTx {
     /// Gives up an open push; false when it is not open. What it claims is let go by
     /// [`Catalog::release_push`].
     pub async fn abort_push(&mut self, push_id: PushId) -> Result<bool> {
-        let done = bulk::query(
+        let done = in_clause::query(
             self.backend,
             format!("UPDATE pushes SET state = {PUSH_ABORTED} WHERE id = $1 AND state = {PUSH_OPEN}"),
             true,
@@ -375,7 +375,7 @@ impl WriteTx {
 
     /// The names of pushes under way.
     pub async fn live_tokens(&mut self) -> Result<Vec<String>> {
-        let rows = bulk::query_scalar(
+        let rows = in_clause::query_scalar(
             self.backend,
             format!("SELECT token FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"),
             true,
@@ -395,7 +395,7 @@ impl WriteTx {
                 "DELETE FROM {table} WHERE push_id = $1 AND {key} <= \
                  (SELECT {key} FROM {table} WHERE push_id = $2 ORDER BY {key} LIMIT 1 OFFSET $3)"
             );
-            let deleted = bulk::query(self.backend, text, true)
+            let deleted = in_clause::query(self.backend, text, true)
                 .bind(push_id)
                 .bind(push_id)
                 .bind(limit - 1)
@@ -407,7 +407,7 @@ impl WriteTx {
             }
             // Fewer are left than one slice has.
             let text = format!("DELETE FROM {table} WHERE push_id = $1");
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(push_id)
                 .execute(&mut *self.tx)
                 .await?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use niks3_base::realisation;
 use niks3_base::signing::KeyChoice;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::Keys;
 use super::path_columns::PRESENT;
 use super::states::REALISATION_PRESENT;
@@ -14,8 +14,8 @@ use super::{Catalog, PathId, Realised, Result, WriteTx, now};
 /// The statement about some keys, and its values bound.
 macro_rules! by_keys {
     ($backend:expr, $text:expr, $keys:expr) => {{
-        let text = format!("{} IN ({})", $text, bulk::placeholders(1, $keys.len()));
-        bulk::query_as($backend, text, $keys.len() == ROWS).bind_all($keys.iter().cloned())
+        let text = format!("{} IN ({})", $text, in_clause::placeholders(1, $keys.len()));
+        in_clause::query_as($backend, text, $keys.len() == ROWS).bind_all($keys.iter().cloned())
     }};
 }
 
@@ -91,7 +91,7 @@ impl WriteTx {
     /// Whoever says the same lends it their keys.
     async fn lend_keys(&mut self, table: &str, new: &Realised) -> Result<()> {
         let text = format!("SELECT signing_keys FROM {table} WHERE key = $1 AND path_id = $2");
-        let before: Keys = bulk::query_scalar(self.backend, text, true)
+        let before: Keys = in_clause::query_scalar(self.backend, text, true)
             .bind(new.key.clone())
             .bind(new.path_id)
             .fetch_one(&mut *self.tx)
@@ -100,7 +100,7 @@ impl WriteTx {
         let both = before.union(&new.keys);
         if both != before {
             let text = format!("UPDATE {table} SET signing_keys = $1 WHERE key = $2 AND path_id = $3");
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(both.to_text())
                 .bind(new.key.clone())
                 .bind(new.path_id)
@@ -147,7 +147,7 @@ impl WriteTx {
              AND (e.created_at < c.created_at OR (e.created_at = c.created_at AND e.path_id < c.path_id))) \
              ORDER BY c.key LIMIT $2"
         );
-        let mut found: Vec<Realised> = bulk::query_as(self.backend, text, true)
+        let mut found: Vec<Realised> = in_clause::query_as(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&mut *self.tx)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{PathName, References};
 use super::commits::CommitAttempt;
 use super::differences::{DIFFERS, Held, PushRank, REPLACEMENTS_PERIOD, held_columns};
@@ -86,9 +86,9 @@ impl Catalog {
                 "SELECT {columns} FROM push_paths c JOIN pushes q ON q.id = c.push_id \
                  JOIN paths p ON p.id = c.path_id LEFT JOIN objects o ON o.id = {object} \
                  WHERE c.push_id = $1 AND {kind} AND c.path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(push_id)
                 .bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
@@ -112,7 +112,7 @@ impl Catalog {
 
     /// How many of the paths that a push brings have NARs that the server has read.
     pub async fn verified_paths(&self, push_id: PushId) -> Result<u64> {
-        let number: i64 = bulk::query_scalar(
+        let number: i64 = in_clause::query_scalar(
             self.backend,
             format!(
                 "SELECT COUNT(*) FROM push_paths c JOIN verifications v ON v.object_id = c.object_id \
@@ -160,7 +160,7 @@ impl Catalog {
         before: i64,
         limit: i64,
     ) -> Result<Vec<(ReplacementId, PathId)>> {
-        let rows = bulk::query_as(self.backend, format!("SELECT r.id, r.path_id FROM replacements r WHERE r.written = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
+        let rows = in_clause::query_as(self.backend, format!("SELECT r.id, r.path_id FROM replacements r WHERE r.written = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
              (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id WHERE c.path_id = r.path_id AND c.kind <> {CLAIM_EXTERNAL} \
              AND q.state = {PUSH_COMMITTING} AND q.created_at <= r.replaced_at) ORDER BY r.id LIMIT $2"), true)
         .bind(before)
@@ -235,7 +235,7 @@ impl WriteTx {
             is_read("o.id", "c")
         );
         let now = now();
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query(self.backend, text, true)
             .bind(by.attempt.push_id)
             .bind(path_id)
             .bind(now - REPLACEMENTS_PERIOD)
@@ -300,7 +300,7 @@ impl WriteTx {
              deriver = c.deriver, sigs = c.sigs, ca = c.ca, signing_keys = $1, signed_by = $2, publication = $3 \
              FROM push_paths c WHERE c.push_id = $4 AND c.path_id = $5 AND paths.id = c.path_id"
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(signing_keys)
             .bind(signed_by)
             .bind(publication)
@@ -339,7 +339,7 @@ impl WriteTx {
             "UPDATE replacements SET object_id = NULL, refs = {empty} WHERE kept_until <= $1 \
              AND (object_id IS NOT NULL OR refs <> {empty})"
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(now)
             .execute(&mut *self.tx)
             .await?;

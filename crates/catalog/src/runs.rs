@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::columns::{Flag, column};
 use super::conditions::{Condition, Listing, Value};
 use super::states::{PUSH_COMMITTING, PUSH_OPEN};
-use super::{Catalog, PushId, Result, RunId, WriteTx, bulk, now};
+use super::{Catalog, PushId, Result, RunId, WriteTx, in_clause, now};
 
 /// What is known of a run. Texts are empty, and the pull request 0, where it is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -248,7 +248,7 @@ impl Catalog {
 
     /// The run of that name.
     pub async fn run(&self, token: &str) -> Result<Option<RunRow>> {
-        let row = bulk::query_as(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&self.reader)
             .await?;
@@ -259,7 +259,7 @@ impl Catalog {
 impl WriteTx {
     /// The run of that name, as it stands inside the transaction.
     pub async fn run(&mut self, token: &str) -> Result<Option<RunRow>> {
-        let row = bulk::query_as(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -348,7 +348,7 @@ impl WriteTx {
 
     /// Forgets runs that are as old, and that have no closure in the cache and no push under way.
     pub async fn drop_runs(&mut self, before: i64) -> Result<u64> {
-        let done = bulk::query(self.backend, format!("DELETE FROM runs WHERE used_at <= $1 AND NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.run_id = runs.id) \
+        let done = in_clause::query(self.backend, format!("DELETE FROM runs WHERE used_at <= $1 AND NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.run_id = runs.id) \
              AND NOT EXISTS (SELECT 1 FROM pushes q WHERE q.run_id = runs.id AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING}))"), true)
         .bind(before)
         .execute(&mut *self.tx)

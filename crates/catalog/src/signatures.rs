@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use niks3_nix::signature::Signature;
 use sqlx::Row as _;
 
-use super::bulk;
+use super::in_clause;
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::states::CLAIM_EXTERNAL;
 use super::{Catalog, PathId, PushId, Result, WriteTx};
@@ -41,7 +41,7 @@ impl Catalog {
         );
         let mut new = Vec::new();
         // One by one: in a cache that signs, nearly every path of a client carries the cache's own signature.
-        let mut rows = bulk::query(self.backend, text, true)
+        let mut rows = in_clause::query(self.backend, text, true)
             .bind(push_id)
             .fetch(&self.reader);
         while let Some(row) = rows.try_next().await? {
@@ -86,7 +86,7 @@ impl WriteTx {
                 "UPDATE paths SET sigs = $1, state = {PUBLISHING}, publication = $2 \
                  WHERE id = $3 AND sigs = $4 AND nar_hash = $5 AND state IN ({PUBLISHING}, {PRESENT})"
             );
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(path.after.clone())
                 .bind(publication)
                 .bind(path.path_id)

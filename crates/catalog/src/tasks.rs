@@ -3,7 +3,7 @@
 
 use super::columns::codes;
 use super::states::TASK_RUNNING;
-use super::{Catalog, Result, TaskId, WriteTx, bulk, now, short_leases};
+use super::{Catalog, Result, TaskId, WriteTx, in_clause, now, short_leases};
 
 /// What a task does. One of each kind is under way at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Catalog {
     /// The task of that kind and name.
     pub async fn task(&self, kind: TaskKind, token: &str) -> Result<Option<TaskRow>> {
         let text = format!("SELECT {COLUMNS} FROM tasks WHERE token = $1 AND kind = $2");
-        let row = bulk::query_as(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(token.to_owned())
             .bind(kind.as_str())
             .fetch_optional(&self.reader)
@@ -114,7 +114,7 @@ impl Catalog {
     pub async fn tasks(&self, kind: TaskKind, before: Option<TaskId>, limit: i64) -> Result<Vec<TaskRow>> {
         let text =
             format!("SELECT {COLUMNS} FROM tasks WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(kind.as_str())
             .bind(before.unwrap_or(TaskId::from(i64::MAX)))
             .bind(limit)
@@ -127,7 +127,7 @@ impl Catalog {
     /// one under way.
     pub async fn report_task(&self, id: TaskId, progress: &str, lease: i64) -> Result<bool> {
         let now = now();
-        let done = bulk::query(self.backend, format!("UPDATE tasks SET progress = $1, lease_until = $2 WHERE id = $3 AND state = {TASK_RUNNING} AND lease_until > $4"), true)
+        let done = in_clause::query(self.backend, format!("UPDATE tasks SET progress = $1, lease_until = $2 WHERE id = $3 AND state = {TASK_RUNNING} AND lease_until > $4"), true)
         .bind(progress.to_owned())
         .bind(now + lease)
         .bind(id)
@@ -159,7 +159,7 @@ impl WriteTx {
     /// The newest task of a kind, if there is one.
     pub async fn last_task(&mut self, kind: TaskKind) -> Result<Option<TaskRow>> {
         let text = format!("SELECT {COLUMNS} FROM tasks WHERE kind = $1 ORDER BY id DESC LIMIT 1");
-        let row = bulk::query_as(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(kind.as_str())
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -195,7 +195,7 @@ impl WriteTx {
 
     /// Whether a task is still the one under way, so that it may go on.
     pub async fn holds_task(&mut self, id: TaskId) -> Result<bool> {
-        let row = bulk::query(
+        let row = in_clause::query(
             self.backend,
             format!("SELECT 1 FROM tasks WHERE id = $1 AND state = {TASK_RUNNING} AND lease_until > $2"),
             true,
@@ -215,7 +215,7 @@ impl WriteTx {
         progress: Option<&str>,
         error: &str,
     ) -> Result<bool> {
-        let done = bulk::query(self.backend, format!("UPDATE tasks SET state = $1, progress = COALESCE($2, progress), error = $3, finished_at = $4 \
+        let done = in_clause::query(self.backend, format!("UPDATE tasks SET state = $1, progress = COALESCE($2, progress), error = $3, finished_at = $4 \
              WHERE id = $5 AND state = {TASK_RUNNING}"), true)
         .bind(state)
         .bind(progress.map(str::to_owned))
@@ -239,7 +239,7 @@ impl WriteTx {
 
     /// Forgets all tasks of a kind but the newest ones.
     pub async fn trim_tasks(&mut self, kind: TaskKind, keep: i64) -> Result<()> {
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!(
                 "DELETE FROM tasks WHERE kind = $1 AND state <> {TASK_RUNNING} AND id <= \

@@ -1,7 +1,7 @@
 //! Named tokens, of which only the hash is known.
 
 use super::columns::{EndTime, Flag};
-use super::{Catalog, Result, WriteTx, bulk, now};
+use super::{Catalog, Result, WriteTx, in_clause, now};
 
 /// A named token.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -37,7 +37,7 @@ impl Catalog {
     /// The token with that SHA-256.
     pub async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRow>> {
         let text = format!("SELECT {COLUMNS} FROM tokens WHERE hash = $1");
-        let row = bulk::query_as(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(hash.to_vec())
             .fetch_optional(&self.reader)
             .await?;
@@ -47,7 +47,7 @@ impl Catalog {
     /// Tokens in the order of their names, after one.
     pub async fn tokens(&self, after: &str, limit: i64) -> Result<Vec<TokenRow>> {
         let text = format!("SELECT {COLUMNS} FROM tokens WHERE name > $1 ORDER BY name LIMIT $2");
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&self.reader)

@@ -9,7 +9,7 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
 
-use super::bulk::{self, BindAll as _, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::PathName;
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, PRESENT, PUBLISHING};
@@ -49,9 +49,9 @@ impl Catalog {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT object_id, nar_hash, nar_size, flaw, content_hashes, occurrences FROM verifications WHERE object_id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let query = bulk::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
                 let flaw: String = row.try_get("flaw")?;
                 let size = row.try_get::<i64, _>("nar_size")?.unsigned_abs();
@@ -76,9 +76,9 @@ impl Catalog {
         for chunk in keys.chunks(ROWS) {
             let text = format!(
                 "SELECT o.key, v.listing FROM objects o JOIN verifications v ON v.object_id = o.id WHERE o.key IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let query = bulk::query_as(self.backend, text, false).bind_all(chunk.iter().cloned());
+            let query = in_clause::query_as(self.backend, text, false).bind_all(chunk.iter().cloned());
             let rows: Vec<(String, Vec<u8>)> = query.fetch_all(&self.reader).await?;
             for (key, listing) in rows {
                 if !listing.is_empty() {
@@ -95,7 +95,7 @@ impl Catalog {
             "SELECT p.name FROM objects o JOIN paths p ON p.object_id = o.id \
              WHERE o.key = $1 AND p.id <> $2 AND p.state = {PRESENT} LIMIT 1"
         );
-        let name: Option<PathName> = bulk::query_scalar(self.backend, text, true)
+        let name: Option<PathName> = in_clause::query_scalar(self.backend, text, true)
             .bind(key.to_owned())
             .bind(path_id)
             .fetch_optional(&self.reader)
@@ -119,7 +119,7 @@ impl Catalog {
             is_read("o.id", "p")
         );
         let mut unread = Vec::new();
-        let mut rows = bulk::query(self.backend, text, true)
+        let mut rows = in_clause::query(self.backend, text, true)
             .bind(push_id)
             .bind(names.to_owned())
             .fetch(&self.reader);
@@ -142,7 +142,7 @@ impl Catalog {
              AND (v.object_id IS NULL OR v.flaw <> '' OR v.nar_hash <> p.nar_hash OR v.nar_size <> p.nar_size) \
              GROUP BY o.id, o.key ORDER BY o.id LIMIT $2"
         );
-        let rows = bulk::query_as(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -162,7 +162,7 @@ impl Catalog {
             "SELECT {columns} FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.object_id = $1 AND p.id > $2 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $3"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(object_id)
             .bind(after)
             .bind(limit)
@@ -214,9 +214,9 @@ impl WriteTx {
                  nar_hash = excluded.nar_hash, nar_size = excluded.nar_size, flaw = excluded.flaw, \
                  content_hashes = excluded.content_hashes, listing = excluded.listing, listing_size = excluded.listing_size, \
                  verified_at = excluded.verified_at, occurrences = excluded.occurrences",
-                bulk::values(chunk.len(), 9)
+                in_clause::values(chunk.len(), 9)
             );
-            let mut query = bulk::query(self.backend, text, false);
+            let mut query = in_clause::query(self.backend, text, false);
             for NewVerification {
                 object_id,
                 verdict,
@@ -274,7 +274,7 @@ impl WriteTx {
         objects: &[ObjectId],
     ) -> Result<Vec<String>> {
         self.abort_push(push_id).await?;
-        bulk::query(
+        in_clause::query(
             self.backend,
             format!("UPDATE pushes SET result = $1 WHERE id = $2 AND state = {PUSH_ABORTED}"),
             true,
@@ -286,7 +286,7 @@ impl WriteTx {
         let mut deleting = Vec::new();
         for id in objects {
             // Whoever claims the same contents must not be led to the same bytes again.
-            bulk::query(self.backend, format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP} WHERE object_id = $1 AND state = {MULTIPART_COMPLETED}"), true)
+            in_clause::query(self.backend, format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP} WHERE object_id = $1 AND state = {MULTIPART_COMPLETED}"), true)
                 .bind(*id)
                 .execute(&mut *self.tx)
                 .await?;
@@ -298,7 +298,7 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
                  WHERE c.object_id = objects.id AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING})) RETURNING key"
             );
-            let key: Option<String> = bulk::query_scalar(self.backend, text, true)
+            let key: Option<String> = in_clause::query_scalar(self.backend, text, true)
                 .bind(*id)
                 .fetch_optional(&mut *self.tx)
                 .await?;
