@@ -3,7 +3,7 @@
 use niks3_nix::store_path::StorePath;
 
 use super::columns::PathName;
-use super::conditions::{Listing, Value};
+use super::query_filter::{SelectBuilder, Value};
 use super::{Catalog, ClosureId, PathId, PushId, Result, RunFilter, WriteTx, in_clause, now};
 
 /// A root that a push committed.
@@ -41,12 +41,12 @@ impl Catalog {
         after: Option<(i64, ClosureId)>,
         limit: i64,
     ) -> Result<Vec<ClosureRow>> {
-        let mut listing = Listing::of(SELECT);
-        let mut conditions = filter.conditions();
-        conditions.extend(run.map(|run| ("r.token = $", vec![Value::Text(run.to_owned())])));
-        if !conditions.is_empty() {
+        let mut listing = SelectBuilder::of(SELECT);
+        let mut filters = filter.filters();
+        filters.extend(run.map(|run| ("r.token = $", vec![Value::Text(run.to_owned())])));
+        if !filters.is_empty() {
             let question = "c.id IN (SELECT l.closure_id FROM closure_runs l JOIN runs r ON r.id = l.run_id";
-            listing.and_among(question, conditions);
+            listing.and_among(question, filters);
         }
         if let Some(since) = filter.since {
             listing.and(("c.pushed_at >= $", vec![Value::Number(since)]));

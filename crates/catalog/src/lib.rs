@@ -15,7 +15,7 @@ mod closures;
 mod columns;
 mod commits;
 mod condition;
-mod conditions;
+mod query_filter;
 mod connect;
 mod cycles;
 mod decisions;

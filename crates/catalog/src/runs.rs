@@ -4,7 +4,7 @@ use niks3_nix::store_path::StorePath;
 use sha2::{Digest as _, Sha256};
 
 use super::columns::{Flag, column};
-use super::conditions::{Condition, Listing, Value};
+use super::query_filter::{Condition, SelectBuilder, Value};
 use super::states::{PUSH_COMMITTING, PUSH_OPEN};
 use super::{Catalog, PushId, Result, RunId, WriteTx, in_clause, now};
 
@@ -159,20 +159,20 @@ pub struct RunFilter {
 
 impl RunFilter {
     /// What is asked of the runs, apart from their time.
-    pub(super) fn conditions(&self) -> Vec<Condition> {
+    pub(super) fn filters(&self) -> Vec<Condition> {
         let text = |text: &String| vec![Value::Text(text.clone())];
-        let mut conditions = Vec::new();
-        conditions.extend(
+        let mut filters = Vec::new();
+        filters.extend(
             self.repository
                 .as_ref()
                 .map(|value| ("r.repository = $", text(value))),
         );
-        conditions.extend(self.git_ref.as_ref().map(|value| ("r.git_ref = $", text(value))));
-        conditions.extend(
+        filters.extend(self.git_ref.as_ref().map(|value| ("r.git_ref = $", text(value))));
+        filters.extend(
             self.pull_request
                 .map(|number| ("r.pull_request = $", vec![Value::Number(number)])),
         );
-        conditions
+        filters
     }
 }
 
@@ -218,8 +218,8 @@ impl Catalog {
         before: Option<RunId>,
         limit: i64,
     ) -> Result<Vec<RunRow>> {
-        let mut listing = Listing::of(SELECT);
-        for condition in filter.conditions() {
+        let mut listing = SelectBuilder::of(SELECT);
+        for condition in filter.filters() {
             listing.and(condition);
         }
         if let Some(since) = filter.since {

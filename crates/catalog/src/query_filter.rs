@@ -17,13 +17,13 @@ pub(super) type Condition = (&'static str, Vec<Value>);
 
 /// A statement that grows by constant texts and their values.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(super) struct SelectBuilder {
     text: String,
     values: Vec<Value>,
     first: bool,
 }
 
-impl Listing {
+impl SelectBuilder {
     pub(super) fn of(select: &str) -> Self {
         Self {
             text: select.to_owned(),
@@ -53,10 +53,10 @@ impl Listing {
     }
 
     /// Adds that a column is among what a question with conditions gives.
-    pub(super) fn and_among(&mut self, question: &'static str, conditions: Vec<Condition>) {
+    pub(super) fn and_among(&mut self, question: &'static str, filters: Vec<Condition>) {
         self.connect();
         self.text.push_str(question);
-        for (index, (text, values)) in conditions.into_iter().enumerate() {
+        for (index, (text, values)) in filters.into_iter().enumerate() {
             self.text.push_str(if index == 0 { " WHERE " } else { " AND " });
             self.push(text, values);
         }
