@@ -8,7 +8,7 @@
 
 mod browse;
 mod in_clause;
-mod census;
+mod cache_stats;
 mod checks;
 mod closure_sizes;
 mod closures;
@@ -62,7 +62,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction};
 
 pub use browse::{Found, Member, Members};
-pub use census::{CacheCounts, PastCounts, Pool, Stored};
+pub use cache_stats::{CacheCounts, PastCounts, Pool, Stored};
 pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, HashStatus, ReferenceStatus, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
