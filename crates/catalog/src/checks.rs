@@ -94,7 +94,7 @@ pub enum HashStatus {
     /// Nobody has pushed it.
     Absent,
     /// It is committed, or being deleted: the bucket may have something of it.
-    Known,
+    Recorded,
 }
 
 /// What a check found in the bucket and takes into the database.
@@ -371,7 +371,7 @@ impl Catalog {
             .await?;
         let standing = |state| match state {
             ABSENT => HashStatus::Absent,
-            _ => HashStatus::Known,
+            _ => HashStatus::Recorded,
         };
         Ok(rows
             .into_iter()

@@ -146,7 +146,7 @@ impl WriteTx {
     }
 
     /// Says since when nothing needs some paths or NARs; 0 says that something does.
-    pub async fn condemn<I: CollectedId>(&mut self, ids: &[I], at: i64) -> Result<()> {
+    pub async fn mark_unreachable<I: CollectedId>(&mut self, ids: &[I], at: i64) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE {} SET condemned_at = $1 WHERE id IN ({})",

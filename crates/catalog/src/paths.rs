@@ -88,7 +88,7 @@ const REFERENCE_BYTES: i64 = 8;
 
 /// What the database has of a name.
 #[derive(Debug, Clone)]
-struct Known {
+struct KnownPath {
     id: PathId,
     state: i64,
 }
@@ -174,7 +174,7 @@ impl WriteTx {
         &mut self,
         push_id: PushId,
         paths: &[PathMeta],
-        known: &HashMap<&StorePath, Known>,
+        known: &HashMap<&StorePath, KnownPath>,
     ) -> Result<()> {
         let references: usize = paths.iter().map(|meta| meta.references.len()).sum();
         let mut change = i64::try_from(references)?;
@@ -285,7 +285,7 @@ impl WriteTx {
         &mut self,
         names: &HashSet<&'p StorePath>,
         found: Option<&HashMap<&'p StorePath, PathId>>,
-    ) -> Result<HashMap<&'p StorePath, Known>> {
+    ) -> Result<HashMap<&'p StorePath, KnownPath>> {
         let mut known = match found {
             None => {
                 let names = distinct(names)?;
@@ -313,7 +313,7 @@ impl WriteTx {
         &mut self,
         names: &HashSet<&'p StorePath>,
         found: &HashMap<&'p StorePath, PathId>,
-    ) -> Result<HashMap<&'p StorePath, Known>> {
+    ) -> Result<HashMap<&'p StorePath, KnownPath>> {
         let by_id: HashMap<PathId, &StorePath> = names
             .iter()
             .filter_map(|name| Some((*found.get(name)?, *name)))
@@ -328,14 +328,14 @@ impl WriteTx {
             let query =
                 in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             for (id, state) in query.fetch_all(&mut *self.tx).await? {
-                known.insert(by_id[&id], Known { id, state });
+                known.insert(by_id[&id], KnownPath { id, state });
             }
         }
         Ok(known)
     }
 
     /// Makes rows of names that have none.
-    async fn insert_names<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, Known>> {
+    async fn insert_names<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, KnownPath>> {
         let mut known = HashMap::with_capacity(names.len());
         let created_at = now();
         for chunk in names.chunks(ROWS) {
@@ -357,7 +357,7 @@ impl WriteTx {
                 let path = by_hash
                     .get(hash.as_str())
                     .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
-                let row = Known { id, state: ABSENT };
+                let row = KnownPath { id, state: ABSENT };
                 known.insert(*path, row);
             }
         }
@@ -422,7 +422,7 @@ async fn lookup<'p>(
     backend: Backend,
     connection: &mut AnyConnection,
     names: &[&'p StorePath],
-) -> Result<HashMap<&'p StorePath, Known>> {
+) -> Result<HashMap<&'p StorePath, KnownPath>> {
     let mut known = HashMap::with_capacity(names.len());
     for chunk in names.chunks(ROWS) {
         let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
@@ -442,7 +442,7 @@ async fn lookup<'p>(
                     "the cache knows {path} as {name}: a hash part belongs to one name"
                 )));
             }
-            known.insert(*path, Known { id, state });
+            known.insert(*path, KnownPath { id, state });
         }
     }
     Ok(known)

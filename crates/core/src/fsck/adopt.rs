@@ -141,7 +141,7 @@ async fn is_absent(check: &Check<'_>, hash: &StorePathHash) -> Result<bool, Erro
         .catalog
         .known_hashes(std::slice::from_ref(&hash))
         .await?;
-    Ok(known.get(&hash) != Some(&HashStatus::Known))
+    Ok(known.get(&hash) != Some(&HashStatus::Recorded))
 }
 
 /// Deletes an object; to be called while nobody can begin to write one of that key.

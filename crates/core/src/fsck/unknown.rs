@@ -111,7 +111,7 @@ async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, E
                 .known_hashes(&names)
                 .await?
                 .into_iter()
-                .filter(|(_, standing)| *standing == HashStatus::Known)
+                .filter(|(_, standing)| *standing == HashStatus::Recorded)
                 .map(|(hash, _)| hash)
                 .collect(),
             Group::Nar => catalog.known_nars(&names).await?,

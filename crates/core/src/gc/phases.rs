@@ -70,7 +70,7 @@ pub(super) async fn run(app: &Arc<App>, id: TaskId, request: &Request, shared: &
         shared.phase(Phase::Finished);
         return Ok(());
     }
-    condemn(&run, &marker).await?;
+    mark_unreachable(&run, &marker).await?;
 
     shared.phase(Phase::Paths);
     sweep::paths(&run, &mut marker, &ripe).await?;
@@ -239,7 +239,7 @@ fn foresee(run: &Run<'_>, marker: &Marker, ripe: &Ripe) {
 
 /// Writes down since when nothing needs what nothing needs, and takes it back where
 /// something does again.
-async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Error> {
+async fn mark_unreachable(run: &Run<'_>, marker: &Marker) -> Result<(), Error> {
     let graph = &marker.graph;
     let fresh: Vec<u32> = graph
         .white()
@@ -275,7 +275,7 @@ async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Error> {
 async fn write<I: CollectedId>(run: &Run<'_>, ids: &[I], at: i64) -> Result<(), Error> {
     for chunk in ids.chunks(CHUNK) {
         let mut tx = run.write().await?;
-        tx.condemn(chunk, at).await?;
+        tx.mark_unreachable(chunk, at).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -263,7 +263,7 @@ async fn needed(
     let known = check.app.catalog.known_hashes(&names).await?;
     let unknown: Vec<StorePathHash> = references
         .into_iter()
-        .filter(|hash| known.get(hash.as_str()) != Some(&HashStatus::Known))
+        .filter(|hash| known.get(hash.as_str()) != Some(&HashStatus::Recorded))
         .filter(|hash| !state.refused.contains(hash) && !state.planned.contains(hash))
         .collect();
     let sizes = check
