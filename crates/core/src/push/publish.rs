@@ -53,7 +53,7 @@ pub(super) async fn narinfos(
     others.retain(|id| !names.contains_key(id));
     names.extend(app.catalog.names(&others.into_iter().collect::<Vec<_>>()).await?);
     let order = Order::new(paths.iter().map(|path| (path.path_id, path.refs.as_slice())));
-    let paper = Arc::new(Paper {
+    let paper = Arc::new(NarinfoContext {
         signer: Arc::clone(&app.signer),
         store_dir: app.store_dir.clone(),
         paths,
@@ -69,7 +69,7 @@ pub(super) async fn narinfos(
 }
 
 /// Publishes at once whatever need not wait for each other.
-async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize) -> Result<(), Error> {
+async fn together(app: &App, paper: &Arc<NarinfoContext>, mut order: Order, count: usize) -> Result<(), Error> {
     let mut running = FuturesUnordered::new();
     loop {
         while running.len() < count
@@ -92,7 +92,7 @@ async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize)
 /// Publishes one after the other, while others are prepared.
 async fn in_turn(
     app: &App,
-    paper: &Arc<Paper>,
+    paper: &Arc<NarinfoContext>,
     mut order: Order,
     batch: usize,
     ahead: usize,
@@ -150,7 +150,7 @@ struct Batch {
 type Listings = HashMap<String, Bytes>;
 
 /// The listings that the server has made of the NARs of some paths and that have not been published.
-async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, Error> {
+async fn listings(app: &App, paper: &NarinfoContext, places: &[u32]) -> Result<Listings, Error> {
     let keys = places
         .iter()
         .map(|place| &paper.paths[*place as usize])
@@ -171,7 +171,7 @@ async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, 
     .map_err(Error::internal)
 }
 
-async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batch, Error> {
+async fn prepare(app: &App, paper: &Arc<NarinfoContext>, places: Vec<u32>) -> Result<Batch, Error> {
     let paper = Arc::clone(paper);
     let listings = Arc::new(listings(app, &paper, &places).await?);
     let made = Arc::clone(&listings);
@@ -191,7 +191,7 @@ async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batc
     })
 }
 
-async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Error> {
+async fn show(app: &App, paper: &NarinfoContext, batch: Batch) -> Result<(), Error> {
     app.ownership.current().await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
     let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
@@ -248,7 +248,7 @@ async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Error> {
 
 async fn publish_batch(
     app: &App,
-    paper: &Paper,
+    paper: &NarinfoContext,
     places: &[u32],
     prepared: Prepared,
     listings: &Listings,
@@ -281,7 +281,7 @@ async fn publish_batch(
 }
 
 /// What narinfos are written from.
-struct Paper {
+struct NarinfoContext {
     signer: Arc<Signer>,
     store_dir: StoreDir,
     paths: Vec<Publishable>,
@@ -290,7 +290,7 @@ struct Paper {
     signed: NarinfoSignatures,
 }
 
-impl Paper {
+impl NarinfoContext {
     /// The narinfo of a path, and the listing that has to be there before it.
     fn published(&self, path: &Publishable, listings: &Listings) -> Result<Published, Error> {
         let staged = if path.listing.is_empty() {
