@@ -274,6 +274,6 @@ impl Catalog {
             idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
             most: pool.options().get_max_connections(),
         };
-        vec![pool("read", &self.reader), pool("write", &self.gate)]
+        vec![pool("read", &self.reader), pool("write", &self.write_pool)]
     }
 }

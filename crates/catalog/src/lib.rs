@@ -141,7 +141,7 @@ pub struct Catalog {
     writer: AnyPool,
     /// For writing transactions, which wait for each other: those that wait keep none of the
     /// connections that everything else needs.
-    gate: AnyPool,
+    write_pool: AnyPool,
     backend: Backend,
     /// Where SQLite's file is.
     folder: Option<PathBuf>,
@@ -239,10 +239,10 @@ impl Catalog {
             // SQLite has one writer; one connection for it queues writers fairly
             // instead of letting them poll for the lock.
             Backend::Sqlite => {
-                let gate = pool(1).connect_with(options.clone()).await?;
+                let write_pool = pool(1).connect_with(options.clone()).await?;
                 Self {
-                    writer: gate.clone(),
-                    gate,
+                    writer: write_pool.clone(),
+                    write_pool,
                     reader: pool(4).connect_with(options).await?,
                     backend,
                     folder,
@@ -254,13 +254,13 @@ impl Catalog {
             // the hundred that PostgreSQL has. With two at the gate the next transaction of this
             // process is there when one ends; the others wait inside the process, in order.
             Backend::Postgres => {
-                let gate = pool(2).connect_with(options.clone()).await?;
+                let write_pool = pool(2).connect_with(options.clone()).await?;
                 let reader = pool(8).connect_with(options).await?;
-                sessions::require(&mut *gate.acquire().await?, &mut *reader.acquire().await?).await?;
+                sessions::require(&mut *write_pool.acquire().await?, &mut *reader.acquire().await?).await?;
                 Self {
                     writer: reader.clone(),
                     reader,
-                    gate,
+                    write_pool,
                     backend,
                     folder,
                     target,
@@ -271,7 +271,7 @@ impl Catalog {
         // Before anything is written, so that it is said which of two things is wrong.
         catalog.require_writable().await?;
         if backend == Backend::Postgres {
-            sessions::require_commits(&mut *catalog.gate.acquire().await?).await?;
+            sessions::require_commits(&mut *catalog.write_pool.acquire().await?).await?;
         }
         catalog.migrate().await?;
         Ok(catalog)
@@ -283,8 +283,8 @@ impl Catalog {
             Backend::Sqlite => sqlx::migrate!("../../migrations/sqlite"),
             Backend::Postgres => sqlx::migrate!("../../migrations/postgres"),
         };
-        foreign::refuse_others(&self.gate, self.backend, &migrator).await?;
-        let Err(error) = migrator.run(&self.gate).await else {
+        foreign::refuse_others(&self.write_pool, self.backend, &migrator).await?;
+        let Err(error) = migrator.run(&self.write_pool).await else {
             return Ok(());
         };
         // Schemas from before the first release have migrations that this program lacks, too: what tells them from
@@ -292,7 +292,7 @@ impl Catalog {
         let first = migrator.iter().find(|migration| migration.version == 1);
         let applied =
             sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
-                .fetch_optional(&self.gate)
+                .fetch_optional(&self.write_pool)
                 .await
                 .ok()
                 .flatten();
@@ -313,9 +313,9 @@ impl Catalog {
     pub async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx> {
         let asked = Instant::now();
         let tx = match self.backend {
-            Backend::Sqlite => self.gate.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Sqlite => self.write_pool.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => {
-                let mut tx = self.gate.begin().await?;
+                let mut tx = self.write_pool.begin().await?;
                 // What the wait for a connection has left of the time.
                 let left = WRITE_WAIT.saturating_sub(asked.elapsed()).as_millis().max(1000);
                 sqlx::query("SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock($1)")
@@ -365,7 +365,7 @@ impl Catalog {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
-        self.gate.close().await;
+        self.write_pool.close().await;
     }
 }
 
