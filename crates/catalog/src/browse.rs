@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use niks3_nix::store_path::StorePath;
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Natural, PathName, References};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, ObjectId, PathId, Result};
 
@@ -91,8 +91,8 @@ impl Catalog {
                     "{SELECT} WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.id IN ({})",
                     in_clause::placeholders(1, chunk.len())
                 );
-                let query =
-                    in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+                let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
+                    .bind_all(chunk.iter().copied());
                 let rows: Vec<Member> = query.fetch_all(&self.reader).await?;
                 for found in rows {
                     next.extend(found.refs.iter().copied().filter(|id| asked.insert(*id)));

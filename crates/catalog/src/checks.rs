@@ -9,8 +9,8 @@ use niks3_nix::store_path::StorePath;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::PathName;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::publish::{publishable, publishable_columns};
@@ -459,7 +459,8 @@ impl Catalog {
         let mut rows = Vec::new();
         for chunk in values.chunks(ROWS) {
             let text = format!("{question} IN ({})", in_clause::placeholders(1, chunk.len()));
-            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             rows.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(rows)

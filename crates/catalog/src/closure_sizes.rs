@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Natural, References};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::{Catalog, ObjectId, PathId, Result};
 

@@ -143,7 +143,8 @@ impl WriteTx {
                 "SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({}) LIMIT 1",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             if query.fetch_optional(&mut *self.tx).await?.is_some() {
                 return Ok(false);
             }

@@ -9,9 +9,9 @@
 use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Keys, PathName};
 use super::commits::CommitAttempt;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::states::{CLAIM_EXTERNAL, CLAIM_NEEDED, PUSH_COMMITTING};
@@ -113,7 +113,8 @@ impl WriteTx {
                 "INSERT INTO gc_dirty (path_id) VALUES {}",
                 in_clause::values(chunk.len(), 1)
             );
-            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

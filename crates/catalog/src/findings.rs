@@ -1,7 +1,7 @@
 //! What checks have found.
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Flag, codes};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::states::FINDING_OPEN;
 use super::{Catalog, FindingId, Result, TaskId, WriteTx, now};
 

@@ -353,8 +353,8 @@ impl WriteTx {
                 "SELECT id FROM objects WHERE state = {OBJECT_PENDING} AND id IN ({})",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query =
-                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().copied());
             let pending: Vec<ObjectId> = query.fetch_all(&mut *self.tx).await?;
             let pending: std::collections::HashSet<ObjectId> = pending.into_iter().collect();
             let text = format!(
@@ -391,8 +391,8 @@ impl WriteTx {
                  AND id NOT IN (SELECT object_id FROM push_paths)",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query =
-                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().copied());
             unused.extend(query.fetch_all(&mut *self.tx).await?);
         }
         self.doom_objects(&unused, fence).await
@@ -533,7 +533,8 @@ impl WriteTx {
                 "{verb} WHERE state = {LOG_DELETING} AND drv IN ({})",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -618,8 +619,8 @@ impl Catalog {
                 "SELECT key FROM objects WHERE state = {OBJECT_DELETING} AND key IN ({})",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query =
-                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().cloned());
             doomed.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(doomed)

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use niks3_nix::store_path::{StorePath, StorePathHash};
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::PathName;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
 use super::states::{IMPORT_DONE, IMPORT_WAITING};
 use super::{Catalog, PathId, Result, WriteTx};
@@ -95,8 +95,8 @@ impl Catalog {
                 "SELECT hash FROM imported_closures WHERE state = {IMPORT_WAITING} AND hash IN ({})",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query =
-                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().cloned());
             waiting.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(waiting)
@@ -189,7 +189,8 @@ impl WriteTx {
     }
 
     async fn about_hashes(&mut self, text: String, hashes: &[String]) -> Result<u64> {
-        let query = in_clause::query(self.backend, text, hashes.len() == ROWS).bind_all(hashes.iter().cloned());
+        let query =
+            in_clause::query(self.backend, text, hashes.len() == ROWS).bind_all(hashes.iter().cloned());
         Ok(query.execute(&mut *self.tx).await?.rows_affected())
     }
 

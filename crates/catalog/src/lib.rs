@@ -7,7 +7,6 @@
 //! of them can deadlock whatever the order of their rows.
 
 mod browse;
-mod in_clause;
 mod cache_stats;
 mod checks;
 mod closure_sizes;
@@ -15,7 +14,6 @@ mod closures;
 mod columns;
 mod commits;
 mod condition;
-mod query_filter;
 mod connect;
 mod cycles;
 mod decisions;
@@ -24,12 +22,13 @@ mod error;
 mod findings;
 mod foreign;
 mod gc_closures;
+mod gc_transitions;
 mod ids;
 mod imports;
+mod in_clause;
 mod logs;
-mod missing_objects;
 mod marking;
-mod gc_transitions;
+mod missing_objects;
 mod multiparts;
 mod objects;
 mod ownership;
@@ -39,6 +38,7 @@ mod pins;
 mod publications;
 mod publish;
 mod pushes;
+mod query_filter;
 mod ready;
 mod realisations;
 mod replacements;
@@ -73,12 +73,12 @@ pub use differences::{Differing, PushRank, ReferencesOfOneSide, Tied, missing_fr
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
+pub use gc_transitions::{Collected, CollectedId, DoomedObject, DoomedPath};
 pub use ids::{
     ClosureId, DirtyId, FindingId, MultipartId, ObjectId, PathId, PushId, ReplacementId, RunId, TaskId,
 };
 pub use imports::{ImportedClosure, ImportedPin, WaitingRoots};
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
-pub use gc_transitions::{Collected, CollectedId, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::{ArrivedObject, NewObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;

@@ -99,8 +99,8 @@ impl WriteTx {
                 "SELECT drv FROM path_derivers WHERE path_id IN ({})",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query =
-                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().copied());
             derivers.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(derivers)

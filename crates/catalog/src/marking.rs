@@ -1,8 +1,8 @@
 //! What a garbage collection reads: everything that is there, and everything that
 //! may need it.
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Flag, References};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::OBJECT_PENDING;
 use super::path_columns::ABSENT;
 use super::states::{PUSH_COMMITTING, PUSH_OPEN};

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use niks3_nix::hash::NarHash;
 
-use super::in_clause::{self, ROWS};
 use super::columns::{NarHashBytes, Sha256Bytes, codes};
+use super::in_clause::{self, ROWS};
 use super::objects::OBJECT_PRESENT;
 use super::states::{CLAIM_NEEDED, MULTIPART_COMPLETED, MULTIPART_GIVEN_UP, MULTIPART_OPEN};
 use super::{Catalog, MultipartId, ObjectId, Result, WriteTx, now, short_leases};

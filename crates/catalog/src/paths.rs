@@ -7,9 +7,9 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::{AnyConnection, Row as _};
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{PathName, codes};
 use super::differences::{Differing, PushRank, differing_among};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::states::{CLAIM_NEEDED, CLAIM_PRESENT};
 use super::{Backend, Catalog, CatalogError, ObjectId, PathId, PushId, Result, WriteTx, now};
@@ -335,7 +335,10 @@ impl WriteTx {
     }
 
     /// Makes rows of names that have none.
-    async fn insert_names<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, KnownPath>> {
+    async fn insert_names<'p>(
+        &mut self,
+        names: &[&'p StorePath],
+    ) -> Result<HashMap<&'p StorePath, KnownPath>> {
         let mut known = HashMap::with_capacity(names.len());
         let created_at = now();
         for chunk in names.chunks(ROWS) {

@@ -11,8 +11,8 @@ use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
 use sqlx::AnyConnection;
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::commits::CommitAttempt;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::is_read;
 use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};

@@ -10,8 +10,8 @@ use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{Keys, PathName};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
 use super::states::LOG_PRESENT;
 use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, ObjectId, PathId, PushId, Result, objects};
@@ -284,8 +284,8 @@ impl Catalog {
                 "SELECT drv FROM logs WHERE state = {LOG_PRESENT} AND drv IN ({})",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query =
-                in_clause::query_scalar(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().cloned());
             known.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(known)

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use niks3_base::realisation;
 use niks3_base::signing::KeyChoice;
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::Keys;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::PRESENT;
 use super::states::REALISATION_PRESENT;
 use super::{Catalog, PathId, Realised, Result, WriteTx, now};

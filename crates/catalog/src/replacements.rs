@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::{PathName, References};
 use super::commits::CommitAttempt;
 use super::differences::{DIFFERS, Held, PushRank, REPLACEMENTS_PERIOD, held_columns};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
 use super::publish::{publishable, publishable_columns};

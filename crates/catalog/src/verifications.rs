@@ -9,8 +9,8 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
 
-use super::in_clause::{self, BindAll as _, ROWS};
 use super::columns::PathName;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, PRESENT, PUBLISHING};
 use super::publish::{self, publishable_columns};
@@ -51,7 +51,8 @@ impl Catalog {
                 "SELECT object_id, nar_hash, nar_size, flaw, content_hashes, occurrences FROM verifications WHERE object_id IN ({})",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query = in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
                 let flaw: String = row.try_get("flaw")?;
                 let size = row.try_get::<i64, _>("nar_size")?.unsigned_abs();

@@ -69,7 +69,12 @@ pub(super) async fn narinfos(
 }
 
 /// Publishes at once whatever need not wait for each other.
-async fn together(app: &App, paper: &Arc<NarinfoContext>, mut order: Order, count: usize) -> Result<(), Error> {
+async fn together(
+    app: &App,
+    paper: &Arc<NarinfoContext>,
+    mut order: Order,
+    count: usize,
+) -> Result<(), Error> {
     let mut running = FuturesUnordered::new();
     loop {
         while running.len() < count
