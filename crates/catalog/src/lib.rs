@@ -251,7 +251,7 @@ impl Catalog {
                 }
             }
             // Ten connections together: as many servers as may share a database leave room in
-            // the hundred that PostgreSQL has. With two at the gate the next transaction of this
+            // the hundred that PostgreSQL has. With two of them the next transaction of this
             // process is there when one ends; the others wait inside the process, in order.
             Backend::Postgres => {
                 let write_pool = pool(2).connect_with(options.clone()).await?;

@@ -9,9 +9,9 @@ use niks3_storage::ObjectKey;
 
 use super::{Kind, Request, Shared};
 use crate::app::App;
-use crate::gate::{self, GATE};
+use crate::write_lock::{self, WRITE_LOCK_TIMEOUT};
 
-/// How often a look with the gate held is tried.
+/// How often a look under the write lock is tried.
 const ATTEMPTS: usize = 3;
 
 /// A check under way.
@@ -72,21 +72,21 @@ impl Check<'_> {
         Err(Error::conflict("another check took over"))
     }
 
-    /// Looks, with the gate held; gives the gate back together with what was seen, so that
+    /// Looks under the write lock; gives it back together with what was seen, so that
     /// what is done about it is done to what was seen.
-    pub(crate) async fn gated<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Error>
+    pub(crate) async fn under_write_lock<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
         for _ in 0..ATTEMPTS {
             let tx = self.write().await?;
-            match tokio::time::timeout(GATE, look()).await {
+            match tokio::time::timeout(WRITE_LOCK_TIMEOUT, look()).await {
                 Ok(seen) => return Ok((tx, seen?)),
                 Err(_) => drop(tx),
             }
-            tokio::time::sleep(GATE).await;
+            tokio::time::sleep(WRITE_LOCK_TIMEOUT).await;
         }
-        Err(gate::too_slow())
+        Err(write_lock::too_slow())
     }
 
     /// Writes down what does not fit.

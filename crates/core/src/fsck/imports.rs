@@ -7,8 +7,8 @@ use niks3_storage::ObjectKey;
 
 use super::Kind;
 use super::check::{Check, Flaw};
-use crate::gate::GATED;
 use crate::pins;
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// Pins that are read at once.
 const PAGE: i64 = 500;
@@ -45,7 +45,7 @@ async fn closures(check: &Check<'_>) -> Result<(), Error> {
         tx.settle_imported_closures(&page).await?;
         tx.commit().await?;
         let still = check.app.catalog.waiting_closures_among(&page).await?;
-        for hashes in still.chunks(GATED) {
+        for hashes in still.chunks(UNDER_WRITE_LOCK) {
             let keys = hashes
                 .iter()
                 .map(|hash| Ok(ObjectKey::narinfo(&hash.parse().map_err(Error::internal)?)))

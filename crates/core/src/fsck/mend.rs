@@ -65,7 +65,7 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Error> 
     };
     let ids = [row.path_id];
     let same = || async { Ok(check.app.catalog.checked_paths_among(&ids).await?) };
-    let (tx, now) = check.gated(same).await?;
+    let (tx, now) = check.under_write_lock(same).await?;
     if !now
         .iter()
         .any(|now| now.published && now.row.nar_key == row.nar_key)
@@ -86,7 +86,7 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Error> 
 async fn realisation(check: &Check<'_>, realised: &Realised) -> Result<(), Error> {
     let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;
     let same = || async { Ok(check.app.catalog.realisations_of(&[realised.path_id]).await?) };
-    let (tx, now) = check.gated(same).await?;
+    let (tx, now) = check.under_write_lock(same).await?;
     if !now
         .iter()
         .any(|now| now.key == realised.key && now.body == realised.body)

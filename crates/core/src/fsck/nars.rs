@@ -15,9 +15,9 @@ use niks3_storage::ObjectKey;
 use super::check::{Check, Flaw, Found};
 use super::{Kind, Phase};
 use crate::deletion::await_deletion;
-use crate::gate::GATED;
 use crate::push;
 use crate::verification::{check_content_address, read_object};
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// NARs that are looked at together.
 const PAGE: i64 = 500;
@@ -87,7 +87,7 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
             })
             .map(|(object, _)| object.id)
             .collect();
-        for ids in suspects.chunks(GATED) {
+        for ids in suspects.chunks(UNDER_WRITE_LOCK) {
             again(check, ids, &seen).await?;
         }
         for object in &page {
@@ -224,7 +224,7 @@ async fn misdescribing(
             });
             Ok(flaws.collect())
         };
-        let (mut tx, flaws) = check.gated(look).await?;
+        let (mut tx, flaws) = check.under_write_lock(look).await?;
         let found = check.note(&mut tx, flaws).await?;
         let paths: Vec<PathId> = found.iter().map(|finding| finding.flaw.of).collect();
         if check.request.repair {
@@ -240,10 +240,10 @@ async fn misdescribing(
     Ok(())
 }
 
-/// Looks again with the gate held, and does there what is to be done in the database.
+/// Looks again under the write lock, and does there what is to be done in the database.
 async fn again(check: &Check<'_>, ids: &[ObjectId], seen: &HashMap<ObjectId, Seen>) -> Result<(), Error> {
     let look = || look(check, ids, seen);
-    let (mut tx, flaws) = check.gated(look).await?;
+    let (mut tx, flaws) = check.under_write_lock(look).await?;
     let found = check.note(&mut tx, flaws).await?;
     if !check.request.repair {
         tx.commit().await?;

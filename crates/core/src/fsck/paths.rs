@@ -14,8 +14,8 @@ use niks3_storage::ObjectKey;
 use super::check::{Check, Flaw};
 use super::mend::{self, About};
 use super::{Kind, Phase};
-use crate::gate::GATED;
 use crate::push;
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// Paths that are looked at together.
 const PAGE: i64 = 500;
@@ -41,9 +41,9 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        for ids in suspects.chunks(GATED) {
+        for ids in suspects.chunks(UNDER_WRITE_LOCK) {
             let again = || async { look(check, check.app.catalog.checked_paths_among(ids).await?).await };
-            let (mut tx, flaws) = check.gated(again).await?;
+            let (mut tx, flaws) = check.under_write_lock(again).await?;
             let flaws = flaws.into_iter().map(|(_, flaw)| flaw).collect();
             let found = check.note(&mut tx, flaws).await?;
             tx.commit().await?;

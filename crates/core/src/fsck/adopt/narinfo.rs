@@ -226,7 +226,7 @@ async fn lost_nar(
         Ok(same && check.app.bucket.head(nar).await?.is_none() && is_absent(check, &hash).await?)
     };
     check.app.ownership.record().await?;
-    let (gate, fits) = check.gated(look).await?;
+    let (held, fits) = check.under_write_lock(look).await?;
     if !fits {
         return Err(refused("it has changed meanwhile"));
     }
@@ -234,7 +234,7 @@ async fn lost_nar(
         Ok(()) => delete(check, &ObjectKey::listing(&hash)).await,
         Err(problem) => Err(problem),
     };
-    drop(gate);
+    drop(held);
     if let Err(problem) = deleted {
         let why = problem.text();
         return Err(refused(format!(
@@ -298,7 +298,7 @@ async fn adopt(check: &Check<'_>, state: &State, candidate: &Candidate) -> Resul
         let fits = same && nar_same && is_absent(check, &path.hash()).await?;
         Ok((fits, app.bucket.head(&listing).await?.is_some()))
     };
-    let (mut tx, (fits, listed)) = check.gated(look).await?;
+    let (mut tx, (fits, listed)) = check.under_write_lock(look).await?;
     if !fits {
         return Err(refused(format!(
             "{} or its NAR has changed meanwhile",
