@@ -89,7 +89,7 @@ column!(
     }
 );
 
-/// Numbers that stand for states in the database. `{}` writes the number, for texts of statements.
+/// The numbers that stand for states in the database.
 macro_rules! codes {
     ($name:ident, $words:literal, $($variant:ident = $code:literal),+ $(,)?) => {
         impl $name {

@@ -70,7 +70,7 @@ impl WriteTx {
                  AND o.id = c.object_id AND o.state = {OBJECT_PRESENT} RETURNING paths.id",
                 in_clause::placeholders(7, chunk.len())
             );
-            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar::<PathId>(self.backend, text, chunk.len() == ROWS)
                 .bind(PUBLISHING)
                 .bind(keys.to_text())
                 .bind(publication)

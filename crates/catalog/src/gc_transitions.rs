@@ -134,7 +134,7 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
                 in_clause::placeholders(2, chunk.len())
             );
-            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar::<ClosureId>(self.backend, text, chunk.len() == ROWS)
                 .bind(before)
                 .bind_all(chunk.iter().copied());
             dropped.extend(query.fetch_all(&mut *self.tx).await?);
@@ -391,7 +391,7 @@ impl WriteTx {
                  AND id NOT IN (SELECT object_id FROM push_paths)",
                 in_clause::placeholders(1, chunk.len())
             );
-            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar::<ObjectId>(self.backend, text, chunk.len() == ROWS)
                 .bind_all(chunk.iter().copied());
             unused.extend(query.fetch_all(&mut *self.tx).await?);
         }
