@@ -9,8 +9,8 @@ use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::web::Data;
 use poem::{Body, IntoResponse as _, Request, Response, handler};
 
-use super::read_access;
 use super::problem::Problem;
+use super::read_access;
 use crate::app::App;
 use crate::error::Error;
 use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};

@@ -9,8 +9,8 @@ use poem::web::Data;
 use poem::{IntoResponse as _, Request, Response, handler};
 use prometheus_client::encoding::text;
 
-use super::read_access;
 use super::problem::answer;
+use super::read_access;
 use crate::app::App;
 use crate::error::Error;
 use crate::metrics::metrics;

@@ -1,13 +1,12 @@
 //! Closures, and one of them with its paths.
 
-use niks3_catalog::{ObjectId, PathId};
 use std::collections::HashMap;
 
 use maud::{Markup, html};
 
 use super::format::{bytes, clean, count, number, part, path, time};
 use super::{Section, entries, more, page};
-use crate::catalog::{ClosureRow, ClosureSize, Member, Members, Replaced, RunRow};
+use crate::catalog::{ClosureRow, ClosureSize, Member, Members, ObjectId, PathId, Replaced, RunRow};
 
 /// Paths on one page of a closure.
 pub const PATHS: usize = 100;

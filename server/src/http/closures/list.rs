@@ -1,8 +1,8 @@
 //! `GET /closures`
 
-use niks3_catalog::{ClosureId, PathId};
 use super::types::{Closure, Closures};
 use super::{App, Error, Filter};
+use crate::catalog::{ClosureId, PathId};
 use crate::http::runs;
 
 /// Most closures of a page: each is walked for its size.

@@ -1,11 +1,10 @@
 //! Closures, and one of them.
 
-use niks3_catalog::{ClosureId, PathId};
 use serde::Deserialize;
 
 use super::{PAGE, address};
 use crate::app::App;
-use crate::catalog::{ClosureRow, ClosureSize, RunFilter};
+use crate::catalog::{ClosureId, ClosureRow, ClosureSize, PathId, RunFilter};
 use crate::error::Error;
 use crate::http::wire;
 use crate::pages::closures::{self, Closure};

@@ -16,8 +16,8 @@ use poem::web::{Data, Path};
 use poem::{IntoResponse as _, Request, Response, Route, get, handler};
 use serde::de::DeserializeOwned;
 
-use super::read_access;
 use super::problem::Problem;
+use super::read_access;
 use crate::app::App;
 use crate::error::Error;
 use crate::{pages, telemetry};

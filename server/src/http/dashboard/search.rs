@@ -1,12 +1,11 @@
 //! Searching by store path, hash or name.
 
-use niks3_catalog::PathId;
 use niks3_nix::store_path::StorePath;
 use serde::Deserialize;
 
 use super::{PAGE, address};
 use crate::app::App;
-use crate::catalog::Found;
+use crate::catalog::{Found, PathId};
 use crate::error::Error;
 use crate::pages;
 

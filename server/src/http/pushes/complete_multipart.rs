@@ -1,6 +1,5 @@
 //! `POST /pushes/{id}/multipart-uploads/{multipart}/complete`
 
-use niks3_catalog::{MultipartId, ObjectId, PathId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +10,8 @@ use tokio::time::Instant;
 use super::types::{CompleteMultipart, Empty};
 use super::{App, Error, Identity, change, find_open, limits, multipart, parts, uploads, wire_error};
 use crate::catalog::{
-    ArrivedObject, Multipart, MultipartState, NewObject, NewVerification, ObjectRow, PartRow, Push,
-    UploadedNar, WriteTx,
+    ArrivedObject, Multipart, MultipartId, MultipartState, NewObject, NewVerification, ObjectId, ObjectRow,
+    PartRow, PathId, Push, UploadedNar, WriteTx,
 };
 use crate::compression::Packing;
 use crate::http::wire;
@@ -301,7 +300,7 @@ async fn while_ours<T>(
                 Ok(Ok(true)) => ends = asked + length,
                 Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => {
-                    tracing::warn!(multipart = multipart_id, %error, "the turn could not be renewed");
+                    tracing::warn!(multipart = multipart_id.get(), %error, "the turn could not be renewed");
                 }
             }
         }

@@ -1,9 +1,8 @@
 //! `POST /pushes/{id}/multipart-uploads`
 
-use niks3_catalog::MultipartId;
 use super::types::{Multipart as Answer, NewMultipart};
 use super::{App, Error, Identity, find_open, limits};
-use crate::catalog::{ClaimKind, Multipart, MultipartState, now};
+use crate::catalog::{ClaimKind, Multipart, MultipartId, MultipartState, now};
 use crate::http::wire;
 use crate::push_limits::{MAX_PART, MAX_PARTS, PART_SIZE};
 use crate::storage::ObjectKey;
@@ -108,7 +107,11 @@ pub(super) fn other_contents() -> Error {
 }
 
 /// The upload in parts of that id, which belongs to the caller, and the key of what it becomes.
-pub(super) async fn find(app: &App, who: &Identity, id: MultipartId) -> Result<(Multipart, ObjectKey), Error> {
+pub(super) async fn find(
+    app: &App,
+    who: &Identity,
+    id: MultipartId,
+) -> Result<(Multipart, ObjectKey), Error> {
     let unknown = || Error::not_found(format!("there is no upload in parts {id}"));
     let multipart = app
         .catalog

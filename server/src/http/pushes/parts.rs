@@ -1,13 +1,12 @@
 //! `POST /pushes/{id}/multipart-uploads/{multipart}/parts`
 
-use niks3_catalog::MultipartId;
 use std::collections::HashMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::types::{Part, Parts, PartsAnswer, UploadTarget};
 use super::{App, Error, Identity, change, find_open, limits, multipart, uploads};
-use crate::catalog::{Announced, MultipartState, PartRow};
+use crate::catalog::{Announced, MultipartId, MultipartState, PartRow};
 use crate::http::wire;
 use crate::push_limits::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
 use crate::storage::StorageError;

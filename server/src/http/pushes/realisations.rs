@@ -1,10 +1,10 @@
 //! `PUT /pushes/{id}/realisations`
 
-use niks3_catalog::PathId;
 use std::collections::BTreeMap;
 
 use super::types::{Empty, Realisations};
 use super::{App, Error, Identity, change, find_open};
+use crate::catalog::PathId;
 use crate::http::wire;
 use crate::push_limits::MAX_BATCH;
 use crate::realisation;

@@ -1,6 +1,5 @@
 //! `POST /pushes/{id}/uploads`
 
-use niks3_catalog::{ObjectId, PathId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -9,7 +8,9 @@ use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
 use super::{App, Error, Identity, change, find_open, limits};
-use crate::catalog::{ArrivedObject, Claim, ClaimKind, NewObject, ObjectRow, Push, UploadedNar, WriteTx};
+use crate::catalog::{
+    ArrivedObject, Claim, ClaimKind, NewObject, ObjectId, ObjectRow, PathId, Push, UploadedNar, WriteTx,
+};
 use crate::compression::Packing;
 use crate::deletion::await_deletion;
 use crate::http::wire;
