@@ -594,6 +594,23 @@ END
     make_bucket
 }
 
+# PostgreSQL of the Python registry, which has no user but the superuser `postgres` and a database of that name; sets `port`.
+start_postgres() { # SETTING=VALUE...
+    local programs user=()
+    pip_install pgserver==0.1.4
+    programs=${PYTHONPATH%%:*}/pgserver/pginstall/bin
+    # It does not run as root, but as another user of a namespace.
+    [[ $(id -u) != 0 ]] || user=(unshare --user --map-user=1000)
+    "${user[@]}" "$programs/initdb" -D "$work/postgres" -U postgres -A trust -E UTF8 --locale=C >"$work/initdb.log" 2>&1 || {
+        cat "$work/initdb.log" >&2
+        return 1
+    }
+    port=$(free_port)
+    local settings=("port=$port" listen_addresses=127.0.0.1 unix_socket_directories= "$@")
+    start "$port" "${user[@]}" "$programs/postgres" -D "$work/postgres" "${settings[@]/#/--}"
+    version "$("$programs/postgres" --version)"
+}
+
 make_bucket() {
     timeout 60 python3 - <<'END'
 import time

@@ -1,4 +1,4 @@
-//! Many small paths when every request has to travel.
+//! Many small paths with build logs, and what becomes of that when every request has to travel.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::garage::Garage;
 use crate::process::{Usage, measure};
 use crate::proxy::Proxy;
 use crate::report::{self, Table, Targets, median, megabytes, seconds};
-use crate::server::{Server, free_address};
+use crate::server::{Build, Server, free_address};
 use crate::store::Store;
 
 const WANTED: f64 = 10.0;
@@ -28,40 +28,87 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Targets> {
     std::fs::create_dir(&dir)?;
     let store = Store::new(&dir.join("store"))?;
     let root = store.small_paths(bench.args.small_paths)?;
+    store.add_logs(&store.closure(&root)?)?;
     let latency = Duration::from_millis(bench.args.latency);
     report::title(&format!(
-        "small: {} paths, {} ms of latency before server and bucket, {} rounds",
+        "small: {} paths with logs, {} ms of latency before server and bucket, {} rounds",
         bench.args.small_paths, bench.args.latency, bench.args.rounds
     ));
     let garage = Garage::start(&dir.join("garage"))?;
     if garage.is_none() {
         report::note("small: no Garage found (NIKS3_GARAGE, PATH, ~/.cache/niks3): left out");
     }
-    let mut rounds: [(&str, Vec<Round>); 3] = [
-        ("embedded bucket, no latency", Vec::new()),
-        ("embedded bucket", Vec::new()),
-        ("Garage, also behind latency", Vec::new()),
-    ];
+    let mut builds = vec![("", Build::this()?)];
+    builds.extend(bench.against()?.map(|other| (", other build", other)));
+    let mut all: Vec<(Place, String, Vec<Round>)> = Vec::new();
+    for place in Place::ALL {
+        if place.in_garage() && garage.is_none() {
+            continue;
+        }
+        all.extend(
+            builds
+                .iter()
+                .map(|(of, _)| (place, format!("{}{of}", place.name()), Vec::new())),
+        );
+    }
     for round in 0..bench.args.rounds {
-        let data = |name: &str| dir.join(format!("{name}-{round}"));
-        let push = |server: &Server, proxies: &[&Proxy]| one(&store, server, &root, proxies);
-        rounds[0].1.push(push(&Server::embedded(&data("direct"))?, &[])?);
-
-        let (address, proxy) = before_server(bench, latency)?;
-        let options = [format!("--server-url=http://{}", proxy.address)];
-        let server = Server::start(&data("embedded"), address, &options)?;
-        rounds[1].1.push(push(&server, &[&proxy])?);
-
-        if let Some(garage) = &garage {
-            let (address, proxy) = before_server(bench, latency)?;
-            let bucket = Proxy::start(&bench.runtime, garage.address, latency)?;
-            let mut options = garage.options(&format!("bench-{round}"), bucket.address)?;
-            options.push(format!("--server-url=http://{}", proxy.address));
-            let server = Server::start(&data("garage"), address, &options)?;
-            rounds[2].1.push(push(&server, &[&proxy, &bucket])?);
+        for (number, (place, _, rounds)) in all.iter_mut().enumerate() {
+            let (_, build) = &builds[number % builds.len()];
+            let name = format!("bench-{round}-{number}");
+            let (address, before) = if place.is_far() {
+                let (address, proxy) = before_server(bench, latency)?;
+                (address, vec![proxy])
+            } else {
+                (free_address()?, Vec::new())
+            };
+            let mut proxies = before;
+            let mut options: Vec<String> = proxies
+                .iter()
+                .map(|proxy| format!("--server-url=http://{}", proxy.address))
+                .collect();
+            if let Some(garage) = garage.as_ref().filter(|_| place.in_garage()) {
+                if place.is_far() {
+                    proxies.push(Proxy::start(&bench.runtime, garage.address, latency)?);
+                }
+                let bucket = proxies.get(1).map_or(garage.address, |proxy| proxy.address);
+                options.extend(garage.options(&name, bucket)?);
+            }
+            rustix::fs::sync();
+            let server = Server::of(build, &dir.join(&name), address, &options)?;
+            rounds.push(one(&store, &server, &root, &proxies)?);
         }
     }
-    Ok(print(&rounds))
+    Ok(print(&all))
+}
+
+/// Where a push goes.
+#[derive(Clone, Copy)]
+enum Place {
+    Embedded,
+    FarEmbedded,
+    Garage,
+    FarGarage,
+}
+
+impl Place {
+    const ALL: [Self; 4] = [Self::Embedded, Self::Garage, Self::FarEmbedded, Self::FarGarage];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded bucket, no latency",
+            Self::Garage => "Garage, no latency",
+            Self::FarEmbedded => "embedded bucket",
+            Self::FarGarage => "Garage, also behind latency",
+        }
+    }
+
+    fn is_far(self) -> bool {
+        matches!(self, Self::FarEmbedded | Self::FarGarage)
+    }
+
+    fn in_garage(self) -> bool {
+        matches!(self, Self::Garage | Self::FarGarage)
+    }
 }
 
 fn before_server(bench: &Bench, latency: Duration) -> anyhow::Result<(SocketAddr, Proxy)> {
@@ -69,7 +116,7 @@ fn before_server(bench: &Bench, latency: Duration) -> anyhow::Result<(SocketAddr
     Ok((address, Proxy::start(&bench.runtime, address, latency)?))
 }
 
-fn one(store: &Store, server: &Server, root: &str, proxies: &[&Proxy]) -> anyhow::Result<Round> {
+fn one(store: &Store, server: &Server, root: &str, proxies: &[Proxy]) -> anyhow::Result<Round> {
     let mut command = server.push(root);
     command.envs(store.environment.iter().map(|(name, value)| (name, value)));
     let before = server.cpu()?;
@@ -89,7 +136,7 @@ fn one(store: &Store, server: &Server, root: &str, proxies: &[&Proxy]) -> anyhow
     })
 }
 
-fn print(all: &[(&str, Vec<Round>)]) -> Targets {
+fn print(all: &[(Place, String, Vec<Round>)]) -> Targets {
     let mut table = Table::new(&[
         "",
         "wall",
@@ -100,12 +147,12 @@ fn print(all: &[(&str, Vec<Round>)]) -> Targets {
         "connections",
     ]);
     let mut targets = Targets::new();
-    for (name, rounds) in all.iter().filter(|(_, rounds)| !rounds.is_empty()) {
+    for (_, name, rounds) in all {
         let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
         let wall = middle(|round| round.client.wall.as_secs_f64());
         let time = |value: f64| seconds(Duration::from_secs_f64(value));
         table.row([
-            (*name).to_owned(),
+            name.clone(),
             time(wall),
             time(middle(|round| round.client.cpu.as_secs_f64())),
             time(middle(|round| round.server_cpu.as_secs_f64())),
@@ -113,7 +160,9 @@ fn print(all: &[(&str, Vec<Round>)]) -> Targets {
             megabytes(middle(|round| round.server_rss as f64)),
             format!("{:.0}", middle(|round| round.connections as f64)),
         ]);
-        targets.below(&format!("wall, {name}"), " s", wall, WANTED, None);
+        if !name.ends_with("other build") {
+            targets.below(&format!("wall, {name}"), " s", wall, WANTED, None);
+        }
     }
     table.print();
     targets

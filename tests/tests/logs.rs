@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use niks3_nix::hash::NarHash;
-use niks3_test_support::{Backend, on_both, run};
+use niks3_test_support::{Backend, eventually, on_both, run};
 use niks3_tests::api::{A, Api, B, nar_of};
 use serde_json::{Value, json};
 
 on_both!(
     the_logs_of_all_derivers_of_a_path_stay_as_long_as_the_path,
     pushes_that_bring_logs_of_one_derivation_at_once_leave_a_row_that_describes_the_log,
+    many_logs_of_one_push_are_all_there_and_nothing_of_them_stays_staged,
 );
 
 const DERIVERS: [&str; 3] = [
@@ -125,4 +126,34 @@ async fn pushes_that_bring_logs_of_one_derivation_at_once_leave_a_row_that_descr
     gc(&api, &["--older-than=720h", "--failed-uploads-older-than=0s"]);
     let found = run(api.server.niks3().args(["fsck", "--json"]));
     assert_eq!(found.code, 0, "{found:?}");
+}
+
+async fn many_logs_of_one_push_are_all_there_and_nothing_of_them_stays_staged(backend: Backend) {
+    const LOGS: usize = 40;
+    let api = Api::new(backend, &[]);
+    let derivers: Vec<String> = (0..LOGS).map(|number| format!("{number:032}-many.drv")).collect();
+    let push = staged(&api, A, &derivers[0], b"log 0").await;
+    for (number, deriver) in derivers.iter().enumerate().skip(1) {
+        let path = format!("{number:032}-many");
+        let nar = nar_of(path.as_bytes());
+        let info = json!({
+            "path": path, "nar_hash": NarHash::of(&nar).to_string(), "nar_size": nar.len(),
+            "references": [], "deriver": deriver,
+        });
+        api.claim(&push, json!([info])).await.ok();
+        api.upload(&push, "nar", &path, &zstd::encode_all(nar.as_slice(), 3).unwrap())
+            .await;
+        api.upload(&push, "listing", &path, b"{}").await;
+        api.upload(&push, "log", deriver, format!("log {number}").as_bytes())
+            .await;
+    }
+    commit(&api, &push).await;
+    for (number, deriver) in derivers.iter().enumerate() {
+        assert_eq!(log(&api, deriver), Some(format!("log {number}").into_bytes()));
+    }
+    // It is deleted beside all requests.
+    eventually("nothing is staged", || {
+        let keys = api.server.bucket().keys();
+        !keys.iter().any(|key| key.starts_with("staging/"))
+    });
 }

@@ -22,10 +22,11 @@ use crate::{
     upload::Uploader,
 };
 
-const PARALLEL: usize = 8;
+/// Logs that are read or sent at once: most of the time is spent waiting for the server's URLs.
+const PARALLEL: usize = 64;
 const CHUNK: usize = 64 * 1024;
 /// Logs up to this size are kept in memory between reading and sending, larger ones in a compressed file.
-const KEPT: usize = 1024 * 1024;
+const KEPT: usize = 256 * 1024;
 
 /// Sends the log of each of `derivations` that has one here.
 pub(crate) async fn send(

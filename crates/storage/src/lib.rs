@@ -11,6 +11,7 @@ mod s3;
 mod types;
 mod uploads;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use arrivals::{Arrival, Arrivals};
 pub use error::StorageError;
 pub use fence::REQUEST_LIFETIME;
 pub use files::FileBucket;
+use files::Wanted;
 pub use key::{KeyError, ObjectKey};
 pub use s3::{S3Bucket, S3Keys, S3Settings};
 pub use types::{
@@ -35,6 +37,10 @@ type Result<T> = std::result::Result<T, StorageError>;
 
 /// Requests to a service under way at once, for one question about many objects.
 const CONCURRENCY: usize = 64;
+/// Objects of one page of a listing.
+const PAGE: usize = 1000;
+/// Objects of a push of which one listing is asked instead of each.
+const LISTED_FROM: usize = 4;
 
 /// The bucket of the cache.
 #[derive(Debug)]
@@ -166,6 +172,33 @@ impl Bucket {
         }
     }
 
+    /// The same of objects that one push has staged, in its folder of `staging/`.
+    pub async fn staged_sizes(&self, group: &str, keys: Vec<ObjectKey>) -> Result<Vec<Option<u64>>> {
+        if matches!(self, Self::Files(_)) || keys.len() < LISTED_FROM {
+            return self.sizes(keys).await;
+        }
+        let prefix = format!("staging/{group}/");
+        let mut found: HashMap<String, u64> = HashMap::new();
+        let mut after = String::new();
+        loop {
+            let page = self.list(&prefix, &after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.key);
+            let ended = page.len() < PAGE;
+            found.extend(page.into_iter().map(|listed| (listed.key, listed.size)));
+            if ended {
+                break;
+            }
+        }
+        // Not every service lists at once what it has taken.
+        let unlisted = keys.iter().filter(|key| !found.contains_key(key.as_str()));
+        let unlisted: Vec<ObjectKey> = unlisted.cloned().collect();
+        let asked = self.sizes(unlisted.clone()).await?;
+        let asked = unlisted.into_iter().zip(asked);
+        found.extend(asked.filter_map(|(key, size)| Some((key.as_str().to_owned(), size?))));
+        Ok(keys.iter().map(|key| found.get(key.as_str()).copied()).collect())
+    }
+
     /// How many objects are best published at once.
     #[must_use]
     pub fn publishing(&self) -> Publishing {
@@ -209,9 +242,10 @@ impl Bucket {
             Self::S3(bucket) => return bucket.get(key, options).await,
             Self::Files(files) => files,
         };
-        let Some((file, meta)) = files.open_object(key.as_str()).await? else {
+        let Some(object) = files.open_object(key.as_str(), Wanted::Contents).await? else {
             return Ok(GetResult::NotFound);
         };
+        let meta = object.meta.clone();
         if options.not_modified(&meta) {
             return Ok(GetResult::NotModified(meta));
         }
@@ -222,7 +256,7 @@ impl Bucket {
                 None => return Ok(GetResult::RangeNotSatisfiable { size: meta.size }),
             },
         };
-        let body = files::stream(file, range, meta.size);
+        let body = object.into_stream(range);
         Ok(GetResult::Found(Object { meta, range, body }))
     }
 
@@ -270,7 +304,10 @@ impl Bucket {
     pub async fn head_as_get(&self, key: &ObjectKey, options: &GetOptions) -> Result<GetResult> {
         let meta = match self {
             // Only the bytes of a file tell how they are encoded.
-            Self::Files(files) => files.open_object(key.as_str()).await?.map(|(_, meta)| meta),
+            Self::Files(files) => {
+                let object = files.open_object(key.as_str(), Wanted::Meta).await?;
+                object.map(|object| object.meta)
+            }
             Self::S3(bucket) => bucket.head(key).await?,
         };
         Ok(match meta {
@@ -284,7 +321,8 @@ impl Bucket {
         })
     }
 
-    /// Moves what a client staged to where readers look. Done already is done.
+    /// Puts what a client staged where readers look. Done already is done. A service copies it, and what was staged
+    /// stays: it is deleted with all that its push has staged, a thousand objects in a request.
     ///
     /// # Errors
     /// [`StorageError::NotFound`] when neither is there.
@@ -293,6 +331,12 @@ impl Bucket {
             Self::S3(bucket) => bucket.promote(from, to, size).await,
             Self::Files(files) => files.rename(from.as_str(), to.as_str(), size).await,
         }
+    }
+
+    /// Whether [`Bucket::promote`] leaves what was staged where it was.
+    #[must_use]
+    pub fn promotes_by_copies(&self) -> bool {
+        matches!(self, Self::S3(_))
     }
 
     /// Ends the staging area of a push from which everything was moved: a store over
@@ -347,11 +391,9 @@ impl Bucket {
         match self {
             Self::S3(bucket) => bucket.delete_many(keys).await,
             Self::Files(files) => {
-                let mut results = Vec::with_capacity(keys.len());
-                for key in keys {
-                    results.push((key.clone(), files.delete(key.as_str()).await));
-                }
-                results
+                let names = keys.iter().map(|key| key.as_str().to_owned()).collect();
+                let results = files.delete_many(names).await;
+                keys.iter().cloned().zip(results).collect()
             }
         }
     }

@@ -46,8 +46,21 @@ pub(super) async fn sizes(
 ) -> Result<Vec<Option<u64>>, Error> {
     match app.checksum {
         ChecksumKind::Sha256 => {
-            let keys = keys.into_iter().map(|(key, _)| key);
-            Ok(app.bucket.sizes(keys.collect()).await?)
+            let is_staged = |key: &ObjectKey| key.as_str().starts_with("staging/");
+            let of = |staged| {
+                let keys = keys.iter().map(|(key, _)| key.clone());
+                keys.filter(move |key| is_staged(key) == staged).collect()
+            };
+            let (staged, placed) = futures::try_join!(
+                app.bucket.staged_sizes(push, of(true)),
+                app.bucket.sizes(of(false))
+            )?;
+            let (mut staged, mut placed) = (staged.into_iter(), placed.into_iter());
+            let next = |(key, _): &(ObjectKey, _)| match is_staged(key) {
+                true => staged.next(),
+                false => placed.next(),
+            };
+            Ok(keys.iter().map(next).map(Option::flatten).collect())
         }
         ChecksumKind::Md5 => {
             futures::stream::iter(keys)

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use niks3_base::error::Error;
 use niks3_catalog::{PushId, StagedLog, now};
 use niks3_storage::{ObjectKey, REQUEST_LIFETIME};
@@ -10,7 +11,9 @@ use super::publish::move_staged;
 use crate::app::App;
 
 /// Logs that are moved between two transactions.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
+/// Logs that are moved at once.
+const CONCURRENCY: usize = 64;
 /// Seconds that a batch has before the last of its requests has to begin.
 const SLACK: i64 = 10;
 /// How long a commit waits for another push that publishes a log of the same derivation.
@@ -21,13 +24,14 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const DERIVERS: usize = 500;
 
 /// Publishes the build logs of a push that the cache lacks, and has paths that were pushed with another
-/// deriver before keep them.
+/// deriver before keep them. Whether there were any to publish.
 ///
 /// # Errors
 /// `Unavailable` when another push does not end publishing a log of the same derivation.
-pub(super) async fn publish(app: &App, push_id: PushId) -> Result<(), Error> {
+pub(super) async fn publish(app: &App, push_id: PushId) -> Result<bool, Error> {
     let started = Instant::now();
     let mut missing = app.catalog.staged_logs(push_id).await?;
+    let some = !missing.is_empty();
     loop {
         let drvs: Vec<String> = missing.iter().map(|log| log.drv.clone()).collect();
         let known = app.catalog.known_logs(&drvs).await?;
@@ -56,7 +60,7 @@ pub(super) async fn publish(app: &App, push_id: PushId) -> Result<(), Error> {
         tx.add_derivers(chunk).await?;
         tx.commit().await?;
     }
-    Ok(())
+    Ok(some)
 }
 
 /// Whether the cache has some of the build logs that a push has staged.
@@ -68,25 +72,19 @@ pub(super) async fn some_known(app: &App, push_id: PushId) -> Result<bool, Error
 
 /// Moves those logs into place that no other push is publishing; false when there is none.
 async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Result<bool, Error> {
-    let lifetime = i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX);
-    let fence = now() + lifetime + SLACK;
+    let fence = now() + lifetime() + SLACK;
     let mut tx = app.catalog.write().await?;
     let mine = tx.begin_logs(push_id, batch, fence).await?;
     tx.commit().await?;
-    let mut published = Vec::with_capacity(mine.len());
-    for log in batch.iter().filter(|log| mine.contains(&log.drv)) {
-        // A request that may outlive the fence is not begun.
-        if now() + lifetime > fence {
-            break;
-        }
-        let drv = log
-            .drv
-            .parse()
-            .map_err(|_| Error::internal("the name of a log"))?;
-        let staged = ObjectKey::parse(&log.staging).map_err(Error::internal)?;
-        move_staged(app, &staged, &ObjectKey::log(&drv), log.size).await?;
-        published.push(log.drv.clone());
-    }
+    let moving = batch.iter().filter(|log| mine.contains(&log.drv));
+    let moving: Vec<_> = moving.map(|log| move_log(app, log, fence)).collect();
+    // All of them end before the first failure counts: the fence is for requests that this push knows nothing of.
+    let moved: Vec<Result<Option<String>, Error>> = futures::stream::iter(moving)
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    let moved: Vec<Option<String>> = moved.into_iter().collect::<Result<_, _>>()?;
+    let published: Vec<String> = moved.into_iter().flatten().collect();
     if published.is_empty() {
         return Ok(false);
     }
@@ -95,4 +93,23 @@ async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Resul
     tx.logs_published(push_id, &published).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Moves a log into place, and returns its derivation; nothing when the request might outlive the fence.
+async fn move_log(app: &App, log: &StagedLog, fence: i64) -> Result<Option<String>, Error> {
+    if now() + lifetime() > fence {
+        return Ok(None);
+    }
+    let drv = log
+        .drv
+        .parse()
+        .map_err(|_| Error::internal("the name of a log"))?;
+    let staged = ObjectKey::parse(&log.staging).map_err(Error::internal)?;
+    move_staged(app, &staged, &ObjectKey::log(&drv), log.size).await?;
+    Ok(Some(log.drv.clone()))
+}
+
+/// Seconds for which a request may be on its way.
+fn lifetime() -> i64 {
+    i64::try_from(REQUEST_LIFETIME.as_secs()).unwrap_or(i64::MAX)
 }

@@ -24,6 +24,8 @@ use crate::deletion::await_deletion;
 
 /// Realisations that one transaction offers, each with a few statements of its own.
 const REALISATIONS: usize = 200;
+/// Realisations that are written at once.
+const CONCURRENCY: usize = 64;
 /// How often realisations are looked at that are being deleted.
 const ATTEMPTS: usize = 5;
 
@@ -377,10 +379,21 @@ pub(super) async fn realisations(app: &App, push_id: PushId) -> Result<Vec<Reali
 /// # Errors
 /// When the object store does not take them.
 pub(crate) async fn write_realisations(app: &App, realisations: &[Realised]) -> Result<(), Error> {
+    let mut signed = Vec::with_capacity(realisations.len());
     for Realised { key, body, keys, .. } in realisations {
         let text = realisation::signed(&app.signer, keys, key, body).map_err(Error::internal)?;
-        let key = ObjectKey::parse(key).map_err(Error::internal)?;
-        app.bucket.put(&key, Bytes::from(text)).await?;
+        signed.push((ObjectKey::parse(key).map_err(Error::internal)?, Bytes::from(text)));
     }
-    Ok(())
+    let writing: Vec<_> = signed
+        .into_iter()
+        .map(|(key, text)| write_realisation(app, key, text))
+        .collect();
+    futures::stream::iter(writing)
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await
+}
+
+async fn write_realisation(app: &App, key: ObjectKey, text: Bytes) -> Result<(), Error> {
+    Ok(app.bucket.put(&key, text).await?)
 }

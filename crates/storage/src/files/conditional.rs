@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tempfile::NamedTempFile;
 
 use super::{Expected, FileBucket, Inner, LARGE, Result, StorageError, meta, persist};
@@ -46,7 +46,7 @@ impl FileBucket {
         mut body: ByteStream,
         expected: Expected,
     ) -> Result<Option<Meta>> {
-        let (file, _) = self.receive(&mut body, expected, None).await?;
+        let (file, _) = self.receive(BytesMut::new(), &mut body, expected, None).await?;
         let key = key.to_owned();
         let written = self.blocking(move |inner| inner.persist_new(file, &key)).await?;
         let small = written.as_ref().is_some_and(|meta| meta.size < LARGE);

@@ -12,10 +12,11 @@ mod list;
 mod multipart;
 mod presigner;
 mod probe;
+mod read;
 mod s3;
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -23,14 +24,15 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
-use niks3_base::compression::Codec;
 use niks3_base::open_files;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Arrival, Arrivals, ByteStream, Extent, Meta, Published, Staged, StorageError};
+pub(super) use read::Wanted;
+
+use super::{Arrival, Arrivals, ByteStream, Meta, Published, Staged, StorageError};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -38,6 +40,9 @@ type Result<T> = std::result::Result<T, StorageError>;
 const CHUNK: usize = 256 << 10;
 /// Objects from this size on are on the disk before the answer.
 const LARGE: u64 = 1 << 20;
+
+/// Objects that one thread deletes before another one gets its turn.
+const DELETED_AT_ONCE: usize = 256;
 
 /// An object store over files.
 #[derive(Debug, Clone)]
@@ -230,36 +235,34 @@ impl FileBucket {
         Ok(sizes.concat())
     }
 
-    /// Writes a body as it comes, and keeps it only if it is what was expected.
+    /// Writes a body as it comes, and keeps it only if it is what was expected. Its first bytes have come already.
     async fn receive(
         &self,
+        mut pending: BytesMut,
         body: &mut ByteStream,
         expected: Expected,
         mut arriving: Option<Box<dyn Arrival>>,
     ) -> Result<(NamedTempFile, Option<Box<dyn Arrival>>)> {
         let mut file = self.blocking(Inner::temporary).await?;
         let mut received = Received::new(expected);
-        let mut pending = BytesMut::new();
         loop {
-            let chunk = body.next().await.transpose()?;
-            let ended = chunk.is_none();
-            pending.extend_from_slice(&chunk.unwrap_or_default());
-            if pending.len() >= CHUNK || (ended && !pending.is_empty()) {
-                let bytes = pending.split().freeze();
-                (file, received, arriving) = self
-                    .blocking(move |_| {
-                        received.take(&bytes)?;
-                        file.write_all(&bytes)?;
-                        if let Some(arriving) = &mut arriving {
-                            arriving.push(&bytes);
-                        }
-                        Ok((file, received, arriving))
-                    })
-                    .await?;
+            if pending.is_empty() {
+                fill(&mut pending, body).await?;
             }
-            if ended {
+            if pending.is_empty() {
                 break;
             }
+            let bytes = pending.split().freeze();
+            (file, received, arriving) = self
+                .blocking(move |_| {
+                    received.take(&bytes)?;
+                    file.write_all(&bytes)?;
+                    if let Some(arriving) = &mut arriving {
+                        arriving.push(&bytes);
+                    }
+                    Ok((file, received, arriving))
+                })
+                .await?;
         }
         let size = received.check()?;
         if size >= LARGE {
@@ -282,26 +285,51 @@ impl FileBucket {
         let path = self.inner.path(key)?;
         let arrivals = self.inner.arrivals.get().cloned();
         let arriving = arrivals.clone().and_then(|arrivals| arrivals.begin(key));
-        let (file, arriving) = self.receive(&mut body, expected, arriving).await?;
-        let written = self
-            .blocking(move |_| {
+        let unread = arriving.is_none();
+        let mut pending = BytesMut::new();
+        let whole = fill(&mut pending, &mut body).await? == Filled::Ended;
+        let written = if whole {
+            self.put_whole(pending.freeze(), path, expected, arriving).await?
+        } else {
+            let (file, arriving) = self.receive(pending, &mut body, expected, arriving).await?;
+            self.blocking(move |_| {
                 persist(file.into_temp_path(), &path)?;
-                meta(&fs::symlink_metadata(&path)?)
-            })
-            .await?;
-        self.wrote(usize::from(written.size < LARGE));
-        match (arriving, arrivals) {
-            (Some(arriving), _) => {
-                self.blocking(move |_| {
+                let written = meta(&fs::symlink_metadata(&path)?)?;
+                if let Some(arriving) = arriving {
                     arriving.finish();
-                    Ok(())
-                })
-                .await?;
-            }
-            (None, Some(arrivals)) => arrivals.arrived(key),
-            (None, None) => {}
+                }
+                Ok(written)
+            })
+            .await?
+        };
+        self.wrote(usize::from(written.size < LARGE));
+        if unread && let Some(arrivals) = arrivals {
+            arrivals.arrived(key);
         }
         Ok(written)
+    }
+
+    /// Writes a body of which all has come, if it is what was expected.
+    async fn put_whole(
+        &self,
+        bytes: Bytes,
+        path: PathBuf,
+        expected: Expected,
+        arriving: Option<Box<dyn Arrival>>,
+    ) -> Result<Meta> {
+        self.blocking(move |inner| {
+            let mut received = Received::new(expected);
+            received.take(&bytes)?;
+            received.check()?;
+            inner.show(inner.whole(&bytes)?, &path)?;
+            let written = meta(&fs::symlink_metadata(&path)?)?;
+            if let Some(mut arriving) = arriving {
+                arriving.push(&bytes);
+                arriving.finish();
+            }
+            Ok(written)
+        })
+        .await
     }
 
     pub(super) async fn head(&self, key: &str) -> Result<Option<Meta>> {
@@ -310,31 +338,28 @@ impl FileBucket {
             .await
     }
 
-    /// Opens an object; its bytes are those it had now, whatever happens to the key.
-    pub(super) async fn open_object(&self, key: &str) -> Result<Option<(File, Meta)>> {
-        let path = self.inner.path(key)?;
-        // NARs and what is staged are whatever their narinfos say.
-        let is_text = !key.starts_with("nar/") && !key.starts_with("staging/");
-        self.blocking(move |_| match open(&path) {
-            Ok((file, found)) => {
-                let mut meta = meta(&found)?;
-                meta.content_encoding = is_text.then(|| encoding(&file)).transpose()?.flatten();
-                Ok(Some((file, meta)))
-            }
-            Err(error) if absent(&error) => Ok(None),
-            Err(error) => Err(error.into()),
-        })
-        .await
+    pub(super) async fn delete(&self, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.blocking(move |inner| inner.delete(&key)).await
     }
 
-    pub(super) async fn delete(&self, key: &str) -> Result<()> {
-        let path = self.inner.path(key)?;
-        self.blocking(move |_| match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if absent(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        })
-        .await
+    /// Deletes objects; what became of each.
+    pub(super) async fn delete_many(&self, keys: Vec<String>) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(DELETED_AT_ONCE).map(<[String]>::to_vec) {
+            let count = keys.len();
+            let deleted = self
+                .blocking(move |inner| Ok(keys.iter().map(|key| inner.delete(key)).collect::<Vec<_>>()))
+                .await;
+            match deleted {
+                Ok(deleted) => results.extend(deleted),
+                Err(error) => {
+                    let why = error.to_string();
+                    results.extend((0..count).map(|_| Err(StorageError::Unavailable(why.clone()))));
+                }
+            }
+        }
+        results
     }
 
     /// Moves an object; done already, with that size, is done.
@@ -366,6 +391,26 @@ impl FileBucket {
         })
         .await
     }
+}
+
+/// How the filling of a buffer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    /// It has [`CHUNK`] bytes or more.
+    Full,
+    /// No more bytes come.
+    Ended,
+}
+
+/// Reads of a body what makes a chunk.
+async fn fill(pending: &mut BytesMut, body: &mut ByteStream) -> Result<Filled> {
+    while pending.len() < CHUNK {
+        match body.next().await.transpose()? {
+            Some(bytes) => pending.extend_from_slice(&bytes),
+            None => return Ok(Filled::Ended),
+        }
+    }
+    Ok(Filled::Full)
 }
 
 /// Most bytes of a part of a key: the name of a pin can have one more than that of a file.
@@ -402,6 +447,13 @@ impl Inner {
             Ok(_) => Ok(None),
             Err(error) if absent(&error) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        match fs::remove_file(self.path(key)?) {
+            Err(error) if !absent(&error) => Err(error.into()),
+            _ => Ok(()),
         }
     }
 
@@ -577,15 +629,6 @@ fn read_text(path: &Path) -> io::Result<String> {
     io::read_to_string(open(path)?.0)
 }
 
-/// `Content-Encoding` of a text, which a file system does not keep: the first bytes tell.
-fn encoding(file: &File) -> Result<Option<String>> {
-    use std::os::unix::fs::FileExt as _;
-    let mut first = [0; 8];
-    let count = file.read_at(&mut first, 0)?;
-    let codec = Codec::sniff(&first[..count]);
-    Ok((codec != Codec::None).then(|| codec.as_str().to_owned()))
-}
-
 fn meta(found: &fs::Metadata) -> Result<Meta> {
     let nanoseconds = found.mtime_nsec();
     Ok(Meta {
@@ -643,29 +686,4 @@ impl Received {
         }
         Ok(self.size)
     }
-}
-
-/// The bytes of an open file, or of a part of it.
-pub(super) fn stream(file: File, extent: Option<Extent>, size: u64) -> ByteStream {
-    let (first, length) = extent.map_or((0, size), |extent| (extent.first, extent.last - extent.first + 1));
-    let state = (file, first, length);
-    Box::pin(futures::stream::try_unfold(
-        state,
-        |(mut file, first, left)| async move {
-            if left == 0 {
-                return Ok(None);
-            }
-            let read = tokio::task::spawn_blocking(move || -> io::Result<_> {
-                let mut buffer = vec![0; usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)];
-                file.seek(SeekFrom::Start(first))?;
-                file.read_exact(&mut buffer)?;
-                Ok((file, Bytes::from(buffer)))
-            });
-            let (file, bytes) = read
-                .await
-                .map_err(|error| StorageError::Unavailable(error.to_string()))??;
-            let length = bytes.len() as u64;
-            Ok(Some((bytes, (file, first + length, left - length))))
-        },
-    ))
 }

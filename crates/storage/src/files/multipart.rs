@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 
 use super::{Expected, FileBucket, Inner, Result, absent, meta, open, persist, read_text};
@@ -64,7 +65,7 @@ impl FileBucket {
             return Err(StorageError::Invalid("parts are numbered 1 to 10000".into()));
         }
         self.inner.upload(key, upload_id)?;
-        let (file, _) = self.receive(&mut body, expected, None).await?;
+        let (file, _) = self.receive(BytesMut::new(), &mut body, expected, None).await?;
         let (key, upload_id) = (key.to_owned(), upload_id.to_owned());
         self.blocking(move |inner| {
             let path = inner.upload(&key, &upload_id)?.join(number.to_string());

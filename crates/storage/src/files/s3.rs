@@ -18,7 +18,7 @@ use s3s::dto::{
 };
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::{Expected, FileBucket, stream};
+use super::{Expected, FileBucket, Wanted};
 use crate::{ByteStream, CompletedPart, Extent, Meta, ObjectKey, StorageError, Upload};
 
 /// Most keys in one page of a listing.
@@ -179,10 +179,11 @@ impl S3 for FileBucket {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         self.check_bucket(&input.bucket)?;
-        let (file, meta) = self
-            .open_object(&input.key)
+        let object = self
+            .open_object(&input.key, Wanted::Contents)
             .await?
             .ok_or_else(|| s3_error!(NoSuchKey))?;
+        let meta = object.meta.clone();
         if let Some(condition) = &input.if_none_match
             && condition
                 .as_etag()
@@ -193,7 +194,7 @@ impl S3 for FileBucket {
         let extent = extent(input.range.as_ref(), meta.size)?;
         let size = extent.map_or(meta.size, |extent| extent.last - extent.first + 1);
         let (content_type, cache_control) = described(&input.key);
-        let bytes = stream(file, extent, meta.size);
+        let bytes = object.into_stream(extent);
         Ok(S3Response::new(GetObjectOutput {
             body: Some(StreamingBlob::wrap(sync_wrapper::SyncStream::new(bytes))),
             content_length: length(size),
@@ -248,15 +249,22 @@ impl S3 for FileBucket {
             return Err(s3_error!(MalformedXML, "at most {PAGE} keys"));
         }
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
-        for object in input.delete.objects {
-            match self.delete(&object.key).await {
+        let keys: Vec<String> = input
+            .delete
+            .objects
+            .into_iter()
+            .map(|object| object.key)
+            .collect();
+        let results = self.delete_many(keys.clone()).await;
+        for (key, result) in keys.into_iter().zip(results) {
+            match result {
                 Ok(()) => deleted.push(DeletedObject {
-                    key: Some(object.key),
+                    key: Some(key),
                     ..Default::default()
                 }),
                 Err(error) => errors.push(DeleteError {
                     code: Some("InternalError".into()),
-                    key: Some(object.key),
+                    key: Some(key),
                     message: Some(error.to_string()),
                     ..Default::default()
                 }),

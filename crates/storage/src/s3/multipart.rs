@@ -181,15 +181,10 @@ impl S3Bucket {
 
     pub(crate) async fn promote(&self, from: &ObjectKey, to: &ObjectKey, size: u64) -> Result<()> {
         match self.copy(from, to).await {
-            Ok(()) => {}
             Err(StorageError::NotFound) if self.head(to).await?.is_some_and(|meta| meta.size == size) => {
-                return Ok(());
+                Ok(())
             }
-            Err(error) => return Err(error),
+            copied => copied,
         }
-        self.delete_many(std::slice::from_ref(from))
-            .await
-            .pop()
-            .map_or(Ok(()), |(_, result)| result)
     }
 }
