@@ -701,7 +701,10 @@ fn the_catalog_has_types_for_ids_names_for_columns_and_words_for_states() {
         let mut wrong = Vec::new();
         numbered_columns(&mut wrong, &trees);
         states_as_digits(&mut wrong, tokens);
-        bare_ids(&mut wrong, &trees);
+        // Where the types of ids are.
+        if !file.ends_with("/ids.rs") {
+            bare_ids(&mut wrong, &trees);
+        }
         found.extend(wrong.into_iter().map(|what| format!("{file}: {what}")));
     }
     assert!(found.is_empty(), "{found:#?}");

@@ -305,8 +305,8 @@ impl WriteTx {
 mod tests {
     use super::*;
 
-    fn ids<const N: usize>(ids: [i64; N]) -> Vec<PathId> {
-        ids.map(PathId::from).to_vec()
+    fn ids<const N: usize>(numbers: [i64; N]) -> Vec<PathId> {
+        numbers.map(PathId::from).to_vec()
     }
 
     #[test]
