@@ -214,8 +214,8 @@ async fn push_for_job(
         .map_err(|error| ActionError::io("lock the queue", &error))?
         .ok_or_else(|| ActionError::new("another process serves this queue"))?;
     let address = Address::of(&folder).ok_or_else(|| ActionError::new("the queue has no address"))?;
-    let listener =
-        QueueListener::bind(address.socket()).map_err(|error| ActionError::io("listen on a socket", &error))?;
+    let listener = QueueListener::bind(address.socket())
+        .map_err(|error| ActionError::io("listen on a socket", &error))?;
     let store = LocalStore::from_environment().map_err(|error| ActionError(error.to_string()))?;
     let sent = Arc::new(AtomicU64::new(0));
     let mut pusher = target.pusher(&sent)?;

@@ -213,7 +213,9 @@ async fn wait_for_pusher(folder: &Folder, deadline: Instant) -> Result<(), Actio
             && *lasting
             && *failures > *failures_before.get_or_insert(*failures)
         {
-            return Err(ActionError(format!("what was built could not be pushed: {trouble}")));
+            return Err(ActionError(format!(
+                "what was built could not be pushed: {trouble}"
+            )));
         }
         if let Some(status) = &status {
             failures_before.get_or_insert(status.failures);

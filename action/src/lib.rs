@@ -25,6 +25,7 @@ mod state;
 mod summary;
 mod target;
 mod tls;
+mod uses;
 mod visibility;
 
 use std::process::ExitCode;

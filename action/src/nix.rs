@@ -97,7 +97,9 @@ async fn nix(arguments: &[&str], user_conf_files: Option<&str>) -> Result<String
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(ActionError(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(ActionError(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
     }
 }
 

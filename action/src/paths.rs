@@ -41,7 +41,11 @@ pub(crate) fn resolve(store: &LocalStore, words: &[String]) -> Resolved {
     resolved
 }
 
-fn matches(store: &LocalStore, pattern: &str, warnings: &mut Vec<String>) -> Result<Vec<StorePath>, ActionError> {
+fn matches(
+    store: &LocalStore,
+    pattern: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<StorePath>, ActionError> {
     let names = glob::glob(pattern)
         .map_err(|error| ActionError(format!("`paths`: '{pattern}' is no pattern: {error}")))?;
     let (mut found, mut others) = (Vec::new(), Vec::new());

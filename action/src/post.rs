@@ -191,7 +191,7 @@ impl Finish<'_> {
     /// The run's page, recorded if there is somebody to record it.
     async fn record(&self) -> Option<String> {
         tokio::select! {
-            url = record::run(self.inputs) => url,
+            url = record::run(self.inputs, self.state) => url,
             () = self.stop.cancelled() => None,
         }
     }

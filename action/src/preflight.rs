@@ -11,7 +11,7 @@ use url::Url;
 use crate::{ActionError, inputs::Inputs, job, target::Target};
 
 /// A server that restarts just now is waited for so long.
-pub(crate) const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(30);
 const UNAUTHORIZED: u16 = 401;
 /// A cache that does not answer is left to Nix.
 const CACHE_TIMEOUT: Duration = Duration::from_secs(5);

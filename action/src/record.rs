@@ -6,7 +6,7 @@ use niks3_client::{Api, types};
 use niks3_push::run_of_environment;
 use serde_json::Value;
 
-use crate::{github, inputs::Inputs, runner, target::Target};
+use crate::{github, inputs::Inputs, runner, state::State, target::Target, uses};
 
 /// A server that does not answer any more is not waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,22 +24,24 @@ pub(crate) async fn announce(inputs: &Inputs) -> Option<String> {
 
 /// Records the run; the address of its page at the server. Nothing that goes wrong here is worth
 /// failing a job for.
-pub(crate) async fn run(inputs: &Inputs) -> Option<String> {
+pub(crate) async fn run(inputs: &Inputs, state: &State) -> Option<String> {
     let recorded = async {
         let Some((api, run)) = record(inputs).await? else {
             return Ok(None);
         };
         complete(inputs, &api, &run).await;
-        Ok(Some(page(&api, &run)))
+        Ok(Some((api, run)))
     };
     let recorded = match tokio::time::timeout(TIMEOUT, recorded).await {
         Ok(recorded) => recorded,
         Err(_) => Err("it takes too long".to_owned()),
     };
-    recorded.unwrap_or_else(|why| {
+    let (api, run) = recorded.unwrap_or_else(|why| {
         runner::log(&format!("niks3: the run is not recorded at the server: {why}"));
         None
-    })
+    })?;
+    uses::report(&api, &run, state).await;
+    Some(page(&api, &run))
 }
 
 /// The page of a run in the dashboard.

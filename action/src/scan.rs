@@ -35,11 +35,16 @@ pub(crate) async fn unseen(
         .collect())
 }
 
-/// What has been built since; not what was substituted, copied or added from files.
-pub(crate) async fn built_since(store: &LocalStore, directory: &Path) -> Result<Vec<StorePath>, ActionError> {
+/// What was valid when [`remember`] was called.
+pub(crate) fn before(directory: &Path) -> Result<BTreeSet<StorePath>, ActionError> {
     let text = std::fs::read_to_string(directory.join(FILE))
         .map_err(|error| ActionError::io("read what the store had before", &error))?;
-    let before: BTreeSet<StorePath> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+}
+
+/// What has been built since; not what was substituted, copied or added from files.
+pub(crate) async fn built_since(store: &LocalStore, directory: &Path) -> Result<Vec<StorePath>, ActionError> {
+    let before = before(directory)?;
     let now = valid_paths(store)
         .await
         .map_err(|error| ActionError(error.to_string()))?;

@@ -131,6 +131,7 @@ async fn with_state(inputs: &Inputs, state: &State, outputs: &mut Outputs) -> Re
         paths: inputs.paths.clone(),
         on_error: inputs.on_error,
         substituter: settings.substituter.clone(),
+        public_keys: outputs.public_keys.clone(),
         ca_cert: inputs.tls.ca_cert().map(str::to_owned),
     })?;
     notices(inputs, &permission, &reading, &current).await;
@@ -232,13 +233,14 @@ impl Setup<'_> {
             },
         };
         let started = daemon::start(self.state, self.target, doing, self.netrc);
+        let remembering = scan::remember(&store, self.state.directory());
         if matches!(doing, Doing::Scan | Doing::Hook) {
             let uses: Vec<PathBuf> = State::of_job()
                 .iter()
                 .map(|used| used.directory().to_owned())
                 .collect();
             neighbours::announce(&store, self.state.directory(), &uses);
-            let (remembered, started) = tokio::join!(scan::remember(&store, self.state.directory()), started);
+            let (remembered, started) = tokio::join!(remembering, started);
             started?;
             match remembered {
                 Ok(count) => runner::log(&format!("niks3: the store has {count} paths before the job")),
@@ -248,7 +250,13 @@ impl Setup<'_> {
                 )),
             }
         } else {
-            started.await?;
+            let (remembered, started) = tokio::join!(remembering, started);
+            started?;
+            if let Err(trouble) = remembered {
+                runner::log(&format!(
+                    "niks3: what the job uses from the cache will not be found: {trouble}"
+                ));
+            }
         }
         Ok(doing)
     }

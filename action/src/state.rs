@@ -55,6 +55,9 @@ pub(crate) struct Use {
     pub(crate) on_error: OnError,
     /// Where Nix reads the cache.
     pub(crate) substituter: Option<String>,
+    /// Keys by which the server signs.
+    #[serde(default)]
+    pub(crate) public_keys: Vec<String>,
     /// Certificates to trust besides those of the system, in PEM form.
     #[serde(default)]
     pub(crate) ca_cert: Option<String>,
@@ -104,7 +107,8 @@ impl State {
     pub(crate) fn publish(&self, used: &Use) -> Result<(), ActionError> {
         let text = serde_json::to_vec(used).map_err(|error| ActionError(error.to_string()))?;
         let path = self.use_path();
-        std::fs::write(&path, text).map_err(|error| ActionError::io(&format!("write {}", path.display()), &error))
+        std::fs::write(&path, text)
+            .map_err(|error| ActionError::io(&format!("write {}", path.display()), &error))
     }
 
     /// What this use does, if its main step has come that far.

@@ -1,8 +1,11 @@
 //! The arguments, as typed.
 
+pub(crate) mod doctor;
 pub(crate) mod hook;
+pub(crate) mod login;
 pub(crate) mod runs;
 pub(crate) mod tokens;
+pub(crate) mod use_cache;
 
 use std::path::PathBuf;
 
@@ -11,6 +14,23 @@ use niks3_push::{DEFAULT_UPSTREAM, Upstream};
 use url::Url;
 
 use crate::output::Verbosity;
+
+const START: &str = "\
+To begin:
+  niks3 login work https://niks3.example.com   store the server and a token for it
+  niks3 push ./result                          push what `nix build` has made
+  niks3 COMMAND --help                         what a command does, its options and examples";
+
+const PIN_EXAMPLES: &str = "\
+Examples:
+  niks3 pins create release-1.2 ./result
+  nix-store -r $(curl https://cache.example.com/pins/release-1.2)";
+
+const FSCK_EXAMPLES: &str = "\
+Examples:
+  niks3 fsck                     list what is missing, wrong or unknown
+  niks3 fsck --repair --dry-run  list what a repair would do
+  niks3 fsck --repair";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,9 +44,10 @@ Examples:
   niks3 gc --older-than=720h                 keep what was pushed in the last 30 days, and what is pinned
   niks3 gc --older-than=720h --dry-run       say what that would delete";
 
-/// Push closures into a Nix binary cache in an S3 bucket, and look after it.
+/// Push closures to a Nix binary cache in an S3 bucket, and manage the cache.
 #[derive(Debug, Parser)]
 #[command(
+    after_help = START,
     name = "niks3",
     // A release names the commit it was built from.
     version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
@@ -35,10 +56,10 @@ Examples:
 )]
 pub(crate) struct Args {
     /// Say more: -v what is tried again and left out, -vv every step.
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Output")]
     verbose: u8,
     /// Say nothing but errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Output")]
     quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -58,15 +79,13 @@ impl Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Upload store paths with their closures, all of it or nothing.
     Push(Push),
-    /// Delete what no closure, no pin and no push under way needs.
     Gc(Gc),
-    /// Compare the bucket with the database, and mend what does not fit.
     Fsck(Fsck),
     /// Keep closures from garbage collection under names.
     #[command(subcommand)]
     Pins(Pins),
+    Ls(runs::Ls),
     /// Runs of CI that have pushed, and what they pushed.
     #[command(subcommand)]
     Runs(runs::Runs),
@@ -76,7 +95,11 @@ pub(crate) enum Command {
     /// Tokens with names, scopes and an end.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
-    /// Say who the server takes the caller for.
+    Login(login::Login),
+    Logout(login::Logout),
+    Servers(login::Servers),
+    Use(use_cache::Use),
+    Doctor(doctor::Doctor),
     Whoami(tokens::Whoami),
     /// Push what this machine builds, by a post-build hook of Nix.
     #[command(subcommand)]
@@ -86,6 +109,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Print the version.
+    #[command(hide = true)]
+    Version,
     /// Write the manual pages.
     #[command(hide = true)]
     Manual {
@@ -97,11 +123,8 @@ pub(crate) enum Command {
 /// What to do with pins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Pins {
-    /// Pin a path that is in the cache; a pin of that name is moved.
     Create(CreatePin),
-    /// List the pins.
     List(ListPins),
-    /// Delete a pin, so that garbage collection may take its closure.
     Delete(DeletePin),
 }
 
@@ -110,6 +133,7 @@ pub(crate) enum Pins {
 /// The pin can be read without the server too: `nix-store -r $(curl CACHE/pins/NAME)`. To push and pin in one step, so
 /// that garbage collection cannot come between, use `niks3 push --pin NAME`.
 #[derive(Debug, ArgGroup)]
+#[command(after_help = PIN_EXAMPLES)]
 pub(crate) struct CreatePin {
     /// Name: 1 to 256 letters, digits, `.`, `_` and `-`, not dots alone.
     #[arg(value_name = "NAME", value_parser = pin_name)]
@@ -118,20 +142,20 @@ pub(crate) struct CreatePin {
     #[arg(value_name = "PATH")]
     pub(crate) path: String,
     /// Print one JSON object on standard output when done.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
 }
 
-/// List the pins, a line each: name, tab, store path.
+/// List the pins, with a header: name, store path, when it was set.
 #[derive(Debug, ArgGroup)]
 pub(crate) struct ListPins {
     /// Print the names alone.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) names_only: bool,
     /// Print a JSON list of objects, or of names.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
@@ -178,13 +202,13 @@ pub(crate) struct Push {
     #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
     pub(crate) compression_level: i32,
     /// Print one JSON object on standard output when done.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
 }
 
-/// What is left to other caches.
+// What is left to other caches. No documentation comment: it would take the place of that of the command.
 #[derive(Debug, ArgGroup)]
 pub(crate) struct Upstreams {
     /// Leave out what this cache has: paths with the same NarHash, signed by one of the public keys after `#`. Can be
@@ -226,13 +250,13 @@ fn upstreams(text: &str) -> Result<UpstreamList, String> {
 
 /// Delete what no closure, no pin and no push under way needs.
 ///
-/// Closures that were not pushed again for some time go, unless they are pinned. What nothing needs then is marked,
-/// and deleted from the bucket once it has been so for the grace period. It works while pushes go on, and one that
+/// Closures that were neither pushed nor used by a CI job for some time are deleted, unless they are pinned. What
+/// nothing needs then is marked, and deleted from the bucket once it has been so for the grace period. It works while pushes go on, and one that
 /// was cut off is gone on with by the next.
 #[derive(Debug, ArgGroup)]
 #[command(after_help = GC_EXAMPLES)]
 pub(crate) struct Gc {
-    /// Let go of closures that were not pushed for this long, as 720h, 30d, 90m or 1h30m.
+    /// Delete closures that were neither pushed nor used for this long, as 720h, 30d, 90m or 1h30m.
     #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = age)]
     pub(crate) older_than: Age,
     /// Delete what uploads left that failed this long ago; also the grace period.
@@ -250,7 +274,7 @@ pub(crate) struct Gc {
     #[arg(long)]
     pub(crate) accept_clock: bool,
     /// Print one JSON object on standard output when done.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
@@ -261,6 +285,7 @@ pub(crate) struct Gc {
 /// Says, a line each, what is missing, wrong or unknown. It works while pushes and garbage collections go on, and one
 /// that was cut off is gone on with by the next. Exits with 1 when something is left that somebody has to deal with.
 #[derive(Debug, ArgGroup)]
+#[command(after_help = FSCK_EXAMPLES)]
 pub(crate) struct Fsck {
     /// Mend what can be mended without guessing. Paths whose NAR is lost leave the cache, so that the next push
     /// brings them again.
@@ -276,7 +301,7 @@ pub(crate) struct Fsck {
     #[arg(long, value_name = "KEY", env = "NIKS3_TRUST_KEY", value_delimiter = ' ')]
     pub(crate) trust_key: Vec<String>,
     /// Print one JSON object on standard output when done.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
@@ -291,7 +316,7 @@ pub(crate) struct Age {
 
 fn age(text: &str) -> Result<Age, String> {
     let age = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}: a length of time is written as 720h, 30d, 90m or 1h30m"))?;
+        .map_err(|_| "a duration is a number and a unit, such as 720h, 30d, 90m or 1h30m".to_owned())?;
     if age.as_secs() > 100 * 365 * 24 * 3600 {
         return Err("that is more than a hundred years".to_owned());
     }
@@ -301,21 +326,35 @@ fn age(text: &str) -> Result<Age, String> {
     })
 }
 
-/// Where the server is, and how to get in.
+// Where the server is, and how to get in. No documentation comment: it would take the place of that of the command.
 #[derive(Debug, ArgGroup)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct Server {
-    /// Address of the server, for example https://niks3.example.com.
+    /// Server that `niks3 login` has stored under this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: Option<String>,
+    /// Address of the server, for example https://niks3.example.com [default: the default of `niks3 servers`].
     #[arg(long, value_name = "URL", env = "NIKS3_SERVER_URL", hide_env_values = true, value_parser = http_url)]
     pub(crate) server_url: Option<Url>,
-    /// File with the token [default: $NIKS3_AUTH_TOKEN_FILE, or ~/.config/niks3/auth-token; in GitHub Actions,
-    /// a token of the job].
+    /// File with the token [default: $NIKS3_AUTH_TOKEN_FILE, or what `niks3 login` has stored for this server; in GitHub
+    /// Actions, a token of the job].
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_token_path: Option<PathBuf>,
     /// Command that prints a token, or {"token": "…", "expires_at": "…"}; run again when the token ends
     /// [default: $NIKS3_AUTH_TOKEN_SCRIPT].
     #[arg(long, value_name = "COMMAND")]
     pub(crate) auth_token_script: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    /// How long a request is tried again once the server has answered, as 90s or 5m.
+    #[arg(long, value_name = "DURATION", env = "NIKS3_RETRY_FOR", default_value = "5m", value_parser = age)]
+    pub(crate) retry_for: Age,
+}
+
+// Certificates. No documentation comment: it would take the place of that of the command.
+#[derive(Debug, ArgGroup)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Tls {
     /// Client certificate to show to the server, in PEM form.
     #[arg(long, value_name = "FILE", env = "NIKS3_CLIENT_CERT")]
     pub(crate) client_cert: Option<PathBuf>,
@@ -327,13 +366,10 @@ pub(crate) struct Server {
     pub(crate) ca_cert: Option<PathBuf>,
 }
 
-fn http_url(text: &str) -> Result<Url, String> {
-    let url: Url = text
-        .parse()
-        .map_err(|error| format!("{error}: an address begins with http:// or https://"))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        _ => Err("an address begins with http:// or https://".to_owned()),
+pub(crate) fn http_url(text: &str) -> Result<Url, String> {
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("an address begins with http:// or https://, as in https://niks3.example.com".to_owned()),
     }
 }
 

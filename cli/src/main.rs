@@ -2,14 +2,15 @@
 
 mod args;
 mod command;
+mod config;
 mod output;
 mod signals;
 
 use std::process::ExitCode;
 
 use clap::{
-    Parser as _,
-    error::{ContextKind, ContextValue},
+    CommandFactory as _, FromArgMatches as _,
+    error::{ContextKind, ContextValue, ErrorKind},
 };
 use niks3_client::shown_address;
 
@@ -36,8 +37,15 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match parse() {
         Ok(args) => args,
+        Err(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let output = Output::new(Verbosity::Normal);
+            return match output::print(&help.render().to_string()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => report(&output, &failure),
+            };
+        }
         Err(error) if error.use_stderr() => {
             return report(
                 &Output::new(Verbosity::Normal),
@@ -70,6 +78,24 @@ fn main() -> ExitCode {
     }
 }
 
+fn parse() -> Result<Args, clap::Error> {
+    let matches = without_empty_variables(Args::command()).try_get_matches()?;
+    Args::from_arg_matches(&matches)
+}
+
+/// A variable that is empty is one that is not set.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) {
+            argument.env(None::<&'static str>)
+        } else {
+            argument
+        }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
 /// What is wrong with the arguments, in the form of every other error.
 fn one_sentence(mut error: clap::Error) -> String {
     // Before anything is cut: a password may hold what ends an address, a word or a message.
@@ -90,7 +116,25 @@ fn one_sentence(mut error: clap::Error) -> String {
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
     let said = said.split("\n\nFor more information").next().unwrap_or(said);
     let words: Vec<_> = said.trim_start_matches("error: ").split_whitespace().collect();
-    format!("{}; see `niks3 --help`", words.join(" "))
+    format!("{}; see `{} --help`", words.join(" "), command_of_arguments())
+}
+
+/// The command that the arguments name, as far as they name one: `niks3 pins create`.
+fn command_of_arguments() -> String {
+    let root = Args::command();
+    let (mut command, mut name) = (&root, "niks3".to_owned());
+    for argument in std::env::args_os().skip(1) {
+        let argument = argument.to_string_lossy();
+        match command.find_subcommand(&*argument) {
+            Some(found) => {
+                name += &format!(" {}", found.get_name());
+                command = found;
+            }
+            None if argument.starts_with('-') => {}
+            None => break,
+        }
+    }
+    name
 }
 
 fn report(output: &Output, failure: &Failure) -> ExitCode {

@@ -2,6 +2,7 @@
 
 mod log;
 mod progress;
+pub(crate) mod table;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},

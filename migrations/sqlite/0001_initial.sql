@@ -115,7 +115,8 @@ CREATE TABLE runs (
     conclusion   TEXT    NOT NULL DEFAULT '',
     job_url      TEXT    NOT NULL DEFAULT '',
     created_at   INTEGER NOT NULL,
-    used_at      INTEGER NOT NULL -- when it last opened a push, pushed, or was completed
+    uses_complete INTEGER NOT NULL DEFAULT 0, -- 1: it has reported all that it used
+    used_at      INTEGER NOT NULL -- when it last opened a push, pushed, reported uses, or was completed
 );
 CREATE INDEX runs_repository ON runs (repository, id);
 CREATE INDEX runs_used ON runs (used_at);
@@ -273,8 +274,9 @@ CREATE TABLE closures (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     path_id      INTEGER NOT NULL UNIQUE REFERENCES paths (id),
     created_at   INTEGER NOT NULL,
-    pushed_at    INTEGER NOT NULL,
-    adopted      INTEGER NOT NULL DEFAULT 0 -- 1: a check has taken it in, and nobody has pushed it since
+    pushed_at    INTEGER NOT NULL, -- when it was last pushed; of one that no push but a use has made, when that was
+    used_at      INTEGER NOT NULL DEFAULT 0, -- when a run last reported that it used it; 0: none has
+    adopted      INTEGER NOT NULL DEFAULT 0 -- 1: a check has taken it in, and nobody has pushed or used it since
 );
 CREATE INDEX closures_pushed ON closures (pushed_at);
 
@@ -380,6 +382,16 @@ CREATE TABLE closure_runs (
     PRIMARY KEY (closure_id, run_id)
 ) WITHOUT ROWID;
 CREATE INDEX closure_runs_run ON closure_runs (run_id);
+
+-- Which runs have used a closure: they had its root from the cache.
+CREATE TABLE closure_uses (
+    closure_id   INTEGER NOT NULL REFERENCES closures (id) ON DELETE CASCADE,
+    run_id       INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    used_at      INTEGER NOT NULL,
+    PRIMARY KEY (closure_id, run_id)
+) WITHOUT ROWID;
+CREATE INDEX closure_uses_run ON closure_uses (run_id);
+CREATE INDEX closure_uses_used ON closure_uses (used_at);
 
 -- What the cache held, an entry an hour.
 CREATE TABLE cache_history (

@@ -177,6 +177,10 @@ in
 
   keepReplaced = optional types.str "How long contents stay readable that a push with a higher-ranked key has replaced; 30 days by default.";
 
+  indexDebugInfo = optional types.bool "Write debuginfo/BUILD-ID for outputs with lib/debug/.build-id, so that debuggers find them; off by default.";
+
+  waitFor = optional types.str "How long the start waits for a database or an object store that does not answer; 30 seconds by default.";
+
   pushLease = optional types.str "How long a push lives when its client is no longer heard of.";
 
   readProxy.enable = optional types.bool "Serve the bucket's objects over HTTP; by default only when they are in the state directory.";
@@ -257,7 +261,7 @@ in
       type = types.str;
       default = "720h";
       example = "2160h";
-      description = "How long a closure is kept after it was last pushed.";
+      description = "How long a closure is kept after it was last pushed, or used by a CI job.";
     };
     failedUploadsOlderThan = mkOption {
       type = types.str;

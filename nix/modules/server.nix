@@ -77,10 +77,13 @@ let
     ++ option "server-url" cfg.serverUrl
     ++ option "store-dir" cfg.storeDir
     ++ option "priority" cfg.priority
+    ++ option "wait-for" cfg.waitFor
+    ++ lib.optionals cfg.nginx.enable [ "--trusted-proxy" "127.0.0.1" "--trusted-proxy" "::1" ]
     ++ option "push-lease" cfg.pushLease
     ++ option "verify-uploads" cfg.verifyUploads
     ++ option "verify-concurrency" cfg.verifyConcurrency
     ++ option "keep-replaced" cfg.keepReplaced
+    ++ truth "index-debug-info" cfg.indexDebugInfo
     ++ truth "enable-read-proxy" cfg.readProxy.enable
     ++ option "oidc-config" oidcFile
     ++ secret "tls-cert" "tls-cert" cfg.tls.certFile

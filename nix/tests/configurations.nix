@@ -58,10 +58,12 @@
       serverUrl = "https://niks3.example.com";
       storeDir = "/nix/store";
       priority = 41;
+      waitFor = "90s";
       pushLease = "5m";
       verifyUploads = "untrusted";
       verifyConcurrency = 4;
       keepReplaced = "60d";
+      indexDebugInfo = true;
       readProxy.enable = true;
       log = {
         level = "niks3_server=debug,info";

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use niks3_server::config::{Cli, Command, Config, Import, Storage};
 use niks3_server::{import_command, open_files, start, start_error};
 use tokio::runtime::Runtime;
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let Cli { args, command } = match Cli::try_parse() {
+    let Cli { args, command } = match parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             return usage(&one_line(&error.to_string()));
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     if let Err(why) = start::init_log(&args) {
         return usage(&format!("--log: {why}"));
     }
+    warn_of_client_variable();
     if let Err(line) = open_files::enough() {
         return fail(&line);
     }
@@ -50,6 +51,34 @@ fn main() -> ExitCode {
     // Work on files cannot be cut off, only left: what it had not finished counts for nothing.
     runtime.shutdown_timeout(start::LAST_WORK);
     exit_code(ended)
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// A variable that is empty is one that is not set.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) {
+            argument.env(None::<&'static str>)
+        } else {
+            argument
+        }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
+/// Who sets the variable of the client for the server means another one.
+fn warn_of_client_variable() {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_set("NIKS3_SERVER_URL") && !is_set("NIKS3_PUBLIC_URL") {
+        tracing::warn!(
+            "NIKS3_SERVER_URL is for clients and ignored here: the server's address is NIKS3_PUBLIC_URL"
+        );
+    }
 }
 
 fn runtime() -> std::io::Result<Runtime> {

@@ -1,6 +1,7 @@
 //! From configuration to a listening server, and to its end.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,28 +54,39 @@ pub fn init_log(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// How long the parts a server stands on may take to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// How often a running server looks whose the bucket is.
 const LOOK_EVERY: Duration = Duration::from_secs(40);
 
 /// How long readers wait for what a process before has left.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-async fn patiently<T, E: std::fmt::Display>(
+/// Pause between two attempts to reach what the server stands on.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Tries until it works, fails for good, or `--wait-for` is over; says once what is waited for, and why.
+async fn wait_for<T, E: std::fmt::Display>(
     what: &str,
+    limit: Duration,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
     passing: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
     let started = std::time::Instant::now();
+    let mut has_failed = false;
     loop {
         match attempt().await {
-            Err(error) if passing(&error) && started.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "{what} does not answer yet");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+            Err(error) if passing(&error) && started.elapsed() + RETRY_EVERY < limit => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    let limit = humantime::format_duration(limit);
+                    tracing::warn!("cannot reach {what}: {error}; trying again for {limit} (--wait-for)");
+                }
+                tokio::time::sleep(RETRY_EVERY).await;
             }
-            result => return result,
+            result => {
+                if has_failed && result.is_ok() {
+                    tracing::info!("{what} answers");
+                }
+                return result;
+            }
         }
     }
 }
@@ -137,13 +149,56 @@ pub(crate) struct OpenStore {
 }
 
 /// Opens the database, once it answers.
-pub(crate) async fn open_database(url: &str) -> Result<Catalog, StartError> {
-    let opened = patiently(
-        "the database",
-        async || Catalog::open(url).await,
-        |error| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_)),
-    );
-    Ok(opened.await?)
+pub(crate) async fn open_database(url: &str, limit: Duration) -> Result<Catalog, StartError> {
+    let what = format!("the database at {}", database_address(url));
+    let is_passing =
+        |error: &CatalogError| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_));
+    let opened = wait_for(&what, limit, async || Catalog::open(url).await, is_passing).await;
+    opened.map_err(|error| match error {
+        error if is_passing(&error) => StartError::Failed(format!("--db: cannot use {what}: {error}")),
+        error => error.into(),
+    })
+}
+
+/// Host and port of a database, or its file: neither user nor password.
+fn database_address(database: &str) -> String {
+    match database.parse::<url::Url>() {
+        Ok(url) if url.scheme().starts_with("postgres") => {
+            let socket = url.query_pairs().find(|(name, _)| name == "host");
+            let socket = socket.map(|(_, folder)| folder.into_owned());
+            let host = socket.or_else(|| url.host_str().map(str::to_owned));
+            let host = host
+                .filter(|host| !host.is_empty())
+                .unwrap_or_else(|| "localhost".to_owned());
+            format!("{host}:{}", url.port().unwrap_or(POSTGRES_PORT))
+        }
+        _ => {
+            let file = database.split_once(':').map_or(database, |(_, file)| file);
+            file.split('?')
+                .next()
+                .unwrap_or(file)
+                .trim_start_matches("//")
+                .to_owned()
+        }
+    }
+}
+
+/// Where PostgreSQL listens unless it is told otherwise.
+const POSTGRES_PORT: u16 = 5432;
+
+/// Where an object store is.
+fn store_address(store: &Store) -> String {
+    match store {
+        Store::Embedded { directory, .. } => format!("files in {}", directory.display()),
+        Store::S3(settings) => match &settings.endpoint {
+            Some(endpoint) => format!(
+                "bucket {} at {}",
+                settings.bucket,
+                endpoint.origin().ascii_serialization()
+            ),
+            None => format!("bucket {} at AWS in {}", settings.bucket, settings.region),
+        },
+    }
 }
 
 fn is_passing(error: &StorageError) -> bool {
@@ -154,7 +209,7 @@ fn is_passing(error: &StorageError) -> bool {
 }
 
 /// Opens the object store, once it answers.
-pub(crate) async fn open_store(store: &Store) -> Result<OpenStore, StartError> {
+pub(crate) async fn open_store(store: &Store, limit: Duration) -> Result<OpenStore, StartError> {
     let (bucket, s3) = match store {
         Store::Embedded {
             directory,
@@ -168,13 +223,14 @@ pub(crate) async fn open_store(store: &Store) -> Result<OpenStore, StartError> {
         }
         Store::S3(settings) => (Bucket::s3(settings).await?, None),
     };
-    let bucket = ready_bucket(bucket, store).await?;
+    let bucket = ready_bucket(bucket, store, limit).await?;
     Ok(OpenStore { bucket, s3 })
 }
 
 /// The bucket once it answers, in the region that the service names if nobody has given one.
-async fn ready_bucket(mut bucket: Bucket, store: &Store) -> Result<Bucket, StartError> {
-    let mut ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
+async fn ready_bucket(mut bucket: Bucket, store: &Store, limit: Duration) -> Result<Bucket, StartError> {
+    let what = format!("the object store ({})", store_address(store));
+    let mut ready = wait_for(&what, limit, async || bucket.ready().await, is_passing).await;
     if let (Err(_), Store::S3(settings)) = (&ready, store)
         && !settings.region_given
         && let Some(region) = bucket.region().await
@@ -184,12 +240,12 @@ async fn ready_bucket(mut bucket: Bucket, store: &Store) -> Result<Bucket, Start
         let mut settings = settings.clone();
         settings.region = region;
         bucket = Bucket::s3(&settings).await?;
-        ready = patiently("the object store", async || bucket.ready().await, is_passing).await;
+        ready = wait_for(&what, limit, async || bucket.ready().await, is_passing).await;
     }
     if let Err(error) = ready {
         return Err(match bucket.diagnose().await {
             Some(line) => StartError::Failed(line),
-            None => StartError::Failed(format!("--s3-endpoint: {error}")),
+            None => StartError::Failed(format!("--s3-endpoint: cannot use {what}: {error}")),
         });
     }
     Ok(bucket)
@@ -197,8 +253,9 @@ async fn ready_bucket(mut bucket: Bucket, store: &Store) -> Result<Bucket, Start
 
 /// Makes the parts ready, and begins to listen.
 async fn start(config: Config) -> Result<Started, StartError> {
-    let catalog = open_database(&config.database).await?;
-    let OpenStore { bucket, s3 } = open_store(&config.store).await?;
+    let object_store = store_address(&config.store);
+    let catalog = open_database(&config.database, config.wait_for).await?;
+    let OpenStore { bucket, s3 } = open_store(&config.store, config.wait_for).await?;
     let embedded = s3.is_some();
     // Before anything else is written into the bucket.
     let claimed =
@@ -206,8 +263,9 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let checksum = match (config.checksum, embedded) {
         (ChecksumChoice::Md5, _) => ChecksumKind::Md5,
         (ChecksumChoice::Sha256, _) | (_, true) => ChecksumKind::Sha256,
-        (ChecksumChoice::Auto, false) => patiently(
+        (ChecksumChoice::Auto, false) => wait_for(
             "the object store",
+            config.wait_for,
             async || bucket.probe_checksum().await,
             is_passing,
         )
@@ -237,6 +295,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         checksum,
         verify_uploads: config.verify_uploads,
         keep_replaced: config.keep_replaced,
+        index_debug_info: config.index_debug_info,
         verifications,
         signer: Arc::new(Signer::new(config.sign_keys)),
         store_dir: config.store_dir,
@@ -281,11 +340,9 @@ async fn start(config: Config) -> Result<Started, StartError> {
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    introduce(
-        &app,
-        &format!("{scheme}://{address}"),
-        &config.credential_files.api_token,
-    );
+    let url = format!("{scheme}://{}", reachable(address));
+    introduce(&app, &url, &config.credential_files.api_token);
+    log_start(&app, &url, address, &config.database, &object_store);
     watchdog::start(&app);
     watch_ownership(&app);
     Ok(Started {
@@ -352,6 +409,33 @@ fn watch_ownership(app: &Arc<App>) {
     });
 }
 
+/// What is served, where, and on what it stands, for the log.
+fn log_start(app: &App, url: &str, listens_on: SocketAddr, database: &str, object_store: &str) {
+    let url = app.server_url.as_ref().map_or(url, url::Url::as_str);
+    let keys: Vec<&str> = app.signer.key_names().collect();
+    tracing::info!(
+        version = crate::config::VERSION,
+        %listens_on,
+        keys = keys.join(" "),
+        database = database_address(database),
+        object_store,
+        store_dir = %app.store_dir,
+        "serving {}",
+        url.trim_end_matches('/')
+    );
+}
+
+/// An address that leads to a listener: one that listens on all addresses is found on the loopback interface.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
 /// What a user needs next, on standard output.
 fn introduce(app: &App, address: &str, token: &Path) {
     let server = app
@@ -376,4 +460,42 @@ fn introduce(app: &App, address: &str, token: &Path) {
         );
     }
     let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_shown_without_user_and_password() {
+        for (url, shown) in [
+            (
+                "postgres://niks3:secret@db.example.com/niks3",
+                "db.example.com:5432",
+            ),
+            (
+                "postgresql://u@127.0.0.1:6000/x?sslmode=require",
+                "127.0.0.1:6000",
+            ),
+            ("postgres:///niks3?host=/run/postgresql", "/run/postgresql:5432"),
+            ("postgres:///niks3", "localhost:5432"),
+            (
+                "sqlite:///var/lib/niks3/niks3.db?mode=rwc",
+                "/var/lib/niks3/niks3.db",
+            ),
+        ] {
+            assert_eq!(database_address(url), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_an_address_that_means_all() {
+        for (address, shown) in [
+            ("0.0.0.0:5751", "127.0.0.1:5751"),
+            ("[::]:5751", "[::1]:5751"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
+            assert_eq!(reachable(address.parse().unwrap()).to_string(), shown);
+        }
+    }
 }

@@ -9,7 +9,7 @@ const CONTENTS: usize = 96;
 #[must_use]
 pub fn of_file(contents: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let listing = format!(
-        "{{\"root\":{{\"narOffset\":{CONTENTS},\"size\":{},\"type\":\"regular\"}},\"version\":1}}",
+        "{{\"root\":{{\"executable\":false,\"narOffset\":{CONTENTS},\"size\":{},\"type\":\"regular\"}},\"version\":1}}",
         contents.len()
     );
     (nar_of(contents), listing.into_bytes())

@@ -61,7 +61,9 @@ async fn a_named_token_does_what_its_scopes_say_until_it_is_revoked(backend: Bac
     assert!(again.contains("there is a token ci"), "{again}");
     let list = run(&mut niks3(&api.server, None, &["tokens", "list"])).ok();
     assert!(
-        list.starts_with("ci\tpush\t") && list.contains("\tadmin\t"),
+        list.starts_with("NAME  SCOPES  EXPIRES")
+            && list.contains("\nci    push    ")
+            && list.ends_with("  admin\n"),
         "{list}"
     );
     let list: Value =

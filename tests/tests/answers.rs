@@ -153,6 +153,13 @@ async fn a_method_that_a_path_does_not_know_gets_those_it_knows(backend: Backend
         (Method::PUT, "/nix-cache-info".into(), "GET, HEAD"),
         (Method::DELETE, format!("/{}.narinfo", &A[..32]), "GET, HEAD"),
         (Method::PATCH, "/".into(), "GET, HEAD"),
+        (
+            Method::PUT,
+            format!("/nar/{}.nar.xz", "0".repeat(52)),
+            "GET, HEAD",
+        ),
+        (Method::POST, "/no/object/has/this/name".into(), "GET, HEAD"),
+        (Method::DELETE, "/niks3-owner.json".into(), "GET, HEAD"),
     ] {
         let answer = api.send(method.clone(), &path, &api.token, "", "").await;
         let said = answer

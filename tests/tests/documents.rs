@@ -298,12 +298,26 @@ fn manual_pages_and_completions_know_every_command_and_option() {
         "niks3-hook-serve",
     ] {
         let text = std::fs::read_to_string(folder.path().join(format!("{page}.1"))).unwrap();
-        assert!(text.contains(".SH"), "{page}");
+        for section in ["EXIT STATUS", "ENVIRONMENT", "FILES"] {
+            assert!(
+                text.contains(&format!(".SH \"{section}\"")) || text.contains(&format!(".SH {section}\n")),
+                "{page}: {section}"
+            );
+        }
     }
     let push = std::fs::read_to_string(folder.path().join("niks3-push.1")).unwrap();
-    assert!(push.contains("skip\\-upstream"), "{push}");
+    for part in [
+        "skip\\-upstream",
+        ".SH EXAMPLES",
+        "NIKS3_AUTH_TOKEN_FILE",
+        "All of it becomes visible",
+    ] {
+        assert!(push.contains(part), "{part}: {push}");
+    }
     let server = |what: &str| run(Command::new(program("niks3-server")).args(["--generate", what])).ok();
-    assert!(server("man").contains("s3\\-bucket"));
+    for part in ["s3\\-bucket", ".SH EXIT STATUS", ".SH FILES"] {
+        assert!(server("man").contains(part), "{part}");
+    }
     for (shell, of_server) in [("bash", "bash"), ("zsh", "zsh"), ("fish", "fish")] {
         let text = niks3(&["completions", shell]);
         assert!(

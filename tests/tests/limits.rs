@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use niks3_test_support::{Backend, Server, ServerOptions, on_both};
-use niks3_tests::api::{A, Answer, Api, B, HASH};
+use niks3_tests::api::{A, Answer, Api, B, HASH, nar_of};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -27,6 +27,70 @@ async fn ask(api: &Api, address: &str, token: &str) -> Answer {
         request = request.bearer_auth(token);
     }
     Answer::of(request.send().await.unwrap()).await
+}
+
+/// The upload URL that a client gets whose request came with such headers; or why there is none.
+async fn upload_url(api: &Api, headers: &[(&str, &str)]) -> Result<String, String> {
+    let path = format!("{}-forwarded", "0".repeat(32));
+    let push = api.open(&path).await;
+    let nar = nar_of(b"forwarded");
+    let hash = niks3_nix::hash::NarHash::of(&nar).to_string();
+    let info = json!({ "path": path, "nar_hash": hash, "nar_size": nar.len(), "references": [] });
+    let _ = api.claim(&push, json!([info])).await.ok();
+    let bytes = zstd::encode_all(nar.as_slice(), 3).unwrap();
+    let sha256 = niks3_nix::hash::FileHash::of(&bytes).to_string();
+    let upload = json!({ "kind": "nar", "path": path, "sha256": sha256, "size": bytes.len() });
+    let mut request = api
+        .client
+        .post(format!("{}/api/v1/pushes/{push}/uploads", api.server.url()))
+        .bearer_auth(&api.token)
+        .header("content-type", "application/json")
+        .body(json!({ "uploads": [upload] }).to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = Answer::of(request.send().await.unwrap()).await;
+    if answer.status == 400 {
+        return Err(answer.problem(400)["detail"].as_str().unwrap().to_owned());
+    }
+    Ok(answer.ok()["uploads"][0]["url"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_is_trusted_says_at_which_address_clients_reach_the_server() {
+    let all = [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "cache.example.com"),
+        ("x-forwarded-prefix", "/niks3/"),
+    ];
+    let api = Api::new(Backend::Embedded, &["--trusted-proxy", "127.0.0.0/8"]);
+    let own = api.server.url();
+    let port = own.rsplit(':').next().unwrap();
+    for (headers, base) in [
+        (&all[..], "https://cache.example.com/niks3/".to_owned()),
+        (&all[..1], format!("https://127.0.0.1:{port}/")),
+        (&[], format!("{own}/")),
+    ] {
+        let url = upload_url(&api, headers).await.unwrap();
+        assert!(url.starts_with(&base), "{base}: {url}");
+    }
+    // One that is not is refused, with what to do.
+    let api = Api::new(Backend::Embedded, &[]);
+    let why = upload_url(&api, &all).await.unwrap_err();
+    for part in [
+        "https://cache.example.com/niks3",
+        "--server-url",
+        "--trusted-proxy 127.0.0.1",
+    ] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    let host = api.server.url().replace("http://", "");
+    let same = upload_url(
+        &api,
+        &[("x-forwarded-proto", "http"), ("x-forwarded-host", &host)],
+    )
+    .await;
+    assert!(same.is_ok_and(|url| url.starts_with(&api.server.url())));
 }
 
 async fn an_address_that_brings_many_wrong_tokens_is_told_to_wait(backend: Backend) {

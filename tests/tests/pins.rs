@@ -115,7 +115,7 @@ async fn what_was_never_pushed_cannot_be_pinned(backend: Backend) {
     let _ = run(alone.arg("--no-closure")).ok();
     let why = pins(&site, &["create", "it", &words]).fails(1);
     assert!(why.contains("push it first"), "{why}");
-    assert_eq!(pins(&site, &["list"]).ok(), "");
+    assert_eq!(pins(&site, &["list", "--names-only"]).ok(), "");
     assert_eq!(pin(&site.server, "it"), None);
 }
 
@@ -156,10 +156,16 @@ async fn pins_are_listed_for_people_and_programs(backend: Backend) {
         let _ = pins(&site, &["create", name, &path]).ok();
     }
     assert_eq!(pins(&site, &["list", "--names-only"]).ok(), "a\nb\nc\n");
-    assert_eq!(
-        pins(&site, &["list"]).ok(),
-        format!("a\t{path}\nb\t{path}\nc\t{path}\n")
-    );
+    let table = pins(&site, &["list"]).ok();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0], ["NAME", "PATH", "UPDATED"]);
+    for (row, name) in rows[1..].iter().zip(["a", "b", "c"]) {
+        assert_eq!(row[..2], [name, &path], "{table}");
+    }
+    assert_eq!(rows.len(), 4, "{table}");
     let listed: Value = pins(&site, &["list", "--json"]).json();
     assert_eq!(listed[1]["name"], "b");
     assert_eq!(listed[1]["path"], path);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 on_both!(
     realisations_are_published_signed_in_both_forms,
     what_is_no_realisation_of_a_claimed_path_is_refused,
+    a_question_mark_in_the_name_of_a_derivation_is_no_query,
     another_path_of_a_derivation_is_named_when_the_first_one_is_collected,
 );
 
@@ -117,6 +118,24 @@ async fn what_is_no_realisation_of_a_claimed_path_is_refused(backend: Backend) {
     }
     api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
     assert!(api.server.get(&format!("build-trace-v2/{DRV}/out.doi")).is_none());
+}
+
+async fn a_question_mark_in_the_name_of_a_derivation_is_no_query(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    let push = open(&api).await;
+    let drv = "22222222222222222222222222222222-q?x=1.drv";
+    put(&api, &push, json!([{ "output": "out", "path": A, "drv": drv }]))
+        .await
+        .ok();
+    api.post(&format!("/pushes/{push}/commit"), &json!({})).await.ok();
+    // Nix asks for it as it is, other readers escape it.
+    for key in [drv.to_owned(), drv.replace('?', "%3f")] {
+        let text = api.server.get(&format!("build-trace-v2/{key}/out.doi"));
+        let entry = BuildTraceEntry::parse(&text.unwrap()).unwrap();
+        assert_eq!(entry.out_path().as_str(), A, "{key}");
+    }
+    assert!(api.server.get(&format!("{}.narinfo?x=1", &A[..32])).is_some());
+    assert!(api.server.get(&format!("build-trace-v2/{drv}/dev.doi")).is_none());
 }
 
 /// Pushes a path with what it is an output of.

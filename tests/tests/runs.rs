@@ -112,7 +112,7 @@ async fn a_push_of_ci_is_found_from_its_run_and_from_its_closure(backend: Backen
     assert_eq!(closure["nar_bytes"], nar_bytes);
     assert!(closure["file_bytes"].as_u64().unwrap() > 0);
 
-    let of_main = json_of(&site, &["closures", "list", "--ref", "refs/heads/main"]);
+    let of_main = json_of(&site, &["closures", "list", "--ref", "main"]);
     assert_eq!(paths(&of_main).len(), 2);
     let of_pull_request = json_of(
         &site,
@@ -123,10 +123,24 @@ async fn a_push_of_ci_is_found_from_its_run_and_from_its_closure(backend: Backen
     assert_eq!(paths(&all).len(), 3);
     let of_b = json_of(&site, &["runs", "list", "--closure", &built[1]]);
     assert_eq!(of_b.as_array().unwrap().len(), 1);
-    // For people: a line each, whatever a workflow is called.
+    let fitting = json_of(&site, &["ls", "*"]);
+    assert_eq!(paths(&fitting).len(), 3);
+    let name = built[0].rsplit('/').next().unwrap().split_once('-').unwrap().1;
+    let fitting = json_of(&site, &["ls", &format!("{}*", &name[..name.len() - 1])]);
+    assert!(paths(&fitting).contains(&built[0].as_str()), "{fitting}");
+    let listed = niks3(&site, &["ls", name]);
+    assert!(
+        listed.starts_with("NAME") && listed.lines().nth(1).is_some_and(|line| line.starts_with(name)),
+        "{listed}"
+    );
+    assert!(
+        listed.contains(" B  ") || listed.contains("iB  "),
+        "sizes have units: {listed}"
+    );
+    // For people: a line each, whatever a workflow is called, below a header.
     let lines = niks3(&site, &["runs", "list"]);
     assert!(
-        lines.lines().count() == 2 && lines.contains("CI | <b>/build"),
+        lines.lines().count() == 3 && lines.starts_with("REPOSITORY") && lines.contains("CI | <b>/build"),
         "{lines}"
     );
     assert!(niks3(&site, &["closures", "show", &built[0]]).contains("runs           2"));

@@ -77,6 +77,9 @@ fn a_wrong_or_missing_option_ends_the_start_with_one_line_that_names_it() {
         ("--db", vec!["--db", ""]),
         ("--db", vec!["--db", "sqlite:///nowhere/at/all/niks3.db"]),
         ("--http-addr", vec!["--http-addr", "localhost"]),
+        ("--http-addr", vec!["--http-addr", "nowhere.invalid:80"]),
+        ("--wait-for", vec!["--wait-for", "soon"]),
+        ("--db", vec!["--db", "postgres:/x"]),
         ("--http-addr", vec!["--http-addr", "127.0.0.1:99999"]),
         ("--store-dir", vec!["--store-dir", "nix/store"]),
         ("--store-dir", vec!["--store-dir", "/nix/../store"]),
@@ -226,6 +229,19 @@ fn a_wrong_or_missing_option_ends_the_start_with_one_line_that_names_it() {
             option,
         ));
     }
+    // An empty one says nothing.
+    let empty = [
+        "NIKS3_HTTP_ADDR",
+        "NIKS3_WAIT_FOR",
+        "NIKS3_S3_BUCKET",
+        "NIKS3_DB",
+        "NIKS3_CACHE_URL",
+    ];
+    let output = server(
+        &["--data-dir", &data, "--priority", "0"],
+        &empty.map(|name| (name, "")),
+    );
+    complaints.extend(complaint(&output, 2, "--priority"));
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
@@ -438,7 +454,9 @@ fn a_database_that_comes_up_later_is_waited_for() {
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let said = log.next().expect("a line").unwrap();
     assert!(
-        said.contains("database") && !said.contains("hunter2pass"),
+        said.contains("cannot reach the database at ")
+            && said.contains("trying again for 30s (--wait-for)")
+            && !said.contains("hunter2pass"),
         "{said}"
     );
     postgres.resume();
@@ -467,4 +485,115 @@ fn an_object_store_that_says_nothing_is_given_up_and_named() {
         last.contains("--s3-endpoint") && last.contains("no answer"),
         "{last}"
     );
+}
+
+#[test]
+fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let base = [
+        "--data-dir",
+        &data,
+        "--http-addr",
+        "127.0.0.1:0",
+        "--wait-for",
+        "6s",
+    ];
+    let db = format!("postgres://niks3:hunter2pass@{closed}/niks3");
+    let endpoint = format!("http://{closed}");
+    // HTTP answers where TLS is spoken.
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tls = format!("https://{}", plain.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in plain.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let s3 = |endpoint| {
+        let keys = ["--s3-access-key", "key", "--s3-secret-key", "hunter2pass"];
+        [&["--s3-bucket", "bucket", "--s3-endpoint", endpoint], &keys[..]].concat()
+    };
+    for (arguments, option, address, cause) in [
+        (vec!["--db", &db], "--db", closed.as_str(), "Connection refused"),
+        (s3(&endpoint), "--s3-endpoint", &closed, "Connection refused"),
+        (
+            s3(&tls),
+            "--s3-endpoint",
+            tls.trim_start_matches("https://"),
+            "InvalidContentType",
+        ),
+    ] {
+        let output = server(&[&base[..], &arguments].concat(), &[]);
+        assert_eq!(output.code, 1, "{output:?}");
+        let waits: Vec<&str> = output
+            .stderr
+            .lines()
+            .filter(|line| line.contains("(--wait-for)"))
+            .collect();
+        let [first] = waits[..] else { panic!("{output:?}") };
+        let last = output.stderr.lines().last().unwrap();
+        for line in [first, last] {
+            assert!(line.contains(address) && line.contains(cause), "{line}");
+            assert!(
+                !line.contains("hunter2pass") && !line.contains("DispatchFailure"),
+                "{line}"
+            );
+        }
+        assert!(
+            first.contains("(--wait-for)") && last.contains(option),
+            "{first}\n{last}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_another_server_uses_is_named_with_its_option() {
+    let other = Server::start(Backend::Embedded, Path::new("/nix/store"));
+    let folder = other.directory().display().to_string();
+    let output = server(&["--data-dir", &folder, "--http-addr", "127.0.0.1:0"], &[]);
+    assert!(
+        complaint(&output, 1, "--data-dir: another server uses ").is_none(),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_good_start_says_what_is_served_where_and_no_address_that_means_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut child = Command::new(program("niks3-server"))
+        .args(["--http-addr", ":0", "--data-dir"])
+        .arg(folder.path().join("data"))
+        .env("NIKS3_SERVER_URL", "https://of.the.client.example")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let first = BufReader::new(child.stdout.take().unwrap()).lines().next();
+    let first = first.expect("a line").unwrap();
+    assert!(first.starts_with("server: http://127.0.0.1:"), "{first}");
+    let _ = run(Command::new("kill").args(["-TERM", &child.id().to_string()]));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let log = std::fs::read_to_string(&log).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("serving http://127.0.0.1:"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    for part in [
+        "listens_on=0.0.0.0:",
+        "keys=",
+        "niks3.db",
+        "object_store=\"files in ",
+        "/nix/store",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(log.contains("NIKS3_PUBLIC_URL"), "{log}");
 }

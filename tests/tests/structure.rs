@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("niks3-base", &["niks3-nix"]),
     ("niks3-storage", &["niks3-base", "niks3-nix"]),
+    ("niks3-retention", &["niks3-base", "niks3-nix"]),
     ("niks3-catalog", &["niks3-base", "niks3-nix"]),
     ("niks3-auth", &["niks3-base", "niks3-catalog", "niks3-nix"]),
     (
@@ -64,6 +65,7 @@ const SERVER: &[&str] = &[
     "crates/base",
     "crates/catalog",
     "crates/core",
+    "crates/retention",
     "crates/storage",
 ];
 

@@ -147,9 +147,9 @@ async fn colours_are_for_terminals_and_not_for_those_who_want_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_line_about_another_try_looks_like_every_other_message() {
+async fn one_line_that_looks_like_every_other_message_tells_of_other_tries() {
     let (site, path) = site().await;
-    site.api.fail("POST", "/paths", Fault::Status(503), 4);
+    site.api.fail("POST", "/paths", Fault::Status(503), 5);
     let output = site.push(&path);
     let tries: Vec<&str> = output
         .stderr
@@ -157,10 +157,7 @@ async fn a_line_about_another_try_looks_like_every_other_message() {
         .filter(|line| line.contains("trying again"))
         .collect();
     assert!(
-        !tries.is_empty()
-            && tries
-                .iter()
-                .all(|line| line.starts_with("niks3: warning: naming paths: ")),
+        matches!(tries[..], [line] if line.starts_with("niks3: warning: naming paths: ") && line.contains("for up to 5 min")),
         "{output:?}"
     );
     let _ = output.ok();
@@ -231,6 +228,60 @@ async fn a_reader_of_the_result_who_has_seen_enough_is_no_failure_and_a_full_dis
             "{arguments:?}: {code} {stderr}"
         );
     }
+}
+
+#[test]
+fn the_program_alone_shows_its_help() {
+    let shown = run(&mut Command::new(program("niks3"))).ok();
+    assert!(
+        shown.contains("Usage: niks3") && shown.contains("  push "),
+        "{shown}"
+    );
+    // The whole of what there is to say, in groups, with an example.
+    for (arguments, parts) in [
+        (
+            &["push", "--help"][..],
+            [
+                "a push that was cut off goes on",
+                "Server:",
+                "Output:",
+                "Examples:",
+            ],
+        ),
+        (
+            &["gc", "--help"],
+            [
+                "Closures that were not pushed again",
+                "Server:",
+                "Output:",
+                "Examples:",
+            ],
+        ),
+        (
+            &["pins", "create", "--help"],
+            [
+                "can be read without the server",
+                "Server:",
+                "Output:",
+                "Examples:",
+            ],
+        ),
+        (
+            &["hook", "serve", "--help"],
+            ["The queue is a folder", "Server:", "Output:", "--idle-exit"],
+        ),
+    ] {
+        let shown = run(Command::new(program("niks3")).args(arguments)).ok();
+        // Wherever lines are broken.
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in parts {
+            assert!(shown.contains(part), "{arguments:?}: {part}: {shown}");
+        }
+    }
+    let wrong = run(Command::new(program("niks3")).args(["pins", "create", "--frobnicate"])).fails(2);
+    assert!(wrong.contains("see `niks3 pins create --help`"), "{wrong}");
+    let shown = run(Command::new(program("niks3")).arg("pins")).ok();
+    assert!(shown.contains("Usage: niks3 pins"), "{shown}");
 }
 
 #[test]

@@ -3,10 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use niks3_test_support::{Backend, Output, Server, Store, finish, program, run};
 
@@ -290,6 +291,25 @@ fn a_token_that_is_missing_or_wrong_is_explained_and_never_shown() {
         .env("NIKS3_SERVER_URL", server.url())
         .env_remove("ACTIONS_ID_TOKEN_REQUEST_URL");
     complaints.extend(complaint(&run(&mut without), 1, &["token", "--auth-token-path"]));
+    without
+        .env("NIKS3_AUTH_TOKEN", "zzzzzzzzzz")
+        .env_remove("ACTIONS_ID_TOKEN_REQUEST_URL");
+    complaints.extend(complaint(
+        &run(&mut without),
+        1,
+        &["NIKS3_AUTH_TOKEN is not read", "NIKS3_AUTH_TOKEN_FILE"],
+    ));
+    let mut page = niks3(
+        &store,
+        &[
+            "push",
+            &path,
+            "--server-url",
+            &format!("{}/dashboard", server.url()),
+        ],
+    );
+    page.env("NIKS3_AUTH_TOKEN_FILE", server.token_path());
+    complaints.extend(complaint(&run(&mut page), 1, &["give it without /dashboard"]));
     none(&complaints);
     empty(&server);
     // The order in which they are looked for.
@@ -390,15 +410,21 @@ fn a_server_that_is_none_or_speaks_otherwise_is_told_apart() {
             &["cannot understand", "version"],
         ),
         (answering(*b"220 mail.example.com ESMTP\r\n"), &[]),
-        (closed, &["no connection", "refused"]),
-        (tls, &[]),
-        ("http://nowhere.invalid".into(), &[]),
+        (closed, &["connection refused; is niks3-server running?"]),
+        (tls, &["http:// instead of https://"]),
+        ("http://nowhere.invalid".into(), &["unknown host"]),
     ] {
         let mut command = niks3(&store, &["push", &path]);
         command
             .env("NIKS3_SERVER_URL", &url)
-            .env("NIKS3_AUTH_TOKEN_FILE", store.path("token"));
+            .env("NIKS3_AUTH_TOKEN_FILE", store.path("token"))
+            .env_remove("CI");
+        let begun = Instant::now();
         let output = run(&mut command);
+        // Promised are 2 s; the rest is for a machine that is busy with other tests.
+        if begun.elapsed() > Duration::from_secs(6) {
+            complaints.push(format!("{url}: took {:?}", begun.elapsed()));
+        }
         // While it is tried again, that may be said too.
         let last = Output {
             stderr: output.stderr.lines().last().unwrap_or_default().to_owned(),
@@ -411,6 +437,68 @@ fn a_server_that_is_none_or_speaks_otherwise_is_told_apart() {
         }
     }
     none(&complaints);
+}
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let store = Store::default();
+    let mut command = niks3(&store, &["whoami"]);
+    for name in [
+        "NIKS3_SERVER_URL",
+        "NIKS3_RETRY_FOR",
+        "NIKS3_CA_CERT",
+        "NIKS3_CLIENT_CERT",
+    ] {
+        command.env(name, "");
+    }
+    none(&Vec::from_iter(complaint(&run(&mut command), 2, &["no server"])));
+}
+
+#[test]
+fn a_proxy_is_for_the_hosts_that_are_not_excepted() {
+    let store = Store::default();
+    let server = Server::start(Backend::Embedded, &store.dir());
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    for (excepted, code) in [("*", 0), ("127.0.0.1", 0), ("example.com", 1), ("", 1)] {
+        let mut command = niks3(&store, &["whoami"]);
+        command
+            .env("NIKS3_SERVER_URL", server.url())
+            .env("NIKS3_AUTH_TOKEN_FILE", server.token_path())
+            .env_remove("CI")
+            .env_remove("no_proxy")
+            .env("HTTP_PROXY", &nobody)
+            .env("http_proxy", &nobody)
+            .env("NO_PROXY", excepted);
+        let output = run(&mut command);
+        assert_eq!(output.code, code, "{excepted}: {output:?}");
+    }
+}
+
+#[test]
+fn a_server_that_starts_a_moment_later_is_waited_for_in_ci() {
+    let store = Store::default();
+    let mut server = Server::start(Backend::Embedded, &store.dir());
+    let path = store.build(PATH).remove(0);
+    server.kill();
+    let mut command = niks3(&store, &["push", &path]);
+    command
+        .env("NIKS3_SERVER_URL", server.url())
+        .env("NIKS3_AUTH_TOKEN_FILE", server.token_path())
+        .env("CI", "true")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    while !said.contains("trying again") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    assert!(said.contains("connection refused"), "{said}");
+    server.resume();
+    let _ = finish(child).ok();
 }
 
 #[test]

@@ -14,9 +14,7 @@ Nix runs a post-build hook without arguments, so the setting `post-build-hook` n
 /// What to do for a post-build hook.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Hook {
-    /// Put what has just been built into the queue; for the post-build hook of Nix.
     Send(Send),
-    /// Push what is put into the queue.
     Serve(Box<Serve>),
 }
 
@@ -51,7 +49,7 @@ pub(crate) struct Serve {
     pub(crate) server: Server,
 }
 
-/// Where the queue is.
+// Where the queue is. No documentation comment: it would take the place of that of the command.
 #[derive(Debug, ArgGroup)]
 pub(crate) struct Place {
     /// Folder of the queue [default: $STATE_DIRECTORY, or ~/.local/state/niks3/hook].

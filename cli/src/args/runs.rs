@@ -6,32 +6,43 @@ use clap::{Args, Subcommand};
 
 use super::Server;
 
+const RUNS_EXAMPLES: &str = "\
+Examples:
+  niks3 runs list --repository owner/name --ref main --since 7d
+  niks3 runs list --closure ./result --json";
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  niks3 ls
+  niks3 ls 'hello-*'";
+
+const CLOSURES_EXAMPLES: &str = "\
+Examples:
+  niks3 closures list --repository owner/name --since 2026-01-31
+  niks3 closures list --run ID";
+
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Runs {
-    /// List runs, the newest first.
     List(ListRuns),
-    /// Show a run with every closure that it has pushed.
     Show(ShowRun),
 }
 
 /// What to do with closures.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Closures {
-    /// List closures, the one pushed last first.
     List(ListClosures),
-    /// Show a closure with every run that has pushed it.
     Show(ShowClosure),
 }
 
-/// Which ones are listed.
+// Which ones are listed. No documentation comment: it would take the place of that of the command.
 #[derive(Debug, Args)]
 pub(crate) struct Filter {
     /// Those of this repository.
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repository: Option<String>,
-    /// Those of this ref of Git, as refs/heads/main.
-    #[arg(long = "ref", value_name = "REF")]
+    /// Those of this ref of Git, as refs/tags/v1; a name alone is a branch: main is refs/heads/main.
+    #[arg(long = "ref", value_name = "REF", value_parser = git_ref)]
     pub(crate) git_ref: Option<String>,
     /// Those of this pull request.
     #[arg(long, value_name = "NUMBER")]
@@ -46,12 +57,13 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     /// Print a JSON list.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
-/// List runs, a line each: id, time, repository, ref, workflow and job, how it ended, page.
+/// List runs, the newest first, with a header.
 #[derive(Debug, Args)]
+#[command(after_help = RUNS_EXAMPLES)]
 pub(crate) struct ListRuns {
     /// Those that have pushed the closure of this store path.
     #[arg(long, value_name = "PATH")]
@@ -69,14 +81,15 @@ pub(crate) struct ShowRun {
     #[arg(value_name = "ID")]
     pub(crate) id: String,
     /// Print one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
 }
 
-/// List closures, a line each: store path of the root, time of the last push, paths, bytes of NARs, bytes in the bucket.
+/// List closures, the one pushed last first, with a header.
 #[derive(Debug, Args)]
+#[command(after_help = CLOSURES_EXAMPLES)]
 pub(crate) struct ListClosures {
     /// Those that the run of this id has pushed.
     #[arg(long, value_name = "ID")]
@@ -87,6 +100,34 @@ pub(crate) struct ListClosures {
     pub(crate) server: Server,
 }
 
+/// List what was pushed, by name.
+///
+/// Each entry is a closure that was pushed, with the name of its root, the one pushed last first.
+#[derive(Debug, Args)]
+#[command(after_help = LS_EXAMPLES)]
+pub(crate) struct Ls {
+    /// Those whose name fits this pattern, with `*` and `?`, as 'hello-*'.
+    #[arg(value_name = "GLOB")]
+    pub(crate) glob: Option<String>,
+    /// Most entries.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Print a JSON list.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// The whole name of a ref.
+fn git_ref(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(if text.starts_with("refs/") {
+        text.to_owned()
+    } else {
+        format!("refs/heads/{text}")
+    })
+}
+
 /// Show a closure.
 #[derive(Debug, Args)]
 pub(crate) struct ShowClosure {
@@ -94,7 +135,7 @@ pub(crate) struct ShowClosure {
     #[arg(value_name = "PATH")]
     pub(crate) path: String,
     /// Print one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,

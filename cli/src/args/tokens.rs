@@ -4,14 +4,16 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Age, Server, age};
 
+const EXAMPLES: &str = "\
+Examples:
+  niks3 tokens create laptop --scope read --expires 90d
+  niks3 tokens create ci --scope push,gc > token";
+
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tokens {
-    /// Create a token and print it, this once.
     Create(CreateToken),
-    /// List the tokens.
     List(ListTokens),
-    /// Revoke a token: from now on it is refused.
     Revoke(RevokeToken),
 }
 
@@ -30,6 +32,7 @@ pub(crate) enum Scope {
 
 /// Create a token and print it on standard output. The server keeps its hash alone: nobody can read it again.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct CreateToken {
     /// Name: 1 to 128 letters, digits, `.`, `_` and `-`, not dots alone.
     #[arg(value_name = "NAME", value_parser = token_name)]
@@ -45,17 +48,17 @@ pub(crate) struct CreateToken {
     #[arg(long)]
     pub(crate) trusted: bool,
     /// Print one JSON object, with the token in it.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
 }
 
-/// List the tokens, a line each, with tabs between: name, scopes, when made, by whom, when it ends.
+/// List the tokens, with a header: name, scopes, when each expires, when it was created and by whom.
 #[derive(Debug, Args)]
 pub(crate) struct ListTokens {
     /// Print a JSON list.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,
@@ -75,7 +78,7 @@ pub(crate) struct RevokeToken {
 #[derive(Debug, Args)]
 pub(crate) struct Whoami {
     /// Print one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: Server,

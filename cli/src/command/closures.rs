@@ -1,13 +1,15 @@
 //! `niks3 closures`.
 
+use indicatif::BinaryBytes;
 use niks3_client::types;
+use niks3_nix::glob::Glob;
 use niks3_push::upstream_name;
 use serde_json::json;
 
-use super::contents::{CLOSURES, closure_line, closure_root, run_line, runs_of_closure};
+use super::contents::{CLOSURES, closure_root, closures_table, name_of, runs_of_closure, runs_table};
 use crate::{
     Failure,
-    args::runs::{Closures, ListClosures, ShowClosure},
+    args::runs::{Closures, ListClosures, Ls, ShowClosure},
     output::{self, Output},
 };
 
@@ -51,8 +53,38 @@ async fn list(args: ListClosures, output: &Output) -> Result<(), Failure> {
     if filter.json {
         return output.json(&all);
     }
-    all.iter()
-        .try_for_each(|closure| output.line_out(&closure_line(closure)))
+    closures_table(&all).print()
+}
+
+/// `niks3 ls`.
+pub(super) async fn ls(args: Ls, output: &Output) -> Result<(), Failure> {
+    let glob = Glob::new(args.glob.as_deref().unwrap_or("*"));
+    let api = super::connect(args.server)?;
+    let mut found: Vec<types::ClosureInfo> = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let from = after.as_deref();
+        let page = api
+            .call("listing the closures", |client| async move {
+                client
+                    .list_closures(from, Some(CLOSURES), None, None, None, None, None, None)
+                    .await
+            })
+            .await?;
+        let fitting = page
+            .closures
+            .into_iter()
+            .filter(|closure| glob.matches(&name_of(&closure.path)));
+        found.extend(fitting.take(args.limit as usize - found.len()));
+        after = page.next;
+        if after.is_none() || found.len() >= args.limit as usize {
+            break;
+        }
+    }
+    if args.json {
+        return output.json(&found);
+    }
+    closures_table(&found).print()
 }
 
 async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
@@ -75,8 +107,8 @@ async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
         ("first pushed", output::time(closure.created_at)),
         ("last pushed", output::time(closure.pushed_at)),
         ("paths", closure.paths.to_string()),
-        ("NARs", format!("{} bytes", closure.nar_bytes)),
-        ("in the bucket", format!("{} bytes", closure.file_bytes)),
+        ("NARs", BinaryBytes(closure.nar_bytes).to_string()),
+        ("in the bucket", BinaryBytes(closure.file_bytes).to_string()),
     ];
     lines.extend(closure.left_to.iter().map(|left| {
         let paths = output::paths(left.paths);
@@ -90,5 +122,9 @@ async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
     for (name, value) in lines {
         output.line_out(&format!("{name:15}{value}"))?;
     }
-    runs.iter().try_for_each(|run| output.line_out(&run_line(run)))
+    if runs.is_empty() {
+        Ok(())
+    } else {
+        runs_table(&runs).print()
+    }
 }

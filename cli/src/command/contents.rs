@@ -1,10 +1,14 @@
 //! Closures and runs as both of their commands ask for them and show them.
 
+use indicatif::BinaryBytes;
 use niks3_client::{Api, types};
 use niks3_nix::store_path::StorePath;
 use niks3_push::LocalStore;
 
-use crate::{Failure, output};
+use crate::{
+    Failure,
+    output::{self, table::Table},
+};
 
 /// Closures of one page.
 pub(super) const CLOSURES: u32 = 100;
@@ -44,16 +48,27 @@ pub(super) async fn closures_of_run(api: &Api, run: &str) -> Result<Vec<types::C
     }
 }
 
-/// A closure in a line.
-pub(super) fn closure_line(closure: &types::ClosureInfo) -> String {
-    format!(
-        "{}\t{}\t{} paths\t{} bytes\t{} bytes",
-        closure.path,
-        output::time(closure.pushed_at),
-        closure.paths,
-        closure.nar_bytes,
-        closure.file_bytes
-    )
+/// Closures for people, the name before the hash.
+pub(super) fn closures_table<'a>(closures: impl IntoIterator<Item = &'a types::ClosureInfo>) -> Table {
+    let mut table = Table::new(["NAME", "PUSHED", "PATHS", "NARS", "STORED", "PATH"]);
+    for closure in closures {
+        table.row([
+            name_of(&closure.path),
+            output::time(closure.pushed_at),
+            closure.paths.to_string(),
+            BinaryBytes(closure.nar_bytes).to_string(),
+            BinaryBytes(closure.file_bytes).to_string(),
+            closure.path.clone(),
+        ]);
+    }
+    table
+}
+
+/// The name in a store path, without its hash.
+pub(super) fn name_of(path: &str) -> String {
+    let base = path.rsplit('/').next().unwrap_or(path);
+    let parsed = base.parse::<StorePath>();
+    parsed.map_or_else(|_| base.to_owned(), |path| path.name().to_owned())
 }
 
 /// Every run that has pushed a closure.
@@ -77,17 +92,34 @@ pub(super) async fn runs_of_closure(api: &Api, root: &str) -> Result<Vec<types::
     }
 }
 
-/// A run in a line.
-pub(super) fn run_line(run: &types::Run) -> String {
+/// Runs for people, with the number that the provider gives them, and their page.
+pub(super) fn runs_table(runs: &[types::Run]) -> Table {
     let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    [
-        run.id.clone(),
-        output::time(run.created_at),
-        run.repository.clone(),
-        or(&run.ref_),
-        format!("{}/{}", or(&run.workflow), or(&run.job)),
-        or(&run.conclusion),
-        or(&run.url),
-    ]
-    .join("\t")
+    let mut table = Table::new([
+        "REPOSITORY",
+        "REF",
+        "RUN",
+        "JOB",
+        "RESULT",
+        "RECORDED",
+        "ID",
+        "URL",
+    ]);
+    for run in runs {
+        let attempt = run.run_attempt.as_deref().filter(|attempt| *attempt != "1");
+        table.row([
+            run.repository.clone(),
+            or(&run.ref_),
+            attempt.map_or_else(
+                || run.run_id.clone(),
+                |attempt| format!("{} (attempt {attempt})", run.run_id),
+            ),
+            format!("{}/{}", or(&run.workflow), or(&run.job)),
+            or(&run.conclusion),
+            output::time(run.created_at),
+            run.id.clone(),
+            or(&run.url),
+        ]);
+    }
+    table
 }

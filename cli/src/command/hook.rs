@@ -94,7 +94,7 @@ async fn serve_queue(args: Serve, output: &Output) -> Result<(), Failure> {
     let store_dir = Some(store.store_dir().clone());
     let sent = Arc::new(AtomicU64::new(0));
     let pusher = ServerPusher {
-        api: super::connect(args.server)?,
+        api: super::connect_patiently(args.server)?,
         store,
         options: PushOptions {
             leave_substituted: true,

@@ -7,7 +7,7 @@ use niks3_push::LocalStore;
 use crate::{
     Failure,
     args::{CreatePin, DeletePin, ListPins, Pins},
-    output::Output,
+    output::{Output, table::Table, time},
 };
 
 /// Entries of one page.
@@ -73,14 +73,14 @@ async fn list(args: ListPins, output: &Output) -> Result<(), Failure> {
             output.json(&pins)
         };
     }
-    for pin in &pins {
-        if args.names_only {
-            output.line_out(&pin.name)?;
-        } else {
-            output.line_out(&format!("{}\t{}", pin.name, pin.path))?;
-        }
+    if args.names_only {
+        return pins.iter().try_for_each(|pin| output.line_out(&pin.name));
     }
-    Ok(())
+    let mut table = Table::new(["NAME", "PATH", "UPDATED"]);
+    for pin in pins {
+        table.row([pin.name, pin.path, time(pin.updated_at)]);
+    }
+    table.print()
 }
 
 async fn all(api: &Api) -> Result<Vec<types::Pin>, Failure> {

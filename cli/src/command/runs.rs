@@ -3,7 +3,7 @@
 use niks3_client::types;
 use serde_json::json;
 
-use super::contents::{RUNS, closure_line, closure_root, closures_of_run, run_line};
+use super::contents::{RUNS, closure_root, closures_of_run, closures_table, runs_table};
 use crate::{
     Failure,
     args::runs::{ListRuns, Runs, ShowRun},
@@ -51,7 +51,7 @@ async fn list(args: ListRuns, output: &Output) -> Result<(), Failure> {
     if filter.json {
         return output.json(&all);
     }
-    all.iter().try_for_each(|run| output.line_out(&run_line(run)))
+    runs_table(&all).print()
 }
 
 async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
@@ -94,12 +94,18 @@ async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
         ("conclusion", run.conclusion.clone()),
         ("page", run.url.clone()),
         ("closures", Some(closures.len().to_string())),
+        (
+            "used",
+            (run.closures_used > 0).then(|| run.closures_used.to_string()),
+        ),
     ] {
         if let Some(value) = value {
             output.line_out(&format!("{name:13}{value}"))?;
         }
     }
-    closures
-        .iter()
-        .try_for_each(|closure| output.line_out(&closure_line(closure)))
+    if closures.is_empty() {
+        Ok(())
+    } else {
+        closures_table(&closures).print()
+    }
 }

@@ -5,7 +5,7 @@ use niks3_client::types;
 use crate::{
     Failure,
     args::tokens::{CreateToken, ListTokens, RevokeToken, Tokens},
-    output::{Output, time},
+    output::{Output, table::Table, time},
 };
 
 /// Entries of one page.
@@ -81,17 +81,23 @@ async fn list(args: ListTokens, output: &Output) -> Result<(), Failure> {
     if args.json {
         return output.json(&tokens);
     }
-    for token in &tokens {
-        let end = token.expires_at.map_or_else(|| "never".to_owned(), time);
-        output.line_out(&format!(
-            "{}\t{}\t{}\t{}\t{end}",
+    let now = chrono::Utc::now().timestamp();
+    let mut table = Table::new(["NAME", "SCOPES", "EXPIRES", "CREATED", "BY"]);
+    for token in tokens {
+        let expires = match token.expires_at {
+            Some(end) if end <= now => format!("{} (expired)", time(end)),
+            Some(end) => time(end),
+            None => "never".to_owned(),
+        };
+        table.row([
             token.name,
             token.scopes.join(","),
+            expires,
             time(token.created_at),
-            token.created_by
-        ))?;
+            token.created_by,
+        ]);
     }
-    Ok(())
+    table.print()
 }
 
 async fn revoke(args: RevokeToken, output: &Output) -> Result<(), Failure> {

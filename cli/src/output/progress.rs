@@ -95,6 +95,10 @@ impl PushProgress {
         let (mut last, mut said) = (0, false);
         loop {
             tokio::time::sleep(LINE_EVERY).await;
+            if niks3_client::is_waiting() {
+                // The user has been told for what.
+                continue;
+            }
             let (total, done, sent) = (
                 self.nar_total.load(Relaxed),
                 self.nar_done(),

@@ -62,6 +62,12 @@ impl Authenticator {
         }
     }
 
+    /// Whether an address is one of `--trusted-proxy`.
+    #[must_use]
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.failures.is_proxy(peer)
+    }
+
     /// The providers whose tokens are accepted.
     #[must_use]
     pub fn oidc(&self) -> Arc<Oidc> {

@@ -59,6 +59,13 @@ impl FailureLimit {
         )
     }
 
+    /// Whether what this address says of the client's request is believed.
+    #[must_use]
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.proxies.iter().any(|network| network.contains(&peer))
+    }
+
     /// Who sends a request that comes from `peer`: the last address on its way that is not a proxy's.
     #[must_use]
     pub fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {

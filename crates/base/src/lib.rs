@@ -3,6 +3,7 @@
 
 pub mod compression;
 pub mod error;
+pub mod json_cursor;
 pub mod metrics;
 pub mod nar_contents;
 pub mod open_files;

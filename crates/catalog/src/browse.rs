@@ -166,10 +166,10 @@ impl Catalog {
         Ok(found)
     }
 
-    /// How many closures were last pushed before a time, counted up to a limit; pinned ones too.
+    /// How many closures were last pushed and used before a time, counted up to a limit; pinned ones too.
     pub async fn closures_before(&self, time: i64, limit: i64) -> Result<i64> {
         Ok(sqlx::query_scalar(
-            "SELECT COUNT(*) FROM (SELECT id FROM closures WHERE pushed_at <= $1 LIMIT $2) AS old",
+            "SELECT COUNT(*) FROM (SELECT id FROM closures WHERE pushed_at <= $1 AND used_at <= $1 LIMIT $2) AS old",
         )
         .bind(time)
         .bind(limit)

@@ -25,11 +25,13 @@ pub struct ClosureRow {
     pub root: StorePath,
     /// Unix time of its first push.
     pub created_at: i64,
-    /// Unix time of its last push.
+    /// Unix time of its last push; of a closure that no push but a use has made, of that.
     pub pushed_at: i64,
+    /// Unix time of the last use that a run has reported; 0 if none has.
+    pub used_at: i64,
 }
 
-const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id";
+const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at, c.used_at FROM closures c JOIN paths p ON p.id = c.path_id";
 
 impl Catalog {
     /// Closures from the one pushed last to the one not pushed for longest, after a time and an id; those that runs

@@ -124,12 +124,12 @@ impl WriteTx {
         Ok(forgotten.into())
     }
 
-    /// Lets go of closures that are still as old, and not pinned; returns which.
+    /// Deletes closures that were neither pushed nor used since, and that no pin keeps; returns which.
     pub async fn drop_closures(&mut self, ids: &[ClosureId], before: i64) -> Result<Vec<ClosureId>> {
         let mut dropped = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "DELETE FROM closures WHERE pushed_at <= $1 AND id IN ({}) \
+                "DELETE FROM closures WHERE pushed_at <= $1 AND used_at <= $1 AND id IN ({}) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
                 in_clause::placeholders(2, chunk.len())

@@ -16,6 +16,7 @@ mod commits;
 mod condition;
 mod connect;
 mod cycles;
+mod debug_infos;
 mod decisions;
 mod differences;
 mod error;
@@ -50,6 +51,7 @@ mod slices;
 mod states;
 mod tasks;
 mod tokens;
+mod uses;
 mod verifications;
 
 use std::panic::Location;
@@ -93,6 +95,7 @@ pub use signatures::NewSignatures;
 pub use slices::{SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, claim_slices, slices};
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
+pub use uses::UsedPaths;
 pub use verifications::{DoubtfulNar, NewVerification};
 
 /// Result of a question to the database.

@@ -52,7 +52,7 @@ pub struct LogNode {
     pub condemned_at: i64,
 }
 
-/// A closure that has not been pushed for long.
+/// A closure that has been neither pushed nor used for long.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct OldClosure {
     /// Id of the closure.
@@ -129,12 +129,12 @@ impl Catalog {
         Ok(rows)
     }
 
-    /// Closures that were not pushed since a time and that no pin keeps, in the order of
+    /// Closures that were neither pushed nor used since a time and that no pin keeps, in the order of
     /// their ids, after one.
     pub async fn old_closures(&self, before: i64, after: ClosureId, limit: i64) -> Result<Vec<OldClosure>> {
         let rows = sqlx::query_as(
             "SELECT c.id, c.path_id, p.name, c.pushed_at FROM closures c JOIN paths p ON p.id = c.path_id \
-             WHERE c.pushed_at <= $1 AND c.id > $2 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = c.path_id) \
+             WHERE c.pushed_at <= $1 AND c.used_at <= $1 AND c.id > $2 AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = c.path_id) \
              AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = c.path_id) \
              ORDER BY c.id LIMIT $3",
         )
@@ -158,10 +158,10 @@ impl WriteTx {
     }
 
     /// Ids of the paths that closures and pins name, and that the objects of pins may still name, besides
-    /// the closures that were not pushed since `except_before`.
+    /// the closures that were neither pushed nor used since `except_before`.
     pub async fn root_ids(&mut self, except_before: Option<i64>) -> Result<Vec<PathId>> {
         let rows = sqlx::query_scalar(
-            "SELECT path_id FROM closures WHERE pushed_at > $1 UNION SELECT path_id FROM pins \
+            "SELECT path_id FROM closures WHERE pushed_at > $1 OR used_at > $1 UNION SELECT path_id FROM pins \
              UNION SELECT path_id FROM pin_targets",
         )
         .bind(except_before.unwrap_or(-1))

@@ -140,6 +140,11 @@ pub struct RunRow {
     pub created_at: i64,
     /// Closures in the cache that it has pushed.
     pub closures: i64,
+    /// Closures in the cache that it has reported as used.
+    pub closures_used: i64,
+    /// It has reported all that it used.
+    #[sqlx(try_from = "Flag")]
+    pub uses_complete: bool,
 }
 
 /// Which runs a listing is about; what is `None` is not looked at.
@@ -193,7 +198,8 @@ pub struct RunCompletion {
 
 const SELECT: &str = "SELECT r.id, r.token, r.identity, r.verified, r.claimed, r.provider, r.repository, r.repository_id, \
      r.owner, r.owner_id, r.git_ref, r.sha, r.event, r.workflow, r.job, r.job_id, r.run_id, r.attempt, r.actor, r.url, \
-     r.pull_request, r.conclusion, r.created_at, (SELECT COUNT(*) FROM closure_runs l WHERE l.run_id = r.id) AS closures, r.job_url FROM runs r";
+     r.pull_request, r.conclusion, r.created_at, (SELECT COUNT(*) FROM closure_runs l WHERE l.run_id = r.id) AS closures, r.job_url, \
+     (SELECT COUNT(*) FROM closure_uses l WHERE l.run_id = r.id) AS closures_used, r.uses_complete FROM runs r";
 
 const PULL_REQUEST: i64 = 1;
 const URL: i64 = 2;
@@ -346,9 +352,10 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Forgets runs that are as old, and that have no closure in the cache and no push under way.
+    /// Deletes runs that are as old, that have neither pushed nor used a closure in the cache, and that have no push in progress.
     pub async fn drop_runs(&mut self, before: i64) -> Result<u64> {
         let done = in_clause::query(self.backend, format!("DELETE FROM runs WHERE used_at <= $1 AND NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.run_id = runs.id) \
+             AND NOT EXISTS (SELECT 1 FROM closure_uses l WHERE l.run_id = runs.id) \
              AND NOT EXISTS (SELECT 1 FROM pushes q WHERE q.run_id = runs.id AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING}))"), true)
         .bind(before)
         .execute(&mut *self.tx)

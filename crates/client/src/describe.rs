@@ -13,13 +13,88 @@ pub fn describe(error: &reqwest::Error) -> String {
         }
         .to_owned();
     }
+    in_words(&innermost(error).to_string(), error.is_connect())
+}
+
+/// Whether the name could not be resolved now, and perhaps can be soon: a resolver that is not up yet, or is busy.
+#[must_use]
+pub fn is_temporary_name_failure(error: &reqwest::Error) -> bool {
+    is_temporary(&innermost(error).to_string())
+}
+
+fn innermost(error: &reqwest::Error) -> &dyn std::error::Error {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    if error.is_connect() {
+    cause
+}
+
+/// `EAI_AGAIN`, as glibc and macOS word it, and as musl does.
+fn is_temporary(cause: &str) -> bool {
+    cause.contains("Temporary failure in name resolution")
+        || cause.contains("lookup address information: Try again")
+}
+
+/// What a library says, in the words of a message.
+fn in_words(cause: &str, connecting: bool) -> String {
+    let cause = cause.split(" (os error ").next().unwrap_or(cause);
+    if cause.contains("Connection refused") {
+        "connection refused".to_owned()
+    } else if is_temporary(cause) {
+        "the name cannot be resolved now (temporary failure in name resolution)".to_owned()
+    } else if cause.contains("failed to lookup address information") {
+        "unknown host".to_owned()
+    } else if cause.contains("InvalidContentType") {
+        "the answer is not TLS; is the address http:// instead of https://?".to_owned()
+    } else if connecting {
         format!("no connection: {cause}")
     } else {
-        cause.to_string()
+        cause.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_in_words_and_without_numbers_of_the_system() {
+        for (cause, words) in [
+            ("Connection refused (os error 111)", "connection refused"),
+            (
+                "failed to lookup address information: Name or service not known",
+                "unknown host",
+            ),
+            (
+                "failed to lookup address information: nodename nor servname provided, or not known",
+                "unknown host",
+            ),
+            (
+                "No route to host (os error 113)",
+                "no connection: No route to host",
+            ),
+        ] {
+            assert_eq!(in_words(cause, true), words);
+        }
+        let tls = in_words("received corrupt message of type InvalidContentType", true);
+        assert!(tls.contains("http:// instead of https://"), "{tls}");
+        assert_eq!(
+            in_words("Connection reset by peer (os error 104)", false),
+            "Connection reset by peer"
+        );
+    }
+
+    #[test]
+    fn a_resolver_that_is_busy_is_told_from_a_name_that_does_not_exist() {
+        for temporary in [
+            "failed to lookup address information: Temporary failure in name resolution",
+            "failed to lookup address information: Try again",
+        ] {
+            assert!(is_temporary(temporary) && in_words(temporary, true).contains("cannot be resolved now"));
+        }
+        assert!(!is_temporary(
+            "failed to lookup address information: Name or service not known"
+        ));
     }
 }

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::{
-    describe::describe,
+    describe::{describe, is_temporary_name_failure},
     retry::{Hint, Retryable},
     token::TokenError,
 };
@@ -123,6 +123,8 @@ impl Error {
     pub(crate) fn transport(error: &reqwest::Error, reached: bool) -> Self {
         let hint = if error.is_builder() || is_certificate(error) {
             Hint::Never
+        } else if is_temporary_name_failure(error) {
+            Hint::Again(None)
         } else if !reached {
             Hint::NeverReached
         } else if error.is_timeout() && !error.is_connect() {
@@ -130,9 +132,13 @@ impl Error {
         } else {
             Hint::Again(None)
         };
+        let mut message = describe(error);
+        if message == "connection refused" {
+            message += "; is niks3-server running?";
+        }
         Self::Transport {
             server: error.url().map(|url| url.origin().ascii_serialization()),
-            message: describe(error),
+            message,
             hint,
             sent: !error.is_builder() && !error.is_connect(),
         }

@@ -128,6 +128,9 @@ signed than those of the push: the commit replaces them.*/
         pub paths: u64,
         ///Unix time of its last push.
         pub pushed_at: i64,
+        ///Unix time at which a run last reported that it used it.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub used_at: ::std::option::Option<i64>,
     }
     ///A page of closures.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1166,6 +1169,23 @@ look it up by `id`, later ones by `drv`; give what is known.*/
         ///The realisations.
         pub realisations: ::std::vec::Vec<Realisation>,
     }
+    ///What a run has used.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct ReportUses {
+        ///This report, with those before it, has all that the job used.
+        #[serde(default)]
+        pub complete: bool,
+        /**Base names of paths that it had from the cache, at most 5000. Of paths that refer to each other, those that no
+other one refers to are enough.*/
+        pub paths: ::std::vec::Vec<::std::string::String>,
+    }
+    ///What was made of a report of uses.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct ReportedUses {
+        pub run: Run,
+        ///How many of the paths the cache has.
+        pub used: u64,
+    }
     ///A run of CI that has pushed. What is not known is not there.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Run {
@@ -1174,6 +1194,8 @@ look it up by `id`, later ones by `drv`; give what is known.*/
         pub actor: ::std::option::Option<::std::string::String>,
         ///Closures in the cache that it has pushed.
         pub closures: u64,
+        ///Closures in the cache that it has reported as used.
+        pub closures_used: u64,
         ///How it ended, as `success` or `failure`.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub conclusion: ::std::option::Option<::std::string::String>,
@@ -1223,6 +1245,8 @@ look it up by `id`, later ones by `drv`; give what is known.*/
         ///Its page.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub url: ::std::option::Option<::std::string::String>,
+        ///It has reported all that it used.
+        pub uses_complete: bool,
         ///It was recorded out of the claims of a verified token. If not, it is as its pusher has stated it.
         pub verified: bool,
         ///Name of the workflow.
@@ -1335,7 +1359,7 @@ something has to be needed by nothing before it is deleted.*/
         ///No grace period; as safe as with one.
         #[serde(default)]
         pub force: bool,
-        ///Seconds since its last push after which a closure goes, unless it is pinned.
+        ///Seconds since its last push or use after which a closure is deleted, unless it is pinned.
         pub older_than_seconds: u64,
     }
     ///States of a push.
@@ -4101,6 +4125,87 @@ Sends a `PATCH` request to `/api/v1/runs/{id}`
             .build()?;
         let info = OperationInfo {
             operation_id: "complete_run",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Report what a run used
+
+Paths that the run had from the cache instead of building them. A use keeps a closure as a push does; a path that
+is no root of a closure becomes one. Paths that the cache does not have are ignored. Reports add up. Only the
+identity that recorded the run can report its uses, from within the run.
+
+Needs the scope `push`.
+
+Sends a `POST` request to `/api/v1/runs/{id}/uses`
+
+*/
+    pub async fn report_uses<'a>(
+        &'a self,
+        id: &'a str,
+        body: &'a types::ReportUses,
+    ) -> Result<ResponseValue<types::ReportedUses>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/runs/{}/uses", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "report_uses",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;

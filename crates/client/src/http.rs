@@ -126,7 +126,17 @@ pub fn build_http(options: &ConnectOptions) -> Result<Http, HttpError> {
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+    let without_proxy = ["NO_PROXY", "no_proxy"]
+        .iter()
+        .any(|name| std::env::var(name).is_ok_and(|hosts| hosts.split(',').any(|host| host.trim() == "*")));
+    let builder = reqwest::Client::builder();
+    // The library takes the asterisk for names, and not for addresses.
+    let builder = if without_proxy {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder
         .user_agent(concat!("niks3/", env!("CARGO_PKG_VERSION")))
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(20))

@@ -20,10 +20,11 @@ mod token;
 )]
 pub mod generated;
 
-pub use describe::describe;
+pub use describe::{describe, is_temporary_name_failure};
 pub use error::{Error, Problem, is_certificate};
 pub use generated::types;
 pub use http::{ConnectOptions, Http, HttpError, Pem, build_http, shown_address, without_userinfo};
-pub use retry::{Hint, RetryPolicy, Retryable, retry, retry_after};
+pub use retry::{Hint, RetryPolicy, Retryable, is_waiting, retry, retry_after};
+pub use secrecy::{ExposeSecret, SecretString};
 pub use session::{Api, Called, PROTOCOL_VERSION};
 pub use token::{TokenError, TokenOptions, TokenProvider};

@@ -1,6 +1,9 @@
 //! Tries again what may work the next time: with growing, jittered pauses, as the other side asks, and not for ever.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use backon::BackoffBuilder as _;
 use reqwest::StatusCode;
@@ -66,7 +69,7 @@ impl Default for RetryPolicy {
             min_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(20),
             max_elapsed: Duration::from_secs(300),
-            first_contact: Duration::from_secs(20),
+            first_contact: Duration::from_secs(30),
             max_work: Duration::ZERO,
             few: 3,
         }
@@ -82,6 +85,48 @@ fn pauses(policy: RetryPolicy) -> impl Iterator<Item = Duration> {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+impl RetryPolicy {
+    /// How long an address is tried where somebody waits at a terminal: a mistake is answered within 2 s.
+    pub const BRIEF_CONTACT: Duration = Duration::from_millis(1500);
+}
+
+/// Calls that wait for another try, and have told the user so or would have.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether something is being tried again, of which the user has been told. Meanwhile there is no progress to show.
+#[must_use]
+pub fn is_waiting() -> bool {
+    WAITING.load(Ordering::Relaxed) > 0
+}
+
+/// A call that waits for another try, of which the user should know.
+struct Waiting {
+    /// No other call was waiting, so this one has told the user.
+    first: bool,
+}
+
+impl Waiting {
+    fn begin() -> Self {
+        Self {
+            first: WAITING.fetch_add(1, Ordering::Relaxed) == 0,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A length of time in whole units: `5 min`, `90 s`.
+fn shown(time: Duration) -> String {
+    match time.as_secs_f64().round() as u64 {
+        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }
 
 /// Runs `operation` until it succeeds, fails for good, or the policy's time is over; gives back the last error.
@@ -101,6 +146,7 @@ where
     let mut tries = 0;
     let mut few_left = policy.few;
     let mut pauses = pauses(policy);
+    let mut waiting = None;
     loop {
         let error = match operation().await {
             Ok(value) => return Ok(value),
@@ -136,11 +182,13 @@ where
         }
         tries += 1;
         let pause_seconds = pause.as_secs_f64();
-        // One hiccup is nobody's business; whoever waits longer wants to know for what.
-        if tries < LOUD_FROM && pause <= QUIET_PAUSE {
-            tracing::info!("{what}: {error}; trying again in {pause_seconds:.1} s");
+        // One hiccup is nobody's business; whoever waits longer wants to know for what, and be told once.
+        let is_loud = tries >= LOUD_FROM || pause > QUIET_PAUSE;
+        if is_loud && waiting.is_none() && waiting.insert(Waiting::begin()).first {
+            let left = shown(end.saturating_duration_since(now));
+            tracing::warn!("{what}: {error}; trying again in {pause_seconds:.1} s, for up to {left}");
         } else {
-            tracing::warn!("{what}: {error}; trying again in {pause_seconds:.1} s");
+            tracing::info!("{what}: {error}; trying again in {pause_seconds:.1} s");
         }
         tokio::time::sleep(pause).await;
     }

@@ -182,6 +182,12 @@ impl Api {
         &self.shown
     }
 
+    /// No token is sent.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.tokens.is_anonymous()
+    }
+
     /// The HTTP client underneath, for uploads.
     #[must_use]
     pub const fn http(&self) -> &reqwest::Client {
@@ -305,6 +311,23 @@ impl Api {
         }
     }
 
+    /// A server that does not know an operation of its own API was asked at another path than that of the API.
+    fn explained(&self, error: Error) -> Error {
+        let path = self
+            .shown
+            .parse()
+            .map_or_else(|_| String::new(), |url: url::Url| url.path().to_owned());
+        match error {
+            Error::Problem { status, .. } if status == StatusCode::METHOD_NOT_ALLOWED && path.len() > 1 => {
+                Error::NotNiks3(format!(
+                    "{} is a page of a niks3 server, and not its address: give it without {path}",
+                    self.shown
+                ))
+            }
+            error => error,
+        }
+    }
+
     async fn once<T, E, F, Fut>(&self, token: Option<SecretString>, operation: &F) -> Result<T, Error>
     where
         E: serde::Serialize,
@@ -326,7 +349,7 @@ impl Api {
                 let foreign = foreign.lock().unwrap_or_else(PoisonError::into_inner).take();
                 Err(match foreign {
                     Some(foreign) => foreign,
-                    None => convert(error, self.reached.load(Ordering::Relaxed)).await,
+                    None => self.explained(convert(error, self.reached.load(Ordering::Relaxed)).await),
                 })
             }
         }

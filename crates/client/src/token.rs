@@ -1,6 +1,7 @@
 //! Where the token comes from, and a fresh one before the old one ends; it is never shown to anybody but the server.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,6 +28,12 @@ pub struct TokenOptions {
     pub script: Option<String>,
     /// `--auth-token-path`.
     pub path: Option<PathBuf>,
+    /// File with the token that was stored for this very server. It is refused when others can read it.
+    pub stored: Option<PathBuf>,
+    /// The server was chosen by the name under which it is stored, so that its own token wins over those of variables.
+    pub stored_first: bool,
+    /// Servers are stored, so that the file `auth-token`, which is for any server, does not count.
+    pub no_default_file: bool,
     /// The audience for tokens from GitHub Actions, if not the one that the server names.
     pub audience: Option<String>,
     /// Something else tells the server who asks, a client certificate for example: no token is needed.
@@ -44,6 +51,16 @@ pub enum TokenError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Others can read the file.
+    #[error("others can read {} (mode {mode:04o}): run `chmod {right} {}`, and replace the token if it may be known", path.display(), path.display())]
+    Shared {
+        /// The file, or its folder.
+        path: PathBuf,
+        /// The permissions that it has.
+        mode: u32,
+        /// Those that it should have.
+        right: &'static str,
+    },
     /// What was found is not a token.
     #[error("{origin} {fault}")]
     Malformed {
@@ -58,10 +75,16 @@ pub enum TokenError {
     /// GitHub gave none.
     #[error("GitHub Actions gave no token: {0}")]
     Github(String),
+    /// The token itself is in a variable.
+    #[error(
+        "no token: NIKS3_AUTH_TOKEN is not read, since other programs can see variables: write the token to a file, and name it \
+         in NIKS3_AUTH_TOKEN_FILE, or pipe it to `niks3 login NAME URL`"
+    )]
+    Variable,
     /// Nothing to find one in.
     #[error(
-        "no token: give --auth-token-path or --auth-token-script, set NIKS3_AUTH_TOKEN_FILE, or put it into {0}; \
-         in GitHub Actions, `permissions: id-token: write` is enough"
+        "no token: `niks3 login NAME URL` stores one; or give --auth-token-path or --auth-token-script, set \
+         NIKS3_AUTH_TOKEN_FILE, or put it into {0}; in GitHub Actions, `permissions: id-token: write` is enough"
     )]
     None(String),
 }
@@ -78,6 +101,8 @@ enum Source {
     Anonymous,
     Given(SecretString),
     File(PathBuf),
+    /// Of which others may not read.
+    PrivateFile(PathBuf),
     Script(Vec<String>),
     Github {
         url: String,
@@ -131,6 +156,10 @@ impl TokenProvider {
         Self::of(Source::Anonymous)
     }
 
+    pub(crate) const fn is_anonymous(&self) -> bool {
+        matches!(self.source, Source::Anonymous)
+    }
+
     /// This very token, which is for `origin` to name if it cannot be one.
     pub fn given(token: &SecretString, origin: &str) -> Result<Self, TokenError> {
         let token = checked(token.expose_secret().as_bytes(), || origin.to_owned())?;
@@ -166,15 +195,27 @@ impl TokenProvider {
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(environment("HOME")?).join(".config")))
             .map(|config| config.join("niks3/auth-token"));
+        let (stored_first, stored_last) = if options.stored_first {
+            (options.stored, None)
+        } else {
+            (None, options.stored)
+        };
         let source = if let Some(script) = options.script {
             Source::script(&script)?
         } else if let Some(path) = options.path {
             Source::File(path)
+        } else if let Some(path) = stored_first {
+            Source::PrivateFile(path)
         } else if let Some(script) = environment("NIKS3_AUTH_TOKEN_SCRIPT") {
             Source::script(&script)?
         } else if let Some(path) = environment("NIKS3_AUTH_TOKEN_FILE") {
             Source::File(path.into())
-        } else if let Some(path) = config.clone().filter(|path| path.exists()) {
+        } else if let Some(path) = stored_last {
+            Source::PrivateFile(path)
+        } else if let Some(path) = config
+            .clone()
+            .filter(|path| !options.no_default_file && path.exists())
+        {
             Source::File(path)
         } else if let (Some(url), Some(request_token)) = (
             environment("ACTIONS_ID_TOKEN_REQUEST_URL"),
@@ -188,6 +229,9 @@ impl TokenProvider {
         } else if options.optional {
             Source::Anonymous
         } else {
+            if environment("NIKS3_AUTH_TOKEN").is_some() {
+                return Err(TokenError::Variable);
+            }
             let default_path = config.unwrap_or_else(|| "~/.config/niks3/auth-token".into());
             Source::Missing {
                 default_path: default_path.display().to_string(),
@@ -264,6 +308,10 @@ impl TokenProvider {
             Source::Anonymous => Err(TokenError::None("nothing".to_owned())),
             Source::Missing { default_path } => Err(TokenError::None(default_path.clone())),
             Source::File(path) => from_file(path),
+            Source::PrivateFile(path) => {
+                refuse_shared(path)?;
+                from_file(path)
+            }
             Source::Script(words) => from_script(words).await,
             Source::Github {
                 url,
@@ -288,6 +336,26 @@ impl TokenProvider {
             }
         }
     }
+}
+
+/// Refuses a file, or the folder that it is in, when others than the owner can read it.
+fn refuse_shared(path: &Path) -> Result<(), TokenError> {
+    let folder = path.parent().unwrap_or(path);
+    for (checked_path, right) in [(folder, "700"), (path, "600")] {
+        let metadata = std::fs::metadata(checked_path).map_err(|source| TokenError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(TokenError::Shared {
+                path: checked_path.to_owned(),
+                mode,
+                right,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn from_file(path: &Path) -> Result<Cached, TokenError> {
@@ -348,7 +416,14 @@ async fn from_script(words: &[String]) -> Result<Cached, TokenError> {
     let output = tokio::time::timeout(SCRIPT_TIMEOUT, child)
         .await
         .map_err(|_| failed(format!("did not end within {} s", SCRIPT_TIMEOUT.as_secs())))?
-        .map_err(|error| failed(format!("cannot be run: {error}")))?;
+        .map_err(|error| {
+            let cause = if error.kind() == std::io::ErrorKind::NotFound {
+                "there is no such program; it is run without a shell, which `sh -c '…'` starts".to_owned()
+            } else {
+                error.to_string()
+            };
+            failed(format!("cannot be run: {cause}"))
+        })?;
     if !output.status.success() {
         return Err(failed(format!("failed ({})", output.status)));
     }

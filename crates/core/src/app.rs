@@ -30,6 +30,8 @@ pub struct App {
     pub verify_uploads: VerifyUploads,
     /// Seconds for which replaced contents stay readable.
     pub keep_replaced: i64,
+    /// Index debug information by build id.
+    pub index_debug_info: bool,
     /// Uploads that wait to be read.
     pub verifications: Arc<Queue>,
     /// The keys that sign.

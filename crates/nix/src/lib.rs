@@ -7,6 +7,8 @@
 
 pub mod base32;
 pub mod ca;
+pub mod debug_info;
+pub mod derivation;
 mod echo;
 mod entry;
 pub mod glob;
@@ -15,5 +17,6 @@ pub mod listing;
 pub mod nar;
 pub mod narinfo;
 pub mod realisation;
+pub mod self_references;
 pub mod signature;
 pub mod store_path;

@@ -3,13 +3,13 @@
 
 use niks3_nix::listing::{Listing, ListingError, Node};
 
-const SMALL: &str = r#"{"version":1,"root":{"type":"directory","entries":{"a":{"type":"directory","entries":{"run":{"type":"regular","size":3,"executable":true,"narOffset":400}}},"b":{"type":"symlink","target":"a/run"},"c":{"type":"regular","size":0,"narOffset":900}}}}"#;
+const SMALL: &str = r#"{"version":1,"root":{"type":"directory","entries":{"a":{"type":"directory","entries":{"run":{"type":"regular","size":3,"executable":true,"narOffset":400}}},"b":{"type":"symlink","target":"a/run"},"c":{"type":"regular","size":0,"executable":false,"narOffset":900}}}}"#;
 
 #[test]
 fn a_listing_is_written_as_it_was_read() {
     let roots = [
         r#"{"version":1,"root":{"type":"symlink","target":"x"}}"#,
-        r#"{"version":1,"root":{"type":"regular","size":1}}"#,
+        r#"{"version":1,"root":{"type":"regular","size":1,"executable":false}}"#,
         r#"{"version":1,"root":{"type":"directory","entries":{}}}"#,
         r#"{"version":1,"root":{"type":"directory","entries":{"a":{"type":"directory","entries":{}}}}}"#,
         SMALL,
@@ -33,6 +33,17 @@ fn sorted_keys_white_space_and_unknown_fields_are_read() {
     assert_eq!(
         String::from_utf8(Listing::parse(newer.as_bytes()).unwrap().to_json()).unwrap(),
         SMALL
+    );
+}
+
+#[test]
+fn what_is_not_executable_is_read_with_the_field_and_without() {
+    // Nix up to 2.34 leaves it out, 2.35 writes it.
+    let without = SMALL.replace(r#""executable":false,"#, "");
+    assert_ne!(without, SMALL);
+    assert_eq!(
+        Listing::parse(without.as_bytes()).unwrap(),
+        Listing::parse(SMALL.as_bytes()).unwrap()
     );
 }
 

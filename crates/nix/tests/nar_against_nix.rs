@@ -75,6 +75,18 @@ fn the_hash_of_what_is_packed_is_the_hash_that_nix_records() {
     }
 }
 
+/// A text without each occurrence of `part`.
+fn without(text: &[u8], part: &[u8]) -> Vec<u8> {
+    let mut left = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(part.len()).position(|window| window == part) {
+        left.extend_from_slice(&rest[..at]);
+        rest = &rest[at + part.len()..];
+    }
+    left.extend_from_slice(rest);
+    left
+}
+
 #[test]
 fn the_listing_is_the_one_that_nix_writes() {
     for nix in Nix::all() {
@@ -96,7 +108,9 @@ fn the_listing_is_the_one_that_nix_writes() {
             let theirs = fs::read(cache.join(format!("{}.ls", store_path.hash_part()))).unwrap();
             let (nar, packed) = dump(Path::new(&path));
             if oldest {
-                assert_same(&packed.listing.to_json(), &theirs);
+                // It writes nothing of files that are not executable.
+                let ours = packed.listing.to_json();
+                assert_same(&without(&ours, br#","executable":false"#), &theirs);
             }
             assert_eq!(Listing::parse(&theirs).unwrap(), packed.listing);
             assert_eq!(nar::listing_of(nar.as_slice()).unwrap(), packed);

@@ -37,6 +37,8 @@ use crate::{
 
 /// A push that the server gave up is begun again this often.
 const RESTARTS: u32 = 2;
+/// Roots that the server takes in one push.
+const MAX_ROOTS: usize = 10_000;
 /// Requests that name paths are under way this many at a time.
 const PARALLEL_CLAIMS: usize = 4;
 /// How long the answer about a new push is waited for by one who was interrupted.
@@ -96,6 +98,43 @@ pub async fn push(
 ) -> Result<Summary, PushError> {
     open_files::enough()?;
     let start = Instant::now();
+    let mut before = None;
+    if let Some(inputs) = pin_inputs(store, options).await? {
+        let mut summary = push_all(api, store, &inputs, progress, interrupt).await?;
+        summary.closures.clear();
+        before = Some(summary);
+    }
+    let mut summary = push_all(api, store, options, progress, interrupt).await?;
+    if let Some(mut before) = before {
+        before.add(summary);
+        summary = before;
+    }
+    summary.seconds = start.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+/// What has to be pushed before a pin, so that its readers can resolve its derivation: a pin names one root.
+async fn pin_inputs(store: &LocalStore, options: &PushOptions) -> Result<Option<PushOptions>, PushError> {
+    if options.pin.is_none() || options.no_closure {
+        return Ok(None);
+    }
+    let infos = path_info::query(store, &options.roots, false).await?;
+    let mut inputs = realisations::inputs(store, &infos, &options.roots).await;
+    inputs.truncate(MAX_ROOTS);
+    Ok((!inputs.is_empty()).then(|| PushOptions {
+        roots: inputs,
+        pin: None,
+        ..options.clone()
+    }))
+}
+
+async fn push_all(
+    api: &Api,
+    store: &LocalStore,
+    options: &PushOptions,
+    progress: &Arc<dyn Progress>,
+    interrupt: &CancellationToken,
+) -> Result<Summary, PushError> {
     let mut known: Option<Known> = None;
     let mut restarts = 0;
     loop {
@@ -107,10 +146,7 @@ pub async fn push(
             interrupt,
         };
         match once.run(&mut known).await {
-            Ok(mut summary) => {
-                summary.seconds = start.elapsed().as_secs_f64();
-                return Ok(summary);
-            }
+            Ok(summary) => return Ok(summary),
             Err(error) if is_gone(&error) && restarts < RESTARTS => {
                 restarts += 1;
                 progress.warning(&format!("beginning the push again: {error}"));
@@ -239,7 +275,8 @@ impl Once<'_> {
 
     /// The closure, and what of it is to be pushed.
     async fn look(&self) -> Result<Known, PushError> {
-        let infos = path_info::query(self.store, &self.options.roots, !self.options.no_closure).await?;
+        let mut infos = path_info::query(self.store, &self.options.roots, !self.options.no_closure).await?;
+        let inputs = self.inputs(&mut infos).await;
         self.progress.closure(infos.len() as u64);
         let roots: HashSet<&StorePath> = self.options.roots.iter().collect();
         let is_pinned = self.options.pin.is_some();
@@ -265,12 +302,36 @@ impl Once<'_> {
             .collect();
         let substituted = infos.iter().filter(|(path, info)| is_substituted(path, info));
         excluded.extend(substituted.map(|(path, _)| (path.clone(), LeftOut::Substituted)));
-        let plan = plan(&self.options.roots, &infos, &excluded, is_pinned);
+        let all_roots: Vec<StorePath> = self.options.roots.iter().cloned().chain(inputs).collect();
+        let plan = plan(&all_roots, &infos, &excluded, is_pinned);
         Ok(Known {
             infos: Arc::new(infos),
             plan: Arc::new(plan),
             warnings,
         })
+    }
+
+    /// What readers need besides to resolve the derivations of the roots, and its closure, which goes into `infos`.
+    async fn inputs(&self, infos: &mut PathInfos) -> Vec<StorePath> {
+        if self.options.no_closure || self.options.pin.is_some() {
+            return Vec::new();
+        }
+        let mut inputs = realisations::inputs(self.store, infos, &self.options.roots).await;
+        inputs.truncate(MAX_ROOTS.saturating_sub(self.options.roots.len()));
+        if inputs.is_empty() {
+            return inputs;
+        }
+        match path_info::query(self.store, &inputs, true).await {
+            Ok(more) => {
+                infos.extend(more);
+                inputs
+            }
+            Err(error) => {
+                self.progress
+                    .warning(&format!("build-time inputs are not pushed: {error}"));
+                Vec::new()
+            }
+        }
     }
 
     /// The address of the upstream at an index.
@@ -435,7 +496,13 @@ impl Once<'_> {
             nar_bytes,
             bytes_sent: uploader.bytes_sent(),
             seconds: 0.0,
-            closures: known.plan.roots.iter().map(full).collect(),
+            closures: known
+                .plan
+                .roots
+                .iter()
+                .filter(|root| self.options.roots.contains(root))
+                .map(full)
+                .collect(),
             verified: committed.paths_verified,
             replaced: committed.replaced.iter().map(|path| full_name(path)).collect(),
             conflicts: committed

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use niks3_client::{Hint, Retryable, describe, is_certificate, retry_after};
+use niks3_client::{Hint, Retryable, describe, is_certificate, is_temporary_name_failure, retry_after};
 use reqwest::{
     Body, StatusCode,
     header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
@@ -257,7 +257,7 @@ fn transport(error: reqwest::Error) -> PutError {
     });
     let fault = if is_certificate(&error) {
         Fault::Certificate
-    } else if error.is_connect() {
+    } else if error.is_connect() && !is_temporary_name_failure(&error) {
         Fault::NoConnection
     } else {
         Fault::BrokenOff

@@ -13,6 +13,8 @@ mod ask;
 mod candidates;
 mod derivation;
 mod entry;
+mod inputs;
+mod names;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -24,7 +26,9 @@ use crate::{
     path_info::{PathInfo, PathInfos},
 };
 use ask::ask;
-use candidates::{Candidates, candidates};
+use candidates::candidates;
+pub(crate) use inputs::inputs;
+use names::Names;
 
 /// The realisations of `paths`, which are pushed.
 pub(crate) async fn of(
@@ -41,31 +45,49 @@ pub(crate) async fn of(
     }
     let looking = {
         let store = store.clone();
-        tokio::task::spawn_blocking(move || candidates(&store, derivers))
+        tokio::task::spawn_blocking(move || {
+            let candidates = candidates(&store, derivers);
+            let names = Names::read(&store, &candidates);
+            (candidates, names)
+        })
     };
-    let candidates = looking.await.unwrap_or_else(|error| {
+    let (candidates, names) = looking.await.unwrap_or_else(|error| {
         tracing::warn!("looking for content-addressed derivations ended: {error}");
-        Candidates::default()
+        Default::default()
     });
-    let mut known = BTreeMap::new();
-    for mut realisation in ask(store, candidates).await {
-        let path = realisation.path.parse().ok();
-        let path = path.filter(|path: &StorePath| pushed.contains(path));
-        let Some((path, info)) = path.and_then(|path| infos.get_key_value(&path)) else {
-            continue;
-        };
-        if realisation.drv.is_none() && is_output_addressed(info) {
-            // The derivations that share an output may have different names for it.
-            let same = |deriver: &&StorePath| is_output(deriver, &realisation.output, path);
-            realisation.drv = info.deriver.as_ref().filter(same).map(ToString::to_string);
-        }
-        let key = (
-            realisation.id.clone(),
-            realisation.drv.clone(),
-            realisation.output.to_string(),
-        );
-        known.insert(key, realisation);
+    let mut found = ask(store, candidates, entry::realisation).await;
+    found.retain(|realisation| {
+        let path = realisation.path.parse();
+        path.is_ok_and(|path: StorePath| pushed.contains(&path) && infos.contains_key(&path))
+    });
+    if found.is_empty() {
+        return found;
     }
+    let infos: PathInfos = found
+        .iter()
+        .filter_map(|realisation| realisation.path.parse().ok())
+        .filter_map(|path| infos.get_key_value(&path))
+        .map(|(path, info)| (path.clone(), info.clone()))
+        .collect();
+    let completing = {
+        let store = store.clone();
+        tokio::task::spawn_blocking(move || names.complete(&store, &infos, found))
+    };
+    let complete = completing.await.unwrap_or_else(|error| {
+        tracing::warn!("looking at content-addressed outputs ended: {error}");
+        Vec::new()
+    });
+    let known: BTreeMap<_, _> = complete
+        .into_iter()
+        .map(|realisation| {
+            let key = (
+                realisation.id.clone(),
+                realisation.drv.clone(),
+                realisation.output.to_string(),
+            );
+            (key, realisation)
+        })
+        .collect();
     known.into_values().collect()
 }
 

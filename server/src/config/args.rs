@@ -1,6 +1,6 @@
 //! Options as they are written on the command line or in the environment.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
@@ -69,6 +69,47 @@ pub enum Generate {
     Zsh,
 }
 
+/// What the manual page says besides the options.
+const MAN_SECTIONS: &str = "\
+.SH EXIT STATUS
+.TP
+\\fB0\\fR
+Stopped by SIGTERM or SIGINT.
+.TP
+\\fB1\\fR
+What the options name does not work, as a database that denies access.
+.TP
+\\fB2\\fR
+An option is wrong or missing.
+.SH ENVIRONMENT
+Each option has a variable, which stands beside it in brackets; the option wins. \\fBDATABASE_URL\\fR is the same as --db.
+.SH FILES
+.TP
+\\fIDATA_DIR\\fB/api-token\\fR
+The admin token that the first start makes if --api-token-path is not given.
+.TP
+\\fIDATA_DIR\\fB/signing-key\\fR
+The signing key that it makes if --sign-key-path is not given.
+.TP
+\\fIDATA_DIR\\fB/niks3.db\\fR
+The database if --db is not given.
+.TP
+\\fIDATA_DIR\\fB/bucket\\fR
+The objects if --s3-bucket is not given.
+.SH SIGNALS
+.TP
+\\fBSIGTERM, SIGINT\\fR
+Requests in progress are finished, for up to 10 s.
+.TP
+\\fBSIGHUP\\fR
+Reads TLS files, the admin token, the OpenID Connect configuration and the keys of the object store again.
+.SH EXAMPLES
+.nf
+niks3-server --data-dir /var/lib/niks3
+niks3-server --data-dir /var/lib/niks3 --db postgres://niks3@db.example.com/niks3 --cache-url https://cache.example.com
+.fi
+";
+
 impl Generate {
     /// The text.
     ///
@@ -80,7 +121,8 @@ impl Generate {
         let name = command.get_name().to_owned();
         let shell = match self {
             Self::Man => {
-                clap_mangen::Man::new(command).render(&mut text)?;
+                clap_mangen::Man::new(command).section("8").render(&mut text)?;
+                text.extend_from_slice(MAN_SECTIONS.as_bytes());
                 return Ok(text);
             }
             Self::Bash => clap_complete::Shell::Bash,
@@ -90,6 +132,36 @@ impl Generate {
         clap_complete::generate(shell, &mut command, name, &mut text);
         Ok(text)
     }
+}
+
+/// The version, with the commit of a release.
+pub const VERSION: &str = match option_env!("NIKS3_BUILD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
+/// An address to listen on; a name has to mean one of this machine's.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let wrong = |why: &str| format!("{why}: write HOST:PORT, such as 127.0.0.1:5751 or localhost:5751");
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| wrong("the port is missing"))?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| wrong("the port is not a number up to 65535"))?;
+    if host.is_empty() {
+        return Ok((Ipv4Addr::UNSPECIFIED, port).into());
+    }
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .map_err(|_| wrong("unknown host"))?;
+    let mut addresses: Vec<SocketAddr> = addresses.collect();
+    // Nix and browsers try IPv4 at a name like localhost, whichever comes first here.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.first().copied().ok_or_else(|| wrong("unknown host"))
 }
 
 /// Formats of the log.
@@ -108,7 +180,7 @@ pub enum LogFormat {
 #[derive(Debug, Parser)]
 #[command(
     name = "niks3-server",
-    version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
+    version = VERSION,
     max_term_width = 100,
     args_conflicts_with_subcommands = true
 )]
@@ -183,12 +255,17 @@ pub struct Args {
     )]
     pub adopt_bucket: Option<String>,
 
-    /// Address to listen on; sockets from systemd win over it
+    /// How long the start waits for a database or an object store that does not answer; also with `import`
+    #[arg(long, env = "NIKS3_WAIT_FOR", value_name = "DURATION", default_value = "30s")]
+    pub wait_for: humantime::Duration,
+
+    /// Address to listen on, as 127.0.0.1:5751, localhost:5751 or :5751 for all addresses; sockets from systemd win over it
     #[arg(
         long,
         env = "NIKS3_HTTP_ADDR",
         value_name = "ADDR",
-        default_value = "127.0.0.1:5751"
+        default_value = "127.0.0.1:5751",
+        value_parser = listen_address
     )]
     pub http_addr: SocketAddr,
 
@@ -210,7 +287,7 @@ pub struct Args {
     pub cache_url: Option<String>,
 
     /// Address that clients use for this server
-    #[arg(long, env = "NIKS3_SERVER_URL", value_name = "URL")]
+    #[arg(long, env = "NIKS3_PUBLIC_URL", value_name = "URL")]
     pub server_url: Option<String>,
 
     /// Serve the bucket's objects over HTTP [default: only with the embedded object store]
@@ -260,6 +337,12 @@ pub struct Args {
         default_value = "30d"
     )]
     pub keep_replaced: humantime::Duration,
+
+    /// Write `debuginfo/BUILD-ID` for outputs with `lib/debug/.build-id`, so that debuggers find them, as `nix copy` does with
+    /// `index-debug-info=true`
+    #[arg(long, env = "NIKS3_INDEX_DEBUG_INFO", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub index_debug_info: bool,
 
     /// Object store: host, host:port or URL
     #[arg(
@@ -493,8 +576,9 @@ pub struct Args {
     )]
     pub auth_failure_limit: u32,
 
-    /// Address or network of a proxy that adds to X-Forwarded-For whom it speaks for, as 10.0.0.1 or 10.0.0.0/8: failures
-    /// count for that address; repeatable
+    /// Address or network of a reverse proxy, as 10.0.0.1 or 10.0.0.0/8, which is believed what it says of the client's
+    /// request: X-Forwarded-For (failures count for that address), and without --server-url X-Forwarded-Proto, -Host and
+    /// -Prefix, the address that clients use; repeatable
     #[arg(
         long,
         env = "NIKS3_TRUSTED_PROXY",

@@ -7,6 +7,6 @@ mod resolve;
 mod secrets;
 mod tls;
 
-pub use args::{Args, BucketLookup, ChecksumChoice, Cli, Command, Import, LogFormat};
+pub use args::{Args, BucketLookup, ChecksumChoice, Cli, Command, Import, LogFormat, VERSION};
 pub use credential_files::CredentialFiles;
 pub use resolve::{Config, Storage, Store, UsageError};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use niks3_nix::signature::SecretKey;
 use niks3_nix::store_path::StoreDir;
@@ -67,6 +68,8 @@ pub struct Storage {
     pub store_dir: StoreDir,
     /// Whom the bucket is taken over from.
     pub adopt_bucket: Option<Adopt>,
+    /// How long both are waited for.
+    pub wait_for: Duration,
 }
 
 /// The server's configuration.
@@ -80,6 +83,8 @@ pub struct Config {
     pub adopt_bucket: Option<Adopt>,
     /// Checksum of uploads.
     pub checksum: ChecksumChoice,
+    /// How long the start waits for database and object store.
+    pub wait_for: Duration,
     /// Address to listen on.
     pub http_addr: SocketAddr,
     /// Who may do everything.
@@ -120,6 +125,8 @@ pub struct Config {
     pub verify_concurrency: usize,
     /// Seconds for which replaced contents stay.
     pub keep_replaced: i64,
+    /// Index debug information by build id.
+    pub index_debug_info: bool,
 }
 
 /// Most seconds for which replaced contents are kept.
@@ -198,6 +205,7 @@ impl Config {
                 .ok()
                 .filter(|seconds| *seconds <= MAX_KEPT)
                 .ok_or_else(|| UsageError::new("--keep-replaced: at most 10 years (87600h)"))?,
+            index_debug_info: args.index_debug_info,
             verify_concurrency: args.verify_concurrency.map_or_else(cores, usize::from),
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
@@ -216,6 +224,7 @@ impl Config {
             database,
             adopt_bucket: adopt_bucket(&args)?,
             checksum: args.s3_checksum,
+            wait_for: args.wait_for.into(),
             http_addr: args.http_addr,
             admin_token,
             oidc,
@@ -259,6 +268,7 @@ impl Storage {
             store: store(args, data_dir.as_ref())?,
             store_dir: store_dir(args)?,
             adopt_bucket: adopt_bucket(args)?,
+            wait_for: args.wait_for.into(),
         })
     }
 }
@@ -271,7 +281,7 @@ fn store_dir(args: &Args) -> Result<StoreDir, UsageError> {
 
 fn database(args: &Args, data_dir: Option<&DataDir>) -> Result<String, UsageError> {
     let known = |url: &String| {
-        let schemes = ["sqlite:", "postgres:", "postgresql:"];
+        let schemes = ["sqlite:", "postgres://", "postgresql://"];
         schemes.iter().any(|scheme| url.starts_with(scheme))
     };
     match (args.db.as_ref().or(args.database_url.as_ref()), data_dir) {

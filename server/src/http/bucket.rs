@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use poem::web::Data;
 use poem::{Body, IntoResponse as _, Request, Response, handler};
 
@@ -17,6 +17,8 @@ use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
 
 /// How long an answer may take to begin, the wait for a turn included.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Folders of objects whose keys have the name of a derivation.
+const NAMED_BY_DERIVATION: [&str; 2] = ["log/", "build-trace-v2/"];
 
 /// Answers every path that nothing else answers.
 #[handler]
@@ -35,30 +37,19 @@ pub(super) async fn endpoint(Data(app): Data<&Arc<App>>, request: &Request) -> R
 
 async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
     let nothing = || Problem::from(Error::not_found("there is nothing under this path"));
-    // Readers differ in which characters of a key they encode.
-    let path = percent_encoding::percent_decode_str(request.uri().path())
-        .decode_utf8()
-        .map_err(|_| nothing())?;
-    let path = path.strip_prefix('/').unwrap_or(&path);
     if !app.read_proxy {
         return Err(nothing());
     }
     if app.protect_reads {
         read_access::reader(app, request).await?;
     }
-    let key = if path.is_empty() {
-        Ok(ObjectKey::landing_page())
-    } else {
-        ObjectKey::parse(path)
-    };
-    let key = key.ok().filter(ObjectKey::is_public).ok_or_else(nothing)?;
     let head_only = match *request.method() {
         Method::GET => false,
         Method::HEAD => true,
         _ => {
             let problem = Problem::from_status(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "objects can be read by GET and HEAD".into(),
+                "this cache is read only here; use niks3 push".into(),
             );
             let mut response = problem.into_response();
             response
@@ -67,6 +58,7 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
             return Ok(response);
         }
     };
+    let key = key_of(request.uri()).ok_or_else(nothing)?;
     let options = GetOptions::from_headers(request.headers());
     let asked = async {
         if head_only {
@@ -128,6 +120,31 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
         }
         Err(error) => Err(Error::from(error).into()),
     }
+}
+
+/// The key of the public object that a reader asks for.
+fn key_of(uri: &Uri) -> Option<ObjectKey> {
+    // Readers differ in which characters of a key they encode.
+    let decoded = |text: &str| {
+        let text = text.strip_prefix('/').unwrap_or(text);
+        let text = percent_encoding::percent_decode_str(text).decode_utf8().ok()?;
+        Some(text.into_owned())
+    };
+    let path = decoded(uri.path())?;
+    let key = if path.is_empty() {
+        Some(ObjectKey::landing_page())
+    } else {
+        ObjectKey::parse(&path).ok()
+    };
+    let key = key.or_else(|| {
+        // Names of derivations may have a question mark, which Nix sends as it is: what follows it is no query.
+        let with_query = decoded(uri.path_and_query()?.as_str())?;
+        let is_named = NAMED_BY_DERIVATION
+            .iter()
+            .any(|folder| with_query.starts_with(folder));
+        is_named.then(|| ObjectKey::parse(&with_query).ok()).flatten()
+    });
+    key.filter(ObjectKey::is_public)
 }
 
 fn describe(headers: &mut HeaderMap, app: &App, key: &ObjectKey, meta: &Meta) {

@@ -76,7 +76,7 @@ pub(super) fn next(counts: Option<&CacheCounts>, next: &Next) -> Markup {
         @if let Some((older_than, old)) = next.old {
             p {
                 @if old >= MANY { "At least " }
-                (count(old.unsigned_abs(), "closure was", "closures were")) " not pushed for "
+                (count(old.unsigned_abs(), "closure was", "closures were")) " neither pushed nor used for "
                 (duration(older_than.into())) ", the age at which the last collection let them go; the pinned ones of them stay."
             }
         }

@@ -153,11 +153,7 @@ impl Node {
                 offset,
                 size,
             } => {
-                let mut file = json!({ "type": "regular", "size": size, "narOffset": offset });
-                if *executable {
-                    file["executable"] = true.into();
-                }
-                file
+                json!({ "type": "regular", "size": size, "executable": executable, "narOffset": offset })
             }
             Self::Symlink(target) => json!({ "type": "symlink", "target": String::from_utf8_lossy(target) }),
             Self::Directory(entries) => {

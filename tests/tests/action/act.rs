@@ -11,7 +11,7 @@ use std::{
 use niks3_test_support::{Backend, eventually, program, run};
 use tempfile::TempDir;
 
-use super::bench::Bench;
+use super::{bench::Bench, uses};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -295,4 +295,24 @@ fn a_job_reads_the_cache_where_the_input_says() {
         "{}",
         again.log
     );
+}
+
+#[test]
+fn what_jobs_read_is_kept_as_long_as_they_read_it() {
+    for mode in ["hook", "scan"] {
+        let project = Project::new("subst");
+        let binary = program("niks3-action").display().to_string();
+        let variables = [("BINARY", binary.as_str()), ("MODE", mode)];
+        project.run(&variables).green();
+        let app = project.app();
+        for _ in 0..2 {
+            uses::age(&project.bench.server);
+            project.bench.store.nix("nix-store", &["--delete", &app]);
+            std::fs::remove_dir_all(project.folder.path().join("cache/nix")).unwrap();
+            let run = project.run(&variables).green();
+            assert!(run.log.contains("copying path"), "{}", run.log);
+            uses::collect(&project.bench.server);
+            assert!(project.bench.cached(&app), "{mode}: {}", run.log);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::bench::{Bench, has};
 
 #[test]
 fn a_server_that_is_not_there_is_named_before_anything_is_built() {
-    for (on_error, code) in [("fail", 1), ("warn", 0), ("ignore", 0)] {
+    let named = |on_error: &str, code: i32| {
         let mut bench = Bench::with_token(Backend::Embedded);
         bench.server.kill();
         let mut action = bench.action(&[("on-error", on_error)]);
@@ -21,7 +21,13 @@ fn a_server_that_is_not_there_is_named_before_anything_is_built() {
         let post = bench.job.post(&mut action).green();
         assert!(post.annotations("error").is_empty(), "{post:#?}");
         bench.job.left_nothing();
-    }
+    };
+    // Each waits for half a minute.
+    std::thread::scope(|scope| {
+        for (on_error, code) in [("fail", 1), ("warn", 0), ("ignore", 0)] {
+            scope.spawn(move || named(on_error, code));
+        }
+    });
 }
 
 /// What GitHub says of a pull request whose head is in `head`.

@@ -16,3 +16,4 @@ mod private;
 mod runs;
 mod secrets;
 mod surroundings;
+mod uses;

@@ -13,6 +13,7 @@ on_both!(
     tokens_wrong_in_one_thing_are_refused_with_the_reason,
     every_operation_asks_for_its_scope_and_names_it,
     a_push_belongs_to_whoever_opened_it,
+    what_a_run_used_is_reported_by_a_token_of_that_run_alone,
 );
 
 /// A right token, and those that differ from it in one thing, with what the answer says.
@@ -444,4 +445,41 @@ async fn a_push_belongs_to_whoever_opened_it(backend: Backend) {
     )
     .await;
     assert_eq!(shown.status, 200, "{}", shown.body);
+}
+
+async fn what_a_run_used_is_reported_by_a_token_of_that_run_alone(backend: Backend) {
+    let rules = json!([{ "bound_subject": "*", "scopes": ["push"] }]);
+    let world = World::new(backend, None, &rules, &[]);
+    world.api.push(A, b"a").await.ok();
+    let claims = |subject: &str, run: &str, attempt: &str, repository: &str| {
+        world.token(&json!({
+            "sub": subject, "repository": repository, "repository_id": "1", "run_id": run, "run_attempt": attempt,
+        }))
+    };
+    let of_run = claims("x", "7", "1", "o/r");
+    let post = Method::POST;
+    let run = ask(&world, post.clone(), "/runs", &of_run, &json!({})).await.ok();
+    let address = format!("/runs/{}/uses", run["id"].as_str().unwrap());
+    let report = json!({ "paths": [A], "complete": true });
+    for (what, token) in [
+        ("another run of the same subject", claims("x", "8", "1", "o/r")),
+        ("another attempt", claims("x", "7", "2", "o/r")),
+        ("another repository", claims("x", "7", "1", "o/s")),
+        ("another subject", claims("y", "7", "1", "o/r")),
+        ("no run", world.token(&json!({ "sub": "x" }))),
+        ("the admin token", world.api.token.clone()),
+    ] {
+        let answer = ask(&world, post.clone(), &address, &token, &report).await;
+        assert_eq!(answer.status, 403, "{what}: {}", answer.body);
+    }
+    let links = || world.api.server.sql("SELECT count(*) FROM closure_uses");
+    assert_eq!(links(), ["0"]);
+    // A later token of the same run goes on.
+    let again = claims("x", "7", "1", "o/r");
+    let reported = ask(&world, post, &address, &again, &report).await.ok();
+    assert_eq!(
+        (&reported["used"], &reported["run"]["uses_complete"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(links(), ["1"]);
 }

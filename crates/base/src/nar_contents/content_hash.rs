@@ -6,6 +6,7 @@ use std::str::FromStr;
 use md5::Md5;
 use niks3_nix::ca::{ContentAddress, ContentAddressMethod};
 use niks3_nix::hash::{Hash, HashAlgorithm};
+use niks3_nix::self_references::SelfReferences;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
@@ -17,9 +18,9 @@ pub enum Subject {
     File,
     /// The NAR.
     Nar,
-    /// The NAR with every occurrence of a path's own hash part replaced by null bytes, as Nix hashes it now.
+    /// The NAR with every occurrence of a path's own hash part replaced by null bytes, as Nix 2.17 to 2.34 hash it.
     NarModulo(StorePathHash),
-    /// The same followed by the positions of those, as Nix 2.8 hashed it. It is taken with the one without.
+    /// The same followed by the positions of those, as Nix before 2.17 and since 2.35 hashes it. It is taken with the one without.
     NarModuloWithPositions(StorePathHash),
     /// The git object that the NAR would be: a tree, or the blob of a file or of the target of a link.
     GitObject,
@@ -191,62 +192,33 @@ impl Hasher {
 /// Hashes a NAR modulo a path's own hash part, as Nix does for outputs that refer to themselves.
 #[derive(Debug)]
 pub(super) struct ModuloHasher {
-    own: StorePathHash,
+    references: SelfReferences,
     hasher: Hasher,
-    /// Bytes that may be the beginning of an occurrence.
-    tail: Vec<u8>,
-    /// Where the tail begins in the NAR.
-    offset: u64,
-    found: Vec<u64>,
 }
-
-/// Most occurrences of its own hash part that a NAR may have; Nix outputs have a few thousand.
-const MAX_OCCURRENCES: usize = 1 << 20;
 
 impl ModuloHasher {
     pub const fn new(own: StorePathHash, hasher: Hasher) -> Self {
         Self {
-            own,
+            references: SelfReferences::new(own),
             hasher,
-            tail: Vec::new(),
-            offset: 0,
-            found: Vec::new(),
         }
     }
 
     pub const fn own(&self) -> StorePathHash {
-        self.own
+        self.references.own()
     }
 
     pub fn update(&mut self, bytes: &[u8]) {
-        let own = self.own.as_str().as_bytes().to_vec();
-        self.tail.extend_from_slice(bytes);
-        let mut at = 0;
-        while let Some(place) = self.tail[at..]
-            .windows(own.len())
-            .position(|window| window == own)
-        {
-            at += place;
-            self.tail[at..at + own.len()].fill(0);
-            if self.found.len() < MAX_OCCURRENCES {
-                self.found.push(self.offset + at as u64);
-            }
-            at += own.len();
-        }
-        let keep = self.tail.len().min(own.len() - 1);
-        let done = self.tail.len() - keep;
-        self.hasher.update(&self.tail[..done]);
-        self.tail.drain(..done);
-        self.offset += done as u64;
+        let hasher = &mut self.hasher;
+        self.references.update(bytes, |replaced| hasher.update(replaced));
     }
 
     /// The hashes without and with the positions.
     pub fn finish(mut self) -> (Option<Hash>, Option<Hash>) {
-        self.hasher.update(&self.tail);
+        let (left, positions) = self.references.finish();
+        self.hasher.update(&left);
         let mut with_positions = self.hasher.clone();
-        for place in &self.found {
-            with_positions.update(format!("|{place}").as_bytes());
-        }
+        with_positions.update(&positions);
         (self.hasher.finish(), with_positions.finish())
     }
 }

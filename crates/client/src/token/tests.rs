@@ -40,8 +40,7 @@ async fn the_script_wins_over_the_path_over_the_environment_over_the_configurati
     let mut options = TokenOptions {
         script: Some("echo 'script'".to_owned()),
         path: Some(path),
-        audience: None,
-        optional: false,
+        ..TokenOptions::default()
     };
     assert_eq!(
         token_of(&provider(options.clone(), &environment).unwrap())

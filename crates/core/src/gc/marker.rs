@@ -21,7 +21,7 @@ pub(super) struct Marker {
     /// Everything that was there.
     pub graph: Graph,
     roots: Option<i64>,
-    /// Closures that were not pushed since are no roots: for a run that only tells.
+    /// Closures that were neither pushed nor used since are no roots: for a run that only tells.
     except_before: Option<i64>,
     pushes: HashMap<PushId, i64>,
     dirty: DirtyId,

@@ -32,7 +32,7 @@ const HISTORY: i64 = 1000;
 /// What is to be collected. Equal requests are one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Seconds since the last push after which a closure goes.
+    /// Seconds since the last push or use after which a closure is deleted.
     pub older_than: u32,
     /// Seconds after which what failed uploads left goes; also the grace period.
     pub failed_uploads_older_than: u32,

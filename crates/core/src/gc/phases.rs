@@ -146,7 +146,7 @@ async fn end_replacements(run: &Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets go of closures that were not pushed for long, or finds which it would.
+/// Deletes closures that were neither pushed nor used for long, or finds which it would.
 async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Error> {
     let mut old = Vec::new();
     let mut after = ClosureId::default();
@@ -168,11 +168,24 @@ async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Err
             .count(|counts| counts.old_closures_deleted = old.len() as u64);
     }
     if !run.request.dry_run {
+        drop_uses(run, before).await?;
         let mut tx = run.write().await?;
         tx.drop_runs(before).await?;
         tx.commit().await?;
     }
     Ok(old)
+}
+
+/// Deletes uses that keep nothing any more.
+async fn drop_uses(run: &Run<'_>, before: i64) -> Result<(), Error> {
+    loop {
+        let mut tx = run.write().await?;
+        let dropped = tx.drop_uses(before, PAGE).await?;
+        tx.commit().await?;
+        if dropped < PAGE.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }
 
 /// Writes down, closure by closure, what goes with it: each path and NAR once, with the

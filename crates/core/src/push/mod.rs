@@ -9,6 +9,7 @@ mod commit;
 mod commit_state;
 mod conflicts;
 mod cycle;
+mod debug_info;
 mod leftovers;
 pub mod listing;
 mod logs;

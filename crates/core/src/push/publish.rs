@@ -15,10 +15,10 @@ use niks3_storage::{
     Attempt, ObjectKey, Prepared, Published, Publishing, REQUEST_LIFETIME, Staged, StorageError,
 };
 
-use super::listing;
 use super::narinfo::{references, unsigned};
 use super::narinfo_signatures::NarinfoSignatures;
 use super::order::Order;
+use super::{debug_info, listing};
 use crate::app::App;
 use crate::deletion::await_deletion;
 
@@ -224,6 +224,12 @@ async fn show(app: &App, paper: &NarinfoContext, batch: Batch) -> Result<(), Err
                     .await?
             }
             None => listing::mend(app, path).await?,
+        }
+    }
+    if app.index_debug_info {
+        for path in paths() {
+            let made = listings.get(&path.nar_key).filter(|_| path.listing_of_nar);
+            debug_info::publish(app, path, made.cloned()).await?;
         }
     }
     Ok(())

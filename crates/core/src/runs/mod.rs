@@ -1,9 +1,10 @@
 //! Runs of CI: what a verified token says of the run it was given to, and what whoever pushes adds to that.
 
 mod claims;
+pub mod uses;
 
 use niks3_auth::{Identity, Scope, Who};
-use niks3_catalog::{NewRun, RunFacts};
+use niks3_catalog::{NewRun, RunFacts, RunRow};
 
 /// The run that somebody pushes in: out of their claims if they have any, and otherwise, for
 /// whoever holds the admin token, as they state it. `None` when it is not known.
@@ -60,6 +61,18 @@ pub fn may_complete(who: &Identity, identity: &str, facts: &RunFacts) -> bool {
         return true;
     }
     who.name() == identity && claimed(who).is_some_and(|claims| claims.same_attempt(facts))
+}
+
+/// Whether somebody may report what a run used: only whoever runs in it and has recorded it.
+#[must_use]
+pub fn may_report_uses(who: &Identity, run: &RunRow) -> bool {
+    if who.name() != run.identity {
+        return false;
+    }
+    match claimed(who) {
+        Some(claims) => claims.same_attempt(&run.facts),
+        None => !run.verified && who.grant().scopes.allow(Scope::Admin),
+    }
 }
 
 /// What the claims of somebody say of the run they are in.

@@ -1,7 +1,8 @@
 //! The listing of a NAR (`<hash>.ls`, version 1): what it holds, and at which offset.
 //!
-//! Kept flat, in the order of the NAR, so that no depth of folders costs stack. Written as Nix 2.8 writes
-//! it, byte for byte; a name that is not UTF-8 is written as the bytes it has, which is what Nix does too.
+//! Kept flat, in the order of the NAR, so that no depth of folders costs stack. The fields are those that Nix 2.35
+//! writes, with `executable` for every file, in the order of Nix 2.8; a name that is not UTF-8 is written as the bytes
+//! it has, which is what Nix 2.8 does too.
 
 mod json;
 mod parse;
@@ -101,7 +102,7 @@ impl Listing {
         parse::parse(json)
     }
 
-    /// Writes the listing as Nix 2.8 does. Not UTF-8 where a name or target is not.
+    /// Writes the listing. Not UTF-8 where a name or target is not.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut writer = ListingWriter::default();

@@ -43,9 +43,11 @@ impl ListingWriter {
         self.name(name);
         self.out.extend_from_slice(br#"{"type":"regular","size":"#);
         self.number(size);
-        if executable {
-            self.out.extend_from_slice(br#","executable":true"#);
-        }
+        self.out.extend_from_slice(if executable {
+            br#","executable":true"#.as_slice()
+        } else {
+            br#","executable":false"#
+        });
         if let Some(offset) = nar_offset {
             self.out.extend_from_slice(br#","narOffset":"#);
             self.number(offset);

@@ -1,7 +1,6 @@
 //! Asking Nix about many derivations, of which some have no answer.
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use niks3_client::types;
 use niks3_nix::store_path::StorePath;
 use tokio::sync::OnceCell;
 
@@ -73,23 +72,44 @@ impl Question {
     }
 }
 
-/// The realisations that Nix has of any of `candidates`. Those that are not built have none.
-pub(super) async fn ask(store: &LocalStore, candidates: Candidates) -> Vec<types::Realisation> {
+/// What `read` finds in what Nix says of any of `candidates`. Of those that are not built it says nothing.
+pub(super) async fn ask<T>(
+    store: &LocalStore,
+    candidates: Candidates,
+    read: fn(&serde_json::Value) -> Option<T>,
+) -> Vec<T> {
     let Candidates { derivers, others } = candidates;
-    let nix = Nix {
-        store,
-        probes: derivers
-            .iter()
-            .chain(&others)
-            .take(MAX_PROBES)
-            .map(|(derivation, _)| derivation.clone())
-            .collect(),
-        suffix: OnceCell::new(),
-    };
+    let nix = Nix::new(store, derivers.iter().chain(&others), read);
     // There are no more derivers than paths are pushed.
     let mut found = search(derivers, usize::MAX, |question| nix.answer(question)).await;
     found.extend(search(others, MAX_RUNS, |question| nix.answer(question)).await);
     found
+}
+
+/// The same of each of some candidates by itself.
+pub(super) async fn ask_each<T>(
+    store: &LocalStore,
+    mut candidates: Vec<Candidate>,
+    read: fn(&serde_json::Value) -> Option<T>,
+) -> Vec<(StorePath, Vec<T>)> {
+    if candidates.len() > MAX_RUNS {
+        tracing::warn!(
+            "Nix is asked about {MAX_RUNS} of {} derivations",
+            candidates.len()
+        );
+        candidates.truncate(MAX_RUNS);
+    }
+    let nix = Nix::new(store, candidates.iter(), read);
+    let nix = &nix;
+    futures::stream::iter(candidates)
+        .map(|candidate| async move {
+            let derivation = candidate.0.clone();
+            let found = search(vec![candidate], usize::MAX, |question| nix.answer(question)).await;
+            (derivation, found)
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await
 }
 
 /// The answer, or the question if it has none; and how often Nix was run for it beyond the first time.
@@ -136,15 +156,30 @@ where
 }
 
 /// How Nix is asked in one push.
-struct Nix<'s> {
+struct Nix<'s, T> {
     store: &'s LocalStore,
+    read: fn(&serde_json::Value) -> Option<T>,
     probes: Vec<StorePath>,
     /// What stands behind a derivation for all its outputs, once that is known.
     suffix: OnceCell<&'static str>,
 }
 
-impl Nix<'_> {
-    async fn answer(&self, question: Question) -> Answer<types::Realisation> {
+impl<'s, T> Nix<'s, T> {
+    fn new<'c>(
+        store: &'s LocalStore,
+        candidates: impl Iterator<Item = &'c Candidate>,
+        read: fn(&serde_json::Value) -> Option<T>,
+    ) -> Self {
+        let probes = candidates.take(MAX_PROBES);
+        Self {
+            store,
+            read,
+            probes: probes.map(|(derivation, _)| derivation.clone()).collect(),
+            suffix: OnceCell::new(),
+        }
+    }
+
+    async fn answer(&self, question: Question) -> Answer<T> {
         let mut more = 0;
         let suffix = self.suffix.get().copied().unwrap_or(ALL_OUTPUTS);
         let mut answer = self.run(&question, suffix).await;
@@ -162,7 +197,7 @@ impl Nix<'_> {
             }
         }
         match answer {
-            Ok(entries) => (Ok(entries.iter().filter_map(realisation).collect()), more),
+            Ok(entries) => (Ok(entries.iter().filter_map(self.read).collect()), more),
             Err(error) => {
                 tracing::debug!("no realisations: {error}");
                 (Err(question), more)

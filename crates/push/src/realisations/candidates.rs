@@ -25,6 +25,10 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Candidate> {
+        self.derivers.iter().chain(&self.others)
+    }
+
     fn is_deriver(&self, path: &StorePath) -> bool {
         self.derivers
             .binary_search_by(|(deriver, _)| deriver.cmp(path))

@@ -2,9 +2,24 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
+use niks3_nix::{
+    derivation::{Derivation, MAX_LEN},
+    store_path::StorePath,
+};
+
+use crate::nix::LocalStore;
+
 /// Nearly always enough.
 const FIRST: u64 = 4 * 1024;
 const MOST: u64 = 64 * 1024;
+
+/// A derivation in the store; `None` where it is not there, or is none.
+pub(super) fn read(store: &LocalStore, path: &StorePath) -> Option<Derivation> {
+    let file = File::open(store.real_path(path)).ok()?;
+    let mut text = Vec::new();
+    file.take(MAX_LEN as u64 + 1).read_to_end(&mut text).ok()?;
+    Derivation::parse(&text)
+}
 
 /// What stands at the beginning of a derivation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -77,6 +77,23 @@ pub(super) fn realisation(entry: &serde_json::Value) -> Option<types::Realisatio
     }
 }
 
+/// The base name of the output that Nix printed something of: a realisation, or the path alone where nothing has to be
+/// known to find it.
+pub(super) fn output_path(entry: &serde_json::Value) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Opaque {
+        opaque_path: String,
+    }
+    if let Some(realisation) = realisation(entry) {
+        return Some(realisation.path);
+    }
+    let path = Opaque::deserialize(entry).ok()?.opaque_path;
+    let name = path.rsplit('/').next()?;
+    let is_output = !name.ends_with(".drv");
+    is_output.then(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +122,11 @@ mod tests {
             (read.path.as_str(), read.output.as_str(), read.drv.as_deref()),
             (OUT, "dev", Some(DRV))
         );
-        assert!(realisation(&serde_json::json!({ "opaquePath": OUT })).is_none());
+        let opaque = serde_json::json!({ "opaquePath": OUT });
+        assert!(realisation(&opaque).is_none());
+        assert_eq!(output_path(&opaque).as_deref(), Some(OUT));
+        assert_eq!(output_path(&new).as_deref(), Some(OUT));
+        assert_eq!(output_path(&serde_json::json!({ "opaquePath": DRV })), None);
     }
 
     #[test]

@@ -38,6 +38,8 @@ type Result<T> = std::result::Result<T, StorageError>;
 
 /// Bytes read or written at a time.
 const CHUNK: usize = 256 << 10;
+/// Folders of the bucket that are there before anything is in them.
+const READER_FOLDERS: [&str; 4] = ["nar", "log", "realisations", "build-trace-v2"];
 /// Objects from this size on are on the disk before the answer.
 const LARGE: u64 = 1 << 20;
 
@@ -109,6 +111,10 @@ impl FileBucket {
         let [objects, uploads, temporary] = ["bucket", "uploads", "tmp"].map(|part| directory.join(part));
         for folder in [&objects, &uploads, &temporary] {
             fs::create_dir_all(folder)?;
+        }
+        // Nix makes these in every `file://` cache that it opens, which a reader without write permission cannot.
+        for folder in READER_FOLDERS {
+            fs::create_dir_all(objects.join(folder))?;
         }
         let lock = lock(directory)?;
         for entry in fs::read_dir(&temporary)? {
@@ -583,7 +589,7 @@ fn lock(directory: &Path) -> Result<File> {
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(StorageError::Denied(format!(
+                return Err(StorageError::Unsuitable(format!(
                     "another server uses {}",
                     directory.display()
                 )));

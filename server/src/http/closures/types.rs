@@ -26,6 +26,9 @@ pub(super) struct Closure {
     pub created_at: i64,
     /// Unix time of its last push.
     pub pushed_at: i64,
+    /// Unix time at which a run last reported that it used it.
+    #[oai(skip_serializing_if_is_none)]
+    pub used_at: Option<i64>,
     /// Its paths that are in the cache.
     pub paths: u64,
     /// Bytes of their NARs.
@@ -42,6 +45,7 @@ impl Closure {
             path: app.store_dir.display(&row.root),
             created_at: row.created_at,
             pushed_at: row.pushed_at,
+            used_at: (row.used_at != 0).then_some(row.used_at),
             paths: size.paths,
             nar_bytes: size.nar_bytes,
             file_bytes: size.file_bytes,

@@ -10,7 +10,7 @@ use crate::gc::{Phase, Progress, Request};
 /// What to collect.
 #[derive(Debug, Object)]
 pub(super) struct StartGc {
-    /// Seconds since its last push after which a closure goes, unless it is pinned.
+    /// Seconds since its last push or use after which a closure is deleted, unless it is pinned.
     pub older_than_seconds: u64,
     /// Seconds after which what failed uploads left goes. Also the grace period: how long
     /// something has to be needed by nothing before it is deleted.

@@ -6,6 +6,7 @@ mod record;
 mod show;
 pub(super) mod statement;
 pub(super) mod types;
+mod uses;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use super::problem::ApiProblem;
 use crate::app::App;
 use crate::error::Error;
 use statement::Statement;
-use types::{CompleteRun, Filter, Run, Runs};
+use types::{CompleteRun, Filter, ReportUses, ReportedUses, Run, Runs};
 
 /// Operations on runs.
 pub struct RunsApi;
@@ -106,6 +107,22 @@ impl RunsApi {
         JsonBody(body): JsonBody<CompleteRun>,
     ) -> Result<Json<Run>, ApiProblem> {
         Ok(Json(complete::complete(app, &who, &id, body).await?))
+    }
+
+    /// Report what a run used
+    ///
+    /// Paths that the run had from the cache instead of building them. A use keeps a closure as a push does; a path that
+    /// is no root of a closure becomes one. Paths that the cache does not have are ignored. Reports add up. Only the
+    /// identity that recorded the run can report its uses, from within the run.
+    #[oai(path = "/:id/uses", method = "post", operation_id = "report_uses")]
+    async fn uses(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Pusher(who): Pusher,
+        Path(id): Path<String>,
+        JsonBody(body): JsonBody<ReportUses>,
+    ) -> Result<Json<ReportedUses>, ApiProblem> {
+        Ok(Json(uses::uses(app, &who, &id, &body).await?))
     }
 }
 

@@ -54,6 +54,10 @@ pub(in crate::http) struct Run {
     pub created_at: i64,
     /// Closures in the cache that it has pushed.
     pub closures: u64,
+    /// Closures in the cache that it has reported as used.
+    pub closures_used: u64,
+    /// It has reported all that it used.
+    pub uses_complete: bool,
 }
 
 impl Run {
@@ -85,6 +89,8 @@ impl Run {
             conclusion: known(row.conclusion),
             created_at: row.created_at,
             closures: row.closures.unsigned_abs(),
+            closures_used: row.closures_used.unsigned_abs(),
+            uses_complete: row.uses_complete,
         }
     }
 }
@@ -117,6 +123,26 @@ pub(super) struct CompleteRun {
     /// How it ended, as `success` or `failure`.
     #[oai(skip_serializing_if_is_none)]
     pub conclusion: Option<String>,
+}
+
+/// What a run has used.
+#[derive(Debug, Object)]
+pub(super) struct ReportUses {
+    /// Base names of paths that it had from the cache, at most 5000. Of paths that refer to each other, those that no
+    /// other one refers to are enough.
+    pub paths: Vec<String>,
+    /// This report, with those before it, has all that the job used.
+    #[oai(default)]
+    pub complete: bool,
+}
+
+/// What was made of a report of uses.
+#[derive(Debug, Object)]
+pub(super) struct ReportedUses {
+    /// How many of the paths the cache has.
+    pub used: u64,
+    /// The run.
+    pub run: Run,
 }
 
 /// Which runs are asked for, as sent.

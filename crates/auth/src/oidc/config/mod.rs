@@ -1,18 +1,17 @@
 //! The file of `--oidc-config`, read strictly: what it does not mean is an error with its
 //! line and field, found before the server starts.
 
-mod cursor;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+pub use niks3_base::json_cursor::ConfigError;
+use niks3_base::json_cursor::Cursor;
 use url::Url;
 
-use self::cursor::Cursor;
 use super::Glob;
 use super::rule::{Bound, Rule};
 use crate::{Grant, Scope, Scopes};
@@ -42,27 +41,6 @@ pub struct Settings {
     pub allow_insecure: bool,
     /// In the order of the file.
     pub providers: Vec<ProviderSettings>,
-}
-
-/// What is wrong with the file, and where.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// Line, from 1.
-    pub line: usize,
-    /// Names and indexes that lead to the value; empty for the whole.
-    pub field: String,
-    /// What is wrong.
-    pub why: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, field, why } = self;
-        match field.as_str() {
-            "" => write!(formatter, "line {line}: {why}"),
-            field => write!(formatter, "line {line}: {field}: {why}"),
-        }
-    }
 }
 
 impl Settings {

@@ -1,14 +1,35 @@
 //! A JSON document of which every part knows its line and its name, so that whoever
 //! wrote it learns where it is wrong.
 
+use std::fmt;
+
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::ConfigError;
+/// What is wrong with the file, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Names and indexes that lead to the value; empty for the whole.
+    pub field: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, field, why } = self;
+        match field.as_str() {
+            "" => write!(formatter, "line {line}: {why}"),
+            field => write!(formatter, "line {line}: {field}: {why}"),
+        }
+    }
+}
 
 /// A value in a JSON document.
-#[derive(Clone)]
-pub(super) struct Cursor<'a> {
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
     document: &'a str,
     raw: &'a RawValue,
     path: String,
@@ -16,7 +37,10 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// The whole document.
-    pub(super) fn new(document: &'a str) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is not JSON.
+    pub fn new(document: &'a str) -> Result<Self, ConfigError> {
         match serde_json::from_str::<&RawValue>(document) {
             Ok(raw) => Ok(Self {
                 document,
@@ -32,7 +56,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// What is wrong with this value.
-    pub(super) fn wrong(&self, why: impl Into<String>) -> ConfigError {
+    #[must_use]
+    pub fn wrong(&self, why: impl Into<String>) -> ConfigError {
         let offset = (self.raw.get().as_ptr() as usize).saturating_sub(self.document.as_ptr() as usize);
         let before = self.document.as_bytes().get(..offset).unwrap_or_default();
         ConfigError {
@@ -56,7 +81,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// The members of an object, in their order; no name twice.
-    pub(super) fn object(&self) -> Result<Vec<(String, Self)>, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is none, or has a name twice.
+    pub fn object(&self) -> Result<Vec<(String, Self)>, ConfigError> {
         if !self.raw.get().starts_with('{') {
             return Err(self.wrong("an object {…} is expected"));
         }
@@ -75,7 +103,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// The elements of a list, or this one value.
-    pub(super) fn one_or_more(&self) -> Result<Vec<Self>, ConfigError> {
+    ///
+    /// # Errors
+    /// When a list cannot be read.
+    pub fn one_or_more(&self) -> Result<Vec<Self>, ConfigError> {
         if !self.raw.get().starts_with('[') {
             return Ok(vec![self.clone()]);
         }
@@ -83,7 +114,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// The elements of a list.
-    pub(super) fn list(&self) -> Result<Vec<Self>, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn list(&self) -> Result<Vec<Self>, ConfigError> {
         if !self.raw.get().starts_with('[') {
             return Err(self.wrong("a list […] is expected"));
         }
@@ -101,22 +135,34 @@ impl<'a> Cursor<'a> {
     }
 
     /// A text.
-    pub(super) fn text(&self) -> Result<String, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn text(&self) -> Result<String, ConfigError> {
         serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("a text \"…\" is expected"))
     }
 
     /// `true` or `false`.
-    pub(super) fn truth(&self) -> Result<bool, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn truth(&self) -> Result<bool, ConfigError> {
         serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("true or false is expected"))
     }
 
     /// A whole number.
-    pub(super) fn number(&self) -> Result<u64, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is none, or negative.
+    pub fn number(&self) -> Result<u64, ConfigError> {
         serde_json::from_str(self.raw.get()).map_err(|_| self.wrong("a whole number is expected"))
     }
 
     /// A text, or a number or boolean as JSON writes it.
-    pub(super) fn scalar(&self) -> Result<String, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub fn scalar(&self) -> Result<String, ConfigError> {
         match serde_json::from_str(self.raw.get()) {
             Ok(serde_json::Value::String(text)) => Ok(text),
             Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => Ok(value.to_string()),

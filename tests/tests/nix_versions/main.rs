@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod build_trace;
+mod debug_info;
+
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -470,5 +473,55 @@ fn signatures_that_are_none_spoil_no_push() {
         let _ = run(Command::new("sqlite3").arg(database).arg(update)).ok();
         assert_eq!(push(&server, &store, &[&app])["uploaded"], 1, "{version:?}");
         store.substitutes(&server.url(), server.public_key(), &app);
+    }
+}
+
+/// What is in a folder, at any depth.
+fn tree(folder: &std::path::Path) -> Vec<String> {
+    let mut names: Vec<String> = run(Command::new("find").arg(folder))
+        .ok()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_reader_of_the_folder_makes_nothing_in_it() {
+    for version in versions() {
+        let store = Store::new(Some(version.programs.clone()));
+        let server = Server::start(Backend::Embedded, &store.dir());
+        let path = store.build("build \"words\" \"echo hello > $out\"").remove(0);
+        push(&server, &store, &[&path]);
+        let folder = server.directory().join("bucket");
+        let before = tree(&folder);
+        for name in ["nar", "log", "realisations", "build-trace-v2"] {
+            assert!(folder.join(name).is_dir(), "{version:?}: {name}");
+        }
+        let mut command = Command::new(version.programs.join("nix"));
+        store.prepare(&mut command);
+        command.args(["copy", "--from", &format!("file://{}", folder.display())]);
+        command.args(["--to", store.path("read").to_str().unwrap()]);
+        command.args(["--option", "trusted-public-keys", server.public_key(), &path]);
+        let _ = run(&mut command).ok();
+        assert_eq!(tree(&folder), before, "{version:?}");
+    }
+}
+
+#[test]
+fn nix_copy_to_the_read_proxy_is_told_that_it_is_read_only() {
+    for version in versions() {
+        let store = Store::new(Some(version.programs.clone()));
+        let server = Server::start(Backend::Embedded, &store.dir());
+        let path = store.build("build \"words\" \"echo hello > $out\"").remove(0);
+        let mut command = Command::new(version.programs.join("nix"));
+        store.prepare(&mut command);
+        command.args(["copy", "--to", &server.url(), &path]);
+        let copied = run(&mut command);
+        assert_eq!(copied.code, 1, "{version:?}: {copied:?}");
+        for words in ["HTTP error 405", "this cache is read only here; use niks3 push"] {
+            assert!(copied.stderr.contains(words), "{version:?}: {copied:?}");
+        }
     }
 }
