@@ -250,7 +250,7 @@ impl WriteTx {
                 in_clause::placeholders(1, chunk.len())
             );
             let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
-                .bind_all(chunk.iter().map(|key| hash(key)));
+                .bind_all(chunk.iter().map(hash));
             staged.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(staged)
