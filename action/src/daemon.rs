@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    Trouble, job,
+    ActionError, job,
     netrc::{Netrc, Token},
     runner::variable,
     state::{Doing, State},
@@ -65,10 +65,10 @@ impl NetrcOrders {
 }
 
 /// What keeps a netrc file up to date; it ends with this.
-fn keep_netrc(orders: NetrcOrders, target: &Target) -> Result<AbortOnDropHandle<()>, Trouble> {
+fn keep_netrc(orders: NetrcOrders, target: &Target) -> Result<AbortOnDropHandle<()>, ActionError> {
     let tokens = target
         .tokens()?
-        .ok_or_else(|| Trouble::new("this job has no token any more"))?;
+        .ok_or_else(|| ActionError::new("this job has no token any more"))?;
     let api = target.api(tokens, TOKEN_TIMEOUT)?;
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         let token = Token {
@@ -86,7 +86,7 @@ pub(crate) fn start_keeping(
     target: &Target,
     netrc: &Netrc,
     token: &Token,
-) -> Result<(), Trouble> {
+) -> Result<(), ActionError> {
     let orders = Orders {
         directory: state.directory().to_owned(),
         target: target.clone(),
@@ -94,7 +94,7 @@ pub(crate) fn start_keeping(
         netrc: Some(NetrcOrders::new(netrc, token)),
         until: job::runner_process(),
     };
-    spawn(state, &orders).map_err(|error| Trouble::io("start the process that renews the token", &error))
+    spawn(state, &orders).map_err(|error| ActionError::io("start the process that renews the token", &error))
 }
 
 /// Starts it, and waits until it listens.
@@ -103,7 +103,7 @@ pub(crate) async fn start(
     target: &Target,
     doing: Doing,
     netrc: Option<&(Netrc, Token)>,
-) -> Result<Folder, Trouble> {
+) -> Result<Folder, ActionError> {
     let folder = state.queue()?;
     let shallow: Vec<PathBuf> = variable("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
@@ -111,7 +111,7 @@ pub(crate) async fn start(
         .chain([PathBuf::from("/tmp")])
         .collect();
     let address = Address::choose(&folder, &shallow)
-        .map_err(|error| Trouble::io("find a place for a socket", &error))?;
+        .map_err(|error| ActionError::io("find a place for a socket", &error))?;
     let orders = Orders {
         directory: state.directory().to_owned(),
         target: target.clone(),
@@ -119,7 +119,7 @@ pub(crate) async fn start(
         netrc: netrc.map(|(netrc, token)| NetrcOrders::new(netrc, token)),
         until: job::runner_process(),
     };
-    spawn(state, &orders).map_err(|error| Trouble::io("start the process that pushes", &error))?;
+    spawn(state, &orders).map_err(|error| ActionError::io("start the process that pushes", &error))?;
     let begun = Instant::now();
     loop {
         if ask(address.socket(), &Request::Status).await.is_ok() {
@@ -127,7 +127,7 @@ pub(crate) async fn start(
         }
         if begun.elapsed() > READY {
             let log = std::fs::read_to_string(state.log_path()).unwrap_or_default();
-            return Err(Trouble(format!(
+            return Err(ActionError(format!(
                 "the process that pushes did not start: {}",
                 log.trim()
             )));
@@ -179,13 +179,13 @@ pub(crate) async fn run() -> ExitCode {
     }
 }
 
-async fn serve_job() -> Result<(), Trouble> {
+async fn serve_job() -> Result<(), ActionError> {
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)
-        .map_err(|error| Trouble::io("read what to do", &error))?;
+        .map_err(|error| ActionError::io("read what to do", &error))?;
     let orders: Orders =
-        serde_json::from_str(&text).map_err(|_| Trouble::new("cannot understand what to do"))?;
+        serde_json::from_str(&text).map_err(|_| ActionError::new("cannot understand what to do"))?;
     let state = State::at(orders.directory);
     let _keeping = orders
         .netrc
@@ -207,16 +207,16 @@ async fn push_for_job(
     target: &Target,
     whole_closures: bool,
     until: Option<&Process>,
-) -> Result<(), Trouble> {
+) -> Result<(), ActionError> {
     let folder = Folder::at(&state.queue_path());
     let lock = folder
         .try_lock()
-        .map_err(|error| Trouble::io("lock the queue", &error))?
-        .ok_or_else(|| Trouble::new("another process serves this queue"))?;
-    let address = Address::of(&folder).ok_or_else(|| Trouble::new("the queue has no address"))?;
-    let listener =
-        QueueListener::bind(address.socket()).map_err(|error| Trouble::io("listen on a socket", &error))?;
-    let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
+        .map_err(|error| ActionError::io("lock the queue", &error))?
+        .ok_or_else(|| ActionError::new("another process serves this queue"))?;
+    let address = Address::of(&folder).ok_or_else(|| ActionError::new("the queue has no address"))?;
+    let listener = QueueListener::bind(address.socket())
+        .map_err(|error| ActionError::io("listen on a socket", &error))?;
+    let store = LocalStore::from_environment().map_err(|error| ActionError(error.to_string()))?;
     let sent = Arc::new(AtomicU64::new(0));
     let mut pusher = target.pusher(&sent)?;
     pusher.options.leave_substituted = !whole_closures;
@@ -238,7 +238,7 @@ async fn push_for_job(
     let ending = serve(&engine, options).await;
     address.remove();
     drop(lock);
-    let ending = ending.map_err(|error| Trouble::io("read the queue", &error))?;
+    let ending = ending.map_err(|error| ActionError::io("read the queue", &error))?;
     tracing::info!("done: {ending:?}");
     Ok(())
 }

@@ -12,7 +12,7 @@ use niks3_push::LocalStore;
 use niks3_queue::{Address, Folder, Journal, Outcome, Request, Status, ask, ring};
 
 use crate::{
-    Trouble,
+    ActionError,
     inputs::{OnError, http_url, input, seconds},
     outputs::shown_url,
     paths,
@@ -41,7 +41,7 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn from_environment() -> Result<Self, Trouble> {
+    fn from_environment() -> Result<Self, ActionError> {
         let server_url = input("server-url")
             .map(|text| http_url("server-url", &text))
             .transpose()?;
@@ -121,9 +121,9 @@ pub(crate) async fn run() -> ExitCode {
 }
 
 /// The uses of the action in this job, or those for one server.
-fn uses(server_url: Option<&str>) -> Result<Vec<(State, Use)>, Trouble> {
+fn uses(server_url: Option<&str>) -> Result<Vec<(State, Use)>, ActionError> {
     if !State::is_used_in_job() {
-        return Err(Trouble::new(
+        return Err(ActionError::new(
             "no earlier step of this job uses niks3/push: add one before the builds",
         ));
     }
@@ -140,7 +140,7 @@ fn uses(server_url: Option<&str>) -> Result<Vec<(State, Use)>, Trouble> {
         .filter(|(_, used)| used.server_url == server_url)
         .collect();
     if wanted.is_empty() && !known.is_empty() {
-        return Err(Trouble(format!(
+        return Err(ActionError(format!(
             "the input `server-url` is '{server_url}', and the earlier steps of this job push to {}",
             known.join(", ")
         )));
@@ -149,7 +149,7 @@ fn uses(server_url: Option<&str>) -> Result<Vec<(State, Use)>, Trouble> {
 }
 
 /// Lets the pusher of one use push everything that is built.
-async fn push(state: &State, used: &Use, deadline: Instant) -> Result<(), Trouble> {
+async fn push(state: &State, used: &Use, deadline: Instant) -> Result<(), ActionError> {
     let folder = Folder::at(&state.queue_path());
     let found = match used.doing {
         Doing::Nothing => return Ok(()),
@@ -183,15 +183,15 @@ fn resolve(store: &LocalStore, words: &[String]) -> Vec<StorePath> {
 }
 
 /// Waits until everything that is queued now is pushed, or has failed.
-async fn wait_for_pusher(folder: &Folder, deadline: Instant) -> Result<(), Trouble> {
+async fn wait_for_pusher(folder: &Folder, deadline: Instant) -> Result<(), ActionError> {
     let queued = |folder: &Folder| {
         let waiting = folder
             .waiting()
-            .map_err(|error| Trouble::io("read the queue", &error))?;
-        Ok::<HashSet<String>, Trouble>(waiting.batches.into_iter().map(|batch| batch.name).collect())
+            .map_err(|error| ActionError::io("read the queue", &error))?;
+        Ok::<HashSet<String>, ActionError>(waiting.batches.into_iter().map(|batch| batch.name).collect())
     };
     let ours = queued(folder)?;
-    let gone = || Trouble::new("the process that pushes is gone; the end of the job pushes what it left");
+    let gone = || ActionError::new("the process that pushes is gone; the end of the job pushes what it left");
     let address = Address::of(folder).ok_or_else(gone)?;
     let mut status: Option<Status> = None;
     let mut failures_before = None;
@@ -213,7 +213,9 @@ async fn wait_for_pusher(folder: &Folder, deadline: Instant) -> Result<(), Troub
             && *lasting
             && *failures > *failures_before.get_or_insert(*failures)
         {
-            return Err(Trouble(format!("what was built could not be pushed: {trouble}")));
+            return Err(ActionError(format!(
+                "what was built could not be pushed: {trouble}"
+            )));
         }
         if let Some(status) = &status {
             failures_before.get_or_insert(status.failures);
@@ -221,7 +223,7 @@ async fn wait_for_pusher(folder: &Folder, deadline: Instant) -> Result<(), Troub
         if Instant::now() >= deadline {
             let trouble = status.and_then(|status| status.trouble);
             let trouble = trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default();
-            return Err(Trouble(format!(
+            return Err(ActionError(format!(
                 "not everything was pushed within the input `timeout`{trouble}. The end of the job tries again"
             )));
         }
@@ -259,7 +261,7 @@ fn annotate_failures<'a>(journals: impl Iterator<Item = (&'a str, &'a Journal)>,
     number
 }
 
-fn set_outputs(journals: &[Journal]) -> Result<(), Trouble> {
+fn set_outputs(journals: &[Journal]) -> Result<(), ActionError> {
     let store = LocalStore::from_environment();
     let display = |path: &StorePath| match &store {
         Ok(store) => store.store_dir().display(path),

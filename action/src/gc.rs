@@ -6,7 +6,7 @@ use niks3_client::{Api, types};
 use url::Url;
 
 use crate::{
-    Trouble,
+    ActionError,
     inputs::{flag, input, one_of, server_address},
     runner, secrets,
     summary::size,
@@ -32,11 +32,11 @@ pub(crate) async fn run() -> ExitCode {
     }
 }
 
-async fn collect() -> Result<(), Trouble> {
+async fn collect() -> Result<(), ActionError> {
     let server: Url = match input("server-url") {
         Some(text) => server_address(&text, flag("allow-http", input("allow-http"), false)?)?,
         None => {
-            return Err(Trouble::new(
+            return Err(ActionError::new(
                 "the input `server-url` is missing: give the address of your niks3 server",
             ));
         }
@@ -51,13 +51,13 @@ async fn collect() -> Result<(), Trouble> {
     };
     let target = Target::new(server, input("auth-token"), input("audience"), Tls::read(input)?);
     let tokens = target.tokens()?.ok_or_else(|| {
-        Trouble::new("this job has no token: add `permissions: { id-token: write }` to it, or give the input `auth-token`")
+        ActionError::new("this job has no token: add `permissions: { id-token: write }` to it, or give the input `auth-token`")
     })?;
     let run = to_its_end(&target.api(tokens, PATIENCE)?, &request).await?;
     tell(&run, request.dry_run)
 }
 
-fn age(name: &str, default: &str) -> Result<u64, Trouble> {
+fn age(name: &str, default: &str) -> Result<u64, ActionError> {
     let text = input(name).unwrap_or_else(|| default.to_owned());
     match humantime::parse_duration(&text) {
         Ok(age) if age.as_secs() <= 100 * 365 * 24 * 3600 => Ok(age.as_secs()),
@@ -70,8 +70,8 @@ fn age(name: &str, default: &str) -> Result<u64, Trouble> {
 }
 
 /// Starts a collection, or joins the same one, and waits until it is over.
-async fn to_its_end(api: &Api, request: &types::StartGc) -> Result<types::GcRun, Trouble> {
-    let trouble = |error: niks3_client::Error| Trouble(error.to_string());
+async fn to_its_end(api: &Api, request: &types::StartGc) -> Result<types::GcRun, ActionError> {
+    let trouble = |error: niks3_client::Error| ActionError(error.to_string());
     for _ in 0..RESTARTS {
         let mut run = api
             .call("starting the garbage collection", |client| async move {
@@ -101,17 +101,17 @@ async fn to_its_end(api: &Api, request: &types::StartGc) -> Result<types::GcRun,
             types::TaskState::Done => return Ok(run),
             types::TaskState::Failed => {
                 let why = run.error.unwrap_or_default();
-                return Err(Trouble(format!("the garbage collection failed: {why}")));
+                return Err(ActionError(format!("the garbage collection failed: {why}")));
             }
             _ => runner::log("niks3: the server left the garbage collection; beginning again"),
         }
     }
-    Err(Trouble::new(
+    Err(ActionError::new(
         "the server left every garbage collection that was begun",
     ))
 }
 
-fn tell(run: &types::GcRun, dry_run: bool) -> Result<(), Trouble> {
+fn tell(run: &types::GcRun, dry_run: bool) -> Result<(), ActionError> {
     let counts = &run.counts;
     let rows = [
         ("failed-uploads-deleted", counts.failed_uploads_deleted),

@@ -9,7 +9,7 @@ use std::{
 use niks3_nix::store_path::StoreDir;
 use niks3_queue::{Address, Folder, built_paths, ring};
 
-use crate::Trouble;
+use crate::ActionError;
 
 /// Writes the script. `then` is the hook that was configured before, which runs too.
 pub(crate) fn write_script(
@@ -17,8 +17,8 @@ pub(crate) fn write_script(
     queue: &Folder,
     store_dir: &StoreDir,
     then: Option<&str>,
-) -> Result<PathBuf, Trouble> {
-    let program = std::env::current_exe().map_err(|error| Trouble::io("find this program", &error))?;
+) -> Result<PathBuf, ActionError> {
+    let program = std::env::current_exe().map_err(|error| ActionError::io("find this program", &error))?;
     let [program, queue] = [program.as_path(), queue.path()].map(|path| quoted(&path.to_string_lossy()));
     let mut text =
         "#!/bin/sh\n# Written by the niks3 Action, for this job. Never fails a build.\n".to_owned();
@@ -29,7 +29,7 @@ pub(crate) fn write_script(
     let path = directory.join("post-build-hook");
     let written = std::fs::write(&path, text)
         .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)));
-    written.map_err(|error| Trouble::io(&format!("write {}", path.display()), &error))?;
+    written.map_err(|error| ActionError::io(&format!("write {}", path.display()), &error))?;
     Ok(path)
 }
 

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Trouble, runner, tls::Tls};
+use crate::{ActionError, runner, tls::Tls};
 
 use parse::number;
 pub(crate) use parse::{flag, http_url, input, is_loopback, one_of, seconds, server_address, words};
@@ -37,7 +37,7 @@ pub(crate) enum OnError {
 
 impl OnError {
     /// The value of an input `on-error`; none if it is not given.
-    pub(crate) fn read(value: Option<&str>) -> Result<Option<Self>, Trouble> {
+    pub(crate) fn read(value: Option<&str>) -> Result<Option<Self>, ActionError> {
         match value {
             None => Ok(None),
             Some("fail") => Ok(Some(Self::Fail)),
@@ -162,18 +162,18 @@ impl Inputs {
     }
 
     /// Those of this step.
-    pub(crate) fn from_environment() -> Result<Self, Trouble> {
+    pub(crate) fn from_environment() -> Result<Self, ActionError> {
         Self::read(input)
     }
 
-    fn read(input: impl Fn(&str) -> Option<String>) -> Result<Self, Trouble> {
+    fn read(input: impl Fn(&str) -> Option<String>) -> Result<Self, ActionError> {
         let input = |name: &str| {
             input(name)
                 .map(|value| value.trim().to_owned())
                 .filter(|value| !value.is_empty())
         };
         let server_url = input("server-url").ok_or_else(|| {
-            Trouble::new("the input `server-url` is missing: give the address of your niks3 server")
+            ActionError::new("the input `server-url` is missing: give the address of your niks3 server")
         })?;
         let mut mode = match input("mode").as_deref() {
             None | Some("auto") => Mode::Auto,
@@ -190,7 +190,7 @@ impl Inputs {
         let drain_timeout = seconds("drain-timeout", input("drain-timeout"), 600)?;
         let paths = input("paths").map(|text| words(&text)).unwrap_or_default();
         if mode == Mode::Paths && paths.is_empty() {
-            return Err(Trouble::new(
+            return Err(ActionError::new(
                 "`mode: paths` needs the input `paths`: store paths, result links or globs",
             ));
         }
@@ -201,7 +201,7 @@ impl Inputs {
                 return Err(one_of("pin", pin, "1 to 256 letters, digits, `.`, `_` and `-`"));
             }
             if paths.is_empty() && mode != Mode::Off {
-                return Err(Trouble::new(
+                return Err(ActionError::new(
                     "`pin` names one path: say in the input `paths` which, `./result` for example",
                 ));
             }
@@ -252,14 +252,14 @@ impl Inputs {
 }
 
 /// Caches whose paths are left out; none if there is only the word `none`.
-fn upstreams(words: &[String]) -> Result<Vec<Upstream>, Trouble> {
+fn upstreams(words: &[String]) -> Result<Vec<Upstream>, ActionError> {
     if words == ["none"] {
         return Ok(Vec::new());
     }
     let upstream = |word: &String| {
         word.parse::<Upstream>().map_err(|error| {
             let shown = shown_address(word.split('#').next().unwrap_or_default());
-            Trouble(format!("the input `skip-upstream` has '{shown}': {error}"))
+            ActionError(format!("the input `skip-upstream` has '{shown}': {error}"))
         })
     };
     words.iter().map(upstream).collect()
@@ -269,7 +269,7 @@ fn upstreams(words: &[String]) -> Result<Vec<Upstream>, Trouble> {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Inputs, Trouble> {
+    fn read(pairs: &[(&str, &str)]) -> Result<Inputs, ActionError> {
         let all = [&[("server-url", "https://niks3.example.com")], pairs].concat();
         Inputs::read(|name| {
             all.iter()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use niks3_queue::Process;
 
-use crate::{Trouble, runner::variable};
+use crate::{ActionError, runner::variable};
 
 /// Why this job can have no token, if it is one of those that never can.
 pub(crate) fn never_gets_a_token() -> Option<&'static str> {
@@ -46,7 +46,7 @@ pub(crate) fn is_repository_private() -> bool {
 
 /// A folder that is emptied when the job ends, if its name can stand in Nix's settings: a `:` separates the files in
 /// `NIX_USER_CONF_FILES`, a `#` begins a comment, and white space separates values.
-pub(crate) fn temporary_folder() -> Result<PathBuf, Trouble> {
+pub(crate) fn temporary_folder() -> Result<PathBuf, ActionError> {
     let of_runner = variable("RUNNER_TEMP").map(PathBuf::from);
     let of_system = std::env::temp_dir();
     let usable = |folder: &PathBuf| {
@@ -57,7 +57,7 @@ pub(crate) fn temporary_folder() -> Result<PathBuf, Trouble> {
     folders.find(|folder| usable(folder)).cloned().ok_or_else(|| {
         let names = of_runner.iter().chain([&of_system]);
         let names: Vec<String> = names.map(|folder| format!("'{}'", folder.display())).collect();
-        Trouble(format!(
+        ActionError(format!(
             "the job's temporary folder is {}: Nix takes no file from a folder with white space, ':' or '#' in its name. \
              Set RUNNER_TEMP or TMPDIR to another one",
             names.join(" or ")

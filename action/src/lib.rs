@@ -33,9 +33,9 @@ use std::process::ExitCode;
 /// A sentence that says what is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Trouble(pub(crate) String);
+pub(crate) struct ActionError(pub(crate) String);
 
-impl Trouble {
+impl ActionError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

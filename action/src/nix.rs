@@ -8,13 +8,13 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::Trouble;
+use crate::ActionError;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The settings in force: names and values, as `nix config show` prints them.
-pub(crate) async fn settings(user_conf_files: Option<&str>) -> Result<HashMap<String, String>, Trouble> {
-    let mut error = Trouble::new("no answer");
+pub(crate) async fn settings(user_conf_files: Option<&str>) -> Result<HashMap<String, String>, ActionError> {
+    let mut error = ActionError::new("no answer");
     // Older versions know only the second.
     for command in [&["config", "show"][..], &["show-config"]] {
         match nix(command, user_conf_files).await {
@@ -27,7 +27,7 @@ pub(crate) async fn settings(user_conf_files: Option<&str>) -> Result<HashMap<St
             Err(failure) => error = failure,
         }
     }
-    Err(Trouble(format!(
+    Err(ActionError(format!(
         "cannot ask Nix for its settings: {error}; is Nix installed before this step?"
     )))
 }
@@ -92,16 +92,18 @@ fn lists(trusted_users: &str, user: &str, groups: &str) -> bool {
         })
 }
 
-async fn nix(arguments: &[&str], user_conf_files: Option<&str>) -> Result<String, Trouble> {
+async fn nix(arguments: &[&str], user_conf_files: Option<&str>) -> Result<String, ActionError> {
     let output = run(arguments, user_conf_files).await?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(Trouble(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(ActionError(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
     }
 }
 
-async fn run(arguments: &[&str], user_conf_files: Option<&str>) -> Result<Output, Trouble> {
+async fn run(arguments: &[&str], user_conf_files: Option<&str>) -> Result<Output, ActionError> {
     let mut command = Command::new("nix");
     command
         .args(["--extra-experimental-features", "nix-command"])
@@ -113,8 +115,8 @@ async fn run(arguments: &[&str], user_conf_files: Option<&str>) -> Result<Output
     }
     tokio::time::timeout(TIMEOUT, command.output())
         .await
-        .map_err(|_| Trouble::new("`nix` does not answer"))?
-        .map_err(|error| Trouble::io("run `nix`", &error))
+        .map_err(|_| ActionError::new("`nix` does not answer"))?
+        .map_err(|error| ActionError::io("run `nix`", &error))
 }
 
 #[cfg(test)]

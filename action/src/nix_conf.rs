@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Trouble, runner::variable};
+use crate::{ActionError, runner::variable};
 
 pub(crate) const VARIABLE: &str = "NIX_USER_CONF_FILES";
 
@@ -62,18 +62,18 @@ impl Settings {
     }
 
     /// Writes the file into a folder.
-    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Trouble> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, ActionError> {
         let path = folder.join("nix.conf");
         let extra = self.extra_substituters.iter().chain(&self.extra_public_keys);
         let values = self.public_keys.iter().chain(&self.substituter).chain(extra);
         if let Some(value) = values.into_iter().find(|value| value.contains(['\n', '\r'])) {
-            return Err(Trouble(format!(
+            return Err(ActionError(format!(
                 "'{}' is no value for nix.conf",
                 value.escape_debug()
             )));
         }
         std::fs::write(&path, self.text())
-            .map_err(|error| Trouble::io(&format!("write {}", path.display()), &error))?;
+            .map_err(|error| ActionError::io(&format!("write {}", path.display()), &error))?;
         Ok(path)
     }
 }

@@ -3,7 +3,7 @@
 
 use niks3_client::shown_address;
 
-use crate::{Trouble, inputs::Inputs, runner::set_output, state::Doing};
+use crate::{ActionError, inputs::Inputs, runner::set_output, state::Doing};
 
 /// What later steps and jobs can read.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Outputs {
         &self.server_url
     }
 
-    pub(crate) fn set(&self) -> Result<(), Trouble> {
+    pub(crate) fn set(&self) -> Result<(), ActionError> {
         let will_push = (self.doing != Doing::Nothing).to_string();
         let substituter = self.substituter.as_deref().map(shown_url);
         for (name, value) in [

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use niks3_nix::store_path::StorePath;
 use niks3_push::LocalStore;
 
-use crate::Trouble;
+use crate::ActionError;
 
 /// What the words of the input mean.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Resolved {
     /// The store paths, each once.
     pub(crate) paths: Vec<StorePath>,
     /// One for each word that means no store path.
-    pub(crate) troubles: Vec<Trouble>,
+    pub(crate) troubles: Vec<ActionError>,
     /// One for each pattern that also matches something else, such as a report beside the result links.
     pub(crate) warnings: Vec<String>,
 }
@@ -29,7 +29,7 @@ pub(crate) fn resolve(store: &LocalStore, words: &[String]) -> Resolved {
             store
                 .resolve(word)
                 .map(|path| vec![path])
-                .map_err(|error| Trouble(error.to_string()))
+                .map_err(|error| ActionError(error.to_string()))
         };
         match found {
             Ok(found) => resolved
@@ -41,9 +41,13 @@ pub(crate) fn resolve(store: &LocalStore, words: &[String]) -> Resolved {
     resolved
 }
 
-fn matches(store: &LocalStore, pattern: &str, warnings: &mut Vec<String>) -> Result<Vec<StorePath>, Trouble> {
+fn matches(
+    store: &LocalStore,
+    pattern: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<StorePath>, ActionError> {
     let names = glob::glob(pattern)
-        .map_err(|error| Trouble(format!("`paths`: '{pattern}' is no pattern: {error}")))?;
+        .map_err(|error| ActionError(format!("`paths`: '{pattern}' is no pattern: {error}")))?;
     let (mut found, mut others) = (Vec::new(), Vec::new());
     for name in names.filter_map(Result::ok) {
         let name = name.to_string_lossy().into_owned();
@@ -53,9 +57,9 @@ fn matches(store: &LocalStore, pattern: &str, warnings: &mut Vec<String>) -> Res
         }
     }
     match (&found[..], &others[..]) {
-        ([], []) => return Err(Trouble(format!("`paths`: nothing matches '{pattern}'"))),
+        ([], []) => return Err(ActionError(format!("`paths`: nothing matches '{pattern}'"))),
         ([], [(_, error), ..]) => {
-            return Err(Trouble(format!(
+            return Err(ActionError(format!(
                 "`paths`: nothing that matches '{pattern}' is a store path: {error}"
             )));
         }

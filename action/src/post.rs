@@ -14,7 +14,7 @@ use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    Trouble,
+    ActionError,
     inputs::{Inputs, OnError},
     neighbours, nix_conf,
     outputs::shown_url,
@@ -201,12 +201,12 @@ impl Finish<'_> {
     }
 
     /// Pushes what is queued.
-    async fn drain(&self) -> Result<(), Trouble> {
+    async fn drain(&self) -> Result<(), ActionError> {
         let folder = self.state.queue()?;
         self.drain_daemon(&folder).await;
         let waiting = folder
             .waiting()
-            .map_err(|error| Trouble::io("read the queue", &error))?;
+            .map_err(|error| ActionError::io("read the queue", &error))?;
         if waiting.batches.is_empty() {
             return Ok(());
         }
@@ -219,7 +219,7 @@ impl Finish<'_> {
 
     /// Pushes what the hook has queued, and what was built without it: a step can lose the settings of the job, by sudo or
     /// by variables of its own.
-    async fn drain_and_search(&self, notices: &mut Vec<String>) -> Result<(), Trouble> {
+    async fn drain_and_search(&self, notices: &mut Vec<String>) -> Result<(), ActionError> {
         self.drain().await?;
         let journal = self.journal();
         if self.stop.is_cancelled() || journal.given_up.is_some() || self.left().is_zero() {
@@ -289,7 +289,7 @@ impl Finish<'_> {
         }
     }
 
-    async fn scan(&self) -> Result<(), Trouble> {
+    async fn scan(&self) -> Result<(), ActionError> {
         let store = store()?;
         let built = scan::built_since(&store, self.state.directory()).await?;
         runner::log(&format!("niks3: {} paths were built", built.len()));
@@ -299,7 +299,7 @@ impl Finish<'_> {
     }
 
     /// The paths named, with all they refer to.
-    async fn paths(&self) -> Vec<Trouble> {
+    async fn paths(&self) -> Vec<ActionError> {
         let store = match store() {
             Ok(store) => store,
             Err(trouble) => return vec![trouble],
@@ -325,7 +325,7 @@ impl Finish<'_> {
             }
         }
         if self.inputs.pin.is_some() && found.len() != 1 {
-            troubles.push(Trouble(format!(
+            troubles.push(ActionError(format!(
                 "`pin` names one path, and `paths` gives {}",
                 found.len()
             )));
@@ -352,11 +352,11 @@ impl Finish<'_> {
         folder: &Folder,
         filter: Option<Regex>,
         options: impl FnOnce(&mut PushOptions),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ActionError> {
         let _lock = folder
             .try_lock()
-            .map_err(|error| Trouble::io("lock the queue", &error))?
-            .ok_or_else(|| Trouble::new("another process serves this queue"))?;
+            .map_err(|error| ActionError::io("lock the queue", &error))?
+            .ok_or_else(|| ActionError::new("another process serves this queue"))?;
         let sent = Arc::new(AtomicU64::new(0));
         let mut pusher = Target::of(self.inputs).pusher(&sent)?;
         options(&mut pusher.options);
@@ -387,21 +387,21 @@ impl Finish<'_> {
         };
         ended
             .and_then(|_| engine.give_up("the job was cancelled"))
-            .map_err(|error| Trouble::io("serve the queue", &error))
+            .map_err(|error| ActionError::io("serve the queue", &error))
     }
 }
 
-pub(crate) fn store() -> Result<LocalStore, Trouble> {
-    LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))
+pub(crate) fn store() -> Result<LocalStore, ActionError> {
+    LocalStore::from_environment().map_err(|error| ActionError(error.to_string()))
 }
 
-pub(crate) fn enqueue(folder: &Folder, store: &LocalStore, paths: &[StorePath]) -> Result<(), Trouble> {
+pub(crate) fn enqueue(folder: &Folder, store: &LocalStore, paths: &[StorePath]) -> Result<(), ActionError> {
     for chunk in paths.chunks(100) {
         let full: Vec<String> = chunk.iter().map(|path| store.store_dir().display(path)).collect();
         let full: Vec<&str> = full.iter().map(String::as_str).collect();
         folder
             .enqueue(store.store_dir(), &full)
-            .map_err(|error| Trouble(error.to_string()))?;
+            .map_err(|error| ActionError(error.to_string()))?;
     }
     Ok(())
 }

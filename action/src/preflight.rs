@@ -8,7 +8,7 @@ use niks3_push::LocalStore;
 
 use url::Url;
 
-use crate::{Trouble, inputs::Inputs, job, target::Target};
+use crate::{ActionError, inputs::Inputs, job, target::Target};
 
 /// A server that restarts just now is waited for so long.
 pub(crate) const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,18 +19,18 @@ const CACHE_TIMEOUT: Duration = Duration::from_secs(5);
 const NO_PUSH: &str = "niks3-action-asks";
 
 /// The cache's configuration, from a server that we can speak with.
-pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig, Trouble> {
+pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig, ActionError> {
     let api = target.api(TokenProvider::anonymous(), PREFLIGHT_TIMEOUT)?;
     let config = api
         .call("asking for the cache's configuration", |client| async move {
             client.get_cache_config(None).await
         })
         .await
-        .map_err(|error| Trouble(error.to_string()))?;
+        .map_err(|error| ActionError(error.to_string()))?;
     let ours = i64::from(PROTOCOL_VERSION);
     let theirs = i64::from(config.protocol_min)..=i64::from(config.protocol_max);
     if !theirs.contains(&ours) {
-        return Err(Trouble(format!(
+        return Err(ActionError(format!(
             "the server at {} speaks versions {} to {} of the protocol and this action version {ours}: upgrade the \
              older of the two",
             api.shown(),
@@ -38,9 +38,9 @@ pub(crate) async fn configuration(target: &Target) -> Result<types::CacheConfig,
             theirs.end()
         )));
     }
-    let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
+    let store = LocalStore::from_environment().map_err(|error| ActionError(error.to_string()))?;
     if store.store_dir().to_string() != config.store_dir {
-        return Err(Trouble(format!(
+        return Err(ActionError(format!(
             "the cache is for the store directory {} and this machine's is {}",
             config.store_dir,
             store.store_dir()
@@ -59,11 +59,11 @@ pub(crate) enum Permission {
 }
 
 /// Asks whether the server takes our token for pushes, and lets it make the pin.
-pub(crate) async fn permission(target: &Target, pin: Option<&str>) -> Result<Permission, Trouble> {
+pub(crate) async fn permission(target: &Target, pin: Option<&str>) -> Result<Permission, ActionError> {
     let Some(tokens) = target.tokens()? else {
         return match job::never_gets_a_token() {
             Some(kind) => Ok(Permission::Never(kind)),
-            None => Err(Trouble::new(
+            None => Err(ActionError::new(
                 "this job has no token: add `permissions: { id-token: write, contents: read }` to it, or give the input \
                  `auth-token`",
             )),
@@ -88,7 +88,7 @@ pub(crate) async fn permission(target: &Target, pin: Option<&str>) -> Result<Per
 }
 
 /// A pin that the server would refuse at the end is refused before anything is built.
-async fn may_pin(api: &Api, pin: Option<&str>) -> Result<Permission, Trouble> {
+async fn may_pin(api: &Api, pin: Option<&str>) -> Result<Permission, ActionError> {
     let Some(pin) = pin else {
         return Ok(Permission::Granted);
     };
@@ -105,16 +105,16 @@ async fn may_pin(api: &Api, pin: Option<&str>) -> Result<Permission, Trouble> {
         [] => "no pins".to_owned(),
         pins => format!("only pins named {}", pins.join(", ")),
     };
-    Err(Trouble(format!(
+    Err(ActionError(format!(
         "the input `pin` is '{pin}', and {} allows {} {allowed}",
         api.shown(),
         who.identity
     )))
 }
 
-fn refusal(api: &Api, error: &Error) -> Trouble {
+fn refusal(api: &Api, error: &Error) -> ActionError {
     let server = api.shown();
-    Trouble(match error.status().map(|status| status.as_u16()) {
+    ActionError(match error.status().map(|status| status.as_u16()) {
         Some(401) => format!("{server} does not accept the token of this job: {error}"),
         Some(403) => format!("{server} knows this job and does not let it push: {error}"),
         _ => match error {

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use crate::{
-    Trouble,
+    ActionError,
     inputs::{Inputs, is_loopback},
     job,
     netrc::{self, LOGIN, Netrc, Token},
@@ -38,7 +38,7 @@ pub(crate) struct CurrentNix(tokio::sync::OnceCell<(HashMap<String, String>, boo
 
 impl CurrentNix {
     /// The settings, and whether Nix takes others from this user.
-    pub(crate) async fn get(&self) -> Result<&(HashMap<String, String>, bool), Trouble> {
+    pub(crate) async fn get(&self) -> Result<&(HashMap<String, String>, bool), ActionError> {
         self.0
             .get_or_try_init(|| async {
                 let settings = nix::settings(None).await?;

@@ -6,18 +6,18 @@ use niks3_nix::store_path::StorePath;
 use niks3_push::{LocalStore, path_infos, valid_paths};
 use niks3_queue::Journal;
 
-use crate::Trouble;
+use crate::ActionError;
 
 const FILE: &str = "before";
 
 /// Remembers what is valid now.
-pub(crate) async fn remember(store: &LocalStore, directory: &Path) -> Result<usize, Trouble> {
+pub(crate) async fn remember(store: &LocalStore, directory: &Path) -> Result<usize, ActionError> {
     let paths = valid_paths(store)
         .await
-        .map_err(|error| Trouble(error.to_string()))?;
+        .map_err(|error| ActionError(error.to_string()))?;
     let text: String = paths.iter().map(|path| format!("{path}\n")).collect();
     std::fs::write(directory.join(FILE), text)
-        .map_err(|error| Trouble::io("remember the store's paths", &error))?;
+        .map_err(|error| ActionError::io("remember the store's paths", &error))?;
     Ok(paths.len())
 }
 
@@ -27,7 +27,7 @@ pub(crate) async fn unseen(
     store: &LocalStore,
     directory: &Path,
     journal: &Journal,
-) -> Result<Vec<StorePath>, Trouble> {
+) -> Result<Vec<StorePath>, ActionError> {
     let built = built_since(store, directory).await?;
     Ok(built
         .into_iter()
@@ -36,18 +36,18 @@ pub(crate) async fn unseen(
 }
 
 /// What was valid when [`remember`] was called.
-pub(crate) fn before(directory: &Path) -> Result<BTreeSet<StorePath>, Trouble> {
+pub(crate) fn before(directory: &Path) -> Result<BTreeSet<StorePath>, ActionError> {
     let text = std::fs::read_to_string(directory.join(FILE))
-        .map_err(|error| Trouble::io("read what the store had before", &error))?;
+        .map_err(|error| ActionError::io("read what the store had before", &error))?;
     Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
 }
 
 /// What has been built since; not what was substituted, copied or added from files.
-pub(crate) async fn built_since(store: &LocalStore, directory: &Path) -> Result<Vec<StorePath>, Trouble> {
+pub(crate) async fn built_since(store: &LocalStore, directory: &Path) -> Result<Vec<StorePath>, ActionError> {
     let before = before(directory)?;
     let now = valid_paths(store)
         .await
-        .map_err(|error| Trouble(error.to_string()))?;
+        .map_err(|error| ActionError(error.to_string()))?;
     let new: Vec<StorePath> = now
         .difference(&before)
         .filter(|path| !path.is_derivation())
@@ -55,7 +55,7 @@ pub(crate) async fn built_since(store: &LocalStore, directory: &Path) -> Result<
         .collect();
     let infos = path_infos(store, &new, false)
         .await
-        .map_err(|error| Trouble(error.to_string()))?;
+        .map_err(|error| ActionError(error.to_string()))?;
     Ok(infos
         .into_iter()
         .filter(|(_, info)| info.ultimate)

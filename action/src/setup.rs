@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use niks3_push::LocalStore;
 
 use crate::{
-    Trouble, daemon, github, hook,
+    ActionError, daemon, github, hook,
     inputs::{Inputs, Mode, OnError},
     neighbours,
     netrc::{Netrc, Token},
@@ -43,7 +43,7 @@ pub(crate) async fn run() -> ExitCode {
     let Err(trouble) = result.and(outputs.set()) else {
         return ExitCode::SUCCESS;
     };
-    let trouble = Trouble(summary::with_address(&trouble.0, outputs.server_url()));
+    let trouble = ActionError(summary::with_address(&trouble.0, outputs.server_url()));
     if inputs.on_error != OnError::Ignore {
         summarize(Some(outputs.server_url()), &trouble);
     }
@@ -63,13 +63,13 @@ pub(crate) async fn run() -> ExitCode {
 }
 
 /// Says in the job's summary why it pushes nothing.
-fn summarize(server: Option<&str>, trouble: &Trouble) {
+fn summarize(server: Option<&str>, trouble: &ActionError) {
     if let Err(trouble) = runner::add_summary(&summary::refusal(server, &trouble.0)) {
         runner::log(&format!("niks3: {trouble}"));
     }
 }
 
-async fn set_up(inputs: &Inputs, outputs: &mut Outputs) -> Result<(), Trouble> {
+async fn set_up(inputs: &Inputs, outputs: &mut Outputs) -> Result<(), ActionError> {
     let state = State::create()?;
     let result = with_state(inputs, &state, outputs).await;
     if result.is_err() && inputs.on_error == OnError::Fail {
@@ -78,7 +78,7 @@ async fn set_up(inputs: &Inputs, outputs: &mut Outputs) -> Result<(), Trouble> {
     result
 }
 
-async fn with_state(inputs: &Inputs, state: &State, outputs: &mut Outputs) -> Result<(), Trouble> {
+async fn with_state(inputs: &Inputs, state: &State, outputs: &mut Outputs) -> Result<(), ActionError> {
     let target = Target::of(inputs);
     let config = preflight::configuration(&target).await?;
     let permission = match permission(inputs, &target).await {
@@ -145,10 +145,10 @@ async fn with_state(inputs: &Inputs, state: &State, outputs: &mut Outputs) -> Re
         Doing::Paths => "niks3: pushing the paths named, when the job is done",
         Doing::Nothing => "niks3: pushing nothing",
     });
-    refused.map_or(Ok(()), |why| Err(Trouble(why)))
+    refused.map_or(Ok(()), |why| Err(ActionError(why)))
 }
 
-async fn permission(inputs: &Inputs, target: &Target) -> Result<Permission, Trouble> {
+async fn permission(inputs: &Inputs, target: &Target) -> Result<Permission, ActionError> {
     if inputs.mode == Mode::Off {
         return Ok(Permission::Off);
     }
@@ -158,7 +158,7 @@ async fn permission(inputs: &Inputs, target: &Target) -> Result<Permission, Trou
 /// What the job does not do, one notice each.
 async fn notices(
     inputs: &Inputs,
-    permission: &Result<Permission, Trouble>,
+    permission: &Result<Permission, ActionError>,
     reading: &Reading,
     current: &CurrentNix,
 ) {
@@ -199,8 +199,8 @@ struct Setup<'a> {
 
 impl Setup<'_> {
     /// Starts what pushes, and adds to the settings what Nix has to know of it.
-    async fn pushing(&mut self, settings: &mut Settings) -> Result<Doing, Trouble> {
-        let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
+    async fn pushing(&mut self, settings: &mut Settings) -> Result<Doing, ActionError> {
+        let store = LocalStore::from_environment().map_err(|error| ActionError(error.to_string()))?;
         let doing = match self.inputs.mode {
             Mode::Off => return Ok(Doing::Nothing),
             Mode::Paths => Doing::Paths,
@@ -270,10 +270,10 @@ impl Setup<'_> {
     }
 
     /// The hook, written and tried out on Nix's settings.
-    async fn hook(&self, store: &LocalStore, settings: &Settings) -> Result<PathBuf, Trouble> {
+    async fn hook(&self, store: &LocalStore, settings: &Settings) -> Result<PathBuf, ActionError> {
         let (current, trusted) = self.current.get().await?;
         if !trusted {
-            return Err(Trouble::new(
+            return Err(ActionError::new(
                 "Nix takes no post-build hook from this user, who is not among its `trusted-users`",
             ));
         }
@@ -292,7 +292,7 @@ impl Setup<'_> {
         let files = self.files(&with_hook)?;
         let effective = nix::settings(Some(&files)).await?;
         if effective.get("post-build-hook").map(String::as_str) != script.to_str() {
-            return Err(Trouble::new(
+            return Err(ActionError::new(
                 "the environment sets a `post-build-hook` (in NIX_CONFIG?) that ours cannot replace",
             ));
         }
@@ -312,7 +312,7 @@ impl Setup<'_> {
     }
 
     /// Writes nix.conf; the files that Nix is to read from now on.
-    fn files(&self, settings: &Settings) -> Result<String, Trouble> {
+    fn files(&self, settings: &Settings) -> Result<String, ActionError> {
         let ours = settings.write(self.state.directory())?;
         Ok(format!("{}:{}", ours.display(), nix_conf::current_files()))
     }

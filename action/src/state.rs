@@ -11,7 +11,7 @@ use niks3_queue::Folder;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Trouble,
+    ActionError,
     inputs::OnError,
     job, neighbours,
     runner::{export, save_state, variable},
@@ -71,14 +71,14 @@ pub(crate) struct State {
 
 impl State {
     /// Makes the folder, and tells post of it before anything else is done.
-    pub(crate) fn create() -> Result<Self, Trouble> {
+    pub(crate) fn create() -> Result<Self, ActionError> {
         let parent = job::temporary_folder()?;
         let directory = parent.join(format!("niks3-{:08x}", rand::random::<u32>()));
         let directory = std::path::absolute(&directory).unwrap_or(directory);
         DirBuilder::new()
             .mode(0o700)
             .create(&directory)
-            .map_err(|error| Trouble::io(&format!("make a folder in {}", parent.display()), &error))?;
+            .map_err(|error| ActionError::io(&format!("make a folder in {}", parent.display()), &error))?;
         save_state("directory", &directory.to_string_lossy())?;
         let mut uses: Vec<String> = use_directories().collect();
         uses.push(directory.to_string_lossy().into_owned());
@@ -104,10 +104,11 @@ impl State {
     }
 
     /// Tells other steps what this use does.
-    pub(crate) fn publish(&self, used: &Use) -> Result<(), Trouble> {
-        let text = serde_json::to_vec(used).map_err(|error| Trouble(error.to_string()))?;
+    pub(crate) fn publish(&self, used: &Use) -> Result<(), ActionError> {
+        let text = serde_json::to_vec(used).map_err(|error| ActionError(error.to_string()))?;
         let path = self.use_path();
-        std::fs::write(&path, text).map_err(|error| Trouble::io(&format!("write {}", path.display()), &error))
+        std::fs::write(&path, text)
+            .map_err(|error| ActionError::io(&format!("write {}", path.display()), &error))
     }
 
     /// What this use does, if its main step has come that far.
@@ -135,8 +136,8 @@ impl State {
     }
 
     /// The queue, made if it is not there.
-    pub(crate) fn queue(&self) -> Result<Folder, Trouble> {
-        Folder::create(&self.queue_path()).map_err(|error| Trouble::io("make the queue", &error))
+    pub(crate) fn queue(&self) -> Result<Folder, ActionError> {
+        Folder::create(&self.queue_path()).map_err(|error| ActionError::io("make the queue", &error))
     }
 
     /// What the daemon says.

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Trouble, inputs::Inputs, tls::Tls};
+use crate::{ActionError, inputs::Inputs, tls::Tls};
 
 /// A server that is away for longer is waited for between pushes, not within one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -92,11 +92,11 @@ impl Target {
     }
 
     /// Where tokens come from, if this job can have any.
-    pub(crate) fn tokens(&self) -> Result<Option<TokenProvider>, Trouble> {
+    pub(crate) fn tokens(&self) -> Result<Option<TokenProvider>, ActionError> {
         match &self.token {
             Some(token) => TokenProvider::given(&SecretString::from(token.clone()), "the input `auth-token`")
                 .map(Some)
-                .map_err(|error| Trouble(error.to_string())),
+                .map_err(|error| ActionError(error.to_string())),
             None => Ok(TokenProvider::github(self.audience.clone())
                 // A certificate says who asks.
                 .or_else(|| self.tls.has_client_cert().then(TokenProvider::anonymous))),
@@ -104,12 +104,12 @@ impl Target {
     }
 
     /// HTTP clients that trust what the inputs say.
-    pub(crate) fn http(&self) -> Result<Http, Trouble> {
+    pub(crate) fn http(&self) -> Result<Http, ActionError> {
         self.tls.http()
     }
 
     /// The server, for whoever `tokens` says.
-    pub(crate) fn api(&self, tokens: TokenProvider, patience: Duration) -> Result<Api, Trouble> {
+    pub(crate) fn api(&self, tokens: TokenProvider, patience: Duration) -> Result<Api, ActionError> {
         let http = self.tls.http()?;
         let policy = RetryPolicy {
             max_elapsed: patience,
@@ -119,19 +119,19 @@ impl Target {
     }
 
     /// Paths whose base names match are no roots of pushes.
-    pub(crate) fn push_filter(&self) -> Result<Option<Regex>, Trouble> {
+    pub(crate) fn push_filter(&self) -> Result<Option<Regex>, ActionError> {
         let filter = self.push.filter.as_deref().map(Regex::new).transpose();
-        filter.map_err(|error| Trouble(error.to_string()))
+        filter.map_err(|error| ActionError(error.to_string()))
     }
 
     /// What pushes there, each path with what is from this machine among what it refers to.
-    pub(crate) fn pusher(&self, sent: &Arc<AtomicU64>) -> Result<ServerPusher, Trouble> {
+    pub(crate) fn pusher(&self, sent: &Arc<AtomicU64>) -> Result<ServerPusher, ActionError> {
         let tokens = self
             .tokens()?
-            .ok_or_else(|| Trouble::new("this job has no token any more"))?;
+            .ok_or_else(|| ActionError::new("this job has no token any more"))?;
         Ok(ServerPusher {
             api: self.api(tokens, PATIENCE)?,
-            store: LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?,
+            store: LocalStore::from_environment().map_err(|error| ActionError(error.to_string()))?,
             options: PushOptions {
                 leave_substituted: true,
                 run: run_of_environment(),

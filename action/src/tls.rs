@@ -6,7 +6,7 @@ use std::fmt;
 use niks3_client::{ConnectOptions, Http, Pem, build_http};
 use serde::{Deserialize, Serialize};
 
-use crate::{Trouble, runner::variable};
+use crate::{ActionError, runner::variable};
 
 /// What marks a text in PEM form (RFC 7468).
 const PEM_MARK: &str = "-----BEGIN";
@@ -26,11 +26,11 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    pub(crate) fn read(input: impl Fn(&str) -> Option<String>) -> Result<Self, Trouble> {
+    pub(crate) fn read(input: impl Fn(&str) -> Option<String>) -> Result<Self, ActionError> {
         let pem = |name: &str| input(name).map(|value| text(name, &value)).transpose();
         let (client_cert, client_key) = (pem("client-cert")?, pem("client-key")?);
         if client_cert.is_some() != client_key.is_some() {
-            return Err(Trouble::new(
+            return Err(ActionError::new(
                 "the inputs `client-cert` and `client-key` need each other: give both or none",
             ));
         }
@@ -70,7 +70,7 @@ impl Tls {
     }
 
     /// HTTP clients that show and trust them.
-    pub(crate) fn http(&self) -> Result<Http, Trouble> {
+    pub(crate) fn http(&self) -> Result<Http, ActionError> {
         let pem = |name: &str, text: &Option<String>| {
             text.as_deref()
                 .map(|text| Pem::given(format!("the input `{name}`"), text))
@@ -80,19 +80,19 @@ impl Tls {
             client_key: pem("client-key", &self.client_key),
             ca_cert: pem("ca-cert", &self.ca_cert),
         };
-        build_http(&options).map_err(|error| Trouble(error.to_string()))
+        build_http(&options).map_err(|error| ActionError(error.to_string()))
     }
 }
 
 /// The text that an input gives or names.
-pub(crate) fn text(name: &str, value: &str) -> Result<String, Trouble> {
+pub(crate) fn text(name: &str, value: &str) -> Result<String, ActionError> {
     if value.contains(PEM_MARK) {
         return Ok(value.to_owned());
     }
     match std::fs::read(value) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         // A value that cannot be read may be a key that was copied badly.
-        Err(error) => Err(Trouble(format!(
+        Err(error) => Err(ActionError(format!(
             "the input `{name}` is neither text in PEM form nor the name of a file that can be read: {error}"
         ))),
     }

@@ -14,7 +14,7 @@ use niks3_nix::{
 };
 use niks3_push::{LocalStore, PathInfo, PathInfos, path_infos, valid_paths};
 
-use crate::{Trouble, runner, scan, state::State};
+use crate::{ActionError, runner, scan, state::State};
 
 /// All of it takes no longer.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,7 +38,10 @@ struct Used {
 pub(crate) async fn report(api: &Api, run: &types::Run, state: &State) {
     let reported = match tokio::time::timeout(TIMEOUT, send(api, run, state)).await {
         Ok(reported) => reported,
-        Err(_) => Err(Trouble(format!("it takes longer than {} s", TIMEOUT.as_secs()))),
+        Err(_) => Err(ActionError(format!(
+            "it takes longer than {} s",
+            TIMEOUT.as_secs()
+        ))),
     };
     if let Err(trouble) = reported {
         runner::warning(
@@ -50,7 +53,7 @@ pub(crate) async fn report(api: &Api, run: &types::Run, state: &State) {
     }
 }
 
-async fn send(api: &Api, run: &types::Run, state: &State) -> Result<(), Trouble> {
+async fn send(api: &Api, run: &types::Run, state: &State) -> Result<(), ActionError> {
     let Some(published) = state.published() else {
         return Ok(());
     };
@@ -59,7 +62,7 @@ async fn send(api: &Api, run: &types::Run, state: &State) -> Result<(), Trouble>
         .iter()
         .filter_map(|key| key.parse().ok())
         .collect();
-    let store = LocalStore::from_environment().map_err(|error| Trouble(error.to_string()))?;
+    let store = LocalStore::from_environment().map_err(|error| ActionError(error.to_string()))?;
     let used = look(&store, state.directory(), &keys).await?;
     let mut reports: Vec<&[StorePath]> = used.paths.chunks(MAX_PATHS).collect();
     if reports.is_empty() {
@@ -91,7 +94,7 @@ async fn send(api: &Api, run: &types::Run, state: &State) -> Result<(), Trouble>
                 );
                 return Ok(());
             }
-            Err(error) => return Err(Trouble(error.to_string())),
+            Err(error) => return Err(ActionError(error.to_string())),
         }
     }
     runner::log(&format!(
@@ -109,9 +112,9 @@ async fn send(api: &Api, run: &types::Run, state: &State) -> Result<(), Trouble>
     Ok(())
 }
 
-async fn look(store: &LocalStore, directory: &Path, keys: &[PublicKey]) -> Result<Used, Trouble> {
+async fn look(store: &LocalStore, directory: &Path, keys: &[PublicKey]) -> Result<Used, ActionError> {
     let before = scan::before(directory)?;
-    let failed = |error: niks3_push::NixError| Trouble(error.to_string());
+    let failed = |error: niks3_push::NixError| ActionError(error.to_string());
     let now = valid_paths(store).await.map_err(failed)?;
     let new: Vec<StorePath> = now.difference(&before).cloned().collect();
     let infos = path_infos(store, &new, false).await.map_err(failed)?;
@@ -145,7 +148,7 @@ async fn was_fresh(
     before: &BTreeSet<StorePath>,
     now: &BTreeSet<StorePath>,
     keys: &[PublicKey],
-) -> Result<bool, Trouble> {
+) -> Result<bool, ActionError> {
     if before.len() > MAX_FRESH_STORE {
         return Ok(false);
     }
@@ -156,7 +159,7 @@ async fn was_fresh(
     }
     let infos = path_infos(store, &kept, false)
         .await
-        .map_err(|error| Trouble(error.to_string()))?;
+        .map_err(|error| ActionError(error.to_string()))?;
     Ok(!infos.iter().any(|(path, info)| {
         let is_built = info.ultimate && !OF_PROFILES.contains(&path.name());
         is_built || is_signed(path, info, keys, store.store_dir())

@@ -132,12 +132,12 @@ pub async fn run(
         let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         tokio::spawn(async move {
             match acceptor {
-                None => converse(stream, origin, endpoint, watcher).await,
+                None => serve_connection(stream, origin, endpoint, watcher).await,
                 Some(acceptor) => match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => {
                         let peer = peer(&stream);
                         let origin = Origin { peer, ..origin };
-                        converse(stream, origin, endpoint, watcher).await;
+                        serve_connection(stream, origin, endpoint, watcher).await;
                     }
                     Ok(Err(error)) => tracing::info!(%remote, %error, "no TLS connection"),
                     Err(_) => tracing::debug!(%remote, "no TLS connection in time"),
@@ -184,7 +184,7 @@ fn head_size<B>(request: &http::Request<B>) -> usize {
 }
 
 /// Answers the requests of one connection.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     origin: Origin,
     endpoint: Arc<BoxEndpoint<'static, Response>>,
@@ -215,7 +215,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER)
-        .serve_connection(TokioIo::new(Impatient::new(stream)), service);
+        .serve_connection(TokioIo::new(TimeoutStream::new(stream)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }
@@ -223,7 +223,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 
 /// A connection whose peer has to go on: its first byte has to come in time, since hyper begins to
 /// count only with it, and it has to take what it asked for.
-struct Impatient<S> {
+struct TimeoutStream<S> {
     stream: S,
     first_byte: Option<Pin<Box<Sleep>>>,
     /// Runs while the peer takes nothing.
@@ -232,7 +232,7 @@ struct Impatient<S> {
     stalled: Duration,
 }
 
-impl<S> Impatient<S> {
+impl<S> TimeoutStream<S> {
     fn new(stream: S) -> Self {
         Self {
             stream,
@@ -263,7 +263,7 @@ impl<S> Impatient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -281,7 +281,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -338,9 +338,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_takes_nothing_ends_and_a_slow_one_gets_everything() {
-        let impatient = |stream| Impatient {
+        let impatient = |stream| TimeoutStream {
             stalled: Duration::from_secs(1),
-            ..Impatient::new(stream)
+            ..TimeoutStream::new(stream)
         };
         let (near, _far) = tokio::io::duplex(16);
         let stalled = impatient(near).write_all(&[1; 17]).await;

@@ -616,6 +616,120 @@ fn identifiers_and_files_have_the_names_of_the_style_guide() {
     });
 }
 
+/// Sources of the catalog, by what they are called in lists.
+fn catalog_sources() -> Vec<(String, TokenStream)> {
+    let parse = |file: &PathBuf| {
+        let text = std::fs::read_to_string(file).unwrap();
+        (shown(file), TokenStream::from_str(&text).unwrap())
+    };
+    files(&root().join("crates/catalog/src"))
+        .iter()
+        .map(parse)
+        .collect()
+}
+
+/// Calls that read a column by its number.
+fn numbered_columns(found: &mut Vec<String>, tokens: &[TokenTree]) {
+    for (at, tree) in tokens.iter().enumerate() {
+        if let TokenTree::Group(group) = tree {
+            numbered_columns(found, &group.stream().into_iter().collect::<Vec<_>>());
+        }
+        if tree.to_string() != "try_get" {
+            continue;
+        }
+        let argument = tokens[at..].iter().find_map(|tree| match tree {
+            TokenTree::Group(group) => Some(group.stream().to_string()),
+            _ => None,
+        });
+        found.extend(argument.filter(|argument| !argument.starts_with('"')));
+    }
+}
+
+/// Numbers that statements compare states with, or set them to.
+fn states_as_digits(found: &mut Vec<String>, tokens: TokenStream) {
+    for tree in tokens {
+        match tree {
+            TokenTree::Group(group) => states_as_digits(found, group.stream()),
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "NOT").collect();
+                let is_digit = |word: &str| {
+                    word.trim_start_matches('(')
+                        .starts_with(|c: char| c.is_ascii_digit())
+                };
+                let is_state = |word: &str| word.ends_with("state") || word.ends_with("kind");
+                let is_compared = |word: &str| matches!(word, "=" | "<>" | "<" | ">" | "<=" | ">=" | "IN");
+                let numbers = words.windows(3).filter(|words| {
+                    is_state(words[0].trim_start_matches('(')) && is_compared(words[1]) && is_digit(words[2])
+                });
+                found.extend(numbers.map(|words| words.join(" ")));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Arguments and fields that are called ids and are mere numbers.
+fn bare_ids(found: &mut Vec<String>, tokens: &[TokenTree]) {
+    for (at, tree) in tokens.iter().enumerate() {
+        if let TokenTree::Group(group) = tree {
+            bare_ids(found, &group.stream().into_iter().collect::<Vec<_>>());
+        }
+        let name = tree.to_string();
+        let is_id = name
+            .rsplit('_')
+            .next()
+            .is_some_and(|last| matches!(last, "id" | "ids"));
+        if !is_id || tokens.get(at + 1).is_none_or(|next| next.to_string() != ":") {
+            continue;
+        }
+        let kind = tokens[at + 2..].iter().take_while(|tree| tree.to_string() != ",");
+        let kind: Vec<String> = kind.map(ToString::to_string).collect();
+        let words = kind.join(" ");
+        if words
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| word == "i64")
+        {
+            found.push(format!("{name}: {words}"));
+        }
+    }
+}
+
+#[test]
+fn the_catalog_has_types_for_ids_names_for_columns_and_words_for_states() {
+    let mut found = Vec::new();
+    for (file, tokens) in catalog_sources() {
+        let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
+        let mut wrong = Vec::new();
+        numbered_columns(&mut wrong, &trees);
+        states_as_digits(&mut wrong, tokens);
+        // Where the types of ids are.
+        if !file.ends_with("/ids.rs") {
+            bare_ids(&mut wrong, &trees);
+        }
+        found.extend(wrong.into_iter().map(|what| format!("{file}: {what}")));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_number_for_an_id_a_column_or_a_state_is_found() {
+    let text = r#"
+        fn f(push_id: i64, ids: &[i64], rows: i64) -> Option<i64> {
+            row.try_get::<i64, _>(0)?;
+            row.try_get("state")?;
+            query("SELECT 1 FROM a WHERE state = 2 AND (b.state IN (0, 1) OR kind <> 1) AND states = 3 AND state = {OPEN}");
+        }
+    "#;
+    let tokens = TokenStream::from_str(text).unwrap();
+    let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    let mut found = Vec::new();
+    numbered_columns(&mut found, &trees);
+    states_as_digits(&mut found, tokens);
+    bare_ids(&mut found, &trees);
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
 /// Number of the highest placeholder in the string literals of some tokens.
 fn placeholders(tokens: impl IntoIterator<Item = TokenTree>) -> usize {
     let highest = |text: &str| {

@@ -5,7 +5,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 use niks3_client::shown_address;
 use url::Url;
 
-use crate::Trouble;
+use crate::ActionError;
 
 /// The longest time that an input may ask for, in seconds.
 const MAX_TIMEOUT: u64 = 7 * 24 * 3600;
@@ -25,7 +25,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-pub(crate) fn flag(name: &str, value: Option<String>, default: bool) -> Result<bool, Trouble> {
+pub(crate) fn flag(name: &str, value: Option<String>, default: bool) -> Result<bool, ActionError> {
     match value.as_deref() {
         None => Ok(default),
         Some("true" | "True" | "TRUE") => Ok(true),
@@ -40,7 +40,7 @@ pub(crate) fn number<T>(
     value: Option<String>,
     default: T,
     bounds: RangeInclusive<T>,
-) -> Result<T, Trouble>
+) -> Result<T, ActionError>
 where
     T: FromStr + PartialOrd + Display,
 {
@@ -56,7 +56,7 @@ where
 }
 
 /// A length of time in seconds.
-pub(crate) fn seconds(name: &str, value: Option<String>, default: u64) -> Result<Duration, Trouble> {
+pub(crate) fn seconds(name: &str, value: Option<String>, default: u64) -> Result<Duration, ActionError> {
     let seconds = match value {
         None => default,
         Some(text) => match text.parse::<u64>() {
@@ -67,7 +67,7 @@ pub(crate) fn seconds(name: &str, value: Option<String>, default: u64) -> Result
     Ok(Duration::from_secs(seconds))
 }
 
-pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Trouble> {
+pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, ActionError> {
     match text.parse::<Url>() {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(one_of(
@@ -89,16 +89,16 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 /// The address of a server that a token may be sent to.
-pub(crate) fn server_address(text: &str, allow_http: bool) -> Result<Url, Trouble> {
+pub(crate) fn server_address(text: &str, allow_http: bool) -> Result<Url, ActionError> {
     let url = http_url("server-url", text)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Trouble(format!(
+        return Err(ActionError(format!(
             "the input `server-url` has credentials in it: give {} and the input `auth-token`",
             shown_address(url.as_str())
         )));
     }
     if url.scheme() == "http" && !is_loopback(&url) && !allow_http {
-        return Err(Trouble(format!(
+        return Err(ActionError(format!(
             "the input `server-url` is '{url}': anybody on the way could read the job's token. Use https://, or set the \
              input `allow-http` to `true`"
         )));
@@ -106,6 +106,6 @@ pub(crate) fn server_address(text: &str, allow_http: bool) -> Result<Url, Troubl
     Ok(url)
 }
 
-pub(crate) fn one_of(name: &str, value: &str, allowed: &str) -> Trouble {
-    Trouble(format!("the input `{name}` is '{value}': it has to be {allowed}"))
+pub(crate) fn one_of(name: &str, value: &str, allowed: &str) -> ActionError {
+    ActionError(format!("the input `{name}` is '{value}': it has to be {allowed}"))
 }

@@ -7,25 +7,25 @@ use std::{
 };
 
 use super::variable;
-use crate::Trouble;
+use crate::ActionError;
 
 /// Sets an environment variable of the steps that follow.
-pub(crate) fn export(name: &str, value: &str) -> Result<(), Trouble> {
+pub(crate) fn export(name: &str, value: &str) -> Result<(), ActionError> {
     append("GITHUB_ENV", &entry(name, value))
 }
 
 /// Sets an output of this step.
-pub(crate) fn set_output(name: &str, value: &str) -> Result<(), Trouble> {
+pub(crate) fn set_output(name: &str, value: &str) -> Result<(), ActionError> {
     append("GITHUB_OUTPUT", &entry(name, value))
 }
 
 /// Keeps something for the post step, where it is `STATE_name`.
-pub(crate) fn save_state(name: &str, value: &str) -> Result<(), Trouble> {
+pub(crate) fn save_state(name: &str, value: &str) -> Result<(), ActionError> {
     append("GITHUB_STATE", &entry(name, value))
 }
 
 /// Adds Markdown to the summary of the job.
-pub(crate) fn add_summary(markdown: &str) -> Result<(), Trouble> {
+pub(crate) fn add_summary(markdown: &str) -> Result<(), ActionError> {
     append("GITHUB_STEP_SUMMARY", markdown)
 }
 
@@ -48,7 +48,7 @@ impl Summary {
     }
 
     /// Replaces what this step has written.
-    pub(crate) fn write(&self, markdown: &str) -> Result<(), Trouble> {
+    pub(crate) fn write(&self, markdown: &str) -> Result<(), ActionError> {
         let Some(path) = &self.path else { return Ok(()) };
         let written = File::options()
             .create(true)
@@ -60,7 +60,7 @@ impl Summary {
                 file.seek(SeekFrom::End(0))?;
                 file.write_all(markdown.as_bytes())
             });
-        written.map_err(|error| Trouble::io(&format!("write {}", path.display()), &error))
+        written.map_err(|error| ActionError::io(&format!("write {}", path.display()), &error))
     }
 }
 
@@ -70,7 +70,7 @@ fn entry(name: &str, value: &str) -> String {
     format!("{name}<<{delimiter}\n{value}\n{delimiter}\n")
 }
 
-fn append(variable_name: &str, text: &str) -> Result<(), Trouble> {
+fn append(variable_name: &str, text: &str) -> Result<(), ActionError> {
     // Old runners have no summary, and none has every file.
     let Some(path) = variable(variable_name) else {
         return Ok(());
@@ -80,7 +80,7 @@ fn append(variable_name: &str, text: &str) -> Result<(), Trouble> {
         .append(true)
         .open(&path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Trouble::io(&format!("write {path} ({variable_name})"), &error))
+        .map_err(|error| ActionError::io(&format!("write {path} ({variable_name})"), &error))
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use niks3_catalog::Catalog;
 
 use super::certificates::{CertificateSettings, Peer};
 use super::oidc::Oidc;
-use super::{AdminToken, Credentials, FailureLimit, Grant, Identity, Refusal, Who, named_token};
+use super::{AdminToken, AuthError, Credentials, FailureLimit, Grant, Identity, Who, named_token};
 
 /// Where a request comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum AuthContext {
     /// The API: no credentials that a browser would send by itself.
     Api,
     /// What is only read; browsers, scrapers and netrc files know HTTP Basic.
@@ -88,11 +88,15 @@ impl Authenticator {
     ///
     /// # Errors
     /// When it proves nobody, or that cannot be told now. Refusals of what was brought are logged.
-    pub async fn identify(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
-        let identified = match self.look(request, door).await {
-            Err(Refusal::Invalid(why)) => Err(match self.failures.count(request) {
-                Some(wait) => Refusal::TooMany(wait),
-                None => Refusal::Invalid(why),
+    pub async fn identify(
+        &self,
+        request: Presented<'_>,
+        context: AuthContext,
+    ) -> Result<Identity, AuthError> {
+        let identified = match self.look(request, context).await {
+            Err(AuthError::Invalid(why)) => Err(match self.failures.count(request) {
+                Some(wait) => AuthError::TooMany(wait),
+                None => AuthError::Invalid(why),
             }),
             identified => identified,
         };
@@ -104,7 +108,7 @@ impl Authenticator {
                 telemetry::note_identity(&identity.name());
                 tracing::debug!("authenticated");
             }
-            Err(Refusal::Invalid(reason) | Refusal::Forbidden(reason)) => {
+            Err(AuthError::Invalid(reason) | AuthError::Forbidden(reason)) => {
                 tracing::info!(reason, "authentication failed")
             }
             // Not a line for each: whoever floods the server would flood its log.
@@ -113,9 +117,9 @@ impl Authenticator {
         identified
     }
 
-    async fn look(&self, request: Presented<'_>, door: Door) -> Result<Identity, Refusal> {
-        let Some(credentials) = Credentials::from_headers(request.headers, door)? else {
-            return self.certificates.identify(request)?.ok_or(Refusal::Nothing);
+    async fn look(&self, request: Presented<'_>, context: AuthContext) -> Result<Identity, AuthError> {
+        let Some(credentials) = Credentials::from_headers(request.headers, context)? else {
+            return self.certificates.identify(request)?.ok_or(AuthError::Nothing);
         };
         let is_admin = self
             .admin_token
@@ -132,6 +136,6 @@ impl Authenticator {
         if oidc.expects(&credentials.token) {
             return oidc.identify(&credentials.token).await;
         }
-        Err(Refusal::invalid("the token is not one that this server knows"))
+        Err(AuthError::invalid("the token is not one that this server knows"))
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use super::oidc::Glob;
-use super::{Grant, Identity, Presented, Refusal, Scope, Scopes, Who};
+use super::{AuthError, Grant, Identity, Presented, Scope, Scopes, Who};
 
 /// Most bytes of a subject.
 const MAX_SUBJECT: usize = 4096;
@@ -43,7 +43,7 @@ pub struct CertificateSettings {
 
 impl CertificateSettings {
     /// Whose certificate came with a request, if one did.
-    pub(super) fn identify(&self, request: Presented<'_>) -> Result<Option<Identity>, Refusal> {
+    pub(super) fn identify(&self, request: Presented<'_>) -> Result<Option<Identity>, AuthError> {
         let of_proxy = match (&self.headers, request.address) {
             (Some(trusted), Some(address)) => trusted.subject(address, request.headers)?,
             _ => None,
@@ -54,7 +54,7 @@ impl CertificateSettings {
         }
     }
 
-    fn admit(&self, subject: String) -> Result<Identity, Refusal> {
+    fn admit(&self, subject: String) -> Result<Identity, AuthError> {
         let mut rules = Vec::new();
         let mut scopes = Scopes::default();
         for (option, patterns, scope) in [
@@ -69,7 +69,7 @@ impl CertificateSettings {
             }
         }
         if scopes.is_empty() {
-            return Err(Refusal::Forbidden(format!(
+            return Err(AuthError::Forbidden(format!(
                 "the client certificate is valid, but its subject {subject} is none that this server admits"
             )));
         }
@@ -83,7 +83,7 @@ impl TrustedHeaders {
     ///
     /// # Errors
     /// When the proxy says that the certificate is wrong, or is not to be understood.
-    pub fn subject(&self, from: IpAddr, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    pub fn subject(&self, from: IpAddr, headers: &HeaderMap) -> Result<Option<String>, AuthError> {
         let from = from.to_canonical();
         if !self.proxies.iter().any(|network| network.contains(&from)) {
             return Ok(None);
@@ -94,13 +94,13 @@ impl TrustedHeaders {
             return Ok(None);
         };
         if verified != "SUCCESS" {
-            return Err(Refusal::invalid(
+            return Err(AuthError::invalid(
                 "the proxy says that the client certificate is not valid",
             ));
         }
         let subject = single(headers, &self.subject)?.unwrap_or_default();
         if subject.is_empty() || subject.len() > MAX_SUBJECT {
-            return Err(Refusal::invalid(
+            return Err(AuthError::invalid(
                 "the proxy does not say which subject the client certificate has",
             ));
         }
@@ -109,15 +109,15 @@ impl TrustedHeaders {
 }
 
 /// The value of a header that is there once at most.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, AuthError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Refusal::invalid(format!("there are two {name} headers")));
+        return Err(AuthError::invalid(format!("there are two {name} headers")));
     }
     let text = value.to_str().map(str::trim);
     text.map(Some)
-        .map_err(|_| Refusal::invalid(format!("the header {name} is not text")))
+        .map_err(|_| AuthError::invalid(format!("the header {name} is not text")))
 }

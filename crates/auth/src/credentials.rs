@@ -4,7 +4,7 @@ use base64::Engine as _;
 use http::{HeaderMap, header};
 use secrecy::{SecretString, zeroize::Zeroize as _};
 
-use super::{Door, Refusal};
+use super::{AuthContext, AuthError};
 
 /// Most bytes of a token.
 const MAX_TOKEN: usize = 16 << 10;
@@ -22,18 +22,18 @@ impl Credentials {
     ///
     /// # Errors
     /// When the header is there and is something else, or is there twice.
-    pub fn from_headers(headers: &HeaderMap, door: Door) -> Result<Option<Self>, Refusal> {
+    pub fn from_headers(headers: &HeaderMap, context: AuthContext) -> Result<Option<Self>, AuthError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let Some(value) = values.next() else {
             return Ok(None);
         };
         if values.next().is_some() {
-            return Err(Refusal::invalid("there are two Authorization headers"));
+            return Err(AuthError::invalid("there are two Authorization headers"));
         }
         let unknown = || {
-            Refusal::invalid(match door {
-                Door::Api => "the Authorization header is not `Bearer TOKEN`",
-                Door::Reads => "the Authorization header is neither `Bearer TOKEN` nor HTTP Basic",
+            AuthError::invalid(match context {
+                AuthContext::Api => "the Authorization header is not `Bearer TOKEN`",
+                AuthContext::Reads => "the Authorization header is neither `Bearer TOKEN` nor HTTP Basic",
             })
         };
         let (scheme, token) = value
@@ -44,15 +44,15 @@ impl Credentials {
         if scheme.eq_ignore_ascii_case("bearer") {
             return Self::checked(token.trim()).map(Some);
         }
-        if scheme.eq_ignore_ascii_case("basic") && door == Door::Reads {
+        if scheme.eq_ignore_ascii_case("basic") && context == AuthContext::Reads {
             return Self::password(token.trim()).map(Some);
         }
         Err(unknown())
     }
 
     /// The password of HTTP Basic; the user's name may be anything.
-    fn password(encoded: &str) -> Result<Self, Refusal> {
-        let wrong = || Refusal::invalid("the Authorization header is not `Basic BASE64(USER:TOKEN)`");
+    fn password(encoded: &str) -> Result<Self, AuthError> {
+        let wrong = || AuthError::invalid("the Authorization header is not `Basic BASE64(USER:TOKEN)`");
         let decoded = base64::engine::general_purpose::STANDARD
             .decode(encoded)
             .map_err(|_| wrong())?;
@@ -65,17 +65,17 @@ impl Credentials {
         checked
     }
 
-    fn checked(token: &str) -> Result<Self, Refusal> {
+    fn checked(token: &str) -> Result<Self, AuthError> {
         if token.is_empty() {
-            return Err(Refusal::invalid("the token is empty"));
+            return Err(AuthError::invalid("the token is empty"));
         }
         if token.len() > MAX_TOKEN {
-            return Err(Refusal::invalid(format!(
+            return Err(AuthError::invalid(format!(
                 "the token has more than {MAX_TOKEN} bytes"
             )));
         }
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Refusal::invalid("the token has characters that no token has"));
+            return Err(AuthError::invalid("the token has characters that no token has"));
         }
         Ok(Self {
             token: token.to_owned().into(),

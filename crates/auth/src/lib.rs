@@ -18,7 +18,7 @@ mod refusal;
 mod scope;
 
 pub use admin_token::AdminToken;
-pub use authenticator::{Authenticator, Door, Presented};
+pub use authenticator::{AuthContext, Authenticator, Presented};
 pub use certificates::{CertificateSettings, Peer, TrustedHeaders};
 pub use credentials::Credentials;
 pub use failures::FailureLimit;
@@ -26,5 +26,5 @@ pub use grant::Grant;
 pub use identity::{Identity, Who};
 pub use limits::Limits;
 pub use named_token::TokenName;
-pub use refusal::Refusal;
+pub use refusal::AuthError;
 pub use scope::{Scope, Scopes};

@@ -8,7 +8,7 @@ use niks3_catalog::{Catalog, now};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{Grant, Identity, Refusal, Scope, Scopes, Who};
+use super::{AuthError, Grant, Identity, Scope, Scopes, Who};
 
 /// How every named token begins, so that scanners for secrets know one.
 const PREFIX: &str = "niks3_";
@@ -58,14 +58,14 @@ pub(super) fn looks_like_one(token: &SecretString) -> bool {
 }
 
 /// Whose token that is.
-pub(super) async fn identify(catalog: &Catalog, token: &SecretString) -> Result<Identity, Refusal> {
+pub(super) async fn identify(catalog: &Catalog, token: &SecretString) -> Result<Identity, AuthError> {
     let Some(row) = catalog.token_by_hash(&hash(token)).await? else {
-        return Err(Refusal::invalid(
+        return Err(AuthError::invalid(
             "the token is not one that this server knows; it may have been revoked",
         ));
     };
     if let Some(end) = row.expires_at.filter(|end| *end <= now()) {
-        return Err(Refusal::invalid(format!(
+        return Err(AuthError::invalid(format!(
             "the token {} has expired, {} s ago",
             row.name,
             now().saturating_sub(end)

@@ -5,7 +5,7 @@ use niks3_catalog::CatalogError;
 
 /// Why a request proves no identity.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum AuthError {
     /// It brings nothing that could.
     Nothing,
     /// What it brings is not accepted; the text says which check failed, and holds no secret.
@@ -19,14 +19,14 @@ pub enum Refusal {
     Unavailable(Error),
 }
 
-impl Refusal {
+impl AuthError {
     /// Not accepted, and why.
     pub(super) fn invalid(why: impl Into<String>) -> Self {
         Self::Invalid(why.into())
     }
 }
 
-impl Refusal {
+impl AuthError {
     /// The one of [`niks3_base::metrics::AUTH_FAILURES`] that this is.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -40,23 +40,23 @@ impl Refusal {
     }
 }
 
-impl From<CatalogError> for Refusal {
+impl From<CatalogError> for AuthError {
     fn from(error: CatalogError) -> Self {
         Self::Unavailable(error.into())
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
+impl From<AuthError> for Error {
+    fn from(refusal: AuthError) -> Self {
         match refusal {
-            Refusal::Nothing => Self::no_credentials("this needs a token: Authorization: Bearer TOKEN"),
-            Refusal::Invalid(why) => Self::invalid_credentials(why),
-            Refusal::TooMany(wait) => Self::too_many(
+            AuthError::Nothing => Self::no_credentials("this needs a token: Authorization: Bearer TOKEN"),
+            AuthError::Invalid(why) => Self::invalid_credentials(why),
+            AuthError::TooMany(wait) => Self::too_many(
                 "too many tokens from this address were not accepted, and this one is not either",
                 wait,
             ),
-            Refusal::Forbidden(why) => Self::forbidden(why),
-            Refusal::Unavailable(problem) => problem,
+            AuthError::Forbidden(why) => Self::forbidden(why),
+            AuthError::Unavailable(problem) => problem,
         }
     }
 }

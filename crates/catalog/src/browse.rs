@@ -3,31 +3,35 @@
 use std::collections::HashSet;
 
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
-use super::path_columns::{self, PRESENT, PUBLISHING};
-use super::{Catalog, Result};
+use super::columns::{Natural, PathName, References};
+use super::in_clause::{self, BindAll as _, ROWS};
+use super::path_columns::{PRESENT, PUBLISHING};
+use super::{Catalog, ObjectId, PathId, Result};
 
 /// Most paths of which a search by name looks at the names.
 const WINDOW: i64 = 100_000;
 
 /// A path that is in the cache.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Member {
     /// Its id.
-    pub id: i64,
+    pub id: PathId,
     /// The path.
+    #[sqlx(rename = "name", try_from = "PathName")]
     pub path: StorePath,
     /// Bytes of its NAR.
+    #[sqlx(rename = "nar_size", try_from = "Natural")]
     pub nar_bytes: u64,
     /// Bytes of its NAR in the bucket.
+    #[sqlx(rename = "size", try_from = "Natural")]
     pub file_bytes: u64,
     /// Ids of what it refers to.
-    pub refs: Vec<i64>,
+    #[sqlx(try_from = "References")]
+    pub refs: Vec<PathId>,
     /// The NAR in the bucket, by id.
-    pub object: i64,
+    #[sqlx(rename = "object_id")]
+    pub object: ObjectId,
     /// The derivation it was built by, or nothing.
     pub deriver: String,
     /// Content address, or nothing.
@@ -49,42 +53,29 @@ pub struct Found {
     /// Base names of paths.
     pub paths: Vec<String>,
     /// Where to go on among older paths.
-    pub before: Option<i64>,
+    pub before: Option<PathId>,
 }
 
 const SELECT: &str = "SELECT p.id, p.name, p.nar_size, o.size, p.refs, p.object_id, p.deriver, p.ca \
      FROM paths p JOIN objects o ON o.id = p.object_id";
-
-fn member(row: &AnyRow) -> Result<Member> {
-    Ok(Member {
-        id: row.try_get(0)?,
-        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
-        nar_bytes: row.try_get::<i64, _>(2)?.unsigned_abs(),
-        file_bytes: row.try_get::<i64, _>(3)?.unsigned_abs(),
-        refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
-        object: row.try_get(5)?,
-        deriver: row.try_get(6)?,
-        ca: row.try_get(7)?,
-    })
-}
 
 impl Catalog {
     /// A path that is in the cache.
     pub async fn member(&self, path: &StorePath) -> Result<Option<Member>> {
         let text =
             format!("{SELECT} WHERE p.hash = $1 AND p.name = $2 AND p.state IN ({PUBLISHING}, {PRESENT})");
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(path.hash_part().to_owned())
             .bind(path.to_string())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(member).transpose()
+        Ok(row)
     }
 
     /// The closure of a path, as long as it has no more paths than that.
     pub async fn members(&self, root: Member, most: usize) -> Result<Members> {
         let mut asked = HashSet::from([root.id]);
-        let mut level: Vec<i64> = root.refs.clone();
+        let mut level: Vec<PathId> = root.refs.clone();
         level.retain(|id| asked.insert(*id));
         let mut members = vec![root];
         while !level.is_empty() {
@@ -98,14 +89,12 @@ impl Catalog {
                 }
                 let text = format!(
                     "{SELECT} WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.id IN ({})",
-                    bulk::placeholders(1, chunk.len())
+                    in_clause::placeholders(1, chunk.len())
                 );
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-                for id in chunk {
-                    query = query.bind(*id);
-                }
-                for row in query.fetch_all(&self.reader).await? {
-                    let found = member(&row)?;
+                let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
+                    .bind_all(chunk.iter().copied());
+                let rows: Vec<Member> = query.fetch_all(&self.reader).await?;
+                for found in rows {
                     next.extend(found.refs.iter().copied().filter(|id| asked.insert(*id)));
                     members.push(found);
                 }
@@ -125,25 +114,25 @@ impl Catalog {
         let text = format!(
             "SELECT name FROM paths WHERE hash >= $1 AND hash < $2 AND state = {PRESENT} ORDER BY hash LIMIT $3"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .bind(beginning.to_owned())
             .bind(end)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// Paths whose name holds a text, whatever the case, from the newest on; each call looks at
     /// so many names at most, and says where the next goes on.
-    pub async fn paths_by_name(&self, part: &str, before: Option<i64>, limit: i64) -> Result<Found> {
-        let before = before.unwrap_or(i64::MAX);
-        let last = sqlx::query("SELECT id FROM paths WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2")
-            .bind(before)
-            .bind(WINDOW)
-            .fetch_optional(&self.reader)
-            .await?;
-        let last: Option<i64> = last.map(|row| row.try_get(0)).transpose()?;
+    pub async fn paths_by_name(&self, part: &str, before: Option<PathId>, limit: i64) -> Result<Found> {
+        let before = before.unwrap_or(PathId::from(i64::MAX));
+        let last: Option<PathId> =
+            sqlx::query_scalar("SELECT id FROM paths WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2")
+                .bind(before)
+                .bind(WINDOW)
+                .fetch_optional(&self.reader)
+                .await?;
         let pattern: String = part
             .to_lowercase()
             .chars()
@@ -159,45 +148,42 @@ impl Catalog {
             "SELECT id, name FROM paths WHERE id < $1 AND id > $2 AND state = {PRESENT} \
              AND lower(substr(name, 34)) LIKE $3 ESCAPE '\\' ORDER BY id DESC LIMIT $4"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows: Vec<(PathId, String)> = in_clause::query_as(self.backend, text, true)
             .bind(before)
-            .bind(last.unwrap_or(-1))
+            .bind(last.unwrap_or_default())
             .bind(format!("%{pattern}%"))
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
         let mut found = Found {
-            before: last.map(|last| last + 1),
+            before: last.map(|last| PathId::from(last.get() + 1)),
             ..Found::default()
         };
-        for row in &rows {
-            found.paths.push(row.try_get(1)?);
-        }
         if i64::try_from(rows.len()) == Ok(limit) {
-            found.before = rows.last().map(|row| row.try_get(0)).transpose()?;
+            found.before = rows.last().map(|(id, _)| *id);
         }
+        found.paths.extend(rows.into_iter().map(|(_, name)| name));
         Ok(found)
     }
 
     /// How many closures were last pushed and used before a time, counted up to a limit; pinned ones too.
     pub async fn closures_before(&self, time: i64, limit: i64) -> Result<i64> {
-        let row = sqlx::query(
+        Ok(sqlx::query_scalar(
             "SELECT COUNT(*) FROM (SELECT id FROM closures WHERE pushed_at <= $1 AND used_at <= $1 LIMIT $2) AS old",
         )
         .bind(time)
         .bind(limit)
         .fetch_one(&self.reader)
-        .await?;
-        Ok(row.try_get(0)?)
+        .await?)
     }
 
     /// Names of pins of a path, up to a limit.
-    pub async fn pins_of(&self, path_id: i64, limit: i64) -> Result<Vec<String>> {
-        let rows = sqlx::query("SELECT name FROM pins WHERE path_id = $1 ORDER BY name LIMIT $2")
+    pub async fn pins_of(&self, path_id: PathId, limit: i64) -> Result<Vec<String>> {
+        let rows = sqlx::query_scalar("SELECT name FROM pins WHERE path_id = $1 ORDER BY name LIMIT $2")
             .bind(path_id)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 }

@@ -6,14 +6,18 @@ use niks3_base::compression::Packing;
 use niks3_base::signing::KeyChoice;
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{FromRow, Row as _};
 
-use super::bulk::{self, ROWS};
+use super::columns::PathName;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
-use super::publish::publishable;
-use super::{Catalog, Publishable, Realised, Result, WriteTx, now};
+use super::publish::{publishable, publishable_columns};
+use super::states::{FINDING_MENDED, LOG_PRESENT, PUSH_COMMITTING, PUSH_OPEN, REALISATION_PRESENT};
+use super::{
+    Catalog, ClosureId, FindingId, ObjectId, PathId, Publishable, Realised, Result, TaskId, WriteTx, now,
+};
 
 /// A committed path as a check sees it.
 #[derive(Debug, Clone)]
@@ -28,7 +32,7 @@ pub struct CheckedPath {
 
 /// A path that another one refers to.
 #[derive(Debug, Clone)]
-pub struct Referred {
+pub struct ReferenceStatus {
     /// Its name.
     pub path: StorePath,
     /// It is committed.
@@ -43,7 +47,7 @@ pub struct Referred {
 #[derive(Debug, Clone)]
 pub struct CheckedObject {
     /// Id of the object.
-    pub id: i64,
+    pub id: ObjectId,
     /// Its key.
     pub key: String,
     /// Bytes.
@@ -58,7 +62,7 @@ pub struct CheckedObject {
 #[derive(Debug, Clone)]
 pub struct User {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// SHA-256 of its NAR.
@@ -86,11 +90,11 @@ pub struct CheckedPin {
 
 /// Where a hash part stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum HashStatus {
     /// Nobody has pushed it.
     Absent,
     /// It is committed, or being deleted: the bucket may have something of it.
-    Known,
+    Recorded,
 }
 
 /// What a check found in the bucket and takes into the database.
@@ -126,69 +130,73 @@ pub struct Adopted {
     pub packing: Packing,
 }
 
-const CHECKED: &str = "SELECT p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, \
-     COALESCE(o.key, ''), COALESCE(o.size, 0), p.listing, p.listing_size, p.state, p.signing_keys, p.publication, \
-     CASE WHEN EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-     WHERE c.path_id = p.id AND q.state IN (0, 1)) THEN 1 ELSE 0 END \
-     , o.file_hash, o.compression, o.encoding FROM paths p LEFT JOIN objects o ON o.id = p.object_id";
+fn checked() -> String {
+    format!(
+        "SELECT {}, p.state, CASE WHEN EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+         WHERE c.path_id = p.id AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING})) THEN 1 ELSE 0 END AS claimed \
+         FROM paths p LEFT JOIN objects o ON o.id = p.object_id",
+        publishable_columns("p", "p")
+    )
+}
 
 fn checked_path(row: &AnyRow) -> Result<CheckedPath> {
     Ok(CheckedPath {
         row: publishable(row)?,
-        published: row.try_get::<i64, _>(12)? == PRESENT,
-        claimed: row.try_get::<i64, _>(15)? != 0,
+        published: row.try_get::<i64, _>("state")? == PRESENT,
+        claimed: row.try_get::<i64, _>("claimed")? != 0,
     })
 }
 
 fn checked_object(row: &AnyRow) -> Result<CheckedObject> {
     let (file_hash, packing) = objects::stored(row)?;
     Ok(CheckedObject {
-        id: row.try_get(0)?,
-        key: row.try_get(1)?,
-        size: row.try_get(2)?,
+        id: row.try_get("id")?,
+        key: row.try_get("key")?,
+        size: row.try_get("size")?,
         file_hash,
         packing,
     })
 }
 
 fn user(row: &AnyRow) -> Result<User> {
-    let path_id: i64 = row.try_get(1)?;
-    let ca: String = row.try_get(5)?;
+    let path_id: PathId = row.try_get("id")?;
+    let ca: String = row.try_get("ca")?;
     // The references of what is not content-addressed are of no interest.
     let refs = match ca.as_str() {
         "" => Vec::new(),
-        _ => unpack_refs(&row.try_get::<Vec<u8>, _>(6)?)?,
+        _ => unpack_refs(&row.try_get::<Vec<u8>, _>("refs")?)?,
     };
     Ok(User {
         path_id,
         ca: Some(ca).filter(|ca| !ca.is_empty()),
         refers_to_itself: refs.contains(&path_id),
-        path: store_path(&row.try_get::<String, _>(2)?)?,
-        nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
-        nar_size: row.try_get(4)?,
+        path: store_path(&row.try_get::<String, _>("name")?)?,
+        nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
+        nar_size: row.try_get("nar_size")?,
     })
 }
 
 fn checked_pin(row: &AnyRow) -> Result<CheckedPin> {
     Ok(CheckedPin {
-        name: row.try_get(0)?,
-        path: store_path(&row.try_get::<String, _>(1)?)?,
-        there: matches!(row.try_get::<i64, _>(2)?, PUBLISHING | PRESENT),
-        settled: row.try_get::<i64, _>(3)? == 0,
+        name: row.try_get("pin_name")?,
+        path: store_path(&row.try_get::<String, _>("path_name")?)?,
+        there: matches!(row.try_get::<i64, _>("state")?, PUBLISHING | PRESENT),
+        settled: row.try_get::<i64, _>("is_written")? == 0,
     })
 }
 
-const PINS: &str = "SELECT n.name, p.name, p.state, \
-     CASE WHEN EXISTS (SELECT 1 FROM pin_writes w WHERE w.name = n.name) THEN 1 ELSE 0 END \
+const PINS: &str = "SELECT n.name AS pin_name, p.name AS path_name, p.state, \
+     CASE WHEN EXISTS (SELECT 1 FROM pin_writes w WHERE w.name = n.name) THEN 1 ELSE 0 END AS is_written \
      FROM pins n JOIN paths p ON p.id = n.path_id";
 
 impl Catalog {
     /// Committed paths in the order of their ids, after one.
-    pub async fn checked_paths(&self, after: i64, limit: i64) -> Result<Vec<CheckedPath>> {
+    pub async fn checked_paths(&self, after: PathId, limit: i64) -> Result<Vec<CheckedPath>> {
         let text = format!(
-            "{CHECKED} WHERE p.id > $1 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $2"
+            "{} WHERE p.id > $1 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $2",
+            checked()
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -197,73 +205,60 @@ impl Catalog {
     }
 
     /// Those of some paths that are committed.
-    pub async fn checked_paths_among(&self, ids: &[i64]) -> Result<Vec<CheckedPath>> {
+    pub async fn checked_paths_among(&self, ids: &[PathId]) -> Result<Vec<CheckedPath>> {
         let states = format!("p.state IN ({PUBLISHING}, {PRESENT})");
         let rows = self
-            .among(&format!("{CHECKED} WHERE {states} AND p.id"), ids)
+            .among(&format!("{} WHERE {states} AND p.id", checked()), ids)
             .await?;
         rows.iter().map(checked_path).collect()
     }
 
     /// Paths that others refer to, by id.
-    pub async fn referred(&self, ids: &[i64]) -> Result<HashMap<i64, Referred>> {
-        let rows = self
-            .among("SELECT id, name, state, left_out FROM paths WHERE id", ids)
+    pub async fn referred(&self, ids: &[PathId]) -> Result<HashMap<PathId, ReferenceStatus>> {
+        let rows: Vec<(PathId, PathName, i64, i64)> = self
+            .typed_among("SELECT id, name, state, left_out FROM paths WHERE id", ids)
             .await?;
-        rows.iter()
-            .map(|row| {
-                let referred = Referred {
-                    path: store_path(&row.try_get::<String, _>(1)?)?,
-                    there: matches!(row.try_get::<i64, _>(2)?, PUBLISHING | PRESENT),
-                    published: row.try_get::<i64, _>(2)? == PRESENT,
-                    left_out: row.try_get::<i64, _>(3)? != 0,
-                };
-                Ok((row.try_get(0)?, referred))
-            })
-            .collect()
+        let referred = rows.into_iter().map(|(id, name, state, left_out)| {
+            let referred = ReferenceStatus {
+                path: name.into(),
+                there: matches!(state, PUBLISHING | PRESENT),
+                published: state == PRESENT,
+                left_out: left_out != 0,
+            };
+            (id, referred)
+        });
+        Ok(referred.collect())
     }
 
     /// Those of some paths that a closure or a pin names.
-    pub async fn rooted(&self, ids: &[i64]) -> Result<HashSet<i64>> {
+    pub async fn rooted(&self, ids: &[PathId]) -> Result<HashSet<PathId>> {
         let mut rooted = HashSet::new();
         for question in [
             "SELECT path_id FROM closures WHERE path_id",
             "SELECT path_id FROM pins WHERE path_id",
             "SELECT path_id FROM pin_targets WHERE path_id",
         ] {
-            for row in self.among(question, ids).await? {
-                rooted.insert(row.try_get(0)?);
-            }
+            let found: Vec<(PathId,)> = self.typed_among(question, ids).await?;
+            rooted.extend(found.into_iter().map(|(id,)| id));
         }
         Ok(rooted)
     }
 
     /// The realisations of some paths.
-    pub async fn realisations_of(&self, ids: &[i64]) -> Result<Vec<Realised>> {
-        let rows = self
-            .among(
-                "SELECT key, path_id, body, signing_keys FROM realisations WHERE state = 0 AND path_id",
-                ids,
-            )
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Realised {
-                    key: row.try_get(0)?,
-                    path_id: row.try_get(1)?,
-                    body: row.try_get(2)?,
-                    keys: KeyChoice::from_text(&row.try_get::<String, _>(3)?),
-                })
-            })
-            .collect()
+    pub async fn realisations_of(&self, ids: &[PathId]) -> Result<Vec<Realised>> {
+        self.typed_among(
+            &format!("SELECT key, path_id, body, signing_keys FROM realisations WHERE state = {REALISATION_PRESENT} AND path_id"),
+            ids,
+        )
+        .await
     }
 
     /// NARs that are believed to be in the bucket, in the order of their ids, after one.
-    pub async fn checked_objects(&self, after: i64, limit: i64) -> Result<Vec<CheckedObject>> {
+    pub async fn checked_objects(&self, after: ObjectId, limit: i64) -> Result<Vec<CheckedObject>> {
         let text = format!(
             "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE id > $1 AND state = {OBJECT_PRESENT} ORDER BY id LIMIT $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
@@ -272,7 +267,7 @@ impl Catalog {
     }
 
     /// Those of some NARs that are believed to be in the bucket.
-    pub async fn checked_objects_among(&self, ids: &[i64]) -> Result<Vec<CheckedObject>> {
+    pub async fn checked_objects_among(&self, ids: &[ObjectId]) -> Result<Vec<CheckedObject>> {
         let text = format!(
             "SELECT id, key, size, file_hash, compression, encoding FROM objects WHERE state = {OBJECT_PRESENT} AND id"
         );
@@ -281,20 +276,23 @@ impl Catalog {
     }
 
     /// The committed paths that have some NARs, by the id of the NAR.
-    pub async fn users_of(&self, objects: &[i64]) -> Result<HashMap<i64, Vec<User>>> {
+    pub async fn users_of(&self, objects: &[ObjectId]) -> Result<HashMap<ObjectId, Vec<User>>> {
         let text = format!(
             "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
              WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id <> 0 AND object_id"
         );
-        let mut users: HashMap<i64, Vec<User>> = HashMap::new();
+        let mut users: HashMap<ObjectId, Vec<User>> = HashMap::new();
         for row in self.among(&text, objects).await? {
-            users.entry(row.try_get(0)?).or_default().push(user(&row)?);
+            users
+                .entry(row.try_get("object_id")?)
+                .or_default()
+                .push(user(&row)?);
         }
         Ok(users)
     }
 
     /// Those of some committed paths that have a NAR.
-    pub async fn users_among(&self, object: i64, ids: &[i64]) -> Result<Vec<User>> {
+    pub async fn users_among(&self, object: ObjectId, ids: &[PathId]) -> Result<Vec<User>> {
         let text = format!(
             "SELECT object_id, id, name, nar_hash, nar_size, ca, refs FROM paths \
              WHERE state IN ({PUBLISHING}, {PRESENT}) AND object_id = {object} AND id"
@@ -305,46 +303,54 @@ impl Catalog {
     /// Build logs that are believed to be in the bucket, with their bytes, in the order of
     /// their names, after one.
     pub async fn checked_logs(&self, after: &str, limit: i64) -> Result<Vec<(String, i64)>> {
-        let rows =
-            sqlx::query("SELECT drv, size FROM logs WHERE drv > $1 AND state = 0 ORDER BY drv LIMIT $2")
-                .bind(after.to_owned())
-                .bind(limit)
-                .fetch_all(&self.reader)
-                .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        let rows = in_clause::query_as(
+            self.backend,
+            format!(
+                "SELECT drv, size FROM logs WHERE drv > $1 AND state = {LOG_PRESENT} ORDER BY drv LIMIT $2"
+            ),
+            true,
+        )
+        .bind(after.to_owned())
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows)
     }
 
     /// The build log of a derivation that is believed to be in the bucket, with its bytes.
     pub async fn checked_log(&self, drv: &str) -> Result<Option<(String, i64)>> {
-        let row = sqlx::query("SELECT drv, size FROM logs WHERE drv = $1 AND state = 0")
-            .bind(drv.to_owned())
-            .fetch_optional(&self.reader)
-            .await?;
-        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+        Ok(in_clause::query_as(
+            self.backend,
+            format!("SELECT drv, size FROM logs WHERE drv = $1 AND state = {LOG_PRESENT}"),
+            true,
+        )
+        .bind(drv.to_owned())
+        .fetch_optional(&self.reader)
+        .await?)
     }
 
     /// Closures whose root is not committed, in the order of their ids, after one.
-    pub async fn rootless_closures(&self, after: i64, limit: i64) -> Result<Vec<(i64, StorePath)>> {
+    pub async fn rootless_closures(
+        &self,
+        after: ClosureId,
+        limit: i64,
+    ) -> Result<Vec<(ClosureId, StorePath)>> {
         let text = format!(
             "SELECT c.id, p.name FROM closures c JOIN paths p ON p.id = c.path_id \
              WHERE c.id > $1 AND p.state NOT IN ({PUBLISHING}, {PRESENT}) ORDER BY c.id LIMIT $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows: Vec<(ClosureId, PathName)> = in_clause::query_as(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, store_path(&row.try_get::<String, _>(1)?)?)))
-            .collect()
+        Ok(rows.into_iter().map(|(id, name)| (id, name.into())).collect())
     }
 
     /// Pins in the order of their names, after one.
     pub async fn checked_pins(&self, after: &str, limit: i64) -> Result<Vec<CheckedPin>> {
         let text = format!("{PINS} WHERE n.name > $1 ORDER BY n.name LIMIT $2");
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&self.reader)
@@ -359,19 +365,18 @@ impl Catalog {
     }
 
     /// Those of some hash parts that the database has a path for, and where it stands.
-    pub async fn known_hashes(&self, hashes: &[String]) -> Result<HashMap<String, Standing>> {
-        let rows = self
-            .among("SELECT hash, state FROM paths WHERE hash", hashes)
+    pub async fn known_hashes(&self, hashes: &[String]) -> Result<HashMap<String, HashStatus>> {
+        let rows: Vec<(String, i64)> = self
+            .typed_among("SELECT hash, state FROM paths WHERE hash", hashes)
             .await?;
-        rows.iter()
-            .map(|row| {
-                let standing = match row.try_get::<i64, _>(1)? {
-                    ABSENT => Standing::Absent,
-                    _ => Standing::Known,
-                };
-                Ok((row.try_get(0)?, standing))
-            })
-            .collect()
+        let standing = |state| match state {
+            ABSENT => HashStatus::Absent,
+            _ => HashStatus::Recorded,
+        };
+        Ok(rows
+            .into_iter()
+            .map(|(hash, state)| (hash, standing(state)))
+            .collect())
     }
 
     /// Those of some keys of NARs that the database has.
@@ -394,7 +399,7 @@ impl Catalog {
     pub async fn has_deriver(&self, drv: &str) -> Result<bool> {
         let text =
             format!("SELECT 1 FROM paths WHERE deriver = $1 AND state IN ({PUBLISHING}, {PRESENT}) LIMIT 1");
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query(self.backend, text, true)
             .bind(drv.to_owned())
             .fetch_optional(&self.reader)
             .await?;
@@ -424,27 +429,38 @@ impl Catalog {
 
     /// Those of some names of pushes that are under way.
     pub async fn known_pushes(&self, tokens: &[String]) -> Result<HashSet<String>> {
-        self.known("SELECT token FROM pushes WHERE state IN (0, 1) AND token", tokens)
-            .await
+        self.known(
+            &format!("SELECT token FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND token"),
+            tokens,
+        )
+        .await
     }
 
     async fn known(&self, question: &str, keys: &[String]) -> Result<HashSet<String>> {
-        let rows = self.among(question, keys).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let rows: Vec<(String,)> = self.typed_among(question, keys).await?;
+        Ok(rows.into_iter().map(|(key,)| key).collect())
     }
 
     /// The rows for which what a question ends with is one of some values.
+    async fn typed_among<V, T>(&self, question: &str, values: &[V]) -> Result<Vec<T>>
+    where
+        V: Clone + Send + Sync + for<'q> sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + 'static,
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        let rows = self.among(question, values).await?;
+        Ok(rows.iter().map(T::from_row).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// The same, as they are.
     async fn among<V>(&self, question: &str, values: &[V]) -> Result<Vec<AnyRow>>
     where
         V: Clone + Send + for<'q> sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + 'static,
     {
         let mut rows = Vec::new();
         for chunk in values.chunks(ROWS) {
-            let text = format!("{question} IN ({})", bulk::placeholders(1, chunk.len()));
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for value in chunk {
-                query = query.bind(value.clone());
-            }
+            let text = format!("{question} IN ({})", in_clause::placeholders(1, chunk.len()));
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             rows.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(rows)
@@ -453,9 +469,9 @@ impl Catalog {
 
 impl WriteTx {
     /// Corrects the bytes of a NAR that is there.
-    pub async fn resize_object(&mut self, id: i64, size: i64) -> Result<()> {
+    pub async fn resize_object(&mut self, id: ObjectId, size: i64) -> Result<()> {
         let text = format!("UPDATE objects SET size = $1 WHERE id = $2 AND state = {OBJECT_PRESENT}");
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(size)
             .bind(id)
             .execute(&mut *self.tx)
@@ -465,10 +481,14 @@ impl WriteTx {
 
     /// Forgets a build log that the bucket does not have.
     pub async fn log_lost(&mut self, drv: &str) -> Result<()> {
-        sqlx::query("DELETE FROM logs WHERE drv = $1 AND state = 0")
-            .bind(drv.to_owned())
-            .execute(&mut *self.tx)
-            .await?;
+        in_clause::query(
+            self.backend,
+            format!("DELETE FROM logs WHERE drv = $1 AND state = {LOG_PRESENT}"),
+            true,
+        )
+        .bind(drv.to_owned())
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 
@@ -493,7 +513,7 @@ impl WriteTx {
         size: i64,
         file_hash: Option<FileHash>,
         packing: Packing,
-    ) -> Result<i64> {
+    ) -> Result<ObjectId> {
         let pending = |column: &str| {
             format!(
                 "{column} = CASE WHEN objects.state = {OBJECT_PENDING} THEN excluded.{column} ELSE objects.{column} END"
@@ -508,7 +528,7 @@ impl WriteTx {
              state = CASE WHEN objects.state = {OBJECT_PENDING} THEN {OBJECT_PRESENT} ELSE objects.state END \
              RETURNING id"
         );
-        let row = bulk::query(self.backend, text, true)
+        let id = in_clause::query_scalar(self.backend, text, true)
             .bind(key.to_owned())
             .bind(size)
             .bind(file_hash.map(|hash| hash.as_bytes().to_vec()).unwrap_or_default())
@@ -517,14 +537,13 @@ impl WriteTx {
             .bind(now())
             .fetch_one(&mut *self.tx)
             .await?;
-        let id = row.try_get(0)?;
         // Of one that was taken in without a path, only the size was known.
         if let Some(hash) = file_hash {
             let text = format!(
                 "UPDATE objects SET file_hash = $1, compression = $2, encoding = $3 WHERE id = $4 AND file_hash = {}",
                 self.backend.empty_bytes()
             );
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(hash.as_bytes().to_vec())
                 .bind(packing.compression.as_str())
                 .bind(packing.encoding.as_str())
@@ -542,7 +561,7 @@ impl WriteTx {
              JOIN objects o ON o.id = p.object_id WHERE o.key = $3 AND p.state IN ({PUBLISHING}, {PRESENT}) \
              ORDER BY p.id LIMIT 1 ON CONFLICT (key) DO UPDATE SET path_id = excluded.path_id"
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(key.to_owned())
             .bind(now())
             .bind(nar_key.to_owned())
@@ -555,7 +574,7 @@ impl WriteTx {
     /// `pushed_at`: with that it goes when the retention says. A path that it refers to
     /// and that was taken in as a closure no younger than it is a part of it, and no closure. Id of the object; nothing
     /// when somebody has pushed the path meanwhile, or its NAR is known with another compression.
-    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<Option<i64>> {
+    pub async fn adopt(&mut self, found: &Adopted, pushed_at: i64) -> Result<Option<ObjectId>> {
         let object_id = self
             .adopt_nar(&found.nar_key, found.file_size, found.file_hash, found.packing)
             .await?;
@@ -563,14 +582,14 @@ impl WriteTx {
         names.insert(&found.path);
         let ids = self.intern_ids(&names).await?;
         let path_id = ids[&found.path];
-        let refs: Vec<i64> = found.references.iter().map(|path| ids[path]).collect();
+        let refs: Vec<PathId> = found.references.iter().map(|path| ids[path]).collect();
         let text = format!(
             "UPDATE paths SET state = {PRESENT}, nar_hash = $1, nar_size = $2, refs = $3, deriver = $4, sigs = $5, \
              ca = $6, object_id = $7, listing = '', condemned_at = 0, signing_keys = $8, signed_by = $12 WHERE id = $9 AND state = {ABSENT} \
              AND EXISTS (SELECT 1 FROM objects o WHERE o.id = $7 AND o.state = {OBJECT_PRESENT} \
              AND o.compression = $10 AND o.encoding = $11)"
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(found.nar_hash.as_bytes().to_vec())
             .bind(found.nar_size)
             .bind(pack_refs(refs.iter().copied()))
@@ -596,7 +615,7 @@ impl WriteTx {
         }
         for path in &found.left_out {
             let text = format!("UPDATE paths SET left_out = 1 WHERE id = $1 AND state = {ABSENT}");
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(ids[path])
                 .execute(&mut *self.tx)
                 .await?;
@@ -631,16 +650,15 @@ impl WriteTx {
     }
 
     /// The committed path of that hash part, if it is that path.
-    pub async fn committed(&mut self, path: &StorePath) -> Result<Option<i64>> {
+    pub async fn committed(&mut self, path: &StorePath) -> Result<Option<PathId>> {
         let text = format!(
             "SELECT id FROM paths WHERE hash = $1 AND name = $2 AND state IN ({PUBLISHING}, {PRESENT})"
         );
-        let row = bulk::query(self.backend, text, true)
+        Ok(in_clause::query_scalar(self.backend, text, true)
             .bind(path.hash_part().to_owned())
             .bind(path.to_string())
             .fetch_optional(&mut *self.tx)
-            .await?;
-        row.map(|row| Ok(row.try_get(0)?)).transpose()
+            .await?)
     }
 
     /// Whether a path may be referred to: it is committed, or was left out on purpose.
@@ -648,7 +666,7 @@ impl WriteTx {
         let text = format!(
             "SELECT 1 FROM paths WHERE hash = $1 AND name = $2 AND (state IN ({PUBLISHING}, {PRESENT}) OR left_out <> 0)"
         );
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query(self.backend, text, true)
             .bind(path.hash_part().to_owned())
             .bind(path.to_string())
             .fetch_optional(&mut *self.tx)
@@ -660,23 +678,19 @@ impl WriteTx {
     /// pairs of id and subject.
     pub async fn open_findings(
         &mut self,
-        task_id: i64,
+        task_id: TaskId,
         kind: &str,
-        after: i64,
+        after: FindingId,
         limit: i64,
-    ) -> Result<Vec<(i64, String)>> {
-        let rows = sqlx::query(
-            "SELECT id, subject FROM fsck_findings WHERE task_id = $1 AND kind = $2 AND state <> 1 AND id > $3 \
-             ORDER BY id LIMIT $4",
-        )
+    ) -> Result<Vec<(FindingId, String)>> {
+        let rows = in_clause::query_as(self.backend, format!("SELECT id, subject FROM fsck_findings WHERE task_id = $1 AND kind = $2 AND state <> {FINDING_MENDED} AND id > $3 \
+             ORDER BY id LIMIT $4"), true)
         .bind(task_id)
         .bind(kind.to_owned())
         .bind(after)
         .bind(limit)
         .fetch_all(&mut *self.tx)
         .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows)
     }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
-use super::path_columns::{self, PRESENT, PUBLISHING};
-use super::{Catalog, Result};
+use super::columns::{Natural, References};
+use super::in_clause::{self, BindAll as _, ROWS};
+use super::path_columns::{PRESENT, PUBLISHING};
+use super::{Catalog, ObjectId, PathId, Result};
 
 /// Caches that are told apart; what is left to others counts together. Pushers choose the names.
 const MAX_UPSTREAMS: usize = 16;
@@ -24,26 +23,36 @@ pub struct ClosureSize {
     pub left_to: BTreeMap<String, u64>,
 }
 
+#[derive(sqlx::FromRow)]
 struct Node {
-    refs: Vec<i64>,
+    id: PathId,
+    #[sqlx(try_from = "References")]
+    refs: Vec<PathId>,
+    #[sqlx(rename = "nar_size", try_from = "Natural")]
     nar_bytes: u64,
-    object: i64,
+    #[sqlx(rename = "object_id")]
+    object: ObjectId,
+    #[sqlx(rename = "size", try_from = "Natural")]
     file_bytes: u64,
 }
 
 impl Catalog {
     /// How much the closures of some roots hold, in their order.
-    pub async fn closure_sizes(&self, roots: &[i64]) -> Result<Vec<ClosureSize>> {
+    pub async fn closure_sizes(&self, roots: &[PathId]) -> Result<Vec<ClosureSize>> {
         let sizes = self.closure_sizes_within(roots, usize::MAX).await?;
         Ok(sizes.unwrap_or_default())
     }
 
     /// The same, as long as all of them together have no more paths than that.
-    pub async fn closure_sizes_within(&self, roots: &[i64], most: usize) -> Result<Option<Vec<ClosureSize>>> {
-        let mut nodes: HashMap<i64, Node> = HashMap::new();
-        let mut left_out: HashMap<i64, String> = HashMap::new();
-        let mut asked: HashSet<i64> = roots.iter().copied().collect();
-        let mut level: Vec<i64> = asked.iter().copied().collect();
+    pub async fn closure_sizes_within(
+        &self,
+        roots: &[PathId],
+        most: usize,
+    ) -> Result<Option<Vec<ClosureSize>>> {
+        let mut nodes: HashMap<PathId, Node> = HashMap::new();
+        let mut left_out: HashMap<PathId, String> = HashMap::new();
+        let mut asked: HashSet<PathId> = roots.iter().copied().collect();
+        let mut level: Vec<PathId> = asked.iter().copied().collect();
         while !level.is_empty() {
             let mut next = Vec::new();
             for chunk in level.chunks(ROWS) {
@@ -54,7 +63,7 @@ impl Catalog {
                     next.extend(node.refs.iter().copied().filter(|id| asked.insert(*id)));
                     nodes.insert(id, node);
                 }
-                let absent: Vec<i64> = chunk
+                let absent: Vec<PathId> = chunk
                     .iter()
                     .copied()
                     .filter(|id| !nodes.contains_key(id))
@@ -70,49 +79,31 @@ impl Catalog {
     }
 
     /// Those of some paths that pushes have left out, and the caches that they are left to.
-    async fn left_out(&self, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    async fn left_out(&self, ids: &[PathId]) -> Result<Vec<(PathId, String)>> {
         let text = format!(
             "SELECT id, left_to FROM paths WHERE left_out <> 0 AND id IN ({})",
-            bulk::placeholders(1, ids.len())
+            in_clause::placeholders(1, ids.len())
         );
-        let mut query = bulk::query(self.backend, text, ids.len() == ROWS);
-        for id in ids {
-            query = query.bind(*id);
-        }
-        let rows = query.fetch_all(&self.reader).await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        let query = in_clause::query_as(self.backend, text, ids.len() == ROWS).bind_all(ids.iter().copied());
+        Ok(query.fetch_all(&self.reader).await?)
     }
 
-    async fn nodes(&self, ids: &[i64]) -> Result<Vec<(i64, Node)>> {
+    async fn nodes(&self, ids: &[PathId]) -> Result<Vec<(PathId, Node)>> {
         let text = format!(
             "SELECT p.id, p.refs, p.nar_size, p.object_id, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.state IN ($1, $2) AND p.id IN ({})",
-            bulk::placeholders(3, ids.len())
+            in_clause::placeholders(3, ids.len())
         );
-        let mut query = bulk::query(self.backend, text, ids.len() == ROWS)
+        let query = in_clause::query_as(self.backend, text, ids.len() == ROWS)
             .bind(PUBLISHING)
-            .bind(PRESENT);
-        for id in ids {
-            query = query.bind(*id);
-        }
-        let rows = query.fetch_all(&self.reader).await?;
-        rows.iter()
-            .map(|row| {
-                let node = Node {
-                    refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(1)?)?,
-                    nar_bytes: row.try_get::<i64, _>(2)?.unsigned_abs(),
-                    object: row.try_get(3)?,
-                    file_bytes: row.try_get::<i64, _>(4)?.unsigned_abs(),
-                };
-                Ok((row.try_get(0)?, node))
-            })
-            .collect()
+            .bind(PRESENT)
+            .bind_all(ids.iter().copied());
+        let rows: Vec<Node> = query.fetch_all(&self.reader).await?;
+        Ok(rows.into_iter().map(|node| (node.id, node)).collect())
     }
 }
 
-fn size(nodes: &HashMap<i64, Node>, left_out: &HashMap<i64, String>, root: i64) -> ClosureSize {
+fn size(nodes: &HashMap<PathId, Node>, left_out: &HashMap<PathId, String>, root: PathId) -> ClosureSize {
     let mut size = ClosureSize::default();
     let mut seen = HashSet::from([root]);
     let mut objects = HashSet::new();

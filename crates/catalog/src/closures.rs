@@ -1,11 +1,10 @@
 //! Closures: the roots that pushes committed, which keep paths in the cache for a while.
 
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
-use super::conditions::{Listing, Value};
-use super::{Catalog, Result, RunFilter, WriteTx, bulk, now, path_columns};
+use super::columns::PathName;
+use super::query_filter::{SelectBuilder, Value};
+use super::{Catalog, ClosureId, PathId, PushId, Result, RunFilter, WriteTx, in_clause, now};
 
 /// A root that a push committed.
 #[derive(Debug, Clone)]
@@ -15,13 +14,14 @@ pub struct ClosureSummary {
 }
 
 /// A closure in the cache.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct ClosureRow {
     /// Id of the closure.
-    pub id: i64,
+    pub id: ClosureId,
     /// Id of its root.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// Its root.
+    #[sqlx(rename = "name", try_from = "PathName")]
     pub root: StorePath,
     /// Unix time of its first push.
     pub created_at: i64,
@@ -33,17 +33,6 @@ pub struct ClosureRow {
 
 const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at, c.used_at FROM closures c JOIN paths p ON p.id = c.path_id";
 
-fn closure(row: &AnyRow) -> Result<ClosureRow> {
-    Ok(ClosureRow {
-        id: row.try_get(0)?,
-        path_id: row.try_get(1)?,
-        root: path_columns::store_path(&row.try_get::<String, _>(2)?)?,
-        created_at: row.try_get(3)?,
-        pushed_at: row.try_get(4)?,
-        used_at: row.try_get(5)?,
-    })
-}
-
 impl Catalog {
     /// Closures from the one pushed last to the one not pushed for longest, after a time and an id; those that runs
     /// have pushed which the filter and `run`, the name of one, are about.
@@ -51,15 +40,15 @@ impl Catalog {
         &self,
         filter: &RunFilter,
         run: Option<&str>,
-        after: Option<(i64, i64)>,
+        after: Option<(i64, ClosureId)>,
         limit: i64,
     ) -> Result<Vec<ClosureRow>> {
-        let mut listing = Listing::of(SELECT);
-        let mut conditions = filter.conditions();
-        conditions.extend(run.map(|run| ("r.token = $", vec![Value::Text(run.to_owned())])));
-        if !conditions.is_empty() {
+        let mut listing = SelectBuilder::of(SELECT);
+        let mut filters = filter.filters();
+        filters.extend(run.map(|run| ("r.token = $", vec![Value::Text(run.to_owned())])));
+        if !filters.is_empty() {
             let question = "c.id IN (SELECT l.closure_id FROM closure_runs l JOIN runs r ON r.id = l.run_id";
-            listing.and_among(question, conditions);
+            listing.and_among(question, filters);
         }
         if let Some(since) = filter.since {
             listing.and(("c.pushed_at >= $", vec![Value::Number(since)]));
@@ -68,29 +57,29 @@ impl Catalog {
             listing.and(("c.pushed_at < $", vec![Value::Number(until)]));
         }
         if let Some((time, id)) = after {
-            let values = [time, time, id].map(Value::Number).to_vec();
+            let values = [time, time, id.get()].map(Value::Number).to_vec();
             listing.and(("(c.pushed_at < $ OR (c.pushed_at = $ AND c.id < $))", values));
         }
         let order = " ORDER BY c.pushed_at DESC, c.id DESC";
         let rows = listing.page(self.backend, &self.reader, order, limit).await?;
-        rows.iter().map(closure).collect()
+        Ok(rows)
     }
 
     /// The closure of a root.
     pub async fn closure(&self, root: &StorePath) -> Result<Option<ClosureRow>> {
         let text = format!("{SELECT} WHERE p.hash = $1 AND p.name = $2");
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(root.hash_part().to_owned())
             .bind(root.to_string())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(closure).transpose()
+        Ok(row)
     }
 }
 
 impl WriteTx {
     /// Makes the roots of a push closures, or says they were pushed again.
-    pub(super) async fn add_closures(&mut self, push_id: i64) -> Result<()> {
+    pub(super) async fn add_closures(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query(
             "INSERT INTO closures (path_id, created_at, pushed_at) \
              SELECT path_id, $1, $1 FROM push_roots WHERE push_id = $2 \

@@ -9,15 +9,14 @@
 //! Its paths are decided in slices from then on, each after all that it refers to: however few are
 //! decided when an attempt ends, every decided path can be published.
 
-use sqlx::Row as _;
-
-use super::{Catalog, PushState, Result, WriteTx, bulk, now, short_leases};
+use super::states::{PUSH_COMMITTED, PUSH_COMMITTING, PUSH_OPEN};
+use super::{Catalog, PushId, PushState, Result, WriteTx, in_clause, now, short_leases};
 
 /// An attempt to commit a push.
 #[derive(Debug, Clone)]
 pub struct CommitAttempt {
     /// Id of the push.
-    pub push_id: i64,
+    pub push_id: PushId,
     /// Name of the attempt: what it writes in the database it writes only while it holds the lease.
     pub owner: String,
 }
@@ -60,25 +59,23 @@ pub enum CommitBegin {
 
 impl Catalog {
     /// How the commit of a push stands; `None` when the push is forgotten.
-    pub async fn commit_status(&self, push_id: i64) -> Result<Option<CommitStatus>> {
-        let row = sqlx::query(
+    pub async fn commit_status(&self, push_id: PushId) -> Result<Option<CommitStatus>> {
+        let row: Option<(PushState, String, String, i64, String, i64)> = sqlx::query_as(
             "SELECT state, result, commit_owner, commit_until, commit_problem, lease_until FROM pushes WHERE id = $1",
         )
         .bind(push_id)
         .fetch_optional(&self.reader)
         .await?;
-        row.map(|row| {
-            let state = PushState::from_code(row.try_get(0)?)?;
-            Ok(CommitStatus {
+        Ok(row.map(
+            |(state, result, owner, owned_until, problem, lease_until)| CommitStatus {
                 state,
-                result: row.try_get(1)?,
-                owner: row.try_get(2)?,
-                owned_until: row.try_get(3)?,
-                problem: row.try_get(4)?,
-                expired: state.is_live() && row.try_get::<i64, _>(5)? <= now(),
-            })
-        })
-        .transpose()
+                result,
+                owner,
+                owned_until,
+                problem,
+                expired: state.is_live() && lease_until <= now(),
+            },
+        ))
     }
 
     /// Takes the lease of a commit for so many seconds; false when another attempt holds it, or
@@ -87,10 +84,10 @@ impl Catalog {
         let now = now();
         let text = format!(
             "UPDATE pushes SET commit_owner = $1, commit_until = $2, commit_problem = '' \
-             WHERE id = $3 AND state IN (0, 1) AND lease_until > $4 AND {}",
+             WHERE id = $3 AND state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until > $4 AND {}",
             short_leases::over("commit_until", "$4")
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(attempt.owner.clone())
             .bind(now + seconds)
             .bind(attempt.push_id)
@@ -104,11 +101,9 @@ impl Catalog {
     /// no longer holds it, or the push has ended otherwise than by being committed.
     pub async fn renew_commit(&self, attempt: &CommitAttempt, lease: i64, seconds: i64) -> Result<bool> {
         let now = now();
-        let done = sqlx::query(
-            "UPDATE pushes SET lease_until = CASE WHEN state = 2 THEN lease_until ELSE $1 END, \
-             commit_until = CASE WHEN state = 2 THEN commit_until ELSE $2 END \
-             WHERE id = $3 AND commit_owner = $4 AND (state = 2 OR (state <= 1 AND lease_until > $5))",
-        )
+        let done = in_clause::query(self.backend, format!("UPDATE pushes SET lease_until = CASE WHEN state = {PUSH_COMMITTED} THEN lease_until ELSE $1 END, \
+             commit_until = CASE WHEN state = {PUSH_COMMITTED} THEN commit_until ELSE $2 END \
+             WHERE id = $3 AND commit_owner = $4 AND (state = {PUSH_COMMITTED} OR (state <= {PUSH_COMMITTING} AND lease_until > $5))"), true)
         .bind(now + lease)
         .bind(now + seconds)
         .bind(attempt.push_id)
@@ -144,34 +139,41 @@ impl Catalog {
 impl WriteTx {
     /// Moves a push to *committing*, if it is as it was looked at.
     pub async fn begin_commit(&mut self, attempt: &CommitAttempt, revision: i64) -> Result<CommitBegin> {
-        let row = sqlx::query("SELECT state, lease_until, revision, commit_owner FROM pushes WHERE id = $1")
-            .bind(attempt.push_id)
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        let Some(row) = row else {
+        let row: Option<(PushState, i64, i64, String)> =
+            sqlx::query_as("SELECT state, lease_until, revision, commit_owner FROM pushes WHERE id = $1")
+                .bind(attempt.push_id)
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        let Some((state, lease_until, current, owner)) = row else {
             return Ok(CommitBegin::Over);
         };
-        let state = PushState::from_code(row.try_get(0)?)?;
-        let owned = row.try_get::<String, _>(3)? == attempt.owner;
-        if !owned || !state.is_live() || row.try_get::<i64, _>(1)? <= now() {
+        if owner != attempt.owner || !state.is_live() || lease_until <= now() {
             return Ok(CommitBegin::Over);
         }
-        if state == PushState::Open && row.try_get::<i64, _>(2)? != revision {
+        if state == PushState::Open && current != revision {
             return Ok(CommitBegin::Changed);
         }
-        sqlx::query("UPDATE pushes SET state = 1 WHERE id = $1")
-            .bind(attempt.push_id)
-            .execute(&mut *self.tx)
-            .await?;
+        in_clause::query(
+            self.backend,
+            format!("UPDATE pushes SET state = {PUSH_COMMITTING} WHERE id = $1"),
+            true,
+        )
+        .bind(attempt.push_id)
+        .execute(&mut *self.tx)
+        .await?;
         Ok(CommitBegin::Begun)
     }
 
     /// Opens a push again of which nothing has been published: something is missing that was there
     /// when its commit began. What has been decided stays decided.
     pub async fn reopen_push(&mut self, attempt: &CommitAttempt) -> Result<()> {
-        sqlx::query(
-            "UPDATE pushes SET state = 0, revision = revision + 1 \
-             WHERE id = $1 AND state = 1 AND commit_owner = $2",
+        in_clause::query(
+            self.backend,
+            format!(
+                "UPDATE pushes SET state = {PUSH_OPEN}, revision = revision + 1 \
+             WHERE id = $1 AND state = {PUSH_COMMITTING} AND commit_owner = $2"
+            ),
+            true,
         )
         .bind(attempt.push_id)
         .bind(attempt.owner.clone())
@@ -183,9 +185,7 @@ impl WriteTx {
     /// Whether the attempt may still change what its push is about: the push is *committing*, and
     /// both leases are good.
     pub(super) async fn may_commit(&mut self, attempt: &CommitAttempt) -> Result<bool> {
-        let row = sqlx::query(
-            "SELECT 1 FROM pushes WHERE id = $1 AND state = 1 AND commit_owner = $2 AND lease_until > $3",
-        )
+        let row = in_clause::query(self.backend, format!("SELECT 1 FROM pushes WHERE id = $1 AND state = {PUSH_COMMITTING} AND commit_owner = $2 AND lease_until > $3"), true)
         .bind(attempt.push_id)
         .bind(attempt.owner.clone())
         .bind(now())

@@ -1,10 +1,9 @@
 //! What tells a commit whether its push could close a cycle of references.
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx};
+use super::states::CLAIM_NEEDED;
+use super::{Catalog, PathId, PushId, Result, WriteTx};
 
 /// What a commit has seen of the references around the paths that its push provides.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +11,7 @@ pub struct SeenReferences {
     /// The last publication before it looked.
     publications: i64,
     /// How often committed paths have been withdrawn.
-    losses: i64,
+    withdrawals: i64,
     /// How often the references of committed paths have been replaced.
     replacements: i64,
     /// How many paths the push provides that are not committed.
@@ -20,7 +19,7 @@ pub struct SeenReferences {
     /// Committed paths may refer to some of them, so that what the push refers to has to be walked.
     pub referred: bool,
     /// What was reached by the walk, is not committed, and is not provided by the push.
-    pub absent: Vec<i64>,
+    pub absent: Vec<PathId>,
     /// The push gives committed paths other references, which has to be walked as well.
     pub replacing: bool,
 }
@@ -44,62 +43,62 @@ fn provided(empty_bytes: &str) -> String {
     format!(
         "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN p.left_out <> 0 OR p.nar_hash <> {empty_bytes} \
          THEN 1 ELSE 0 END), 0) AS BIGINT) FROM push_paths c JOIN paths p ON p.id = c.path_id \
-         WHERE c.push_id = $1 AND c.kind = 1 AND p.state IN ({ABSENT}, {DELETING})"
+         WHERE c.push_id = $1 AND c.kind = {CLAIM_NEEDED} AND p.state IN ({ABSENT}, {DELETING})"
     )
 }
 
 const COUNTERS: &str =
     "SELECT name, value FROM counters WHERE name IN ('publications', 'losses', 'replacements')";
 
-fn counters(rows: &[sqlx::any::AnyRow]) -> Result<(i64, i64, i64)> {
-    let (mut publications, mut losses, mut replacements) = (0, 0, 0);
-    for row in rows {
-        match row.try_get::<String, _>(0)?.as_str() {
-            "losses" => losses = row.try_get(1)?,
-            "replacements" => replacements = row.try_get(1)?,
-            _ => publications = row.try_get(1)?,
+fn counters(rows: Vec<(String, i64)>) -> (i64, i64, i64) {
+    let (mut publications, mut withdrawals, mut replacements) = (0, 0, 0);
+    for (name, value) in rows {
+        match name.as_str() {
+            "losses" => withdrawals = value,
+            "replacements" => replacements = value,
+            _ => publications = value,
         }
     }
-    Ok((publications, losses, replacements))
+    (publications, withdrawals, replacements)
 }
 
 impl Catalog {
     /// Looks at what a push provides.
-    pub async fn seen_references(&self, push_id: i64) -> Result<SeenReferences> {
+    pub async fn seen_references(&self, push_id: PushId) -> Result<SeenReferences> {
         // First the counters: what changes after that is noticed.
-        let (publications, losses, replacements) =
-            counters(&sqlx::query(COUNTERS).fetch_all(&self.reader).await?)?;
-        let row = bulk::query(self.backend, provided(self.backend.empty_bytes()), true)
-            .bind(push_id)
-            .fetch_one(&self.reader)
-            .await?;
+        let (publications, withdrawals, replacements) =
+            counters(sqlx::query_as(COUNTERS).fetch_all(&self.reader).await?);
+        let (provided, referred): (i64, i64) =
+            in_clause::query_as(self.backend, provided(self.backend.empty_bytes()), true)
+                .bind(push_id)
+                .fetch_one(&self.reader)
+                .await?;
         Ok(SeenReferences {
             publications,
-            losses,
+            withdrawals,
             replacements,
-            provided: row.try_get(0)?,
-            referred: row.try_get::<i64, _>(1)? != 0,
+            provided,
+            referred: referred != 0,
             absent: Vec::new(),
             replacing: false,
         })
     }
 
     /// What each of some paths refers to; nothing for one that is not committed.
-    pub async fn references_of(&self, ids: &[i64]) -> Result<Vec<(i64, Option<Vec<i64>>)>> {
+    pub async fn references_of(&self, ids: &[PathId]) -> Result<Vec<(PathId, Option<Vec<PathId>>)>> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT id, state, refs FROM paths WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                let committed = matches!(row.try_get::<i64, _>(1)?, PUBLISHING | PRESENT);
-                let refs = committed.then(|| path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?));
-                found.push((row.try_get(0)?, refs.transpose()?));
+            let query =
+                in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let rows: Vec<(PathId, i64, Vec<u8>)> = query.fetch_all(&self.reader).await?;
+            for (id, state, refs) in rows {
+                let committed = matches!(state, PUBLISHING | PRESENT);
+                let refs = committed.then(|| path_columns::unpack_refs(&refs));
+                found.push((id, refs.transpose()?));
             }
         }
         Ok(found)
@@ -112,23 +111,23 @@ impl WriteTx {
     /// says that it has to be looked at again.
     pub(super) async fn references_unchanged(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         seen: &SeenReferences,
         taken: i64,
     ) -> Result<bool> {
-        let (publications, losses, replacements) =
-            counters(&sqlx::query(COUNTERS).fetch_all(&mut *self.tx).await?)?;
+        let (publications, withdrawals, replacements) =
+            counters(sqlx::query_as(COUNTERS).fetch_all(&mut *self.tx).await?);
         if publications == seen.publications {
             return Ok(true);
         }
-        if losses != seen.losses {
+        if withdrawals != seen.withdrawals {
             return Ok(false);
         }
-        let row = bulk::query(self.backend, provided(self.backend.empty_bytes()), true)
-            .bind(push_id)
-            .fetch_one(&mut *self.tx)
-            .await?;
-        let (provided, referred): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let (provided, referred): (i64, i64) =
+            in_clause::query_as(self.backend, provided(self.backend.empty_bytes()), true)
+                .bind(push_id)
+                .fetch_one(&mut *self.tx)
+                .await?;
         if referred == 0 && !seen.replacing {
             return Ok(true);
         }
@@ -142,12 +141,10 @@ impl WriteTx {
         for chunk in seen.absent.chunks(ROWS) {
             let text = format!(
                 "SELECT id FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({}) LIMIT 1",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             if query.fetch_optional(&mut *self.tx).await?.is_some() {
                 return Ok(false);
             }

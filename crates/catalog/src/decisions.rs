@@ -8,13 +8,14 @@
 
 use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
 
-use super::bulk::{self, ROWS};
+use super::columns::{Keys, PathName};
 use super::commits::CommitAttempt;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, CatalogError, CommitClaim, Result, SeenReferences, WriteTx, now};
+use super::states::{CLAIM_EXTERNAL, CLAIM_NEEDED, PUSH_COMMITTING};
+use super::{Catalog, CatalogError, CommitClaim, PathId, PushId, Result, SeenReferences, WriteTx, now};
 
 /// What one slice of a decision has done.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub enum Owned {
     /// Ids of the paths that are the push's from now on, and the number of that move.
     Paths {
         /// Ids of the paths.
-        taken: Vec<i64>,
+        taken: Vec<PathId>,
         /// The number of the move.
         publication: i64,
     },
@@ -65,23 +66,19 @@ impl WriteTx {
                  listing_size = COALESCE((SELECT v.listing_size FROM verifications v \
                  WHERE v.object_id = c.object_id AND v.flaw = ''), c.listing_size), signing_keys = $2, publication = $3, signed_by = $6 \
                  FROM push_paths c, objects o WHERE c.push_id = $4 AND c.path_id IN ({}) \
-                 AND c.path_id = paths.id AND c.kind = 1 AND paths.state = {ABSENT} \
+                 AND c.path_id = paths.id AND c.kind = {CLAIM_NEEDED} AND paths.state = {ABSENT} \
                  AND o.id = c.object_id AND o.state = {OBJECT_PRESENT} RETURNING paths.id",
-                bulk::placeholders(7, chunk.len())
+                in_clause::placeholders(7, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_scalar::<PathId>(self.backend, text, chunk.len() == ROWS)
                 .bind(PUBLISHING)
                 .bind(keys.to_text())
                 .bind(publication)
                 .bind(attempt.push_id)
                 .bind(path_columns::LISTING_OF_NAR)
-                .bind(signed_by.clone());
-            for claim in chunk {
-                query = query.bind(claim.path_id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                taken.push(row.try_get(0)?);
-            }
+                .bind(signed_by.clone())
+                .bind_all(chunk.iter().map(|claim| claim.path_id));
+            taken.extend(query.fetch_all(&mut *self.tx).await?);
         }
         self.note_for_collection(&taken).await?;
         sqlx::query("UPDATE pushes SET paths_added = paths_added + $1 WHERE id = $2")
@@ -94,20 +91,17 @@ impl WriteTx {
 
     /// The keys that sign what a push brings, as long as the attempt may commit it.
     pub(super) async fn signing_keys_of(&mut self, attempt: &CommitAttempt) -> Result<Option<KeyChoice>> {
-        let row = sqlx::query(
-            "SELECT signing_keys FROM pushes WHERE id = $1 AND state = 1 AND commit_owner = $2 AND lease_until > $3",
-        )
+        let keys: Option<Keys> = in_clause::query_scalar(self.backend, format!("SELECT signing_keys FROM pushes WHERE id = $1 AND state = {PUSH_COMMITTING} AND commit_owner = $2 AND lease_until > $3"), true)
         .bind(attempt.push_id)
         .bind(attempt.owner.clone())
         .bind(now())
         .fetch_optional(&mut *self.tx)
         .await?;
-        row.map(|row| Ok(KeyChoice::from_text(&row.try_get::<String, _>(0)?)))
-            .transpose()
+        Ok(keys.map(KeyChoice::from))
     }
 
     /// Tells a garbage collection in progress, which has looked at these paths when they were absent.
-    pub(super) async fn note_for_collection(&mut self, path_ids: &[i64]) -> Result<()> {
+    pub(super) async fn note_for_collection(&mut self, path_ids: &[PathId]) -> Result<()> {
         let collecting = sqlx::query("SELECT 1 FROM counters WHERE name = 'gc' AND value <> 0")
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -117,12 +111,10 @@ impl WriteTx {
         for chunk in path_ids.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO gc_dirty (path_id) VALUES {}",
-                bulk::values(chunk.len(), 1)
+                in_clause::values(chunk.len(), 1)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -130,7 +122,7 @@ impl WriteTx {
 
     /// Records that a push refers to some paths without bringing them; false when the attempt may
     /// no longer commit it.
-    pub async fn mark_left_out(&mut self, attempt: &CommitAttempt, path_ids: &[i64]) -> Result<bool> {
+    pub async fn mark_left_out(&mut self, attempt: &CommitAttempt, path_ids: &[PathId]) -> Result<bool> {
         if !self.may_commit(attempt).await? {
             return Ok(false);
         }
@@ -143,14 +135,12 @@ impl WriteTx {
                 "UPDATE paths SET left_to = (SELECT c.left_to FROM push_paths c WHERE c.push_id = $1 AND c.path_id = paths.id) \
                  WHERE EXISTS (SELECT 1 FROM push_paths c WHERE c.push_id = $2 AND c.path_id = paths.id \
                  AND c.left_to NOT IN ('', paths.left_to)) AND id IN ({})",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(attempt.push_id)
-                .bind(attempt.push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+                .bind(attempt.push_id)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(true)
@@ -162,13 +152,15 @@ impl WriteTx {
     pub async fn add_signing_keys(
         &mut self,
         attempt: &CommitAttempt,
-        path_ids: &[i64],
+        path_ids: &[PathId],
         signer: &Signer,
     ) -> Result<bool> {
         let Some(keys) = self.signing_keys_of(attempt).await? else {
             return Ok(false);
         };
-        let same = "c.kind <> 2 AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs";
+        let same = format!(
+            "c.kind <> {CLAIM_EXTERNAL} AND c.nar_hash = paths.nar_hash AND c.nar_size = paths.nar_size AND c.refs = paths.refs"
+        );
         // Nothing is signed that has not been read, unless the push is exempt.
         let read = format!("(q.exempt <> 0 OR {})", is_read("paths.object_id", "paths"));
         let own_names = signer.chosen_names(&keys);
@@ -178,26 +170,24 @@ impl WriteTx {
                 "SELECT paths.id, paths.signing_keys, paths.signed_by FROM push_paths c JOIN paths ON paths.id = c.path_id \
                  JOIN pushes q ON q.id = c.push_id WHERE c.push_id = $1 AND c.path_id IN ({}) AND paths.state IN ({PUBLISHING}, {PRESENT}) \
                  AND (paths.signing_keys <> '' OR paths.signed_by <> $2) AND {same} AND {read}",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(attempt.push_id)
-                .bind(own_names.clone());
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            let mut signed_by_both: std::collections::BTreeMap<(String, String), Vec<i64>> =
+                .bind(own_names.clone())
+                .bind_all(chunk.iter().copied());
+            let mut signed_by_both: std::collections::BTreeMap<(String, String), Vec<PathId>> =
                 std::collections::BTreeMap::new();
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let before = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
+            let rows: Vec<(PathId, Keys, String)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, before, names_before) in rows {
+                let before = KeyChoice::from(before);
                 let both = before.union(&keys);
-                let names_before: String = row.try_get(2)?;
                 let names = union_of_names(&names_before, &own_names);
                 if both != before || names != union_of_names(&names_before, "") {
                     signed_by_both
                         .entry((both.to_text(), names))
                         .or_default()
-                        .push(row.try_get(0)?);
+                        .push(id);
                 }
             }
             for ((both, names), ids) in signed_by_both {
@@ -207,15 +197,13 @@ impl WriteTx {
                 };
                 let text = format!(
                     "UPDATE paths SET state = {PUBLISHING}, signing_keys = $1, signed_by = $2, publication = $3 WHERE id IN ({})",
-                    bulk::placeholders(4, ids.len())
+                    in_clause::placeholders(4, ids.len())
                 );
-                let mut query = bulk::query(self.backend, text, ids.len() == ROWS)
+                let query = in_clause::query(self.backend, text, ids.len() == ROWS)
                     .bind(both)
                     .bind(names)
-                    .bind(number);
-                for id in ids {
-                    query = query.bind(id);
-                }
+                    .bind(number)
+                    .bind_all(ids);
                 query.execute(&mut *self.tx).await?;
             }
         }
@@ -225,25 +213,25 @@ impl WriteTx {
 
 impl Catalog {
     /// The paths that a push relies on and that are not committed, at most 5,000 of them.
-    pub async fn unclaimed(&self, push_id: i64) -> Result<Vec<StorePath>> {
+    pub async fn unclaimed(&self, push_id: PushId) -> Result<Vec<StorePath>> {
         let text = format!(
             "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({ABSENT}, {DELETING}) LIMIT 5000"
+             WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.state IN ({ABSENT}, {DELETING}) LIMIT 5000"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let names: Vec<PathName> = in_clause::query_scalar(self.backend, text, true)
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;
-        path_columns::store_paths(&rows)
+        Ok(names.into_iter().map(StorePath::from).collect())
     }
 
     /// How many paths the commit of a push has decided, over all attempts.
-    pub async fn paths_added(&self, push_id: i64) -> Result<u64> {
-        let row = sqlx::query("SELECT paths_added FROM pushes WHERE id = $1")
+    pub async fn paths_added(&self, push_id: PushId) -> Result<u64> {
+        let added: i64 = sqlx::query_scalar("SELECT paths_added FROM pushes WHERE id = $1")
             .bind(push_id)
             .fetch_optional(&self.reader)
             .await?
             .ok_or(CatalogError::PushGone)?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(added.unsigned_abs())
     }
 }

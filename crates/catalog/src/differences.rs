@@ -12,11 +12,12 @@ use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, PRESENT, PUBLISHING};
-use super::publish::{self, PUBLISHABLE};
-use super::{Backend, Catalog, ClaimKind, Publishable, Result, WriteTx, now};
+use super::publish::{self, publishable_columns};
+use super::states::{CLAIM_EXTERNAL, CLAIM_NEEDED};
+use super::{Backend, Catalog, ClaimKind, ObjectId, PathId, Publishable, PushId, Result, WriteTx, now};
 
 /// Replacements of one path in a day: two owners of one key rank cannot take turns, but keys can be added.
 const MAX_REPLACEMENTS: i64 = 10;
@@ -117,8 +118,8 @@ impl<'a> PushRank<'a> {
 }
 
 /// Those of some ids that others lack, in their order.
-pub fn missing_from(other: &[i64], own: &[i64]) -> Vec<i64> {
-    let other: HashSet<&i64> = other.iter().collect();
+pub fn missing_from(other: &[PathId], own: &[PathId]) -> Vec<PathId> {
+    let other: HashSet<&PathId> = other.iter().collect();
     own.iter().copied().filter(|id| !other.contains(id)).collect()
 }
 
@@ -126,13 +127,13 @@ pub fn missing_from(other: &[i64], own: &[i64]) -> Vec<i64> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReferencesOfOneSide {
     /// Ids of some of them.
-    pub shown: Vec<i64>,
+    pub shown: Vec<PathId>,
     /// How many more there are.
     pub more: usize,
 }
 
 impl ReferencesOfOneSide {
-    fn new(own: &[i64], other: &[i64]) -> Self {
+    fn new(own: &[PathId], other: &[PathId]) -> Self {
         let mut only = missing_from(other, own);
         let more = only.len().saturating_sub(MAX_SHOWN);
         only.truncate(MAX_SHOWN);
@@ -144,7 +145,7 @@ impl ReferencesOfOneSide {
 #[derive(Debug, Clone)]
 pub struct Differing {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// Why the push claims it.
@@ -167,21 +168,21 @@ pub struct Differing {
 
 fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
     let (cached, claimed) = (
-        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(5)?)?,
-        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(9)?)?,
+        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>("refs")?)?,
+        path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>("claimed_refs")?)?,
     );
-    let ca: (String, String) = (row.try_get(6)?, row.try_get(10)?);
+    let ca: (String, String) = (row.try_get("ca")?, row.try_get("claimed_ca")?);
     let held = Held::of(row)?;
     let nar_hash = (
-        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(3)?)?,
-        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(7)?)?,
+        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
+        path_columns::nar_hash(&row.try_get::<Vec<u8>, _>("claimed_hash")?)?,
     );
-    let nar_size: (i64, i64) = (row.try_get(4)?, row.try_get(8)?);
+    let nar_size: (i64, i64) = (row.try_get("nar_size")?, row.try_get("claimed_size")?);
     let same_nar = nar_hash.0 == nar_hash.1 && nar_size.0 == nar_size.1 && ca.0 == ca.1;
     Ok(Differing {
-        path_id: row.try_get(0)?,
-        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
-        kind: ClaimKind::from_code(row.try_get(2)?)?,
+        path_id: row.try_get("path_id")?,
+        path: path_columns::store_path(&row.try_get::<String, _>("name")?)?,
+        kind: row.try_get("kind")?,
         nar_hash,
         nar_size,
         references: (
@@ -197,8 +198,9 @@ fn differing(row: &AnyRow, push: &PushRank<'_>) -> Result<Differing> {
 
 fn question(also: &str) -> String {
     format!(
-        "SELECT p.id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash, c.nar_size, c.refs, c.ca, {} \
-         FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $1 AND c.kind <> 2 \
+        "SELECT p.id AS path_id, p.name, c.kind, p.nar_hash, p.nar_size, p.refs, p.ca, c.nar_hash AS claimed_hash, \
+         c.nar_size AS claimed_size, c.refs AS claimed_refs, c.ca AS claimed_ca, {} \
+         FROM push_paths c JOIN paths p ON p.id = c.path_id WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} \
          AND p.state IN ({PUBLISHING}, {PRESENT}) AND {DIFFERS} {also}",
         held_columns("$2")
     )
@@ -208,19 +210,17 @@ fn question(also: &str) -> String {
 pub(super) async fn differing_among(
     backend: Backend,
     connection: &mut AnyConnection,
-    push_id: i64,
+    push_id: PushId,
     push: &PushRank<'_>,
-    ids: &[i64],
+    ids: &[PathId],
 ) -> Result<Vec<Differing>> {
     let mut found = Vec::new();
     for chunk in ids.chunks(ROWS) {
-        let among = format!("AND c.path_id IN ({})", bulk::placeholders(3, chunk.len()));
-        let mut query = bulk::query(backend, question(&among), chunk.len() == ROWS)
+        let among = format!("AND c.path_id IN ({})", in_clause::placeholders(3, chunk.len()));
+        let query = in_clause::query(backend, question(&among), chunk.len() == ROWS)
             .bind(push_id)
-            .bind(now() - REPLACEMENTS_PERIOD);
-        for id in chunk {
-            query = query.bind(*id);
-        }
+            .bind(now() - REPLACEMENTS_PERIOD)
+            .bind_all(chunk.iter().copied());
         // One by one, since lists of references are long.
         let mut rows = query.fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
@@ -232,9 +232,9 @@ pub(super) async fn differing_among(
 
 impl Catalog {
     /// The paths that a push claims and that are committed with something else than it says.
-    pub async fn differing(&self, push_id: i64, push: &PushRank<'_>) -> Result<Vec<Differing>> {
+    pub async fn differing(&self, push_id: PushId, push: &PushRank<'_>) -> Result<Vec<Differing>> {
         let mut found = Vec::new();
-        let mut rows = bulk::query(self.backend, question(""), true)
+        let mut rows = in_clause::query(self.backend, question(""), true)
             .bind(push_id)
             .bind(now() - REPLACEMENTS_PERIOD)
             .fetch(&self.reader);
@@ -251,27 +251,27 @@ pub struct Tied {
     /// The path as it is in the cache.
     pub cached: Publishable,
     /// Id of its NAR.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Ids of the references that the push claims.
-    pub claimed: Vec<i64>,
+    pub claimed: Vec<PathId>,
 }
 
 impl Catalog {
     /// Some paths that a push claims with other references than the cache has.
-    pub async fn tied(&self, push_id: i64, ids: &[i64]) -> Result<Vec<Tied>> {
+    pub async fn tied(&self, push_id: PushId, ids: &[PathId]) -> Result<Vec<Tied>> {
         let mut tied = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
+            let columns = publishable_columns("p", "p");
             let text = format!(
-                "SELECT {PUBLISHABLE}, p.object_id AS object_id, c.refs AS claimed FROM push_paths c \
+                "SELECT {columns}, p.object_id AS object_id, c.refs AS claimed FROM push_paths c \
                  JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
-                 WHERE c.push_id = $1 AND c.kind <> 2 AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) \
+                 WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND o.state = {OBJECT_PRESENT} AND p.state IN ({PUBLISHING}, {PRESENT}) \
                  AND c.path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
                 tied.push(Tied {
                     cached: publish::publishable(&row)?,
@@ -286,16 +286,15 @@ impl Catalog {
 
 impl WriteTx {
     /// Has a push bring some paths that it found in the cache, since its contents take their place.
-    pub async fn need(&mut self, push_id: i64, ids: &[i64]) -> Result<()> {
+    pub async fn need(&mut self, push_id: PushId, ids: &[PathId]) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE push_paths SET kind = 1 WHERE push_id = $1 AND path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                "UPDATE push_paths SET kind = {CLAIM_NEEDED} WHERE push_id = $1 AND path_id IN ({})",
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -306,11 +305,15 @@ impl WriteTx {
 mod tests {
     use super::*;
 
+    fn ids<const N: usize>(numbers: [i64; N]) -> Vec<PathId> {
+        numbers.map(PathId::from).to_vec()
+    }
+
     #[test]
     fn references_of_one_side_are_named_up_to_a_bound() {
-        let side = ReferencesOfOneSide::new(&[1, 2, 3], &[2]);
-        assert_eq!((side.shown, side.more), (vec![1, 3], 0));
-        let many: Vec<i64> = (0..25).collect();
+        let side = ReferencesOfOneSide::new(&ids([1, 2, 3]), &ids([2]));
+        assert_eq!((side.shown, side.more), (ids([1, 3]), 0));
+        let many: Vec<PathId> = (0..25).map(PathId::from).collect();
         let side = ReferencesOfOneSide::new(&many, &[]);
         assert_eq!((side.shown.len(), side.more), (MAX_SHOWN, 15));
     }

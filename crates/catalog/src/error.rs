@@ -109,6 +109,14 @@ impl From<std::io::Error> for CatalogError {
 impl From<sqlx::Error> for CatalogError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
+        let error = match error {
+            // What a column holds is no value of its type.
+            E::ColumnDecode { index, source } => match source.downcast::<Self>() {
+                Ok(corrupt) => return *corrupt,
+                Err(source) => E::ColumnDecode { index, source },
+            },
+            error => error,
+        };
         let kind = match &error {
             E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) | E::Protocol(_) => {
                 Kind::Unavailable

@@ -1,9 +1,9 @@
 //! What checks have found.
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::columns::{Flag, codes};
+use super::in_clause::{self, BindAll as _, ROWS};
+use super::states::FINDING_OPEN;
+use super::{Catalog, FindingId, Result, TaskId, WriteTx, now};
 
 /// What became of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,30 +29,15 @@ impl FindingState {
             Self::Failed => "failed",
         }
     }
-
-    fn from_code(code: i64) -> Result<Self> {
-        match code {
-            0 => Ok(Self::Open),
-            1 => Ok(Self::Mended),
-            2 => Ok(Self::Failed),
-            other => Err(CatalogError::Corrupt(format!("finding state {other}"))),
-        }
-    }
-
-    const fn code(self) -> i64 {
-        match self {
-            Self::Open => 0,
-            Self::Mended => 1,
-            Self::Failed => 2,
-        }
-    }
 }
 
+codes!(FindingState, "finding state", Open = 0, Mended = 1, Failed = 2);
+
 /// Something that does not fit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct FindingRow {
     /// Id in the database; later ones are greater.
-    pub id: i64,
+    pub id: FindingId,
     /// Name of its kind.
     pub kind: String,
     /// Key of the object, or name of the row.
@@ -64,6 +49,7 @@ pub struct FindingRow {
     /// Why it was not mended, or what a repair would do; empty where that is plain.
     pub reason: String,
     /// A garbage collection removes it.
+    #[sqlx(try_from = "Flag")]
     pub left_to_gc: bool,
     /// Unix time.
     pub found_at: i64,
@@ -83,7 +69,7 @@ pub struct NewFinding {
 }
 
 /// How many findings of a kind came to an end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct FindingCount {
     /// Name of the kind.
     pub kind: String,
@@ -95,8 +81,8 @@ pub struct FindingCount {
 
 impl Catalog {
     /// Findings of a check, after one.
-    pub async fn findings(&self, task_id: i64, after: i64, limit: i64) -> Result<Vec<FindingRow>> {
-        let rows = sqlx::query(
+    pub async fn findings(&self, task_id: TaskId, after: FindingId, limit: i64) -> Result<Vec<FindingRow>> {
+        let rows = sqlx::query_as(
             "SELECT id, kind, subject, detail, state, left_to_gc, found_at, reason FROM fsck_findings \
              WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3",
         )
@@ -105,53 +91,30 @@ impl Catalog {
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(FindingRow {
-                    id: row.try_get(0)?,
-                    kind: row.try_get(1)?,
-                    subject: row.try_get(2)?,
-                    detail: row.try_get(3)?,
-                    state: FindingState::from_code(row.try_get(4)?)?,
-                    left_to_gc: row.try_get::<i64, _>(5)? != 0,
-                    found_at: row.try_get(6)?,
-                    reason: row.try_get(7)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 
     /// How many findings a check has, by kind and by what became of them.
-    pub async fn finding_counts(&self, task_id: i64) -> Result<Vec<FindingCount>> {
-        let rows = sqlx::query(
-            "SELECT kind, state, COUNT(*) FROM fsck_findings WHERE task_id = $1 GROUP BY kind, state \
+    pub async fn finding_counts(&self, task_id: TaskId) -> Result<Vec<FindingCount>> {
+        let rows = sqlx::query_as(
+            "SELECT kind, state, COUNT(*) AS count FROM fsck_findings WHERE task_id = $1 GROUP BY kind, state \
              ORDER BY kind, state",
         )
         .bind(task_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(FindingCount {
-                    kind: row.try_get(0)?,
-                    state: FindingState::from_code(row.try_get(1)?)?,
-                    count: row.try_get(2)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 }
 
 impl WriteTx {
     /// Writes findings down; what is found again is found once. Their ids, in their order.
-    pub async fn add_findings(&mut self, task_id: i64, found: &[NewFinding]) -> Result<Vec<i64>> {
+    pub async fn add_findings(&mut self, task_id: TaskId, found: &[NewFinding]) -> Result<Vec<FindingId>> {
         let mut ids = Vec::with_capacity(found.len());
         for finding in found {
-            let row = sqlx::query(
-                "INSERT INTO fsck_findings (task_id, kind, subject, detail, left_to_gc, found_at) \
+            let id = in_clause::query_scalar(self.backend, format!("INSERT INTO fsck_findings (task_id, kind, subject, detail, left_to_gc, found_at) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (task_id, kind, subject) \
-                 DO UPDATE SET detail = excluded.detail, state = 0, reason = '', found_at = excluded.found_at RETURNING id",
-            )
+                 DO UPDATE SET detail = excluded.detail, state = {FINDING_OPEN}, reason = '', found_at = excluded.found_at RETURNING id"), true)
             .bind(task_id)
             .bind(finding.kind)
             .bind(finding.subject.clone())
@@ -160,22 +123,21 @@ impl WriteTx {
             .bind(now())
             .fetch_one(&mut *self.tx)
             .await?;
-            ids.push(row.try_get(0)?);
+            ids.push(id);
         }
         Ok(ids)
     }
 
     /// Says what became of findings.
-    pub async fn end_findings(&mut self, ids: &[i64], state: FindingState) -> Result<()> {
+    pub async fn end_findings(&mut self, ids: &[FindingId], state: FindingState) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE fsck_findings SET state = $1 WHERE id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(state.code());
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(state)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -184,7 +146,7 @@ impl WriteTx {
     /// Says what became of the finding about an object, and why; 1 if that is new. A reason that was given stays.
     pub async fn end_finding_of(
         &mut self,
-        task_id: i64,
+        task_id: TaskId,
         kind: &str,
         subject: &str,
         state: FindingState,
@@ -194,12 +156,12 @@ impl WriteTx {
             "UPDATE fsck_findings SET state = $1, reason = $2 WHERE task_id = $3 AND kind = $4 AND subject = $5 \
              AND (state <> $6 OR ($7 <> '' AND reason <> $7))",
         )
-        .bind(state.code())
+        .bind(state)
         .bind(reason.to_owned())
         .bind(task_id)
         .bind(kind.to_owned())
         .bind(subject.to_owned())
-        .bind(state.code())
+        .bind(state)
         .bind(reason.to_owned())
         .execute(&mut *self.tx)
         .await?;
@@ -207,7 +169,7 @@ impl WriteTx {
     }
 
     /// Says why findings were not mended.
-    pub async fn explain_findings(&mut self, ids: &[i64], reason: &str) -> Result<()> {
+    pub async fn explain_findings(&mut self, ids: &[FindingId], reason: &str) -> Result<()> {
         for id in ids {
             sqlx::query("UPDATE fsck_findings SET reason = $1 WHERE id = $2")
                 .bind(reason.to_owned())
@@ -219,7 +181,7 @@ impl WriteTx {
     }
 
     /// Gives the findings of a check that was cut off to the one that goes on.
-    pub async fn inherit_findings(&mut self, from: i64, to: i64) -> Result<()> {
+    pub async fn inherit_findings(&mut self, from: TaskId, to: TaskId) -> Result<()> {
         sqlx::query("UPDATE fsck_findings SET task_id = $1 WHERE task_id = $2")
             .bind(to)
             .bind(from)

@@ -1,11 +1,9 @@
 //! The closures that garbage collections let go.
 
-use sqlx::Row as _;
-
-use super::{Catalog, Result, WriteTx};
+use super::{Catalog, Result, TaskId, WriteTx, in_clause};
 
 /// A closure that a garbage collection let go, or would.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct GcClosure {
     /// Its place in the list, from 1.
     pub number: i64,
@@ -21,8 +19,8 @@ pub struct GcClosure {
 
 impl Catalog {
     /// The closures that a garbage collection let go, or would, after one.
-    pub async fn gc_closures(&self, run_id: i64, after: i64, limit: i64) -> Result<Vec<GcClosure>> {
-        let rows = sqlx::query(
+    pub async fn gc_closures(&self, run_id: TaskId, after: i64, limit: i64) -> Result<Vec<GcClosure>> {
+        let rows = sqlx::query_as(
             "SELECT number, root, pushed_at, paths, bytes FROM gc_closures \
              WHERE run_id = $1 AND number > $2 ORDER BY number LIMIT $3",
         )
@@ -31,29 +29,19 @@ impl Catalog {
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(GcClosure {
-                    number: row.try_get(0)?,
-                    root: row.try_get(1)?,
-                    pushed_at: row.try_get(2)?,
-                    paths: row.try_get(3)?,
-                    bytes: row.try_get(4)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 }
 
 impl WriteTx {
     /// Writes down closures that a garbage collection lets go, or would.
-    pub async fn note_gc_closures(&mut self, run_id: i64, closures: &[GcClosure]) -> Result<()> {
-        for chunk in closures.chunks(super::bulk::ROWS) {
+    pub async fn note_gc_closures(&mut self, run_id: TaskId, closures: &[GcClosure]) -> Result<()> {
+        for chunk in closures.chunks(super::in_clause::ROWS) {
             let text = format!(
                 "INSERT INTO gc_closures (run_id, number, root, pushed_at, paths, bytes) VALUES {}",
-                super::bulk::values(chunk.len(), 6)
+                super::in_clause::values(chunk.len(), 6)
             );
-            let mut query = super::bulk::query(self.backend, text, chunk.len() == super::bulk::ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == super::in_clause::ROWS);
             for closure in chunk {
                 query = query
                     .bind(run_id)

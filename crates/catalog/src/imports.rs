@@ -7,16 +7,12 @@
 use std::collections::HashMap;
 
 use niks3_nix::store_path::{StorePath, StorePathHash};
-use sqlx::Row as _;
 
-use super::bulk::{self, ROWS};
-use super::path_columns::{PRESENT, PUBLISHING, store_path};
-use super::{Catalog, Result, WriteTx};
-
-/// The path of the root is not in the cache yet.
-const WAITING: i64 = 0;
-/// A closure or pin was made of it, or there is nothing to make one of.
-const DONE: i64 = 1;
+use super::columns::PathName;
+use super::in_clause::{self, BindAll as _, ROWS};
+use super::path_columns::{PRESENT, PUBLISHING};
+use super::states::{IMPORT_DONE, IMPORT_WAITING};
+use super::{Catalog, PathId, Result, WriteTx};
 
 /// A closure of another database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +24,12 @@ pub struct ImportedClosure {
 }
 
 /// A pin of another database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct ImportedPin {
     /// Its name.
     pub name: String,
     /// What it keeps, with its closure.
+    #[sqlx(try_from = "PathName")]
     pub path: StorePath,
     /// Unix time at which the name was made.
     pub created_at: i64,
@@ -41,7 +38,7 @@ pub struct ImportedPin {
 }
 
 /// Roots that wait for their paths.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct WaitingRoots {
     /// Closures.
     pub closures: i64,
@@ -52,48 +49,42 @@ pub struct WaitingRoots {
 impl Catalog {
     /// When each closure that was imported before was pushed last, by the hash part of its root.
     pub async fn imported_closures(&self) -> Result<HashMap<String, i64>> {
-        let rows = sqlx::query("SELECT hash, pushed_at FROM imported_closures")
+        let rows = sqlx::query_as("SELECT hash, pushed_at FROM imported_closures")
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows.into_iter().collect())
     }
 
     /// When each pin that was imported before was pointed somewhere last, by name.
     pub async fn imported_pins(&self) -> Result<HashMap<String, i64>> {
-        let rows = sqlx::query("SELECT name, updated_at FROM imported_pins")
+        let rows = sqlx::query_as("SELECT name, updated_at FROM imported_pins")
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows.into_iter().collect())
     }
 
     /// How many imported roots wait.
     pub async fn waiting_roots(&self) -> Result<WaitingRoots> {
-        let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM imported_closures WHERE state = 0), \
-             (SELECT COUNT(*) FROM imported_pins WHERE state = 0)",
+        Ok(in_clause::query_as(
+            self.backend,
+            format!(
+                "SELECT (SELECT COUNT(*) FROM imported_closures WHERE state = {IMPORT_WAITING}) AS closures, \
+             (SELECT COUNT(*) FROM imported_pins WHERE state = {IMPORT_WAITING}) AS pins"
+            ),
+            true,
         )
         .fetch_one(&self.reader)
-        .await?;
-        Ok(WaitingRoots {
-            closures: row.try_get(0)?,
-            pins: row.try_get(1)?,
-        })
+        .await?)
     }
 
     /// Hash parts of the roots of closures that wait, after one.
     pub async fn waiting_closures(&self, after: &str, limit: i64) -> Result<Vec<String>> {
-        let rows = sqlx::query(
-            "SELECT hash FROM imported_closures WHERE state = 0 AND hash > $1 ORDER BY hash LIMIT $2",
-        )
+        let rows = in_clause::query_scalar(self.backend, format!("SELECT hash FROM imported_closures WHERE state = {IMPORT_WAITING} AND hash > $1 ORDER BY hash LIMIT $2"), true)
         .bind(after.to_owned())
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// Those of some closures that wait.
@@ -101,40 +92,25 @@ impl Catalog {
         let mut waiting = Vec::new();
         for chunk in hashes.chunks(ROWS) {
             let text = format!(
-                "SELECT hash FROM imported_closures WHERE state = {WAITING} AND hash IN ({})",
-                bulk::placeholders(1, chunk.len())
+                "SELECT hash FROM imported_closures WHERE state = {IMPORT_WAITING} AND hash IN ({})",
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for hash in chunk {
-                query = query.bind(hash.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                waiting.push(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().cloned());
+            waiting.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(waiting)
     }
 
     /// Pins that wait, in the order of their names, after one.
     pub async fn waiting_pins(&self, after: &str, limit: i64) -> Result<Vec<ImportedPin>> {
-        let rows = sqlx::query(
-            "SELECT name, path, created_at, updated_at FROM imported_pins WHERE state = 0 AND name > $1 \
-             ORDER BY name LIMIT $2",
-        )
+        let rows = in_clause::query_as(self.backend, format!("SELECT name, path, created_at, updated_at FROM imported_pins WHERE state = {IMPORT_WAITING} AND name > $1 \
+             ORDER BY name LIMIT $2"), true)
         .bind(after.to_owned())
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ImportedPin {
-                    name: row.try_get(0)?,
-                    path: store_path(&row.try_get::<String, _>(1)?)?,
-                    created_at: row.try_get(2)?,
-                    updated_at: row.try_get(3)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 }
 
@@ -144,10 +120,10 @@ impl WriteTx {
         for chunk in closures.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO imported_closures (hash, pushed_at) VALUES {} \
-                 ON CONFLICT (hash) DO UPDATE SET pushed_at = excluded.pushed_at, state = {WAITING}",
-                bulk::values(chunk.len(), 2)
+                 ON CONFLICT (hash) DO UPDATE SET pushed_at = excluded.pushed_at, state = {IMPORT_WAITING}",
+                in_clause::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for closure in chunk {
                 query = query
                     .bind(closure.hash.as_str().to_owned())
@@ -161,10 +137,8 @@ impl WriteTx {
     /// Adds pins of another database, each of which is new or was changed there since the last import.
     pub async fn add_imported_pins(&mut self, pins: &[ImportedPin]) -> Result<()> {
         for pin in pins {
-            sqlx::query(
-                "INSERT INTO imported_pins (name, path, created_at, updated_at) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (name) DO UPDATE SET path = excluded.path, updated_at = excluded.updated_at, state = 0",
-            )
+            in_clause::query(self.backend, format!("INSERT INTO imported_pins (name, path, created_at, updated_at) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (name) DO UPDATE SET path = excluded.path, updated_at = excluded.updated_at, state = {IMPORT_WAITING}"), true)
             .bind(pin.name.clone())
             .bind(pin.path.to_string())
             .bind(pin.created_at)
@@ -180,11 +154,11 @@ impl WriteTx {
     pub async fn settle_imported_closures(&mut self, hashes: &[String]) -> Result<u64> {
         let mut settled = 0;
         for chunk in hashes.chunks(ROWS) {
-            let among = bulk::placeholders(1, chunk.len());
+            let among = in_clause::placeholders(1, chunk.len());
             let made = format!(
                 "INSERT INTO closures (path_id, created_at, pushed_at) \
                  SELECT p.id, i.pushed_at, i.pushed_at FROM imported_closures i JOIN paths p ON p.hash = i.hash \
-                 WHERE i.state = {WAITING} AND p.state IN ({PUBLISHING}, {PRESENT}) AND i.hash IN ({among}) \
+                 WHERE i.state = {IMPORT_WAITING} AND p.state IN ({PUBLISHING}, {PRESENT}) AND i.hash IN ({among}) \
                  ON CONFLICT (path_id) DO UPDATE SET created_at = CASE WHEN closures.created_at < excluded.created_at \
                  THEN closures.created_at ELSE excluded.created_at END, \
                  pushed_at = CASE WHEN closures.adopted = 0 AND closures.pushed_at > excluded.pushed_at \
@@ -192,7 +166,7 @@ impl WriteTx {
             );
             self.about_hashes(made, chunk).await?;
             let done = format!(
-                "UPDATE imported_closures SET state = {DONE} WHERE state = {WAITING} AND hash IN ({among}) \
+                "UPDATE imported_closures SET state = {IMPORT_DONE} WHERE state = {IMPORT_WAITING} AND hash IN ({among}) \
                  AND EXISTS (SELECT 1 FROM paths p WHERE p.hash = imported_closures.hash \
                  AND p.state IN ({PUBLISHING}, {PRESENT}))"
             );
@@ -207,18 +181,16 @@ impl WriteTx {
     /// Ends the wait of closures whose roots will not come.
     pub async fn give_up_imported_closures(&mut self, hashes: &[String]) -> Result<()> {
         for chunk in hashes.chunks(ROWS) {
-            let among = bulk::placeholders(1, chunk.len());
-            let text = format!("UPDATE imported_closures SET state = {DONE} WHERE hash IN ({among})");
+            let among = in_clause::placeholders(1, chunk.len());
+            let text = format!("UPDATE imported_closures SET state = {IMPORT_DONE} WHERE hash IN ({among})");
             self.about_hashes(text, chunk).await?;
         }
         Ok(())
     }
 
     async fn about_hashes(&mut self, text: String, hashes: &[String]) -> Result<u64> {
-        let mut query = bulk::query(self.backend, text, hashes.len() == ROWS);
-        for hash in hashes {
-            query = query.bind(hash.clone());
-        }
+        let query =
+            in_clause::query(self.backend, text, hashes.len() == ROWS).bind_all(hashes.iter().cloned());
         Ok(query.execute(&mut *self.tx).await?.rows_affected())
     }
 
@@ -226,21 +198,19 @@ impl WriteTx {
     /// set later is kept.
     pub async fn settle_imported_pin(&mut self, pin: &ImportedPin) -> Result<bool> {
         let text = format!("SELECT id FROM paths WHERE hash = $1 AND name = $2 AND state = {PRESENT}");
-        let row = bulk::query(self.backend, text, true)
+        let row: Option<PathId> = in_clause::query_scalar(self.backend, text, true)
             .bind(pin.path.hash_part().to_owned())
             .bind(pin.path.to_string())
             .fetch_optional(&mut *self.tx)
             .await?;
-        let Some(row) = row else { return Ok(false) };
-        let path_id: i64 = row.try_get(0)?;
-        let current = sqlx::query("SELECT path_id, updated_at FROM pins WHERE name = $1")
-            .bind(pin.name.clone())
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        let superseded = match current {
-            None => false,
-            Some(row) => row.try_get::<i64, _>(0)? != path_id && row.try_get::<i64, _>(1)? > pin.updated_at,
-        };
+        let Some(path_id) = row else { return Ok(false) };
+        let current: Option<(PathId, i64)> =
+            sqlx::query_as("SELECT path_id, updated_at FROM pins WHERE name = $1")
+                .bind(pin.name.clone())
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        let superseded =
+            current.is_some_and(|(target, updated_at)| target != path_id && updated_at > pin.updated_at);
         if !superseded {
             self.pin_changed(&pin.name).await?;
             sqlx::query(
@@ -262,10 +232,14 @@ impl WriteTx {
 
     /// Ends the wait of a pin.
     pub async fn give_up_imported_pin(&mut self, name: &str) -> Result<()> {
-        sqlx::query("UPDATE imported_pins SET state = 1 WHERE name = $1")
-            .bind(name.to_owned())
-            .execute(&mut *self.tx)
-            .await?;
+        in_clause::query(
+            self.backend,
+            format!("UPDATE imported_pins SET state = {IMPORT_DONE} WHERE name = $1"),
+            true,
+        )
+        .bind(name.to_owned())
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 }

@@ -1,20 +1,19 @@
 //! All SQL of the server, over SQLite and PostgreSQL alike.
 //!
-//! One text serves both databases wherever they agree; [`bulk`] writes the lists
+//! One text serves both databases wherever they agree; [`in_clause`] writes the lists
 //! that neither has a common form for. Every transaction that moves the state of
 //! a path, an object or a push goes through [`Catalog::write`], which admits one
 //! at a time per database: what it decides on cannot change under it, and no two
 //! of them can deadlock whatever the order of their rows.
 
 mod browse;
-mod bulk;
-mod census;
+mod cache_stats;
 mod checks;
 mod closure_sizes;
 mod closures;
+mod columns;
 mod commits;
 mod condition;
-mod conditions;
 mod connect;
 mod cycles;
 mod debug_infos;
@@ -24,11 +23,13 @@ mod error;
 mod findings;
 mod foreign;
 mod gc_closures;
+mod gc_transitions;
+mod ids;
 mod imports;
+mod in_clause;
 mod logs;
-mod losses;
 mod marking;
-mod moves;
+mod missing_objects;
 mod multiparts;
 mod objects;
 mod ownership;
@@ -38,6 +39,7 @@ mod pins;
 mod publications;
 mod publish;
 mod pushes;
+mod query_filter;
 mod ready;
 mod realisations;
 mod replacements;
@@ -46,6 +48,7 @@ mod sessions;
 mod short_leases;
 mod signatures;
 mod slices;
+mod states;
 mod store_probes;
 mod tasks;
 mod tokens;
@@ -62,8 +65,8 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction};
 
 pub use browse::{Found, Member, Members};
-pub use census::{CacheCounts, PastCounts, Pool, Stored};
-pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, Referred, Standing, User};
+pub use cache_stats::{CacheCounts, PastCounts, Pool, Stored};
+pub use checks::{Adopted, CheckedObject, CheckedPath, CheckedPin, HashStatus, ReferenceStatus, User};
 pub use closure_sizes::ClosureSize;
 pub use closures::{ClosureRow, ClosureSummary};
 pub use commits::{CommitAttempt, CommitBegin, CommitStatus};
@@ -73,9 +76,12 @@ pub use differences::{Differing, PushRank, ReferencesOfOneSide, Tied, missing_fr
 pub use error::CatalogError;
 pub use findings::{FindingCount, FindingRow, FindingState, NewFinding};
 pub use gc_closures::GcClosure;
+pub use gc_transitions::{Collected, CollectedId, DoomedObject, DoomedPath};
+pub use ids::{
+    ClosureId, DirtyId, FindingId, MultipartId, ObjectId, PathId, PushId, ReplacementId, RunId, TaskId,
+};
 pub use imports::{ImportedClosure, ImportedPin, WaitingRoots};
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
-pub use moves::{Collected, DoomedObject, DoomedPath};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
 pub use objects::{ArrivedObject, NewObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;
@@ -140,7 +146,7 @@ pub struct Catalog {
     writer: AnyPool,
     /// For writing transactions, which wait for each other: those that wait keep none of the
     /// connections that everything else needs.
-    gate: AnyPool,
+    write_pool: AnyPool,
     backend: Backend,
     /// Where SQLite's file is.
     folder: Option<PathBuf>,
@@ -238,10 +244,10 @@ impl Catalog {
             // SQLite has one writer; one connection for it queues writers fairly
             // instead of letting them poll for the lock.
             Backend::Sqlite => {
-                let gate = pool(1).connect_with(options.clone()).await?;
+                let write_pool = pool(1).connect_with(options.clone()).await?;
                 Self {
-                    writer: gate.clone(),
-                    gate,
+                    writer: write_pool.clone(),
+                    write_pool,
                     reader: pool(4).connect_with(options).await?,
                     backend,
                     folder,
@@ -250,16 +256,16 @@ impl Catalog {
                 }
             }
             // Ten connections together: as many servers as may share a database leave room in
-            // the hundred that PostgreSQL has. With two at the gate the next transaction of this
+            // the hundred that PostgreSQL has. With two of them the next transaction of this
             // process is there when one ends; the others wait inside the process, in order.
             Backend::Postgres => {
-                let gate = pool(2).connect_with(options.clone()).await?;
+                let write_pool = pool(2).connect_with(options.clone()).await?;
                 let reader = pool(8).connect_with(options).await?;
-                sessions::require(&mut *gate.acquire().await?, &mut *reader.acquire().await?).await?;
+                sessions::require(&mut *write_pool.acquire().await?, &mut *reader.acquire().await?).await?;
                 Self {
                     writer: reader.clone(),
                     reader,
-                    gate,
+                    write_pool,
                     backend,
                     folder,
                     target,
@@ -270,7 +276,7 @@ impl Catalog {
         // Before anything is written, so that it is said which of two things is wrong.
         catalog.require_writable().await?;
         if backend == Backend::Postgres {
-            sessions::require_commits(&mut *catalog.gate.acquire().await?).await?;
+            sessions::require_commits(&mut *catalog.write_pool.acquire().await?).await?;
         }
         catalog.migrate().await?;
         Ok(catalog)
@@ -282,8 +288,8 @@ impl Catalog {
             Backend::Sqlite => sqlx::migrate!("../../migrations/sqlite"),
             Backend::Postgres => sqlx::migrate!("../../migrations/postgres"),
         };
-        foreign::refuse_others(&self.gate, self.backend, &migrator).await?;
-        let Err(error) = migrator.run(&self.gate).await else {
+        foreign::refuse_others(&self.write_pool, self.backend, &migrator).await?;
+        let Err(error) = migrator.run(&self.write_pool).await else {
             return Ok(());
         };
         // Schemas from before the first release have migrations that this program lacks, too: what tells them from
@@ -291,7 +297,7 @@ impl Catalog {
         let first = migrator.iter().find(|migration| migration.version == 1);
         let applied =
             sqlx::query_scalar::<_, Vec<u8>>("SELECT checksum FROM _sqlx_migrations WHERE version = 1")
-                .fetch_optional(&self.gate)
+                .fetch_optional(&self.write_pool)
                 .await
                 .ok()
                 .flatten();
@@ -312,9 +318,9 @@ impl Catalog {
     pub async fn write_for(&self, by: &'static Location<'static>) -> Result<WriteTx> {
         let asked = Instant::now();
         let tx = match self.backend {
-            Backend::Sqlite => self.gate.begin_with("BEGIN IMMEDIATE").await?,
+            Backend::Sqlite => self.write_pool.begin_with("BEGIN IMMEDIATE").await?,
             Backend::Postgres => {
-                let mut tx = self.gate.begin().await?;
+                let mut tx = self.write_pool.begin().await?;
                 // What the wait for a connection has left of the time.
                 let left = WRITE_WAIT.saturating_sub(asked.elapsed()).as_millis().max(1000);
                 sqlx::query("SELECT set_config('lock_timeout', $2, true), pg_advisory_xact_lock($1)")
@@ -364,7 +370,7 @@ impl Catalog {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
-        self.gate.close().await;
+        self.write_pool.close().await;
     }
 }
 

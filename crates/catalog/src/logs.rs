@@ -4,16 +4,10 @@
 //! place, and the row says whose: so the row describes the object. A path has one deriver in its row; the
 //! others that it was pushed with are in `path_derivers`.
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{Catalog, Result, StagedLog, WriteTx, now, short_leases};
-
-/// Readers see it.
-const LOG_PRESENT: i64 = 0;
-/// A push moves its own into place.
-const LOG_PUBLISHING: i64 = 2;
+use super::states::{CLAIM_EXTERNAL, LOG_PRESENT, LOG_PUBLISHING};
+use super::{Catalog, PathId, PushId, Result, StagedLog, WriteTx, now, short_leases};
 
 /// Most derivers that are remembered for a path besides its own: a path that is fetched from ever new
 /// mirrors has one for each of them.
@@ -22,7 +16,12 @@ const MAX_DERIVERS: i64 = 64;
 impl WriteTx {
     /// Begins to publish build logs of a push, until a fence: those of derivations that have none, and
     /// that no other push is publishing. Returns the derivations.
-    pub async fn begin_logs(&mut self, push_id: i64, logs: &[StagedLog], fence: i64) -> Result<Vec<String>> {
+    pub async fn begin_logs(
+        &mut self,
+        push_id: PushId,
+        logs: &[StagedLog],
+        fence: i64,
+    ) -> Result<Vec<String>> {
         let mut begun = Vec::new();
         let now = now();
         for chunk in logs.chunks(ROWS) {
@@ -32,10 +31,10 @@ impl WriteTx {
                  push_id = excluded.push_id, condemned_at = 0 \
                  WHERE logs.state = {LOG_PUBLISHING} \
                  AND ({} OR logs.push_id = excluded.push_id) RETURNING drv",
-                bulk::values(chunk.len(), 6),
+                in_clause::values(chunk.len(), 6),
                 short_leases::over("logs.fence", "excluded.created_at")
             );
-            let mut query = bulk::query(self.backend, text, false);
+            let mut query = in_clause::query_scalar(self.backend, text, false);
             for log in chunk {
                 query = query
                     .bind(log.drv.clone())
@@ -45,25 +44,22 @@ impl WriteTx {
                     .bind(push_id)
                     .bind(now);
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                begun.push(row.try_get(0)?);
-            }
+            begun.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(begun)
     }
 
     /// Ends the publishing of build logs that a push has moved into place.
-    pub async fn logs_published(&mut self, push_id: i64, drvs: &[String]) -> Result<()> {
+    pub async fn logs_published(&mut self, push_id: PushId, drvs: &[String]) -> Result<()> {
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
                 "UPDATE logs SET state = {LOG_PRESENT}, fence = 0, push_id = 0 \
                  WHERE state = {LOG_PUBLISHING} AND push_id = $1 AND drv IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, false).bind(push_id);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
+            let query = in_clause::query(self.backend, text, false)
+                .bind(push_id)
+                .bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -71,7 +67,7 @@ impl WriteTx {
 
     /// Has paths keep the logs of more derivers. A garbage collection that is in progress looks at the
     /// paths again.
-    pub async fn add_derivers(&mut self, derivers: &[(i64, String)]) -> Result<()> {
+    pub async fn add_derivers(&mut self, derivers: &[(PathId, String)]) -> Result<()> {
         for (path_id, drv) in derivers {
             let text = format!(
                 "INSERT INTO path_derivers (path_id, drv) SELECT id, $1 FROM paths WHERE id = $2 \
@@ -79,7 +75,7 @@ impl WriteTx {
                  AND (SELECT COUNT(*) FROM path_derivers d WHERE d.path_id = paths.id) < {MAX_DERIVERS} \
                  ON CONFLICT (path_id, drv) DO NOTHING"
             );
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(drv.clone())
                 .bind(*path_id)
                 .execute(&mut *self.tx)
@@ -96,20 +92,16 @@ impl WriteTx {
     }
 
     /// The derivers that some paths were pushed with besides their own.
-    pub async fn more_derivers_of(&mut self, ids: &[i64]) -> Result<Vec<String>> {
+    pub async fn more_derivers_of(&mut self, ids: &[PathId]) -> Result<Vec<String>> {
         let mut derivers = Vec::new();
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT drv FROM path_derivers WHERE path_id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                derivers.push(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().copied());
+            derivers.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(derivers)
     }
@@ -117,25 +109,23 @@ impl WriteTx {
 
 impl Catalog {
     /// Paths that a push relies on with a deriver that is not the one in their row, unless that is known.
-    pub async fn new_derivers(&self, push_id: i64) -> Result<Vec<(i64, String)>> {
+    pub async fn new_derivers(&self, push_id: PushId) -> Result<Vec<(PathId, String)>> {
         let text = format!(
             "SELECT c.path_id, c.deriver FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND c.deriver <> '' AND c.deriver <> p.deriver \
+             WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND c.deriver <> '' AND c.deriver <> p.deriver \
              AND p.state IN ({PUBLISHING}, {PRESENT}) \
              AND NOT EXISTS (SELECT 1 FROM path_derivers d WHERE d.path_id = c.path_id AND d.drv = c.deriver)"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows)
     }
 
     /// Which derivers paths were pushed with besides their own, in the order of both, after one.
-    pub async fn more_derivers(&self, after: &(i64, String), limit: i64) -> Result<Vec<(i64, String)>> {
-        let rows = sqlx::query(
+    pub async fn more_derivers(&self, after: &(PathId, String), limit: i64) -> Result<Vec<(PathId, String)>> {
+        let rows = sqlx::query_as(
             "SELECT path_id, drv FROM path_derivers WHERE path_id > $1 OR (path_id = $1 AND drv > $2) \
              ORDER BY path_id, drv LIMIT $3",
         )
@@ -144,8 +134,6 @@ impl Catalog {
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows)
     }
 }

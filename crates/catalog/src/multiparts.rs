@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use niks3_nix::hash::NarHash;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases};
+use super::columns::{NarHashBytes, Sha256Bytes, codes};
+use super::in_clause::{self, ROWS};
+use super::objects::OBJECT_PRESENT;
+use super::states::{CLAIM_NEEDED, MULTIPART_COMPLETED, MULTIPART_GIVEN_UP, MULTIPART_OPEN};
+use super::{Catalog, MultipartId, ObjectId, Result, WriteTx, now, short_leases};
 
 /// Where an upload in parts stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +22,12 @@ pub enum MultipartState {
 }
 
 /// An upload in parts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Multipart {
     /// Id in the database.
-    pub id: i64,
+    pub id: MultipartId,
     /// Contents it holds: SHA-256 of the NAR.
+    #[sqlx(try_from = "NarHashBytes")]
     pub nar_hash: NarHash,
     /// Bytes of the NAR.
     pub nar_size: i64,
@@ -42,37 +44,24 @@ pub struct Multipart {
     /// Where it stands.
     pub state: MultipartState,
     /// What it became.
-    pub object_id: Option<i64>,
+    pub object_id: Option<ObjectId>,
     /// Until when a request has its turn to make one object of the parts, in Unix seconds.
     pub turn_until: i64,
 }
+
+codes!(
+    MultipartState,
+    "multipart state",
+    Open = 0,
+    Completed = 1,
+    GivenUp = 2
+);
 
 impl Multipart {
     /// Whether a request is making one object of the parts.
     #[must_use]
     pub fn completing(&self) -> bool {
         self.state == MultipartState::Open && short_leases::is_held(self.turn_until)
-    }
-
-    fn from_row(row: &AnyRow) -> Result<Self> {
-        Ok(Self {
-            id: row.try_get(0)?,
-            nar_hash: super::path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
-            compressor: row.try_get(2)?,
-            identity: row.try_get(3)?,
-            part_size: row.try_get(4)?,
-            key: row.try_get(5)?,
-            upload_id: row.try_get(6)?,
-            state: match row.try_get::<i64, _>(7)? {
-                0 => MultipartState::Open,
-                1 => MultipartState::Completed,
-                2 => MultipartState::GivenUp,
-                other => return Err(CatalogError::Corrupt(format!("multipart state {other}"))),
-            },
-            object_id: row.try_get(8)?,
-            turn_until: row.try_get(9)?,
-            nar_size: row.try_get(10)?,
-        })
     }
 }
 
@@ -90,27 +79,28 @@ pub enum Announced {
 }
 
 /// A part that a URL was given out for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct PartRow {
     /// 1 to 10,000.
     pub number: i64,
     /// Bytes.
     pub size: i64,
     /// What the service checks it against.
+    #[sqlx(try_from = "Sha256Bytes")]
     pub sha256: [u8; 32],
 }
 
 impl Catalog {
     /// The upload in parts of that id.
-    pub async fn multipart(&self, id: i64) -> Result<Option<Multipart>> {
-        let row = sqlx::query(
+    pub async fn multipart(&self, id: MultipartId) -> Result<Option<Multipart>> {
+        let row = sqlx::query_as(
             "SELECT id, nar_hash, compressor, identity, part_size, key, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE id = $1",
         )
         .bind(id)
         .fetch_optional(&self.reader)
         .await?;
-        row.as_ref().map(Multipart::from_row).transpose()
+        Ok(row)
     }
 
     /// The newest upload of the same contents by the same compressor and identity that
@@ -123,12 +113,10 @@ impl Catalog {
         identity: &str,
         part_size: i64,
     ) -> Result<Option<Multipart>> {
-        let row = sqlx::query(
-            "SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.key, m.upload_id, m.state, \
+        let row = in_clause::query_as(self.backend, format!("SELECT m.id, m.nar_hash, m.compressor, m.identity, m.part_size, m.key, m.upload_id, m.state, \
              m.object_id, m.turn_until, m.nar_size FROM multiparts m LEFT JOIN objects o ON o.id = m.object_id \
-             WHERE m.nar_hash = $1 AND (m.state = 0 OR (m.state = 1 AND o.state = 1)) AND m.compressor = $2 \
-             AND m.identity = $3 AND m.part_size = $4 AND m.nar_size = $5 ORDER BY m.state DESC, m.id DESC LIMIT 1",
-        )
+             WHERE m.nar_hash = $1 AND (m.state = {MULTIPART_OPEN} OR (m.state = {MULTIPART_COMPLETED} AND o.state = {OBJECT_PRESENT})) AND m.compressor = $2 \
+             AND m.identity = $3 AND m.part_size = $4 AND m.nar_size = $5 ORDER BY m.state DESC, m.id DESC LIMIT 1"), true)
         .bind(nar_hash.as_bytes().to_vec())
         .bind(compressor.to_owned())
         .bind(identity.to_owned())
@@ -136,33 +124,32 @@ impl Catalog {
         .bind(nar_size)
         .fetch_optional(&self.reader)
         .await?;
-        row.as_ref().map(Multipart::from_row).transpose()
+        Ok(row)
     }
 
     /// The parts that were announced, by number.
-    pub async fn parts(&self, multipart_id: i64) -> Result<HashMap<i64, PartRow>> {
-        let rows = sqlx::query("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
-            .bind(multipart_id)
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter()
-            .map(|row| part(row).map(|part| (part.number, part)))
-            .collect()
+    pub async fn parts(&self, multipart_id: MultipartId) -> Result<HashMap<i64, PartRow>> {
+        let rows: Vec<PartRow> =
+            sqlx::query_as("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
+                .bind(multipart_id)
+                .fetch_all(&self.reader)
+                .await?;
+        Ok(rows.into_iter().map(|part| (part.number, part)).collect())
     }
 
     /// Keeps a turn for so many seconds from now; false when it is not this one's any more.
-    pub async fn renew_turn(&self, multipart_id: i64, turn: &str, seconds: i64) -> Result<bool> {
+    pub async fn renew_turn(&self, multipart_id: MultipartId, turn: &str, seconds: i64) -> Result<bool> {
         self.set_turn(multipart_id, turn, now() + seconds).await
     }
 
     /// Lets another request try; false when the turn was over already.
-    pub async fn give_back_turn(&self, multipart_id: i64, turn: &str) -> Result<bool> {
+    pub async fn give_back_turn(&self, multipart_id: MultipartId, turn: &str) -> Result<bool> {
         self.set_turn(multipart_id, turn, 0).await
     }
 
-    async fn set_turn(&self, multipart_id: i64, turn: &str, until: i64) -> Result<bool> {
+    async fn set_turn(&self, multipart_id: MultipartId, turn: &str, until: i64) -> Result<bool> {
         let done =
-            sqlx::query("UPDATE multiparts SET turn_until = $1 WHERE id = $2 AND state = 0 AND turn = $3")
+            in_clause::query(self.backend, format!("UPDATE multiparts SET turn_until = $1 WHERE id = $2 AND state = {MULTIPART_OPEN} AND turn = $3"), true)
                 .bind(until)
                 .bind(multipart_id)
                 .bind(turn.to_owned())
@@ -172,22 +159,10 @@ impl Catalog {
     }
 }
 
-fn part(row: &AnyRow) -> Result<PartRow> {
-    let sha256: Vec<u8> = row.try_get(2)?;
-    let sha256 = sha256
-        .try_into()
-        .map_err(|_| CatalogError::Corrupt("a part's checksum of the wrong length".into()))?;
-    Ok(PartRow {
-        number: row.try_get(0)?,
-        size: row.try_get(1)?,
-        sha256,
-    })
-}
-
 impl WriteTx {
     /// Records an upload in parts that the service has begun, and returns its id.
-    pub async fn add_multipart(&mut self, new: &Multipart) -> Result<i64> {
-        let row = sqlx::query(
+    pub async fn add_multipart(&mut self, new: &Multipart) -> Result<MultipartId> {
+        Ok(sqlx::query_scalar(
             "INSERT INTO multiparts (nar_hash, nar_size, compressor, identity, part_size, key, upload_id, \
              created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING id",
         )
@@ -200,19 +175,18 @@ impl WriteTx {
         .bind(new.upload_id.clone())
         .bind(now())
         .fetch_one(&mut *self.tx)
-        .await?;
-        Ok(row.try_get(0)?)
+        .await?)
     }
 
     /// Gives up the uploads in parts of the contents of another one, by the same identity and compressor, that nobody
     /// went on with since a time.
     pub async fn give_up_idle_multiparts(&mut self, like: &Multipart, idle_since: i64) -> Result<()> {
         let text = format!(
-            "UPDATE multiparts SET state = 2 WHERE nar_hash = $1 AND state = 0 AND compressor = $2 AND identity = $3 \
+            "UPDATE multiparts SET state = {MULTIPART_GIVEN_UP} WHERE nar_hash = $1 AND state = {MULTIPART_OPEN} AND compressor = $2 AND identity = $3 \
              AND used_at <= $4 AND {}",
             short_leases::over("turn_until", "$5")
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(like.nar_hash.as_bytes().to_vec())
             .bind(like.compressor.clone())
             .bind(like.identity.clone())
@@ -225,40 +199,42 @@ impl WriteTx {
 
     /// How many uploads in parts an identity has begun and not ended, and the bytes of the NARs that they hold.
     pub async fn unfinished_multiparts(&mut self, identity: &str) -> Result<(u64, u64)> {
-        let row = sqlx::query(
-            "SELECT COUNT(*), CAST(COALESCE(SUM(nar_size), 0) AS BIGINT) FROM multiparts \
-             WHERE identity = $1 AND state = 0",
+        let (number, bytes): (i64, i64) = in_clause::query_as(
+            self.backend,
+            format!(
+                "SELECT COUNT(*), CAST(COALESCE(SUM(nar_size), 0) AS BIGINT) FROM multiparts \
+             WHERE identity = $1 AND state = {MULTIPART_OPEN}"
+            ),
+            true,
         )
         .bind(identity.to_owned())
         .fetch_one(&mut *self.tx)
         .await?;
-        let number = |column| Ok::<_, CatalogError>(row.try_get::<i64, _>(column)?.unsigned_abs());
-        Ok((number(0)?, number(1)?))
+        Ok((number.unsigned_abs(), bytes.unsigned_abs()))
     }
 
     /// Announces parts, which have at most `most` bytes with those announced before. While a request makes one object
     /// of the parts, no others join them.
     pub async fn announce_parts(
         &mut self,
-        multipart_id: i64,
+        multipart_id: MultipartId,
         parts: &[PartRow],
         most: u64,
     ) -> Result<Announced> {
-        let upload = sqlx::query("SELECT state, turn_until FROM multiparts WHERE id = $1")
-            .bind(multipart_id)
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        let Some(upload) = upload else {
+        let upload: Option<(MultipartState, i64)> =
+            sqlx::query_as("SELECT state, turn_until FROM multiparts WHERE id = $1")
+                .bind(multipart_id)
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        let Some((state, turn_until)) = upload else {
             return Ok(Announced::Closed);
         };
-        let rows = sqlx::query("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
-            .bind(multipart_id)
-            .fetch_all(&mut *self.tx)
-            .await?;
-        let known: HashMap<i64, PartRow> = rows
-            .iter()
-            .map(|row| part(row).map(|part| (part.number, part)))
-            .collect::<Result<_>>()?;
+        let rows: Vec<PartRow> =
+            sqlx::query_as("SELECT number, size, sha256 FROM multipart_parts WHERE multipart_id = $1")
+                .bind(multipart_id)
+                .fetch_all(&mut *self.tx)
+                .await?;
+        let known: HashMap<i64, PartRow> = rows.into_iter().map(|part| (part.number, part)).collect();
         let mut new = Vec::new();
         for part in parts {
             match known.get(&part.number) {
@@ -267,8 +243,7 @@ impl WriteTx {
                 Some(_) => return Ok(Announced::Other(part.number)),
             }
         }
-        let (state, turn_until): (i64, i64) = (upload.try_get(0)?, upload.try_get(1)?);
-        if state != 0 || (short_leases::is_held(turn_until) && !new.is_empty()) {
+        if state != MultipartState::Open || (short_leases::is_held(turn_until) && !new.is_empty()) {
             return Ok(Announced::Closed);
         }
         let bytes = |parts: &mut dyn Iterator<Item = &PartRow>| -> u64 {
@@ -281,9 +256,9 @@ impl WriteTx {
         for chunk in new.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO multipart_parts (multipart_id, number, size, sha256) VALUES {}",
-                bulk::values(chunk.len(), 4)
+                in_clause::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for part in chunk {
                 query = query
                     .bind(multipart_id)
@@ -303,13 +278,13 @@ impl WriteTx {
 
     /// Takes the turn to make one object of the parts, for so many seconds; false when
     /// another request has it, or the upload has ended. A turn that was not kept is over.
-    pub async fn take_turn(&mut self, multipart_id: i64, turn: &str, seconds: i64) -> Result<bool> {
+    pub async fn take_turn(&mut self, multipart_id: MultipartId, turn: &str, seconds: i64) -> Result<bool> {
         let now = now();
         let text = format!(
-            "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 WHERE id = $4 AND state = 0 AND {}",
+            "UPDATE multiparts SET turn = $1, turn_until = $2, used_at = $3 WHERE id = $4 AND state = {MULTIPART_OPEN} AND {}",
             short_leases::over("turn_until", "$3")
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(turn.to_owned())
             .bind(now + seconds)
             .bind(now)
@@ -321,12 +296,24 @@ impl WriteTx {
 
     /// Ends an upload in parts as the request that has its turn: it became an object, or
     /// nobody may go on with it. False, and nothing changes, when the turn is another's.
-    pub async fn end_turn(&mut self, multipart_id: i64, turn: &str, object_id: Option<i64>) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE multiparts SET state = $1, object_id = $2, used_at = $3 \
-             WHERE id = $4 AND state = 0 AND turn = $5",
+    pub async fn end_turn(
+        &mut self,
+        multipart_id: MultipartId,
+        turn: &str,
+        object_id: Option<ObjectId>,
+    ) -> Result<bool> {
+        let done = in_clause::query(
+            self.backend,
+            format!(
+                "UPDATE multiparts SET state = $1, object_id = $2, used_at = $3 \
+             WHERE id = $4 AND state = {MULTIPART_OPEN} AND turn = $5"
+            ),
+            true,
         )
-        .bind(if object_id.is_some() { 1_i64 } else { 2 })
+        .bind(match object_id {
+            Some(_) => MultipartState::Completed,
+            None => MultipartState::GivenUp,
+        })
         .bind(object_id)
         .bind(now())
         .bind(multipart_id)
@@ -338,8 +325,13 @@ impl WriteTx {
 
     /// Uploads in parts that nobody went on with since a time, in the order of their ids,
     /// after one.
-    pub async fn stale_multiparts(&mut self, before: i64, after: i64, limit: i64) -> Result<Vec<Multipart>> {
-        let rows = sqlx::query(
+    pub async fn stale_multiparts(
+        &mut self,
+        before: i64,
+        after: MultipartId,
+        limit: i64,
+    ) -> Result<Vec<Multipart>> {
+        let rows = sqlx::query_as(
             "SELECT id, nar_hash, compressor, identity, part_size, key, upload_id, state, object_id, turn_until, nar_size \
              FROM multiparts WHERE used_at <= $1 AND id > $2 ORDER BY id LIMIT $3",
         )
@@ -348,30 +340,34 @@ impl WriteTx {
         .bind(limit)
         .fetch_all(&mut *self.tx)
         .await?;
-        rows.iter().map(Multipart::from_row).collect()
+        Ok(rows)
     }
 
     /// The contents larger than that which pushes under way have to upload.
     pub async fn contents_under_way(&mut self, larger_than: i64) -> Result<HashSet<Vec<u8>>> {
-        let rows = sqlx::query("SELECT DISTINCT nar_hash FROM push_paths WHERE kind = 1 AND nar_size > $1")
-            .bind(larger_than)
-            .fetch_all(&mut *self.tx)
-            .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let rows = in_clause::query_scalar(
+            self.backend,
+            format!("SELECT DISTINCT nar_hash FROM push_paths WHERE kind = {CLAIM_NEEDED} AND nar_size > $1"),
+            true,
+        )
+        .bind(larger_than)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Forgets uploads in parts of which the bucket has nothing.
-    pub async fn forget_multiparts(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn forget_multiparts(&mut self, ids: &[MultipartId]) -> Result<()> {
         self.on_ids(ids, |ids| {
-            format!("DELETE FROM multiparts WHERE state = 2 AND id IN ({ids})")
+            format!("DELETE FROM multiparts WHERE state = {MULTIPART_GIVEN_UP} AND id IN ({ids})")
         })
         .await?;
         Ok(())
     }
 
     /// Gives up an upload in parts: nobody may go on with it.
-    pub async fn give_up_multipart(&mut self, multipart_id: i64) -> Result<()> {
-        sqlx::query("UPDATE multiparts SET state = 2, object_id = NULL, used_at = $1 WHERE id = $2")
+    pub async fn give_up_multipart(&mut self, multipart_id: MultipartId) -> Result<()> {
+        in_clause::query(self.backend, format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP}, object_id = NULL, used_at = $1 WHERE id = $2"), true)
             .bind(now())
             .bind(multipart_id)
             .execute(&mut *self.tx)

@@ -9,8 +9,9 @@ use niks3_nix::hash::{FileHash, NarHash};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
-use super::{Catalog, CatalogError, ClaimKind, Push, Result, WriteTx, now};
+use super::in_clause::{self, BindAll as _, ROWS};
+use super::states::PUSH_OPEN;
+use super::{Catalog, CatalogError, ClaimKind, ObjectId, PathId, Push, PushId, Result, WriteTx, now};
 
 /// Announced; it may have arrived, and nobody has looked.
 pub(super) const OBJECT_PENDING: i64 = 0;
@@ -23,7 +24,7 @@ pub(super) const OBJECT_DELETING: i64 = 2;
 #[derive(Debug, Clone)]
 pub struct ObjectRow {
     /// Id in the database.
-    pub id: i64,
+    pub id: ObjectId,
     /// Bytes.
     pub size: i64,
     /// Seen in the bucket with that size.
@@ -89,7 +90,7 @@ pub(super) fn file_hash(bytes: &[u8]) -> Option<FileHash> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArrivedObject {
     /// Id in the database.
-    pub id: i64,
+    pub id: ObjectId,
     /// Key in the bucket.
     pub key: String,
     /// Bytes that the object store says it has.
@@ -100,26 +101,26 @@ pub struct ArrivedObject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadedNar {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// SHA-256 of the NAR, as the push has claimed it.
     pub nar_hash: NarHash,
     /// Bytes of the NAR, as the push has claimed it.
     pub nar_size: i64,
     /// Id of the object, which was looked up by its key in the same transaction.
-    pub object_id: i64,
+    pub object_id: ObjectId,
 }
 
 /// Bytes beyond which NARs come in parts; the index of file hashes names it.
 const LARGE: u64 = PART_SIZE;
 
-const fn present(id: i64, size: i64) -> Result<ObjectRow> {
-    Ok(ObjectRow {
+const fn present(id: ObjectId, size: i64) -> ObjectRow {
+    ObjectRow {
         id,
         size,
         present: true,
         new: false,
         deleting: false,
-    })
+    }
 }
 
 impl WriteTx {
@@ -136,9 +137,9 @@ impl WriteTx {
             let text = format!(
                 "INSERT INTO objects (key, size, file_hash, compression, encoding, created_at, announced_at) VALUES {} \
                  ON CONFLICT (key) DO NOTHING RETURNING id, key",
-                bulk::values(chunk.len(), 7)
+                in_clause::values(chunk.len(), 7)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for (key, new) in chunk {
                 query = query
                     .bind((*key).clone())
@@ -149,11 +150,11 @@ impl WriteTx {
                     .bind(created_at)
                     .bind(created_at);
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let key: String = row.try_get(1)?;
+            let inserted: Vec<(ObjectId, String)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, key) in inserted {
                 let size = wanted.get(&key).map_or(0, |new| new.size);
                 let object = ObjectRow {
-                    id: row.try_get(0)?,
+                    id,
                     size,
                     present: false,
                     new: true,
@@ -163,18 +164,17 @@ impl WriteTx {
             }
             let text = format!(
                 "SELECT id, key, size, state FROM objects WHERE key IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for (key, _) in chunk {
                 query = query.bind((*key).clone());
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let key: String = row.try_get(1)?;
-                let state: i64 = row.try_get(3)?;
+            let found: Vec<(ObjectId, String, i64, i64)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, key, size, state) in found {
                 let object = ObjectRow {
-                    id: row.try_get(0)?,
-                    size: row.try_get(2)?,
+                    id,
+                    size,
                     present: state == OBJECT_PRESENT,
                     new: false,
                     deleting: state == OBJECT_DELETING,
@@ -190,9 +190,9 @@ impl WriteTx {
             if !pending.is_empty() {
                 let text = format!(
                     "UPDATE objects SET announced_at = $1 WHERE id IN ({})",
-                    bulk::placeholders(2, pending.len())
+                    in_clause::placeholders(2, pending.len())
                 );
-                let mut query = bulk::query(self.backend, text, false).bind(created_at);
+                let mut query = in_clause::query(self.backend, text, false).bind(created_at);
                 for id in pending.drain(..) {
                     query = query.bind(id);
                 }
@@ -210,39 +210,39 @@ impl WriteTx {
              AND compression = 'zstd' AND encoding = 'none' AND EXISTS \
              (SELECT 1 FROM verifications v WHERE v.object_id = objects.id AND v.flaw = '') ORDER BY id LIMIT 1"
         );
-        let row = bulk::query(self.backend, text, true)
+        let id: Option<ObjectId> = in_clause::query_scalar(self.backend, text, true)
             .bind(file_hash.as_bytes().to_vec())
             .bind(size)
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.map(|row| present(row.try_get(0)?, size)).transpose()
+        Ok(id.map(|id| present(id, size)))
     }
 
     /// The NAR of that id, if it is in the bucket and is said to have that SHA-256 and so many bytes.
     pub async fn object_as_said(
         &mut self,
-        id: i64,
+        id: ObjectId,
         file_hash: FileHash,
         size: i64,
     ) -> Result<Option<ObjectRow>> {
         let text = format!(
             "SELECT id FROM objects WHERE id = $1 AND state = {OBJECT_PRESENT} AND file_hash = $2 AND size = $3"
         );
-        let row = bulk::query(self.backend, text, true)
+        let id: Option<ObjectId> = in_clause::query_scalar(self.backend, text, true)
             .bind(id)
             .bind(file_hash.as_bytes().to_vec())
             .bind(size)
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.map(|row| present(row.try_get(0)?, size)).transpose()
+        Ok(id.map(|id| present(id, size)))
     }
 
     /// Says anew what an object is to be that nobody has seen in the bucket.
-    pub async fn describe_pending(&mut self, id: i64, new: &NewObject) -> Result<()> {
+    pub async fn describe_pending(&mut self, id: ObjectId, new: &NewObject) -> Result<()> {
         let text = format!(
             "UPDATE objects SET file_hash = $1, size = $2 WHERE id = $3 AND state = {OBJECT_PENDING}"
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(new.file_hash.as_bytes().to_vec())
             .bind(new.size)
             .bind(id)
@@ -253,17 +253,17 @@ impl WriteTx {
 
     /// Records that objects that a push claims are in the bucket. When the push is over, nothing has kept them
     /// from being collected since somebody saw them, and nothing is recorded.
-    pub async fn objects_arrived(&mut self, push_id: i64, objects: &[ArrivedObject]) -> Result<()> {
+    pub async fn objects_arrived(&mut self, push_id: PushId, objects: &[ArrivedObject]) -> Result<()> {
         if objects.is_empty() || !self.keeps_claims(push_id).await? {
             return Ok(());
         }
         for chunk in objects.chunks(ROWS) {
             let text = format!(
-                "UPDATE objects SET state = 1, size = arrived.column3 FROM (VALUES {}) AS arrived \
-                 WHERE objects.id = arrived.column1 AND objects.key = arrived.column2 AND objects.state = 0",
-                bulk::values(chunk.len(), 3)
+                "UPDATE objects SET state = {OBJECT_PRESENT}, size = arrived.column3 FROM (VALUES {}) AS arrived \
+                 WHERE objects.id = arrived.column1 AND objects.key = arrived.column2 AND objects.state = {OBJECT_PENDING}",
+                in_clause::values(chunk.len(), 3)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for object in chunk {
                 query = query.bind(object.id).bind(object.key.clone()).bind(object.size);
             }
@@ -277,7 +277,7 @@ impl WriteTx {
     ///
     /// The rows are there; an upsert is what both databases do row by row through the
     /// index, whatever they know of the table's size.
-    pub async fn set_nars(&mut self, push_id: i64, nars: &[UploadedNar]) -> Result<bool> {
+    pub async fn set_nars(&mut self, push_id: PushId, nars: &[UploadedNar]) -> Result<bool> {
         let mut set = 0;
         for chunk in nars.chunks(ROWS) {
             let text = format!(
@@ -285,14 +285,14 @@ impl WriteTx {
                  ON CONFLICT (push_id, path_id) DO UPDATE SET object_id = excluded.object_id, \
                  revision = excluded.revision WHERE push_paths.nar_hash = excluded.nar_hash \
                  AND push_paths.nar_size = excluded.nar_size",
-                bulk::values(chunk.len(), 7)
+                in_clause::values(chunk.len(), 7)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for nar in chunk {
                 query = query
                     .bind(push_id)
                     .bind(nar.path_id)
-                    .bind(ClaimKind::Needed.code())
+                    .bind(ClaimKind::Needed)
                     .bind(nar.nar_hash.as_bytes().to_vec())
                     .bind(nar.nar_size)
                     .bind(nar.object_id)
@@ -304,20 +304,20 @@ impl WriteTx {
     }
 
     /// Says where the listing of each claimed path of the push is staged, and its bytes.
-    pub async fn set_listings(&mut self, push_id: i64, listings: &[(i64, String, i64)]) -> Result<()> {
+    pub async fn set_listings(&mut self, push_id: PushId, listings: &[(PathId, String, i64)]) -> Result<()> {
         for chunk in listings.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, listing, listing_size) VALUES {} \
                  ON CONFLICT (push_id, path_id) DO UPDATE SET listing = excluded.listing, \
                  listing_size = excluded.listing_size",
-                bulk::values(chunk.len(), 5)
+                in_clause::values(chunk.len(), 5)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for (path_id, key, size) in chunk {
                 query = query
                     .bind(push_id)
                     .bind(*path_id)
-                    .bind(ClaimKind::Needed.code())
+                    .bind(ClaimKind::Needed)
                     .bind(key.clone())
                     .bind(*size);
             }
@@ -329,7 +329,7 @@ impl WriteTx {
     /// Says where the build logs of derivations are staged, and their bytes; returns those of which that was not known.
     pub async fn set_logs(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         logs: &BTreeMap<String, (String, i64)>,
     ) -> Result<HashSet<String>> {
         let rows: Vec<_> = logs.iter().collect();
@@ -339,9 +339,9 @@ impl WriteTx {
                 "INSERT INTO push_logs (push_id, drv, staging, size) VALUES {} \
                  ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size \
                  WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size RETURNING drv",
-                bulk::values(chunk.len(), 4)
+                in_clause::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS);
             for (drv, (staging, size)) in chunk {
                 query = query
                     .bind(push_id)
@@ -349,9 +349,7 @@ impl WriteTx {
                     .bind(staging.clone())
                     .bind(*size);
             }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                new.insert(row.try_get(0)?);
-            }
+            new.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(new)
     }
@@ -360,17 +358,17 @@ impl WriteTx {
     /// path, and its JSON.
     pub async fn set_realisations(
         &mut self,
-        push_id: i64,
-        realisations: &BTreeMap<String, (i64, String)>,
+        push_id: PushId,
+        realisations: &BTreeMap<String, (PathId, String)>,
     ) -> Result<()> {
         let rows: Vec<_> = realisations.iter().collect();
         for chunk in rows.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_realisations (push_id, key, path_id, body) VALUES {} \
                  ON CONFLICT (push_id, key) DO UPDATE SET path_id = excluded.path_id, body = excluded.body",
-                bulk::values(chunk.len(), 4)
+                in_clause::values(chunk.len(), 4)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for (key, (path_id, body)) in chunk {
                 query = query
                     .bind(push_id)
@@ -387,43 +385,40 @@ impl WriteTx {
 impl Catalog {
     /// The NARs that other pushes under way of the same identity have announced for some
     /// paths: path, object and token of the push, the newest push first.
-    pub async fn announced_before(&self, push: &Push, path_ids: &[i64]) -> Result<Vec<(i64, i64, String)>> {
+    pub async fn announced_before(
+        &self,
+        push: &Push,
+        path_ids: &[PathId],
+    ) -> Result<Vec<(PathId, ObjectId, String)>> {
         let mut announced = Vec::new();
         for chunk in path_ids.chunks(ROWS) {
             let text = format!(
                 "SELECT c.path_id, c.object_id, q.token FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-                 WHERE q.state = 0 AND q.identity = $1 AND q.id <> $2 AND c.object_id <> 0 AND c.path_id IN ({}) \
+                 WHERE q.state = {PUSH_OPEN} AND q.identity = $1 AND q.id <> $2 AND c.object_id <> 0 AND c.path_id IN ({}) \
                  ORDER BY q.id DESC",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(push.identity.clone())
-                .bind(push.id);
-            for path_id in chunk {
-                query = query.bind(*path_id);
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                announced.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-            }
+                .bind(push.id)
+                .bind_all(chunk.iter().copied());
+            announced.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(announced)
     }
 
     /// Those of some derivations that paths were built by which a push claims.
-    pub async fn derivers_among(&self, push_id: i64, drvs: &[String]) -> Result<HashSet<String>> {
+    pub async fn derivers_among(&self, push_id: PushId, drvs: &[String]) -> Result<HashSet<String>> {
         let mut derivers = HashSet::new();
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
                 "SELECT DISTINCT deriver FROM push_paths WHERE push_id = $1 AND deriver IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                derivers.insert(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().cloned());
+            derivers.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(derivers)
     }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use sqlx::{Any, Row as _, Transaction};
+use sqlx::{Any, Transaction};
 
-use super::{Catalog, CatalogError, Result, WriteTx, now};
+use super::states::PUSH_OPEN;
+use super::{Catalog, CatalogError, Result, TaskId, WriteTx, in_clause, now};
 
 /// The row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +61,10 @@ impl Observed {
     /// transactions, as after a failover to a replica that lagged behind: nothing more is written then before
     /// that is noted (see [`WriteTx::require_repair`]).
     pub(super) async fn commit(&self, mut tx: Transaction<'static, Any>) -> Result<()> {
-        let row = sqlx::query("UPDATE ownership SET generation = generation + 1 RETURNING generation")
-            .fetch_one(&mut *tx)
-            .await?;
-        let generation: i64 = row.try_get(0)?;
+        let generation: i64 =
+            sqlx::query_scalar("UPDATE ownership SET generation = generation + 1 RETURNING generation")
+                .fetch_one(&mut *tx)
+                .await?;
         if generation <= self.0.generation.load(Ordering::SeqCst) {
             self.0.lost.store(true, Ordering::SeqCst);
             return Err(CatalogError::WentBack);
@@ -80,18 +81,17 @@ impl Catalog {
         let observed = &self.observed.0;
         // Before the row is read: others may commit meanwhile.
         let confirmed = observed.generation.load(Ordering::SeqCst);
-        let row = sqlx::query(
+        let (database_id, claim_id, bucket_id, generation, repair_reason): (_, _, _, i64, _) = sqlx::query_as(
             "SELECT database_id, claim_id, bucket_id, generation, repair_reason FROM ownership WHERE id = 1",
         )
         .fetch_one(&self.reader)
         .await?;
-        let generation: i64 = row.try_get(3)?;
         Ok(OwnershipRow {
-            database_id: row.try_get(0)?,
-            claim_id: row.try_get(1)?,
-            bucket_id: row.try_get(2)?,
+            database_id,
+            claim_id,
+            bucket_id,
             generation,
-            repair_reason: row.try_get(4)?,
+            repair_reason,
             lost_transactions: observed.lost.load(Ordering::SeqCst) || generation < confirmed,
         })
     }
@@ -124,10 +124,9 @@ impl WriteTx {
             .bind(id.to_owned())
             .execute(&mut *self.tx)
             .await?;
-        let row = sqlx::query("SELECT database_id FROM ownership")
+        Ok(sqlx::query_scalar("SELECT database_id FROM ownership")
             .fetch_one(&mut *self.tx)
-            .await?;
-        Ok(row.try_get(0)?)
+            .await?)
     }
 
     /// Begins to take over a bucket under a new id. Servers that share the database use the id of the first.
@@ -136,10 +135,9 @@ impl WriteTx {
             .bind(id.to_owned())
             .execute(&mut *self.tx)
             .await?;
-        let row = sqlx::query("SELECT claim_id FROM ownership")
+        Ok(sqlx::query_scalar("SELECT claim_id FROM ownership")
             .fetch_one(&mut *self.tx)
-            .await?;
-        Ok(row.try_get(0)?)
+            .await?)
     }
 
     /// The bucket names this database: from now on the database is called so and belongs to that bucket.
@@ -176,16 +174,20 @@ impl WriteTx {
         .bind(GENERATION_GAP)
         .execute(&mut *self.tx)
         .await?;
-        sqlx::query("UPDATE pushes SET lease_until = $1 WHERE state = 0")
-            .bind(now())
-            .execute(&mut *self.tx)
-            .await?;
+        in_clause::query(
+            self.backend,
+            format!("UPDATE pushes SET lease_until = $1 WHERE state = {PUSH_OPEN}"),
+            true,
+        )
+        .bind(now())
+        .execute(&mut *self.tx)
+        .await?;
         self.observed.0.lost.store(false, Ordering::SeqCst);
         Ok(())
     }
 
     /// Notes that a repair has ended well; false when it began before the need for it was known.
-    pub async fn repaired(&mut self, task: i64) -> Result<bool> {
+    pub async fn repaired(&mut self, task: TaskId) -> Result<bool> {
         let done = sqlx::query("UPDATE ownership SET repair_reason = '' WHERE repair_after < $1")
             .bind(task)
             .execute(&mut *self.tx)
@@ -194,10 +196,11 @@ impl WriteTx {
     }
 
     /// The newest task that began before a repair was needed; 0 if none is needed.
-    pub async fn repair_after(&mut self) -> Result<i64> {
-        let row = sqlx::query("SELECT repair_after FROM ownership WHERE repair_reason <> ''")
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
+    pub async fn repair_after(&mut self) -> Result<TaskId> {
+        let task: Option<TaskId> =
+            sqlx::query_scalar("SELECT repair_after FROM ownership WHERE repair_reason <> ''")
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        Ok(task.unwrap_or_default())
     }
 }

@@ -2,9 +2,8 @@
 
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
 
-use super::{CatalogError, Result};
+use super::{CatalogError, PathId, Result};
 
 /// No content is known for the path.
 pub(super) const ABSENT: i64 = 0;
@@ -22,18 +21,21 @@ pub(super) const LISTING_OF_NAR: &str = "nar";
 /// The same, and what is in its place is the listing of other contents, which goes before the narinfo is written.
 pub(super) const LISTING_REPLACED: &str = "replaced";
 
-pub(super) fn pack_refs(ids: impl Iterator<Item = i64>) -> Vec<u8> {
-    ids.flat_map(i64::to_le_bytes).collect()
+pub(super) fn pack_refs(ids: impl Iterator<Item = PathId>) -> Vec<u8> {
+    ids.flat_map(|id| id.get().to_le_bytes()).collect()
 }
 
-pub(super) fn unpack_refs(bytes: &[u8]) -> Result<Vec<i64>> {
+pub(super) fn unpack_refs(bytes: &[u8]) -> Result<Vec<PathId>> {
     let (chunks, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() {
         return Err(CatalogError::Corrupt(
             "a list of references that is cut short".into(),
         ));
     }
-    Ok(chunks.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect())
+    Ok(chunks
+        .iter()
+        .map(|chunk| i64::from_le_bytes(*chunk).into())
+        .collect())
 }
 
 pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
@@ -41,13 +43,6 @@ pub(super) fn nar_hash(bytes: &[u8]) -> Result<NarHash> {
         .try_into()
         .map_err(|_| CatalogError::Corrupt("a NAR hash of the wrong length".into()))?;
     Ok(NarHash::from_bytes(bytes))
-}
-
-/// The names that rows have in their first column.
-pub(super) fn store_paths(rows: &[sqlx::any::AnyRow]) -> Result<Vec<StorePath>> {
-    rows.iter()
-        .map(|row| store_path(&row.try_get::<String, _>(0)?))
-        .collect()
 }
 
 pub(super) fn store_path(name: &str) -> Result<StorePath> {

@@ -7,10 +7,12 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
 use sqlx::{AnyConnection, Row as _};
 
-use super::bulk::{self, ROWS};
+use super::columns::{PathName, codes};
 use super::differences::{Differing, PushRank, differing_among};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
-use super::{Backend, Catalog, CatalogError, Result, WriteTx, now};
+use super::states::{CLAIM_NEEDED, CLAIM_PRESENT};
+use super::{Backend, Catalog, CatalogError, ObjectId, PathId, PushId, Result, WriteTx, now};
 
 /// Whether a claim that is repeated is about the same contents, so that what was uploaded for it stays uploaded.
 const SAME: &str = "push_paths.nar_hash = excluded.nar_hash AND push_paths.nar_size = excluded.nar_size";
@@ -45,24 +47,7 @@ pub enum ClaimKind {
     External,
 }
 
-impl ClaimKind {
-    pub(super) fn code(self) -> i64 {
-        match self {
-            Self::Present => 0,
-            Self::Needed => 1,
-            Self::External => 2,
-        }
-    }
-
-    pub(super) fn from_code(code: i64) -> Result<Self> {
-        match code {
-            0 => Ok(Self::Present),
-            1 => Ok(Self::Needed),
-            2 => Ok(Self::External),
-            other => Err(CatalogError::Corrupt(format!("claim kind {other}"))),
-        }
-    }
-}
+codes!(ClaimKind, "claim kind", Present = 0, Needed = 1, External = 2);
 
 /// The server's answer for one claimed path.
 #[derive(Debug, Clone)]
@@ -79,7 +64,7 @@ pub struct Claimed {
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// Why it is claimed.
     pub kind: ClaimKind,
     /// Bytes of the NAR as the push declared it.
@@ -91,7 +76,7 @@ pub struct Claim {
     /// It is among its own references.
     pub refers_to_itself: bool,
     /// Id of the NAR that the push has announced for it; 0 for none.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Staging key of the listing that the push has announced for it, or nothing.
     pub listing: String,
 }
@@ -103,8 +88,8 @@ const REFERENCE_BYTES: i64 = 8;
 
 /// What the database has of a name.
 #[derive(Debug, Clone)]
-struct Known {
-    id: i64,
+struct KnownPath {
+    id: PathId,
     state: i64,
 }
 
@@ -116,9 +101,9 @@ impl WriteTx {
     /// [`CatalogError::NameMismatch`] when the cache knows a hash part under another name.
     pub async fn claim(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         paths: &[PathMeta],
-        found: &HashMap<&StorePath, i64>,
+        found: &HashMap<&StorePath, PathId>,
         rank: &PushRank<'_>,
     ) -> Result<Vec<Claimed>> {
         let known = self.intern(&claimed_names(paths), Some(found)).await?;
@@ -132,10 +117,10 @@ impl WriteTx {
                  sigs = excluded.sigs, ca = excluded.ca, revision = excluded.revision, \
                  object_id = CASE WHEN {SAME} THEN push_paths.object_id ELSE 0 END, \
                  listing = CASE WHEN {SAME} THEN push_paths.listing ELSE '' END",
-                bulk::values(chunk.len(), 10)
+                in_clause::values(chunk.len(), 10)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            let mut committed: HashMap<i64, usize> = HashMap::new();
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
+            let mut committed: HashMap<PathId, usize> = HashMap::new();
             for meta in chunk {
                 let row = &known[&meta.path];
                 let present = matches!(row.state, PUBLISHING | PRESENT);
@@ -155,7 +140,7 @@ impl WriteTx {
                 query = query
                     .bind(push_id)
                     .bind(row.id)
-                    .bind(kind.code())
+                    .bind(kind)
                     .bind(meta.nar_hash.as_bytes().to_vec())
                     .bind(meta.nar_size)
                     .bind(pack_refs(
@@ -167,7 +152,7 @@ impl WriteTx {
                     .bind(self.revision);
             }
             query.execute(&mut *self.tx).await?;
-            let ids: Vec<i64> = committed.keys().copied().collect();
+            let ids: Vec<PathId> = committed.keys().copied().collect();
             let mut replaced = Vec::new();
             for differing in differing_among(self.backend, &mut self.tx, push_id, rank, &ids).await? {
                 let claim = &mut claimed[committed[&differing.path_id]];
@@ -187,23 +172,22 @@ impl WriteTx {
     /// that earlier claims of the same paths had.
     async fn count_references(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         paths: &[PathMeta],
-        known: &HashMap<&StorePath, Known>,
+        known: &HashMap<&StorePath, KnownPath>,
     ) -> Result<()> {
         let references: usize = paths.iter().map(|meta| meta.references.len()).sum();
         let mut change = i64::try_from(references)?;
         for chunk in paths.chunks(ROWS) {
             let text = format!(
                 "SELECT CAST(COALESCE(SUM(LENGTH(refs)), 0) AS BIGINT) FROM push_paths WHERE push_id = $1 AND path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for meta in chunk {
-                query = query.bind(known[&meta.path].id);
-            }
-            let row = query.fetch_one(&mut *self.tx).await?;
-            change -= row.try_get::<i64, _>(0)? / REFERENCE_BYTES;
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().map(|meta| known[&meta.path].id));
+            let bytes: i64 = query.fetch_one(&mut *self.tx).await?;
+            change -= bytes / REFERENCE_BYTES;
         }
         sqlx::query("UPDATE pushes SET claimed_references = claimed_references + $1 WHERE id = $2")
             .bind(change)
@@ -217,24 +201,24 @@ impl WriteTx {
     /// nothing.
     pub async fn claim_external(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         external: &[StorePath],
         left_to: &str,
-        found: &HashMap<&StorePath, i64>,
+        found: &HashMap<&StorePath, PathId>,
     ) -> Result<()> {
         let known = self.intern(&external.iter().collect(), Some(found)).await?;
         for chunk in external.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, revision, left_to) VALUES {} \
                  ON CONFLICT (push_id, path_id) DO NOTHING",
-                bulk::values(chunk.len(), 5)
+                in_clause::values(chunk.len(), 5)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(push_id)
                     .bind(known[path].id)
-                    .bind(ClaimKind::External.code())
+                    .bind(ClaimKind::External)
                     .bind(self.revision)
                     .bind(left_to.to_owned());
             }
@@ -245,19 +229,18 @@ impl WriteTx {
 
     /// Claims committed paths as they are, for a push that only writes their narinfos
     /// again; returns how many. From then on the narinfos count as lost.
-    pub async fn claim_committed(&mut self, push_id: i64, ids: &[i64]) -> Result<u64> {
+    pub async fn claim_committed(&mut self, push_id: PushId, ids: &[PathId]) -> Result<u64> {
         let mut claimed = 0;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_paths (push_id, path_id, kind, nar_hash, nar_size, refs, deriver, sigs, ca) \
-                 SELECT $1, id, 0, nar_hash, nar_size, refs, deriver, sigs, ca FROM paths \
+                 SELECT $1, id, {CLAIM_PRESENT}, nar_hash, nar_size, refs, deriver, sigs, ca FROM paths \
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().copied());
             claimed += query.execute(&mut *self.tx).await?.rows_affected();
         }
         self.publish_again(ids).await?;
@@ -268,17 +251,17 @@ impl WriteTx {
     /// [`Catalog::intern_most`] returned.
     pub async fn add_roots(
         &mut self,
-        push_id: i64,
+        push_id: PushId,
         roots: &[StorePath],
-        found: &HashMap<&StorePath, i64>,
+        found: &HashMap<&StorePath, PathId>,
     ) -> Result<()> {
         let known = self.intern(&roots.iter().collect(), Some(found)).await?;
         for chunk in roots.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO push_roots (push_id, path_id) VALUES {} ON CONFLICT DO NOTHING",
-                bulk::values(chunk.len(), 2)
+                in_clause::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for root in chunk {
                 query = query.bind(push_id).bind(known[root].id);
             }
@@ -291,7 +274,7 @@ impl WriteTx {
     pub(super) async fn intern_ids<'p>(
         &mut self,
         names: &HashSet<&'p StorePath>,
-    ) -> Result<HashMap<&'p StorePath, i64>> {
+    ) -> Result<HashMap<&'p StorePath, PathId>> {
         let known = self.intern(names, None).await?;
         Ok(known.into_iter().map(|(name, known)| (name, known.id)).collect())
     }
@@ -301,8 +284,8 @@ impl WriteTx {
     async fn intern<'p>(
         &mut self,
         names: &HashSet<&'p StorePath>,
-        found: Option<&HashMap<&'p StorePath, i64>>,
-    ) -> Result<HashMap<&'p StorePath, Known>> {
+        found: Option<&HashMap<&'p StorePath, PathId>>,
+    ) -> Result<HashMap<&'p StorePath, KnownPath>> {
         let mut known = match found {
             None => {
                 let names = distinct(names)?;
@@ -329,45 +312,41 @@ impl WriteTx {
     async fn by_ids<'p>(
         &mut self,
         names: &HashSet<&'p StorePath>,
-        found: &HashMap<&'p StorePath, i64>,
-    ) -> Result<HashMap<&'p StorePath, Known>> {
-        let by_id: HashMap<i64, &StorePath> = names
+        found: &HashMap<&'p StorePath, PathId>,
+    ) -> Result<HashMap<&'p StorePath, KnownPath>> {
+        let by_id: HashMap<PathId, &StorePath> = names
             .iter()
             .filter_map(|name| Some((*found.get(name)?, *name)))
             .collect();
-        let ids: Vec<i64> = by_id.keys().copied().collect();
+        let ids: Vec<PathId> = by_id.keys().copied().collect();
         let mut known = HashMap::with_capacity(names.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT id, state FROM paths WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let id = row.try_get(0)?;
-                let row = Known {
-                    id,
-                    state: row.try_get(1)?,
-                };
-                known.insert(by_id[&id], row);
+            let query =
+                in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            for (id, state) in query.fetch_all(&mut *self.tx).await? {
+                known.insert(by_id[&id], KnownPath { id, state });
             }
         }
         Ok(known)
     }
 
     /// Makes rows of names that have none.
-    async fn insert_names<'p>(&mut self, names: &[&'p StorePath]) -> Result<HashMap<&'p StorePath, Known>> {
+    async fn insert_names<'p>(
+        &mut self,
+        names: &[&'p StorePath],
+    ) -> Result<HashMap<&'p StorePath, KnownPath>> {
         let mut known = HashMap::with_capacity(names.len());
         let created_at = now();
         for chunk in names.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO paths (hash, name, created_at) VALUES {} ON CONFLICT (hash) DO NOTHING RETURNING id, hash",
-                bulk::values(chunk.len(), 3)
+                in_clause::values(chunk.len(), 3)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for path in chunk {
                 query = query
                     .bind(path.hash_part().to_owned())
@@ -376,15 +355,12 @@ impl WriteTx {
             }
             let by_hash: HashMap<&str, &StorePath> =
                 chunk.iter().map(|path| (path.hash_part(), *path)).collect();
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let hash: String = row.try_get(1)?;
+            let rows: Vec<(PathId, String)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, hash) in rows {
                 let path = by_hash
                     .get(hash.as_str())
                     .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
-                let row = Known {
-                    id: row.try_get(0)?,
-                    state: ABSENT,
-                };
+                let row = KnownPath { id, state: ABSENT };
                 known.insert(*path, row);
             }
         }
@@ -403,12 +379,12 @@ impl Catalog {
     pub async fn intern_most<'p>(
         &self,
         names: &HashSet<&'p StorePath>,
-    ) -> Result<HashMap<&'p StorePath, i64>> {
+    ) -> Result<HashMap<&'p StorePath, PathId>> {
         let names = distinct(names)?;
         let mut reader = self.reader.acquire().await?;
         let known = lookup(self.backend, &mut reader, &names).await?;
         drop(reader);
-        let mut found: HashMap<&StorePath, i64> =
+        let mut found: HashMap<&StorePath, PathId> =
             known.into_iter().map(|(name, known)| (name, known.id)).collect();
         let unknown: Vec<&StorePath> = names
             .into_iter()
@@ -449,20 +425,18 @@ async fn lookup<'p>(
     backend: Backend,
     connection: &mut AnyConnection,
     names: &[&'p StorePath],
-) -> Result<HashMap<&'p StorePath, Known>> {
+) -> Result<HashMap<&'p StorePath, KnownPath>> {
     let mut known = HashMap::with_capacity(names.len());
     for chunk in names.chunks(ROWS) {
         let by_hash: HashMap<&str, &StorePath> = chunk.iter().map(|path| (path.hash_part(), *path)).collect();
         let text = format!(
             "SELECT id, hash, name, state FROM paths WHERE hash IN ({})",
-            bulk::placeholders(1, chunk.len())
+            in_clause::placeholders(1, chunk.len())
         );
-        let mut query = bulk::query(backend, text, chunk.len() == ROWS);
-        for path in chunk {
-            query = query.bind(path.hash_part().to_owned());
-        }
-        for row in query.fetch_all(&mut *connection).await? {
-            let (hash, name): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+        let query = in_clause::query_as(backend, text, chunk.len() == ROWS)
+            .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
+        let rows: Vec<(PathId, String, String, i64)> = query.fetch_all(&mut *connection).await?;
+        for (id, hash, name, state) in rows {
             let path = by_hash
                 .get(hash.as_str())
                 .ok_or_else(|| CatalogError::Corrupt(format!("hash part {hash}")))?;
@@ -471,13 +445,7 @@ async fn lookup<'p>(
                     "the cache knows {path} as {name}: a hash part belongs to one name"
                 )));
             }
-            known.insert(
-                *path,
-                Known {
-                    id: row.try_get(0)?,
-                    state: row.try_get(3)?,
-                },
-            );
+            known.insert(*path, KnownPath { id, state });
         }
     }
     Ok(known)
@@ -524,7 +492,7 @@ impl Catalog {
     }
 
     /// The claim that a push has on a path, if any.
-    pub async fn claim_of(&self, push_id: i64, path: &StorePath) -> Result<Option<Claim>> {
+    pub async fn claim_of(&self, push_id: PushId, path: &StorePath) -> Result<Option<Claim>> {
         Ok(self
             .claims_of(push_id, std::slice::from_ref(path))
             .await?
@@ -532,7 +500,7 @@ impl Catalog {
     }
 
     /// The claims that a push has among some paths.
-    pub async fn claims_of(&self, push_id: i64, paths: &[StorePath]) -> Result<HashMap<StorePath, Claim>> {
+    pub async fn claims_of(&self, push_id: PushId, paths: &[StorePath]) -> Result<HashMap<StorePath, Claim>> {
         let mut claims = HashMap::with_capacity(paths.len());
         for chunk in paths.chunks(ROWS) {
             // One look into the index for each path: of their own, SQLite, and PostgreSQL as long as it has no statistics of
@@ -547,33 +515,32 @@ impl Catalog {
                 "SELECT p.name, p.id, c.kind, c.nar_size, c.nar_hash, c.object_id, c.listing, c.ca, c.refs \
                  FROM paths p CROSS JOIN {claim} \
                  WHERE c.push_id = $1 AND c.path_id = p.id AND p.hash IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for path in chunk {
-                query = query.bind(path.hash_part().to_owned());
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
             for row in query.fetch_all(&self.reader).await? {
-                let kind = ClaimKind::from_code(row.try_get(2)?)?;
+                let kind: ClaimKind = row.try_get("kind")?;
                 if kind == ClaimKind::External {
                     continue;
                 }
-                let path_id = row.try_get(1)?;
-                let ca: String = row.try_get(7)?;
+                let path_id = row.try_get("id")?;
+                let ca: String = row.try_get("ca")?;
                 // Of interest with a content address only.
                 let refers_to_itself =
-                    !ca.is_empty() && unpack_refs(&row.try_get::<Vec<u8>, _>(8)?)?.contains(&path_id);
+                    !ca.is_empty() && unpack_refs(&row.try_get::<Vec<u8>, _>("refs")?)?.contains(&path_id);
                 let claim = Claim {
                     path_id,
                     ca: (!ca.is_empty()).then_some(ca),
                     refers_to_itself,
                     kind,
-                    nar_size: row.try_get(3)?,
-                    nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(4)?)?,
-                    object_id: row.try_get(5)?,
-                    listing: row.try_get(6)?,
+                    nar_size: row.try_get("nar_size")?,
+                    nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
+                    object_id: row.try_get("object_id")?,
+                    listing: row.try_get("listing")?,
                 };
-                claims.insert(store_path(&row.try_get::<String, _>(0)?)?, claim);
+                claims.insert(store_path(&row.try_get::<String, _>("name")?)?, claim);
             }
         }
         Ok(claims)
@@ -582,23 +549,24 @@ impl Catalog {
     /// The paths with those contents that a push has to upload.
     pub async fn claims_by_contents(
         &self,
-        push_id: i64,
+        push_id: PushId,
         nar_hash: NarHash,
         nar_size: i64,
     ) -> Result<HashMap<StorePath, Claim>> {
-        let rows = sqlx::query(
-            "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind = 1 AND c.nar_hash = $2 AND c.nar_size = $3",
+        let rows: Vec<PathName> = in_clause::query_scalar(
+            self.backend,
+            format!(
+                "SELECT p.name FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind = {CLAIM_NEEDED} AND c.nar_hash = $2 AND c.nar_size = $3"
+            ),
+            true,
         )
         .bind(push_id)
         .bind(nar_hash.as_bytes().to_vec())
         .bind(nar_size)
         .fetch_all(&self.reader)
         .await?;
-        let paths: Vec<StorePath> = rows
-            .iter()
-            .map(|row| store_path(&row.try_get::<String, _>(0)?))
-            .collect::<Result<_>>()?;
+        let paths: Vec<StorePath> = rows.into_iter().map(StorePath::from).collect();
         self.claims_of(push_id, &paths).await
     }
 
@@ -609,17 +577,13 @@ impl Catalog {
             let text = format!(
                 "SELECT p.name, o.key, o.size FROM paths p JOIN objects o ON o.id = p.object_id \
                  WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.hash IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for path in chunk {
-                query = query.bind(path.hash_part().to_owned());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                keys.insert(
-                    store_path(&row.try_get::<String, _>(0)?)?,
-                    (row.try_get(1)?, row.try_get(2)?),
-                );
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
+            let rows: Vec<(PathName, String, i64)> = query.fetch_all(&self.reader).await?;
+            for (name, key, size) in rows {
+                keys.insert(name.into(), (key, size));
             }
         }
         Ok(keys)

@@ -5,18 +5,19 @@
 
 use niks3_base::error::Error;
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
-use super::path_columns::{PRESENT, PUBLISHING, store_path};
-use super::{Catalog, Result, WriteTx, bulk, now, short_leases};
+use super::columns::PathName;
+use super::path_columns::{PRESENT, PUBLISHING};
+use super::{Catalog, PathId, PushId, Result, WriteTx, in_clause, now, short_leases};
 
 /// A named root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Pin {
     /// Its name.
+    #[sqlx(rename = "pin_name")]
     pub name: String,
     /// What it keeps, with its closure.
+    #[sqlx(rename = "path_name", try_from = "PathName")]
     pub path: StorePath,
     /// Unix time at which the name was made.
     pub created_at: i64,
@@ -30,7 +31,7 @@ pub enum PinnedAs {
     /// The path is in the cache.
     Present,
     /// The path is committed, with this id; its narinfo may not be in the bucket.
-    Publishing(i64),
+    Publishing(PathId),
     /// Nothing: the cache does not have the path.
     Nothing,
 }
@@ -78,37 +79,27 @@ pub enum PinTurn {
     Mine(PinWrite),
 }
 
-const COLUMNS: &str =
-    "n.name, p.name, n.created_at, n.updated_at FROM pins n JOIN paths p ON p.id = n.path_id";
-
-fn pin(row: &AnyRow) -> Result<Pin> {
-    Ok(Pin {
-        name: row.try_get(0)?,
-        path: store_path(&row.try_get::<String, _>(1)?)?,
-        created_at: row.try_get(2)?,
-        updated_at: row.try_get(3)?,
-    })
-}
+const COLUMNS: &str = "n.name AS pin_name, p.name AS path_name, n.created_at, n.updated_at FROM pins n JOIN paths p ON p.id = n.path_id";
 
 impl Catalog {
     /// The pin of that name.
     pub async fn pin(&self, name: &str) -> Result<Option<Pin>> {
-        let row = super::bulk::query(self.backend, format!("SELECT {COLUMNS} WHERE n.name = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("SELECT {COLUMNS} WHERE n.name = $1"), true)
             .bind(name.to_owned())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(pin).transpose()
+        Ok(row)
     }
 
     /// Pins in the order of their names, after one.
     pub async fn pins(&self, after: &str, limit: i64) -> Result<Vec<Pin>> {
         let text = format!("SELECT {COLUMNS} WHERE n.name > $1 ORDER BY n.name LIMIT $2");
-        let rows = super::bulk::query(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(pin).collect()
+        Ok(rows)
     }
 
     /// Names of pins whose object may not be as the database has it, and that no request
@@ -118,13 +109,13 @@ impl Catalog {
             "SELECT name FROM pin_writes WHERE name > $1 AND {} ORDER BY name LIMIT $3",
             short_leases::over("fence", "$2")
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .bind(after.to_owned())
             .bind(now())
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 }
 
@@ -132,7 +123,7 @@ impl WriteTx {
     /// Whether a new pin would share its file with another one where upper and lower case are the same. A pin that
     /// is there already may be changed, whatever its name.
     pub async fn pin_name_taken(&mut self, name: &str) -> Result<Option<NameTaken>> {
-        let rows = sqlx::query(
+        let rows: Vec<(String, i64)> = sqlx::query_as(
             "SELECT name, CAST(0 AS BIGINT) AS going FROM pins WHERE lower(name) = lower($1) \
              UNION ALL SELECT name, CAST(1 AS BIGINT) FROM pin_writes WHERE lower(name) = lower($1) ORDER BY going",
         )
@@ -140,9 +131,8 @@ impl WriteTx {
         .fetch_all(&mut *self.tx)
         .await?;
         let mut taken = None;
-        for row in &rows {
-            let other: String = row.try_get(0)?;
-            match (other == name, row.try_get::<i64, _>(1)? == 0) {
+        for (other, going) in rows {
+            match (other == name, going == 0) {
                 (true, true) => return Ok(None),
                 (true, false) => {}
                 (false, true) => taken = Some(NameTaken::By(other)),
@@ -154,16 +144,16 @@ impl WriteTx {
 
     /// Points a pin at a path that the cache has.
     pub async fn set_pin(&mut self, name: &str, path: &StorePath) -> Result<PinnedAs> {
-        let row = sqlx::query("SELECT id, state FROM paths WHERE hash = $1 AND name = $2")
-            .bind(path.hash_part().to_owned())
-            .bind(path.to_string())
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        let Some(row) = row else {
+        let row: Option<(PathId, i64)> =
+            sqlx::query_as("SELECT id, state FROM paths WHERE hash = $1 AND name = $2")
+                .bind(path.hash_part().to_owned())
+                .bind(path.to_string())
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        let Some((id, state)) = row else {
             return Ok(PinnedAs::Nothing);
         };
-        let id: i64 = row.try_get(0)?;
-        let found = match row.try_get::<i64, _>(1)? {
+        let found = match state {
             PRESENT => PinnedAs::Present,
             PUBLISHING => PinnedAs::Publishing(id),
             _ => return Ok(PinnedAs::Nothing),
@@ -183,7 +173,7 @@ impl WriteTx {
     }
 
     /// Points a pin at the root of a push that has one root.
-    pub(super) async fn add_pin(&mut self, push_id: i64, name: &str) -> Result<()> {
+    pub(super) async fn add_pin(&mut self, push_id: PushId, name: &str) -> Result<()> {
         self.pin_changed(name).await?;
         sqlx::query(
             "INSERT INTO pins (name, path_id, created_at, updated_at) \
@@ -241,13 +231,13 @@ impl WriteTx {
             "UPDATE pin_writes SET fence = $1 WHERE name = $2 AND {} RETURNING generation",
             short_leases::over("fence", "$3")
         );
-        let taken = bulk::query(self.backend, text, true)
+        let taken: Option<i64> = in_clause::query_scalar(self.backend, text, true)
             .bind(fence)
             .bind(name.to_owned())
             .bind(now())
             .fetch_optional(&mut *self.tx)
             .await?;
-        let Some(taken) = taken else {
+        let Some(generation) = taken else {
             let row = sqlx::query("SELECT 1 FROM pin_writes WHERE name = $1")
                 .bind(name.to_owned())
                 .fetch_optional(&mut *self.tx)
@@ -258,15 +248,15 @@ impl WriteTx {
                 PinTurn::Settled
             });
         };
-        let row = sqlx::query("SELECT p.name FROM pins n JOIN paths p ON p.id = n.path_id WHERE n.name = $1")
-            .bind(name.to_owned())
-            .fetch_optional(&mut *self.tx)
-            .await?;
+        let path: Option<PathName> = sqlx::query_scalar(
+            "SELECT p.name FROM pins n JOIN paths p ON p.id = n.path_id WHERE n.name = $1",
+        )
+        .bind(name.to_owned())
+        .fetch_optional(&mut *self.tx)
+        .await?;
         Ok(PinTurn::Mine(PinWrite {
-            generation: taken.try_get(0)?,
-            path: row
-                .map(|row| store_path(&row.try_get::<String, _>(0)?))
-                .transpose()?,
+            generation,
+            path: path.map(StorePath::from),
         }))
     }
 

@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use niks3_base::signing::{KeyChoice, Signer, union_of_names};
 use niks3_nix::store_path::StorePath;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::AnyConnection;
 
-use super::bulk::{self, ROWS};
 use super::commits::CommitAttempt;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::is_read;
 use super::path_columns::{ABSENT, DELETING, LISTING_REPLACED, PRESENT, PUBLISHING, store_path};
 use super::slices::{SLICE_MARKS, SLICE_ROWS};
-use super::{Backend, Catalog, NameTaken, Realised, Result, WriteTx, now};
+use super::states::{CLAIM_EXTERNAL, PUSH_COMMITTED, PUSH_COMMITTING};
+use super::{Backend, Catalog, NameTaken, PathId, PushId, PushState, Realised, Result, WriteTx, now};
 
 /// What a commit relies on when it asks to be finished.
 #[derive(Debug)]
@@ -32,9 +33,9 @@ pub struct Finishing<'a> {
     /// Numbers after that, of the moves that are its own.
     pub own: &'a [i64],
     /// Ids of the paths whose narinfos it has written, and the publications that these are of.
-    pub published: &'a HashMap<i64, i64>,
+    pub published: &'a HashMap<PathId, i64>,
     /// Those of them that the push does not claim.
-    pub strangers: &'a [i64],
+    pub strangers: &'a [PathId],
     /// The realisations that it has written.
     pub realisations: &'a [Realised],
     /// The keys that have signed what it has written.
@@ -49,7 +50,7 @@ pub enum Finish {
     /// Somebody has paths published again that this commit may have overwritten, or that it
     /// relies on: it publishes them, too, and finishes then. Of these ids it has written what they were before, perhaps
     /// after those others: they have to be written once more, even if they are present by then.
-    Overtaken(Vec<i64>),
+    Overtaken(Vec<PathId>),
     /// These paths have lost their NARs: the push is given up.
     Lost(Vec<StorePath>),
     /// Another pin has come since the push was opened, whose name differs in upper and lower case alone.
@@ -65,15 +66,15 @@ struct Moves {
     lost: Vec<StorePath>,
     /// Ids of those that were published by others after this commit had read them, and whose narinfos
     /// it may have overwritten.
-    overwritten: Vec<i64>,
+    overwritten: Vec<PathId>,
     /// Ids of those that have to be published again.
-    unpublished: Vec<i64>,
+    unpublished: Vec<PathId>,
 }
 
 impl Moves {
     /// Ids of those that others are about to publish, and of which the commit has written what they were before: it cannot tell
     /// which of both is written last.
-    fn stale(&self, commit: &Finishing<'_>) -> Vec<i64> {
+    fn stale(&self, commit: &Finishing<'_>) -> Vec<PathId> {
         let unpublished = self.unpublished.iter();
         unpublished
             .filter(|id| commit.published.contains_key(id))
@@ -89,39 +90,38 @@ impl Moves {
 
 impl Catalog {
     /// Ids of paths whose narinfo may not be in the bucket yet, in their order, after one.
-    pub async fn publishing_ids(&self, after: i64, limit: i64) -> Result<Vec<i64>> {
+    pub async fn publishing_ids(&self, after: PathId, limit: i64) -> Result<Vec<PathId>> {
         let text =
             format!("SELECT id FROM paths WHERE id > $1 AND state = {PUBLISHING} ORDER BY id LIMIT $2");
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// The number of the last publication.
     pub async fn publications(&self) -> Result<i64> {
-        let row = sqlx::query(PUBLICATIONS).fetch_one(&self.reader).await?;
-        Ok(row.try_get(0)?)
+        Ok(sqlx::query_scalar(PUBLICATIONS).fetch_one(&self.reader).await?)
     }
 
     /// Makes a push count whose narinfos are in the bucket, and on its disk: its claimed paths become
     /// present in slices, then one small transaction makes closure, pin and run.
     pub async fn finish_commit(&self, commit: &Finishing<'_>) -> Result<Finish> {
         let checked = self.publications().await?;
-        let moves = self.moves_since(commit, checked).await?;
-        self.publish_again(&moves.overwritten).await?;
-        if !moves.lost.is_empty() {
+        let changes = self.moves_since(commit, checked).await?;
+        self.publish_again(&changes.overwritten).await?;
+        if !changes.lost.is_empty() {
             // Also those that others are about to publish: this commit writes nothing more.
-            self.publish_again(&moves.stale(commit)).await?;
+            self.publish_again(&changes.stale(commit)).await?;
             let mut tx = self.write().await?;
             tx.give_up(commit.attempt.push_id).await?;
             tx.commit().await?;
-            return Ok(Finish::Lost(moves.lost));
+            return Ok(Finish::Lost(changes.lost));
         }
-        let strangers: HashSet<i64> = commit.strangers.iter().copied().collect();
-        let mut published: Vec<(i64, i64)> = commit
+        let strangers: HashSet<PathId> = commit.strangers.iter().copied().collect();
+        let mut published: Vec<(PathId, i64)> = commit
             .published
             .iter()
             .filter(|(id, _)| !strangers.contains(id))
@@ -133,14 +133,14 @@ impl Catalog {
         for slice in published.chunks(SLICE_MARKS) {
             // Of its own decisions the keys are known.
             let of_others = slice.iter().filter(|(_, publication)| !own.contains(publication));
-            let of_others: Vec<(i64, i64)> = of_others.copied().collect();
+            let of_others: Vec<(PathId, i64)> = of_others.copied().collect();
             let mut tx = self.write().await?;
             tx.record_signing_keys(&of_others, commit.signer).await?;
             tx.mark_published(slice).await?;
             tx.commit().await?;
         }
-        if !moves.is_empty() {
-            return Ok(Finish::Overtaken(moves.stale(commit)));
+        if !changes.is_empty() {
+            return Ok(Finish::Overtaken(changes.stale(commit)));
         }
         let mut tx = self.write().await?;
         let finish = tx.finish(commit, checked).await?;
@@ -158,11 +158,11 @@ impl Catalog {
             return Ok(Moves::default());
         }
         let mut reader = self.reader.acquire().await?;
-        moves(self.backend, &mut reader, commit).await
+        changes(self.backend, &mut reader, commit).await
     }
 
     /// Has the narinfos of committed paths written again, in slices.
-    pub async fn publish_again(&self, ids: &[i64]) -> Result<()> {
+    pub async fn publish_again(&self, ids: &[PathId]) -> Result<()> {
         for slice in ids.chunks(SLICE_ROWS) {
             let mut tx = self.write().await?;
             tx.publish_again(slice).await?;
@@ -175,7 +175,7 @@ impl Catalog {
 const PUBLICATIONS: &str = "SELECT value FROM counters WHERE name = 'publications'";
 
 /// What was moved since a commit read what it has published, of what it claims or has written.
-async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finishing<'_>) -> Result<Moves> {
+async fn changes(backend: Backend, connection: &mut AnyConnection, commit: &Finishing<'_>) -> Result<Moves> {
     let own = commit
         .own
         .iter()
@@ -189,9 +189,9 @@ async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finish
     };
     let text = format!(
         "SELECT p.id, p.name, p.state, p.publication FROM push_paths c JOIN paths p ON p.id = c.path_id \
-         WHERE c.push_id = $1 AND c.kind <> 2 AND p.publication > $2 {not_own}"
+         WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.publication > $2 {not_own}"
     );
-    let mut rows = bulk::query(backend, text, own.is_empty())
+    let mut rows: Vec<(PathId, String, i64, i64)> = in_clause::query_as(backend, text, own.is_empty())
         .bind(commit.attempt.push_id)
         .bind(commit.seen)
         .fetch_all(&mut *connection)
@@ -200,44 +200,41 @@ async fn moves(backend: Backend, connection: &mut AnyConnection, commit: &Finish
         let text = format!(
             "SELECT id, name, state, publication FROM paths WHERE publication > $1 \
              AND state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-            bulk::placeholders(2, chunk.len())
+            in_clause::placeholders(2, chunk.len())
         );
-        let mut query = bulk::query(backend, text, chunk.len() == ROWS).bind(commit.seen);
-        for id in chunk {
-            query = query.bind(*id);
-        }
+        let query = in_clause::query_as(backend, text, chunk.len() == ROWS)
+            .bind(commit.seen)
+            .bind_all(chunk.iter().copied());
         rows.extend(query.fetch_all(&mut *connection).await?);
     }
-    let mut moves = Moves::default();
-    for row in rows {
-        let (id, state, publication): (i64, i64, i64) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+    let mut changes = Moves::default();
+    for (id, name, state, publication) in rows {
         let written = commit.published.get(&id);
         match state {
-            ABSENT | DELETING => moves.lost.push(store_path(&row.try_get::<String, _>(1)?)?),
+            ABSENT | DELETING => changes.lost.push(store_path(&name)?),
             _ if written == Some(&publication) => {}
-            PUBLISHING => moves.unpublished.push(id),
+            PUBLISHING => changes.unpublished.push(id),
             // Others have published it, before this commit has written what it knew of the path.
-            _ if written.is_some() => moves.overwritten.push(id),
+            _ if written.is_some() => changes.overwritten.push(id),
             _ => {}
         }
     }
-    Ok(moves)
+    Ok(changes)
 }
 
 impl WriteTx {
     /// The number of the last publication.
     pub async fn publications(&mut self) -> Result<i64> {
-        let row = sqlx::query(PUBLICATIONS).fetch_one(&mut *self.tx).await?;
-        Ok(row.try_get(0)?)
+        Ok(sqlx::query_scalar(PUBLICATIONS).fetch_one(&mut *self.tx).await?)
     }
 
     /// The number of another one.
     pub(super) async fn next_publication(&mut self) -> Result<i64> {
-        let row =
-            sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'publications' RETURNING value")
-                .fetch_one(&mut *self.tx)
-                .await?;
-        Ok(row.try_get(0)?)
+        Ok(sqlx::query_scalar(
+            "UPDATE counters SET value = value + 1 WHERE name = 'publications' RETURNING value",
+        )
+        .fetch_one(&mut *self.tx)
+        .await?)
     }
 
     /// Those of some staging keys that the listing of a committed path has still to be moved from.
@@ -250,43 +247,40 @@ impl WriteTx {
         for chunk in keys.chunks(ROWS) {
             let text = format!(
                 "SELECT listing FROM paths WHERE listing <> '' AND hash IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for key in chunk {
-                query = query.bind(hash(key));
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                staged.insert(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().map(hash));
+            staged.extend(query.fetch_all(&mut *self.tx).await?);
         }
         Ok(staged)
     }
 
     /// Records which keys have signed narinfos that were written again, as far as the server has read their NARs: a key may
     /// have been added to the configuration since the path was decided.
-    async fn record_signing_keys(&mut self, written: &[(i64, i64)], signer: &Signer) -> Result<()> {
+    async fn record_signing_keys(&mut self, written: &[(PathId, i64)], signer: &Signer) -> Result<()> {
         let all = signer.chosen_names(&KeyChoice::All);
-        let mut signed: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        let mut signed: BTreeMap<String, Vec<PathId>> = BTreeMap::new();
         for chunk in written.chunks(ROWS) {
             let text = format!(
                 "SELECT paths.id, paths.signing_keys, paths.signed_by FROM paths JOIN (VALUES {}) AS written \
                  ON paths.id = written.column1 AND paths.publication = written.column2 \
                  WHERE paths.state = {PUBLISHING} AND paths.signed_by <> ${} AND {}",
-                bulk::values(chunk.len(), 2),
+                in_clause::values(chunk.len(), 2),
                 2 * chunk.len() + 1,
                 is_read("paths.object_id", "paths")
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query_as(self.backend, text, chunk.len() == ROWS);
             for (id, publication) in chunk {
                 query = query.bind(*id).bind(*publication);
             }
-            for row in query.bind(all.clone()).fetch_all(&mut *self.tx).await? {
-                let keys = KeyChoice::from_text(&row.try_get::<String, _>(1)?);
-                let before: String = row.try_get(2)?;
+            let rows: Vec<(PathId, String, String)> =
+                query.bind(all.clone()).fetch_all(&mut *self.tx).await?;
+            for (id, keys, before) in rows {
+                let keys = KeyChoice::from_text(&keys);
                 let names = union_of_names(&before, &signer.chosen_names(&keys));
                 if names != union_of_names(&before, "") {
-                    signed.entry(names).or_default().push(row.try_get(0)?);
+                    signed.entry(names).or_default().push(id);
                 }
             }
         }
@@ -294,12 +288,11 @@ impl WriteTx {
             for chunk in ids.chunks(ROWS) {
                 let text = format!(
                     "UPDATE paths SET signed_by = $1 WHERE id IN ({})",
-                    bulk::placeholders(2, chunk.len())
+                    in_clause::placeholders(2, chunk.len())
                 );
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(names.clone());
-                for id in chunk {
-                    query = query.bind(*id);
-                }
+                let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                    .bind(names.clone())
+                    .bind_all(chunk.iter().copied());
                 query.execute(&mut *self.tx).await?;
             }
         }
@@ -308,15 +301,15 @@ impl WriteTx {
 
     /// Makes paths present whose narinfos are in the bucket: those that have not been moved since the
     /// publication, by number, that was written.
-    async fn mark_published(&mut self, published: &[(i64, i64)]) -> Result<()> {
+    async fn mark_published(&mut self, published: &[(PathId, i64)]) -> Result<()> {
         for chunk in published.chunks(ROWS) {
             let text = format!(
                 "UPDATE paths SET state = {PRESENT}, listing = '' FROM (VALUES {}) AS written \
                  WHERE paths.id = written.column1 AND paths.publication = written.column2 \
                  AND paths.state = {PUBLISHING}",
-                bulk::values(chunk.len(), 2)
+                in_clause::values(chunk.len(), 2)
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             for (id, publication) in chunk {
                 query = query.bind(*id).bind(*publication);
             }
@@ -331,12 +324,11 @@ impl WriteTx {
     async fn finish(&mut self, commit: &Finishing<'_>, checked: i64) -> Result<Finish> {
         let push_id = commit.attempt.push_id;
         if !self.may_commit(commit.attempt).await? {
-            let state = sqlx::query("SELECT state FROM pushes WHERE id = $1")
+            let state: Option<PushState> = sqlx::query_scalar("SELECT state FROM pushes WHERE id = $1")
                 .bind(push_id)
                 .fetch_optional(&mut *self.tx)
                 .await?;
-            let state = state.map(|row| row.try_get::<i64, _>(0)).transpose()?;
-            return Ok(if state == Some(2) {
+            return Ok(if state == Some(PushState::Committed) {
                 Finish::Committed
             } else {
                 Finish::Over
@@ -348,10 +340,10 @@ impl WriteTx {
                 own: &[],
                 ..*commit
             };
-            let moves = moves(self.backend, &mut self.tx, &since).await?;
-            if !moves.is_empty() {
-                let mut stale = moves.stale(commit);
-                stale.extend(moves.overwritten);
+            let changes = changes(self.backend, &mut self.tx, &since).await?;
+            if !changes.is_empty() {
+                let mut stale = changes.stale(commit);
+                stale.extend(changes.overwritten);
                 return Ok(Finish::Overtaken(stale));
             }
         }
@@ -363,11 +355,17 @@ impl WriteTx {
         {
             return Ok(Finish::PinTaken(taken));
         }
-        sqlx::query("UPDATE pushes SET state = 2, result = $1, commit_until = 0 WHERE id = $2")
-            .bind(commit.result.to_owned())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
+        in_clause::query(
+            self.backend,
+            format!(
+                "UPDATE pushes SET state = {PUSH_COMMITTED}, result = $1, commit_until = 0 WHERE id = $2"
+            ),
+            true,
+        )
+        .bind(commit.result.to_owned())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
         self.add_closures(push_id).await?;
         if let Some(name) = commit.pin {
             self.add_pin(push_id, name).await?;
@@ -377,18 +375,22 @@ impl WriteTx {
 
     /// Ends the lease of a push that is being committed and cannot be: what it has decided stays
     /// to be published by the next one. Its claims are let go when nothing it wrote can still be on its way.
-    pub async fn give_up(&mut self, push_id: i64) -> Result<()> {
-        sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state = 1")
-            .bind(now())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
+    pub async fn give_up(&mut self, push_id: PushId) -> Result<()> {
+        in_clause::query(
+            self.backend,
+            format!("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state = {PUSH_COMMITTING}"),
+            true,
+        )
+        .bind(now())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 
     /// Has the narinfos of committed paths written again, whoever may just have written them; and the listings of those whose
     /// contents were replaced.
-    pub(super) async fn publish_again(&mut self, ids: &[i64]) -> Result<()> {
+    pub(super) async fn publish_again(&mut self, ids: &[PathId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -398,12 +400,11 @@ impl WriteTx {
                 "UPDATE paths SET state = {PUBLISHING}, publication = $1, listing = CASE WHEN listing = '' AND EXISTS \
                  (SELECT 1 FROM replacements r WHERE r.path_id = paths.id) THEN '{LISTING_REPLACED}' ELSE listing END \
                  WHERE state IN ({PUBLISHING}, {PRESENT}) AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(publication)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

@@ -10,21 +10,23 @@ use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
+use super::columns::{Keys, PathName};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
-use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, Result, objects};
+use super::states::LOG_PRESENT;
+use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, ObjectId, PathId, PushId, Result, objects};
 
 /// A claim as the commit sees it.
 #[derive(Debug, Clone)]
 pub struct CommitClaim {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// Why it is claimed.
     pub kind: ClaimKind,
     /// The NAR that the push uploaded for it; 0 when none was announced.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// That NAR was seen in the bucket.
     pub object_present: bool,
     /// Bytes of the path's NAR, whoever has brought it.
@@ -48,7 +50,7 @@ impl CommitClaim {
 #[derive(Debug, Clone)]
 pub struct Publishable {
     /// Id of the path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// The path.
     pub path: StorePath,
     /// SHA-256 of its NAR.
@@ -56,7 +58,7 @@ pub struct Publishable {
     /// Bytes of its NAR.
     pub nar_size: i64,
     /// Ids of the paths it refers to, in the order of their names.
-    pub refs: Vec<i64>,
+    pub refs: Vec<PathId>,
     /// The derivation it was built by.
     pub deriver: Option<StorePath>,
     /// Signatures it carried when it was pushed.
@@ -88,7 +90,7 @@ pub struct Publishable {
 }
 
 /// A build log waiting to be published.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct StagedLog {
     /// Base name of the derivation.
     pub drv: String,
@@ -99,15 +101,16 @@ pub struct StagedLog {
 }
 
 /// A realisation waiting to be published.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Realised {
     /// Key of the object it becomes.
     pub key: String,
     /// Id of the output path.
-    pub path_id: i64,
+    pub path_id: PathId,
     /// JSON as its client has it.
     pub body: String,
     /// Which keys sign it.
+    #[sqlx(rename = "signing_keys", try_from = "Keys")]
     pub keys: KeyChoice,
 }
 
@@ -116,17 +119,17 @@ fn optional(text: String) -> Option<String> {
 }
 
 fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
-    let kind = ClaimKind::from_code(row.try_get(12)?)?;
-    let absent = matches!(row.try_get::<i64, _>(13)?, ABSENT | DELETING);
+    let kind: ClaimKind = row.try_get("kind")?;
+    let absent = matches!(row.try_get::<i64, _>("path_state")?, ABSENT | DELETING);
     Ok(CommitClaim {
-        path_id: row.try_get(0)?,
-        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
+        path_id: row.try_get("path_id")?,
+        path: path_columns::store_path(&row.try_get::<String, _>("name")?)?,
         kind,
-        object_id: row.try_get(14)?,
-        object_present: row.try_get::<i64, _>(15)? == 1,
+        object_id: row.try_get("object_id")?,
+        object_present: row.try_get::<i64, _>("object_state")? == objects::OBJECT_PRESENT,
         nar_size: match kind {
-            ClaimKind::Present => row.try_get(16)?,
-            _ => row.try_get(3)?,
+            ClaimKind::Present => row.try_get("cached_size")?,
+            _ => row.try_get("nar_size")?,
         },
         offer: (absent && kind != ClaimKind::External)
             .then(|| publishable(row))
@@ -135,13 +138,19 @@ fn commit_claim(row: &AnyRow) -> Result<CommitClaim> {
     })
 }
 
-/// The columns that [`publishable`] reads, of `paths p` with `objects o`.
-pub(super) const PUBLISHABLE: &str = "p.id, p.name, p.nar_hash, p.nar_size, p.refs, p.deriver, p.sigs, p.ca, o.key, o.size, \
-     p.listing, p.listing_size, p.signing_keys, p.publication, o.file_hash, o.compression, o.encoding";
+/// The columns that [`publishable`] reads, of `paths p` with `objects o`: the contents are those of `row`, which are signed
+/// by the keys of `keys`.
+pub(super) fn publishable_columns(row: &str, keys: &str) -> String {
+    format!(
+        "{row}.nar_hash, {row}.nar_size, {row}.refs, {row}.deriver, {row}.sigs, {row}.ca, {row}.listing, \
+         {row}.listing_size, {keys}.signing_keys, p.id AS path_id, p.name, p.publication, COALESCE(o.key, '') AS nar_key, \
+         COALESCE(o.size, 0) AS file_size, o.file_hash, o.compression, o.encoding"
+    )
+}
 
 pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
-    let sigs: String = row.try_get(6)?;
-    let mut listing: String = row.try_get(10)?;
+    let sigs: String = row.try_get("sigs")?;
+    let mut listing: String = row.try_get("listing")?;
     let listing_lost = listing == path_columns::LISTING_LOST;
     let listing_replaced = listing == path_columns::LISTING_REPLACED;
     let listing_of_nar = listing_replaced || listing == path_columns::LISTING_OF_NAR;
@@ -150,26 +159,26 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
     }
     let (file_hash, packing) = objects::stored(row)?;
     Ok(Publishable {
-        path_id: row.try_get(0)?,
-        path: path_columns::store_path(&row.try_get::<String, _>(1)?)?,
-        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
-        nar_size: row.try_get(3)?,
-        refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(4)?)?,
-        deriver: optional(row.try_get(5)?)
+        path_id: row.try_get("path_id")?,
+        path: path_columns::store_path(&row.try_get::<String, _>("name")?)?,
+        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
+        nar_size: row.try_get("nar_size")?,
+        refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>("refs")?)?,
+        deriver: optional(row.try_get("deriver")?)
             .as_deref()
             .map(path_columns::store_path)
             .transpose()?,
         sigs: sigs.lines().map(str::to_owned).collect(),
-        ca: optional(row.try_get(7)?),
-        nar_key: row.try_get(8)?,
-        file_size: row.try_get(9)?,
+        ca: optional(row.try_get("ca")?),
+        nar_key: row.try_get("nar_key")?,
+        file_size: row.try_get("file_size")?,
         file_hash,
         packing,
         listing,
         listing_lost,
         listing_of_nar,
         listing_replaced,
-        listing_size: row.try_get(11)?,
+        listing_size: row.try_get("listing_size")?,
         keys: KeyChoice::from_text(&row.try_get::<String, _>("signing_keys")?),
         publication: row.try_get("publication")?,
     })
@@ -177,18 +186,18 @@ pub(super) fn publishable(row: &AnyRow) -> Result<Publishable> {
 
 impl Catalog {
     /// Everything that a push claims.
-    pub async fn commit_claims(&self, push_id: i64) -> Result<Vec<CommitClaim>> {
+    pub async fn commit_claims(&self, push_id: PushId) -> Result<Vec<CommitClaim>> {
         // One by one, since a row takes more memory than what it says.
         let mut claims = Vec::new();
-        let mut rows = sqlx::query(
-            "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, \
-             COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, c.listing_size, \
-             c.kind, p.state, c.object_id, COALESCE(o.state, 0), p.nar_size, q.signing_keys, p.publication, o.file_hash, o.compression, o.encoding \
-             FROM push_paths c JOIN pushes q ON q.id = c.push_id JOIN paths p ON p.id = c.path_id \
+        let text = format!(
+            "SELECT {}, c.kind, p.state AS path_state, c.object_id, COALESCE(o.state, 0) AS object_state, \
+             p.nar_size AS cached_size FROM push_paths c JOIN pushes q ON q.id = c.push_id JOIN paths p ON p.id = c.path_id \
              LEFT JOIN objects o ON o.id = c.object_id WHERE c.push_id = $1",
-        )
-        .bind(push_id)
-        .fetch(&self.reader);
+            publishable_columns("c", "q")
+        );
+        let mut rows = in_clause::query(self.backend, text, true)
+            .bind(push_id)
+            .fetch(&self.reader);
         while let Some(row) = rows.try_next().await? {
             claims.push(commit_claim(&row)?);
         }
@@ -197,12 +206,13 @@ impl Catalog {
 
     /// The paths a push relies on whose narinfo may not be in the bucket yet,
     /// whoever decided them.
-    pub async fn publishables(&self, push_id: i64) -> Result<Vec<Publishable>> {
+    pub async fn publishables(&self, push_id: PushId) -> Result<Vec<Publishable>> {
+        let columns = publishable_columns("p", "p");
         let text = format!(
-            "SELECT {PUBLISHABLE} FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
+            "SELECT {columns} FROM push_paths c JOIN paths p ON p.id = c.path_id JOIN objects o ON o.id = p.object_id \
              WHERE c.push_id = $1 AND p.state = $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(push_id)
             .bind(PUBLISHING)
             .fetch_all(&self.reader)
@@ -211,17 +221,17 @@ impl Catalog {
     }
 
     /// Those of some paths whose narinfo may not be in the bucket yet.
-    pub async fn publishables_among(&self, ids: &[i64]) -> Result<Vec<Publishable>> {
+    pub async fn publishables_among(&self, ids: &[PathId]) -> Result<Vec<Publishable>> {
         let mut found = Vec::new();
         for chunk in ids.chunks(ROWS) {
+            let columns = publishable_columns("p", "p");
             let text = format!(
-                "SELECT {PUBLISHABLE} FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                "SELECT {columns} FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = $1 AND p.id IN ({})",
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(PUBLISHING);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(PUBLISHING)
+                .bind_all(chunk.iter().copied());
             let rows = query.fetch_all(&self.reader).await?;
             found.extend(rows.iter().map(publishable).collect::<Result<Vec<_>>>()?);
         }
@@ -229,55 +239,41 @@ impl Catalog {
     }
 
     /// The names of paths by id.
-    pub async fn names(&self, ids: &[i64]) -> Result<HashMap<i64, StorePath>> {
+    pub async fn names(&self, ids: &[PathId]) -> Result<HashMap<PathId, StorePath>> {
         let mut names = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT id, name FROM paths WHERE id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                names.insert(
-                    row.try_get(0)?,
-                    path_columns::store_path(&row.try_get::<String, _>(1)?)?,
-                );
-            }
+            let query =
+                in_clause::query_as(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
+            let rows: Vec<(PathId, PathName)> = query.fetch_all(&self.reader).await?;
+            names.extend(rows.into_iter().map(|(id, name)| (id, name.into())));
         }
         Ok(names)
     }
 
     /// The build logs that a push has staged.
-    pub async fn staged_logs(&self, push_id: i64) -> Result<Vec<StagedLog>> {
-        let rows = sqlx::query("SELECT drv, staging, size FROM push_logs WHERE push_id = $1")
+    pub async fn staged_logs(&self, push_id: PushId) -> Result<Vec<StagedLog>> {
+        let rows = sqlx::query_as("SELECT drv, staging, size FROM push_logs WHERE push_id = $1")
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(StagedLog {
-                    drv: row.try_get(0)?,
-                    staging: row.try_get(1)?,
-                    size: row.try_get(2)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 
     /// Ids of the NARs that a push has uploaded for paths that others have committed with other ones. It decides
     /// once, so that stays so.
-    pub async fn nars_in_vain(&self, push_id: i64) -> Result<Vec<i64>> {
-        let rows = sqlx::query(
+    pub async fn nars_in_vain(&self, push_id: PushId) -> Result<Vec<ObjectId>> {
+        let rows = sqlx::query_scalar(
             "SELECT DISTINCT c.object_id FROM push_paths c JOIN paths p ON p.id = c.path_id \
              WHERE c.push_id = $1 AND c.object_id <> 0 AND p.object_id <> c.object_id",
         )
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// Those of some derivations whose build log the cache has.
@@ -285,56 +281,40 @@ impl Catalog {
         let mut known = Vec::new();
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
-                "SELECT drv FROM logs WHERE state = 0 AND drv IN ({})",
-                bulk::placeholders(1, chunk.len())
+                "SELECT drv FROM logs WHERE state = {LOG_PRESENT} AND drv IN ({})",
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                known.push(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().cloned());
+            known.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(known)
     }
 
     /// The realisations that a push brings.
-    pub async fn staged_realisations(&self, push_id: i64) -> Result<Vec<Realised>> {
-        let rows = sqlx::query(
+    pub async fn staged_realisations(&self, push_id: PushId) -> Result<Vec<Realised>> {
+        let rows = sqlx::query_as(
             "SELECT r.key, r.path_id, r.body, q.signing_keys FROM push_realisations r \
              JOIN pushes q ON q.id = r.push_id WHERE r.push_id = $1",
         )
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Realised {
-                    key: row.try_get(0)?,
-                    path_id: row.try_get(1)?,
-                    body: row.try_get(2)?,
-                    keys: KeyChoice::from_text(&row.try_get::<String, _>(3)?),
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 
     /// The roots of a push.
-    pub async fn roots(&self, push_id: i64) -> Result<Vec<ClosureSummary>> {
-        let rows = sqlx::query(
+    pub async fn roots(&self, push_id: PushId) -> Result<Vec<ClosureSummary>> {
+        let names: Vec<PathName> = sqlx::query_scalar(
             "SELECT p.name FROM push_roots r JOIN paths p ON p.id = r.path_id WHERE r.push_id = $1",
         )
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ClosureSummary {
-                    root: path_columns::store_path(&row.try_get::<String, _>(0)?)?,
-                })
-            })
-            .collect()
+        Ok(names
+            .into_iter()
+            .map(|name| ClosureSummary { root: name.into() })
+            .collect())
     }
 }
 

@@ -3,12 +3,12 @@
 use niks3_base::signing::KeyChoice;
 use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::StorePath;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
-use super::path_columns::{ABSENT, nar_hash, store_path};
+use super::columns::{Flag, Keys, NarHashBytes, OptionalText, PathName, codes};
+use super::path_columns::ABSENT;
 use super::slices::SLICE_MARKS;
-use super::{Catalog, CatalogError, Result, WriteTx, bulk, now};
+use super::states::{CLAIM_NEEDED, PUSH_ABORTED, PUSH_COMMITTED, PUSH_COMMITTING, PUSH_OPEN};
+use super::{Catalog, PathId, PushId, Result, RunId, WriteTx, in_clause, now};
 
 /// Where a push stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +30,17 @@ impl PushState {
     pub(super) fn is_live(self) -> bool {
         matches!(self, Self::Open | Self::Committing)
     }
-
-    pub(super) fn from_code(code: i64) -> Result<Self> {
-        match code {
-            0 => Ok(Self::Open),
-            1 => Ok(Self::Committing),
-            2 => Ok(Self::Committed),
-            3 => Ok(Self::Aborted),
-            4 => Ok(Self::Expired),
-            other => Err(CatalogError::Corrupt(format!("push state {other}"))),
-        }
-    }
 }
+
+codes!(
+    PushState,
+    "push state",
+    Open = 0,
+    Committing = 1,
+    Committed = 2,
+    Aborted = 3,
+    Expired = 4
+);
 
 /// What is needed to open a push.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ pub struct NewPush {
     /// Seconds until it is given up unless renewed.
     pub lease: i64,
     /// Id of the run that pushes.
-    pub run_id: Option<i64>,
+    pub run_id: Option<RunId>,
     /// Which keys sign what it brings.
     pub keys: KeyChoice,
     /// What it uploads becomes visible before the server has read it.
@@ -65,10 +64,10 @@ pub struct NewPush {
 }
 
 /// A push.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Push {
     /// Id in the database.
-    pub id: i64,
+    pub id: PushId,
     /// The name that the client knows it by.
     pub token: String,
     /// Who opened it.
@@ -76,39 +75,26 @@ pub struct Push {
     /// Where it stands.
     pub state: PushState,
     /// The pin to make of its root.
+    #[sqlx(try_from = "OptionalText")]
     pub pin: Option<String>,
     /// Look into the bucket instead of believing the database.
+    #[sqlx(try_from = "Flag")]
     pub verify: bool,
     /// Counts what was claimed and announced.
     pub revision: i64,
     /// Which keys sign what it brings.
+    #[sqlx(rename = "signing_keys", try_from = "Keys")]
     pub keys: KeyChoice,
     /// What its commit answered, as JSON.
     pub result: String,
     /// Unix time at which it is given up.
     pub lease_until: i64,
     /// What it uploads becomes visible before the server has read it.
+    #[sqlx(try_from = "Flag")]
     pub exempt: bool,
 }
 
 impl Push {
-    fn from_row(row: &AnyRow) -> Result<Self> {
-        let pin: String = row.try_get(4)?;
-        Ok(Self {
-            id: row.try_get(0)?,
-            token: row.try_get(1)?,
-            identity: row.try_get(2)?,
-            state: PushState::from_code(row.try_get(3)?)?,
-            pin: (!pin.is_empty()).then_some(pin),
-            verify: row.try_get::<i64, _>(5)? != 0,
-            result: row.try_get(6)?,
-            lease_until: row.try_get(7)?,
-            revision: row.try_get(8)?,
-            keys: KeyChoice::from_text(&row.try_get::<String, _>(9)?),
-            exempt: row.try_get::<i64, _>(10)? != 0,
-        })
-    }
-
     /// Whether its lease has run out.
     #[must_use]
     pub fn expired(&self) -> bool {
@@ -116,29 +102,24 @@ impl Push {
     }
 }
 
-const BY_TOKEN: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes WHERE token = $1";
-const WITHOUT_LEASE: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes \
-     WHERE (state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2) ORDER BY id";
-const COMMITTING: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes WHERE state = 1";
+const SELECT: &str = "SELECT id, token, identity, state, pin, verify, result, lease_until, revision, signing_keys, exempt FROM pushes";
 
 impl Catalog {
     /// The push of that name.
     pub async fn push(&self, token: &str) -> Result<Option<Push>> {
-        let row = sqlx::query(BY_TOKEN)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(Push::from_row).transpose()
+        Ok(row)
     }
 
     /// Renews the lease of a push that still has one; false when it had run out. One that is
     /// committed needs none, so that changes nothing.
-    pub async fn renew_lease(&self, push_id: i64, seconds: i64) -> Result<bool> {
+    pub async fn renew_lease(&self, push_id: PushId, seconds: i64) -> Result<bool> {
         let now = now();
-        let done = sqlx::query(
-            "UPDATE pushes SET lease_until = CASE WHEN state = 2 THEN lease_until ELSE $1 END \
-             WHERE id = $2 AND (state = 2 OR (state <= 1 AND lease_until > $3))",
-        )
+        let done = in_clause::query(self.backend, format!("UPDATE pushes SET lease_until = CASE WHEN state = {PUSH_COMMITTED} THEN lease_until ELSE $1 END \
+             WHERE id = $2 AND (state = {PUSH_COMMITTED} OR (state <= {PUSH_COMMITTING} AND lease_until > $3))"), true)
         .bind(now + seconds)
         .bind(push_id)
         .bind(now)
@@ -149,19 +130,28 @@ impl Catalog {
 
     /// The pushes whose commit has begun and not ended.
     pub async fn committing_pushes(&self) -> Result<Vec<Push>> {
-        let rows = sqlx::query(COMMITTING).fetch_all(&self.reader).await?;
-        rows.iter().map(Push::from_row).collect()
+        let rows = in_clause::query_as(
+            self.backend,
+            format!("{SELECT} WHERE state = {PUSH_COMMITTING}"),
+            true,
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows)
     }
 }
 
 /// A path that a push claims, has uploaded and has not committed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct UncommittedClaim {
     /// Id of the path.
-    pub path_id: i64,
+    #[sqlx(rename = "id")]
+    pub path_id: PathId,
     /// The path.
+    #[sqlx(rename = "name", try_from = "PathName")]
     pub path: StorePath,
     /// SHA-256 of its NAR as the push declared it.
+    #[sqlx(try_from = "NarHashBytes")]
     pub nar_hash: NarHash,
 }
 
@@ -169,41 +159,37 @@ impl Catalog {
     /// The pushes whose lease has run out, in the order in which they were opened: open ones by now, those being
     /// committed by `committing_before`.
     pub async fn pushes_without_lease(&self, committing_before: i64) -> Result<Vec<Push>> {
-        let rows = sqlx::query(WITHOUT_LEASE)
+        let text = format!(
+            "{SELECT} WHERE (state = {PUSH_OPEN} AND lease_until <= $1) \
+             OR (state = {PUSH_COMMITTING} AND lease_until <= $2) ORDER BY id"
+        );
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(now())
             .bind(committing_before)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(Push::from_row).collect()
+        Ok(rows)
     }
 
     /// Paths that a push has uploaded and that nobody has committed, in the order of their ids, after one.
     pub async fn uncommitted_claims(
         &self,
-        push_id: i64,
-        after: i64,
+        push_id: PushId,
+        after: PathId,
         limit: i64,
     ) -> Result<Vec<UncommittedClaim>> {
         let text = format!(
             "SELECT p.id, p.name, c.nar_hash FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.path_id > $2 AND c.kind = 1 AND c.object_id <> 0 AND p.state = {ABSENT} \
+             WHERE c.push_id = $1 AND c.path_id > $2 AND c.kind = {CLAIM_NEEDED} AND c.object_id <> 0 AND p.state = {ABSENT} \
              ORDER BY c.path_id LIMIT $3"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(push_id)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(UncommittedClaim {
-                    path_id: row.try_get(0)?,
-                    path: store_path(&row.try_get::<String, _>(1)?)?,
-                    nar_hash: nar_hash(&row.try_get::<Vec<u8>, _>(2)?)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 }
 
@@ -218,7 +204,7 @@ const CLAIMS: [(&str, &str); 4] = [
 impl Catalog {
     /// Lets go of what a push that has ended claims, slice by slice. What one that is over still names
     /// keeps nothing any more; the rest goes with the next garbage collection if this is cut off.
-    pub async fn release_push(&self, push_id: i64) -> Result<()> {
+    pub async fn release_push(&self, push_id: PushId) -> Result<()> {
         let limit = i64::try_from(SLICE_MARKS)?;
         loop {
             let mut tx = self.write().await?;
@@ -231,24 +217,24 @@ impl Catalog {
     }
 
     /// Ids of pushes that have ended and still name something.
-    pub async fn unreleased_pushes(&self) -> Result<Vec<i64>> {
+    pub async fn unreleased_pushes(&self) -> Result<Vec<PushId>> {
         let named =
             CLAIMS.map(|(table, _)| format!("EXISTS (SELECT 1 FROM {table} c WHERE c.push_id = q.id)"));
         let text = format!(
-            "SELECT q.id FROM pushes q WHERE q.state >= 2 AND ({})",
+            "SELECT q.id FROM pushes q WHERE q.state >= {PUSH_COMMITTED} AND ({})",
             named.join(" OR ")
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query_scalar(self.backend, text, true)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 }
 
 impl WriteTx {
     /// Gives a push that has not ended a lease of so many seconds, though it had run out.
-    pub async fn begin_lease(&mut self, push_id: i64, seconds: i64) -> Result<()> {
-        sqlx::query("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state IN (0, 1)")
+    pub async fn begin_lease(&mut self, push_id: PushId, seconds: i64) -> Result<()> {
+        in_clause::query(self.backend, format!("UPDATE pushes SET lease_until = $1 WHERE id = $2 AND state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"), true)
             .bind(now() + seconds)
             .bind(push_id)
             .execute(&mut *self.tx)
@@ -257,7 +243,7 @@ impl WriteTx {
     }
 
     /// Has a push make no pin.
-    pub async fn forget_push_pin(&mut self, push_id: i64) -> Result<()> {
+    pub async fn forget_push_pin(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query("UPDATE pushes SET pin = '' WHERE id = $1")
             .bind(push_id)
             .execute(&mut *self.tx)
@@ -266,9 +252,9 @@ impl WriteTx {
     }
 
     /// Opens a push and returns its id.
-    pub async fn open_push(&mut self, new: &NewPush) -> Result<i64> {
+    pub async fn open_push(&mut self, new: &NewPush) -> Result<PushId> {
         let now = now();
-        let row = sqlx::query(
+        Ok(sqlx::query_scalar(
             "INSERT INTO pushes (token, identity, pin, verify, created_at, lease_until, run_id, signing_keys, exempt) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
         )
@@ -281,60 +267,50 @@ impl WriteTx {
         .bind(new.run_id)
         .bind(new.keys.to_text())
         .bind(i64::from(new.exempt))
-        .fetch_one(&mut *self.tx)
-        .await?;
-        Ok(row.try_get(0)?)
+        .fetch_one(&mut *self.tx).await?)
     }
 
     /// How many pushes an identity has under way.
     pub async fn pushes_under_way(&mut self, identity: &str) -> Result<u64> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM pushes WHERE state IN (0, 1) AND lease_until > $1 AND identity = $2",
-        )
+        let number: i64 = in_clause::query_scalar(self.backend, format!("SELECT COUNT(*) FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until > $1 AND identity = $2"), true)
         .bind(now())
         .bind(identity.to_owned())
         .fetch_one(&mut *self.tx)
         .await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(number.unsigned_abs())
     }
 
     /// Bytes that a push may bring, and that all pushes of its identity may: of the NARs that it claims, or of
     /// everything that it has got upload URLs for, whichever is more.
     pub async fn claimed_bytes(&mut self, push: &Push) -> Result<(u64, u64)> {
-        let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(CASE WHEN u.id = $1 THEN u.bytes ELSE 0 END), 0) AS BIGINT), \
+        let (own, all): (i64, i64) = in_clause::query_as(self.backend, format!("SELECT CAST(COALESCE(SUM(CASE WHEN u.id = $1 THEN u.bytes ELSE 0 END), 0) AS BIGINT), \
              CAST(COALESCE(SUM(u.bytes), 0) AS BIGINT) FROM (SELECT p.id, \
              CASE WHEN p.announced > COALESCE(SUM(c.nar_size), 0) THEN p.announced ELSE COALESCE(SUM(c.nar_size), 0) END AS bytes \
-             FROM pushes p LEFT JOIN push_paths c ON c.push_id = p.id AND c.kind = 1 \
-             WHERE p.state IN (0, 1) AND p.lease_until > $2 AND p.identity = $3 GROUP BY p.id, p.announced) u",
-        )
+             FROM pushes p LEFT JOIN push_paths c ON c.push_id = p.id AND c.kind = {CLAIM_NEEDED} \
+             WHERE p.state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND p.lease_until > $2 AND p.identity = $3 GROUP BY p.id, p.announced) u"), true)
         .bind(push.id)
         .bind(now())
         .bind(push.identity.clone())
         .fetch_one(&mut *self.tx)
         .await?;
-        let bytes = |column| Ok::<_, CatalogError>(row.try_get::<i64, _>(column)?.unsigned_abs());
-        Ok((bytes(0)?, bytes(1)?))
+        Ok((own.unsigned_abs(), all.unsigned_abs()))
     }
 
     /// References of the paths that a push claims, and that all pushes of its identity claim.
     pub async fn claimed_references(&mut self, push: &Push) -> Result<(u64, u64)> {
-        let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(CASE WHEN id = $1 THEN claimed_references ELSE 0 END), 0) AS BIGINT), \
+        let (own, all): (i64, i64) = in_clause::query_as(self.backend, format!("SELECT CAST(COALESCE(SUM(CASE WHEN id = $1 THEN claimed_references ELSE 0 END), 0) AS BIGINT), \
              CAST(COALESCE(SUM(claimed_references), 0) AS BIGINT) FROM pushes \
-             WHERE state IN (0, 1) AND lease_until > $2 AND identity = $3",
-        )
+             WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until > $2 AND identity = $3"), true)
         .bind(push.id)
         .bind(now())
         .bind(push.identity.clone())
         .fetch_one(&mut *self.tx)
         .await?;
-        let references = |column| Ok::<_, CatalogError>(row.try_get::<i64, _>(column)?.unsigned_abs());
-        Ok((references(0)?, references(1)?))
+        Ok((own.unsigned_abs(), all.unsigned_abs()))
     }
 
     /// Counts bytes that a push has got upload URLs for.
-    pub async fn count_announced(&mut self, push_id: i64, bytes: u64) -> Result<()> {
+    pub async fn count_announced(&mut self, push_id: PushId, bytes: u64) -> Result<()> {
         if bytes == 0 {
             return Ok(());
         }
@@ -347,61 +323,71 @@ impl WriteTx {
     }
 
     /// Whether what a push claims is kept from being collected: it is open, or being committed.
-    pub(super) async fn keeps_claims(&mut self, push_id: i64) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM pushes WHERE id = $1 AND state IN (0, 1)")
-            .bind(push_id)
-            .fetch_optional(&mut *self.tx)
-            .await?;
+    pub(super) async fn keeps_claims(&mut self, push_id: PushId) -> Result<bool> {
+        let row = in_clause::query(
+            self.backend,
+            format!("SELECT 1 FROM pushes WHERE id = $1 AND state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"),
+            true,
+        )
+        .bind(push_id)
+        .fetch_optional(&mut *self.tx)
+        .await?;
         Ok(row.is_some())
     }
 
     /// The push of that name, as it stands inside the transaction.
     pub async fn push(&mut self, token: &str) -> Result<Option<Push>> {
-        let row = sqlx::query(BY_TOKEN)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.as_ref().map(Push::from_row).transpose()
+        Ok(row)
     }
 
     /// Admits a change to what a push claims or announces; false when it no longer takes
     /// any. A commit that had looked before the change has to look again.
-    pub async fn change_push(&mut self, push_id: i64) -> Result<bool> {
-        let changed = sqlx::query(
-            "UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = 0 AND lease_until > $2 \
-             RETURNING revision",
-        )
+    pub async fn change_push(&mut self, push_id: PushId) -> Result<bool> {
+        let changed: Option<i64> = in_clause::query_scalar(self.backend, format!("UPDATE pushes SET revision = revision + 1 WHERE id = $1 AND state = {PUSH_OPEN} AND lease_until > $2 \
+             RETURNING revision"), true)
         .bind(push_id)
         .bind(now())
         .fetch_optional(&mut *self.tx)
         .await?;
-        if let Some(row) = &changed {
-            self.revision = row.try_get(0)?;
+        if let Some(revision) = changed {
+            self.revision = revision;
         }
         Ok(changed.is_some())
     }
 
     /// Gives up an open push; false when it is not open. What it claims is let go by
     /// [`Catalog::release_push`].
-    pub async fn abort_push(&mut self, push_id: i64) -> Result<bool> {
-        let done = sqlx::query("UPDATE pushes SET state = 3 WHERE id = $1 AND state = 0")
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
+    pub async fn abort_push(&mut self, push_id: PushId) -> Result<bool> {
+        let done = in_clause::query(
+            self.backend,
+            format!("UPDATE pushes SET state = {PUSH_ABORTED} WHERE id = $1 AND state = {PUSH_OPEN}"),
+            true,
+        )
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// The names of pushes under way.
     pub async fn live_tokens(&mut self) -> Result<Vec<String>> {
-        let rows = sqlx::query("SELECT token FROM pushes WHERE state IN (0, 1)")
-            .fetch_all(&mut *self.tx)
-            .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        let rows = in_clause::query_scalar(
+            self.backend,
+            format!("SELECT token FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING})"),
+            true,
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        Ok(rows)
     }
 
     /// Deletes at most `limit` rows each of what a push that has ended claims, announced and brought;
     /// false when nothing is left.
-    async fn release_some(&mut self, push_id: i64, limit: i64) -> Result<bool> {
+    async fn release_some(&mut self, push_id: PushId, limit: i64) -> Result<bool> {
         let mut more = false;
         for (table, key) in CLAIMS {
             // Up to a key: a list of keys might make PostgreSQL read the whole table for each slice.
@@ -409,7 +395,7 @@ impl WriteTx {
                 "DELETE FROM {table} WHERE push_id = $1 AND {key} <= \
                  (SELECT {key} FROM {table} WHERE push_id = $2 ORDER BY {key} LIMIT 1 OFFSET $3)"
             );
-            let deleted = bulk::query(self.backend, text, true)
+            let deleted = in_clause::query(self.backend, text, true)
                 .bind(push_id)
                 .bind(push_id)
                 .bind(limit - 1)
@@ -421,7 +407,7 @@ impl WriteTx {
             }
             // Fewer are left than one slice has.
             let text = format!("DELETE FROM {table} WHERE push_id = $1");
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(push_id)
                 .execute(&mut *self.tx)
                 .await?;

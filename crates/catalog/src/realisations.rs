@@ -4,32 +4,26 @@ use std::collections::HashMap;
 
 use niks3_base::realisation;
 use niks3_base::signing::KeyChoice;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
-use super::bulk::{self, ROWS};
+use super::columns::Keys;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::PRESENT;
-use super::{Catalog, Realised, Result, WriteTx, now};
-
-fn realised(row: &AnyRow) -> Result<Realised> {
-    Ok(Realised {
-        key: row.try_get(0)?,
-        path_id: row.try_get(1)?,
-        body: row.try_get(2)?,
-        keys: KeyChoice::from_text(&row.try_get::<String, _>(3)?),
-    })
-}
+use super::states::REALISATION_PRESENT;
+use super::{Catalog, PathId, Realised, Result, WriteTx, now};
 
 /// The statement about some keys, and its values bound.
 macro_rules! by_keys {
     ($backend:expr, $text:expr, $keys:expr) => {{
-        let text = format!("{} IN ({})", $text, bulk::placeholders(1, $keys.len()));
-        let mut query = bulk::query($backend, text, $keys.len() == ROWS);
-        for key in $keys {
-            query = query.bind(key.clone());
-        }
-        query
+        let text = format!("{} IN ({})", $text, in_clause::placeholders(1, $keys.len()));
+        in_clause::query_as($backend, text, $keys.len() == ROWS).bind_all($keys.iter().cloned())
     }};
+}
+
+#[derive(sqlx::FromRow)]
+struct RealisationRow {
+    #[sqlx(flatten)]
+    realised: Realised,
+    state: i64,
 }
 
 impl Catalog {
@@ -38,15 +32,13 @@ impl Catalog {
         let mut found = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(ROWS) {
             let text = "SELECT key, path_id, body, signing_keys, state FROM realisations WHERE key";
-            for row in by_keys!(self.backend, text, chunk)
+            let rows: Vec<RealisationRow> = by_keys!(self.backend, text, chunk)
                 .fetch_all(&self.reader)
-                .await?
-            {
-                if row.try_get::<i64, _>(4)? != 0 {
-                    return Ok(None);
-                }
-                found.push(realised(&row)?);
+                .await?;
+            if rows.iter().any(|row| row.state != REALISATION_PRESENT) {
+                return Ok(None);
             }
+            found.extend(rows.into_iter().map(|row| row.realised));
         }
         Ok(Some(found))
     }
@@ -67,12 +59,13 @@ impl WriteTx {
         .bind(new.keys.to_text())
         .execute(&mut *self.tx)
         .await?;
-        let row = sqlx::query("SELECT path_id, body FROM realisations WHERE key = $1")
-            .bind(new.key.clone())
-            .fetch_one(&mut *self.tx)
-            .await?;
-        if row.try_get::<i64, _>(0)? == new.path_id {
-            if let Some(body) = realisation::with_signatures(&row.try_get::<String, _>(1)?, &new.body) {
+        let (path_id, body): (PathId, String) =
+            sqlx::query_as("SELECT path_id, body FROM realisations WHERE key = $1")
+                .bind(new.key.clone())
+                .fetch_one(&mut *self.tx)
+                .await?;
+        if path_id == new.path_id {
+            if let Some(body) = realisation::with_signatures(&body, &new.body) {
                 sqlx::query("UPDATE realisations SET body = $1 WHERE key = $2")
                     .bind(body)
                     .bind(new.key.clone())
@@ -98,16 +91,16 @@ impl WriteTx {
     /// Whoever says the same lends it their keys.
     async fn lend_keys(&mut self, table: &str, new: &Realised) -> Result<()> {
         let text = format!("SELECT signing_keys FROM {table} WHERE key = $1 AND path_id = $2");
-        let row = bulk::query(self.backend, text, true)
+        let before: Keys = in_clause::query_scalar(self.backend, text, true)
             .bind(new.key.clone())
             .bind(new.path_id)
             .fetch_one(&mut *self.tx)
             .await?;
-        let before = KeyChoice::from_text(&row.try_get::<String, _>(0)?);
+        let before = KeyChoice::from(before);
         let both = before.union(&new.keys);
         if both != before {
             let text = format!("UPDATE {table} SET signing_keys = $1 WHERE key = $2 AND path_id = $3");
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(both.to_text())
                 .bind(new.key.clone())
                 .bind(new.path_id)
@@ -121,16 +114,20 @@ impl WriteTx {
     pub async fn realisations_unchanged(&mut self, written: &[Realised]) -> Result<bool> {
         for chunk in written.chunks(ROWS) {
             let keys: Vec<String> = chunk.iter().map(|realised| realised.key.clone()).collect();
-            let text = "SELECT key, path_id, body, signing_keys FROM realisations WHERE state = 0 AND key";
-            let rows = by_keys!(self.backend, text, &keys)
+            let text = format!(
+                "SELECT key, path_id, body, signing_keys FROM realisations WHERE state = {REALISATION_PRESENT} AND key"
+            );
+            let rows: Vec<Realised> = by_keys!(self.backend, text, &keys)
                 .fetch_all(&mut *self.tx)
                 .await?;
-            let mut now = HashMap::with_capacity(rows.len());
-            for row in &rows {
-                let realised = realised(row)?;
-                now.insert(realised.key.clone(), realised);
-            }
-            if chunk.iter().any(|written| now.get(&written.key) != Some(written)) {
+            let now: HashMap<&str, &Realised> = rows
+                .iter()
+                .map(|realised| (realised.key.as_str(), realised))
+                .collect();
+            if chunk
+                .iter()
+                .any(|written| now.get(written.key.as_str()) != Some(&written))
+            {
                 return Ok(false);
             }
         }
@@ -144,25 +141,24 @@ impl WriteTx {
         let text = format!(
             "SELECT c.key, c.path_id, c.body, c.signing_keys FROM realisation_candidates c \
              JOIN paths p ON p.id = c.path_id LEFT JOIN realisations r ON r.key = c.key \
-             WHERE c.key > $1 AND p.state = {PRESENT} AND (r.key IS NULL OR (r.path_id = c.path_id AND r.state = 0)) \
+             WHERE c.key > $1 AND p.state = {PRESENT} AND (r.key IS NULL OR (r.path_id = c.path_id AND r.state = {REALISATION_PRESENT})) \
              AND NOT EXISTS (SELECT 1 FROM realisation_candidates e JOIN paths q ON q.id = e.path_id \
              WHERE e.key = c.key AND q.state = {PRESENT} AND r.key IS NULL \
              AND (e.created_at < c.created_at OR (e.created_at = c.created_at AND e.path_id < c.path_id))) \
              ORDER BY c.key LIMIT $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let mut found: Vec<Realised> = in_clause::query_as(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&mut *self.tx)
             .await?;
-        let mut found = rows.iter().map(realised).collect::<Result<Vec<_>>>()?;
         for new in &mut found {
             self.add_realisation(new).await?;
-            let row = sqlx::query("SELECT signing_keys FROM realisations WHERE key = $1")
+            let keys: Keys = sqlx::query_scalar("SELECT signing_keys FROM realisations WHERE key = $1")
                 .bind(new.key.clone())
                 .fetch_one(&mut *self.tx)
                 .await?;
-            new.keys = KeyChoice::from_text(&row.try_get::<String, _>(0)?);
+            new.keys = keys.into();
         }
         Ok(found)
     }

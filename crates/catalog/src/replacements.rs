@@ -5,13 +5,18 @@ use std::collections::HashMap;
 use niks3_nix::store_path::StorePath;
 use sqlx::Row as _;
 
-use super::bulk::{self, ROWS};
+use super::columns::{PathName, References};
 use super::commits::CommitAttempt;
 use super::differences::{DIFFERS, Held, PushRank, REPLACEMENTS_PERIOD, held_columns};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_PRESENT, is_read};
 use super::path_columns::{self, LISTING_REPLACED, PRESENT, PUBLISHING};
-use super::publish::publishable;
-use super::{Catalog, Owned, Publishable, Result, SeenReferences, WriteTx, now};
+use super::publish::{publishable, publishable_columns};
+use super::states::{CLAIM_EXTERNAL, CLAIM_NEEDED, PUSH_COMMITTING};
+use super::{
+    Catalog, ObjectId, Owned, PathId, Publishable, PushId, ReplacementId, Result, SeenReferences, WriteTx,
+    now,
+};
 
 /// What one move replaces contents for.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +30,7 @@ pub struct Replacement<'a> {
     /// Seconds for which the replaced contents stay.
     pub keep: i64,
     /// Paths whose references alone the push replaces, by id, with those that they had when that was decided.
-    pub ties: &'a HashMap<i64, Vec<i64>>,
+    pub ties: &'a HashMap<PathId, Vec<PathId>>,
 }
 
 /// A replacement that has happened.
@@ -44,22 +49,23 @@ pub struct Replaced {
 }
 
 /// Replaced contents that a garbage collection keeps.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct KeptContents {
     /// Id of the replacement.
-    pub id: i64,
+    pub id: ReplacementId,
     /// Id of the NAR.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Ids of the paths that the narinfo referred to.
-    pub refs: Vec<i64>,
+    #[sqlx(try_from = "References")]
+    pub refs: Vec<PathId>,
 }
 
 /// The NAR that a path has after a replacement, and the claims that can bring it: the one uploaded by whoever needs it, or
 /// the one that is there where references alone are replaced.
-const fn brought(tied: bool) -> (&'static str, &'static str) {
+fn brought(tied: bool) -> (&'static str, String) {
     match tied {
-        true => ("p.object_id", "c.kind <> 2"),
-        false => ("c.object_id", "c.kind = 1"),
+        true => ("p.object_id", format!("c.kind <> {CLAIM_EXTERNAL}")),
+        false => ("c.object_id", format!("c.kind = {CLAIM_NEEDED}")),
     }
 }
 
@@ -68,24 +74,23 @@ impl Catalog {
     /// alone. No key of a NAR when none was announced.
     pub async fn replacement_offers(
         &self,
-        push_id: i64,
-        ids: &[i64],
+        push_id: PushId,
+        ids: &[PathId],
         tied: bool,
     ) -> Result<Vec<Publishable>> {
         let (object, kind) = brought(tied);
         let mut offers = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
+            let columns = publishable_columns("c", "q");
             let text = format!(
-                "SELECT c.path_id, p.name, c.nar_hash, c.nar_size, c.refs, c.deriver, c.sigs, c.ca, COALESCE(o.key, ''), COALESCE(o.size, 0), c.listing, \
-                 c.listing_size, q.signing_keys, p.publication, o.file_hash, o.compression, o.encoding FROM push_paths c JOIN pushes q ON q.id = c.push_id \
+                "SELECT {columns} FROM push_paths c JOIN pushes q ON q.id = c.push_id \
                  JOIN paths p ON p.id = c.path_id LEFT JOIN objects o ON o.id = {object} \
                  WHERE c.push_id = $1 AND {kind} AND c.path_id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(push_id);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(push_id)
+                .bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
                 offers.push(publishable(&row)?);
             }
@@ -94,27 +99,31 @@ impl Catalog {
     }
 
     /// The paths whose contents a push has replaced.
-    pub async fn replaced_by(&self, push_id: i64) -> Result<Vec<StorePath>> {
-        let rows = sqlx::query(
+    pub async fn replaced_by(&self, push_id: PushId) -> Result<Vec<StorePath>> {
+        let names: Vec<PathName> = sqlx::query_scalar(
             "SELECT DISTINCT p.name FROM replacements r JOIN paths p ON p.id = r.path_id JOIN pushes q ON q.token = r.push \
              WHERE q.id = $1 ORDER BY p.name",
         )
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        path_columns::store_paths(&rows)
+        Ok(names.into_iter().map(StorePath::from).collect())
     }
 
     /// How many of the paths that a push brings have NARs that the server has read.
-    pub async fn verified_paths(&self, push_id: i64) -> Result<u64> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM push_paths c JOIN verifications v ON v.object_id = c.object_id \
-             WHERE c.push_id = $1 AND c.kind = 1 AND v.flaw = ''",
+    pub async fn verified_paths(&self, push_id: PushId) -> Result<u64> {
+        let number: i64 = in_clause::query_scalar(
+            self.backend,
+            format!(
+                "SELECT COUNT(*) FROM push_paths c JOIN verifications v ON v.object_id = c.object_id \
+             WHERE c.push_id = $1 AND c.kind = {CLAIM_NEEDED} AND v.flaw = ''"
+            ),
+            true,
         )
         .bind(push_id)
         .fetch_one(&self.reader)
         .await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(number.unsigned_abs())
     }
 
     /// The replacements of the contents of a path, the latest first.
@@ -130,11 +139,14 @@ impl Catalog {
         rows.iter()
             .map(|row| {
                 Ok(Replaced {
-                    nar_hash: (hash(row.try_get(0)?)?, hash(row.try_get(1)?)?),
-                    signed_by: (row.try_get(2)?, row.try_get(3)?),
-                    identity: row.try_get(4)?,
-                    replaced_at: row.try_get(5)?,
-                    kept_until: row.try_get(6)?,
+                    nar_hash: (
+                        hash(row.try_get("nar_hash")?)?,
+                        hash(row.try_get("new_nar_hash")?)?,
+                    ),
+                    signed_by: (row.try_get("signed_by")?, row.try_get("new_signed_by")?),
+                    identity: row.try_get("identity")?,
+                    replaced_at: row.try_get("replaced_at")?,
+                    kept_until: row.try_get("kept_until")?,
                 })
             })
             .collect()
@@ -143,19 +155,19 @@ impl Catalog {
     /// Paths whose contents were replaced so long ago that nobody can still be writing the narinfo before, and whose
     /// narinfo has not been written again since; with the ids of the replacements. A push that is being committed
     /// and knew the contents before may still write them.
-    pub async fn replacements_to_write(&self, before: i64, limit: i64) -> Result<Vec<(i64, i64)>> {
-        let rows = sqlx::query(
-            "SELECT r.id, r.path_id FROM replacements r WHERE r.written = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
-             (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id WHERE c.path_id = r.path_id AND c.kind <> 2 \
-             AND q.state = 1 AND q.created_at <= r.replaced_at) ORDER BY r.id LIMIT $2",
-        )
+    pub async fn replacements_to_write(
+        &self,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<(ReplacementId, PathId)>> {
+        let rows = in_clause::query_as(self.backend, format!("SELECT r.id, r.path_id FROM replacements r WHERE r.written = 0 AND r.replaced_at <= $1 AND NOT EXISTS \
+             (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id WHERE c.path_id = r.path_id AND c.kind <> {CLAIM_EXTERNAL} \
+             AND q.state = {PUSH_COMMITTING} AND q.created_at <= r.replaced_at) ORDER BY r.id LIMIT $2"), true)
         .bind(before)
         .bind(limit)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        Ok(rows)
     }
 }
 
@@ -165,7 +177,7 @@ impl WriteTx {
     pub async fn replace(
         &mut self,
         replacement: &Replacement<'_>,
-        slice: &[i64],
+        slice: &[PathId],
         seen: &mut SeenReferences,
         (last, taken): (i64, usize),
     ) -> Result<Owned> {
@@ -211,7 +223,7 @@ impl WriteTx {
 
     /// Writes down what is about to be replaced; false when the push does not outrank it any more, or what it brings is
     /// not there or has not been read.
-    async fn replaced(&mut self, by: &Replacement<'_>, path_id: i64, signed_by: &str) -> Result<bool> {
+    async fn replaced(&mut self, by: &Replacement<'_>, path_id: PathId, signed_by: &str) -> Result<bool> {
         let tie = by.ties.get(&path_id);
         let (object, kind) = brought(tie.is_some());
         let text = format!(
@@ -223,7 +235,7 @@ impl WriteTx {
             is_read("o.id", "c")
         );
         let now = now();
-        let row = bulk::query(self.backend, text, true)
+        let row = in_clause::query(self.backend, text, true)
             .bind(by.attempt.push_id)
             .bind(path_id)
             .bind(now - REPLACEMENTS_PERIOD)
@@ -269,8 +281,8 @@ impl WriteTx {
 
     async fn take_place(
         &mut self,
-        push_id: i64,
-        path_id: i64,
+        push_id: PushId,
+        path_id: PathId,
         tied: bool,
         (signing_keys, signed_by): (String, String),
         publication: i64,
@@ -288,7 +300,7 @@ impl WriteTx {
              deriver = c.deriver, sigs = c.sigs, ca = c.ca, signing_keys = $1, signed_by = $2, publication = $3 \
              FROM push_paths c WHERE c.push_id = $4 AND c.path_id = $5 AND paths.id = c.path_id"
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(signing_keys)
             .bind(signed_by)
             .bind(publication)
@@ -300,23 +312,15 @@ impl WriteTx {
     }
 
     /// Replaced contents that are kept, of replacements after one, in their order.
-    pub async fn kept_contents(&mut self, after: i64) -> Result<Vec<KeptContents>> {
-        let rows = sqlx::query(
-            "SELECT id, COALESCE(object_id, 0), refs FROM replacements WHERE id > $1 AND kept_until > $2 ORDER BY id",
+    pub async fn kept_contents(&mut self, after: ReplacementId) -> Result<Vec<KeptContents>> {
+        let rows = sqlx::query_as(
+            "SELECT id, COALESCE(object_id, 0) AS object_id, refs FROM replacements WHERE id > $1 AND kept_until > $2 ORDER BY id",
         )
         .bind(after)
         .bind(now())
         .fetch_all(&mut *self.tx)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(KeptContents {
-                    id: row.try_get(0)?,
-                    object_id: row.try_get(1)?,
-                    refs: path_columns::unpack_refs(&row.try_get::<Vec<u8>, _>(2)?)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 
     /// Stops keeping replaced contents that have been kept long enough. Debug information that points into them is then
@@ -335,7 +339,7 @@ impl WriteTx {
             "UPDATE replacements SET object_id = NULL, refs = {empty} WHERE kept_until <= $1 \
              AND (object_id IS NOT NULL OR refs <> {empty})"
         );
-        bulk::query(self.backend, text, true)
+        in_clause::query(self.backend, text, true)
             .bind(now)
             .execute(&mut *self.tx)
             .await?;
@@ -348,7 +352,7 @@ impl WriteTx {
     }
 
     /// Says that the narinfos of some replacements have been written again.
-    pub async fn replacements_written(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn replacements_written(&mut self, ids: &[ReplacementId]) -> Result<()> {
         self.on_ids(ids, |ids| {
             format!("UPDATE replacements SET written = 1 WHERE id IN ({ids})")
         })

@@ -2,14 +2,14 @@
 
 use niks3_nix::store_path::StorePath;
 use sha2::{Digest as _, Sha256};
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
-use super::conditions::{Condition, Listing, Value};
-use super::{Catalog, Result, WriteTx, bulk, now};
+use super::columns::{Flag, column};
+use super::query_filter::{Condition, SelectBuilder, Value};
+use super::states::{PUSH_COMMITTING, PUSH_OPEN};
+use super::{Catalog, PushId, Result, RunId, WriteTx, in_clause, now};
 
 /// What is known of a run. Texts are empty, and the pull request 0, where it is not known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct RunFacts {
     /// Who ran it: the name of the provider of its token, or what its pusher says.
     pub provider: String,
@@ -112,21 +112,25 @@ impl RunFacts {
 }
 
 /// A run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct RunRow {
     /// Id in the database; later runs have larger ones.
-    pub id: i64,
+    pub id: RunId,
     /// The name that clients know it by.
     pub token: String,
     /// Who recorded it.
     pub identity: String,
     /// It comes out of the claims of a verified token.
+    #[sqlx(try_from = "Flag")]
     pub verified: bool,
     /// The pull request is one of the claims.
+    #[sqlx(rename = "claimed", try_from = "PullRequestClaimed")]
     pub pull_request_claimed: bool,
     /// The page is one of the claims.
+    #[sqlx(rename = "claimed", try_from = "UrlClaimed")]
     pub url_claimed: bool,
     /// What is known of it.
+    #[sqlx(flatten)]
     pub facts: RunFacts,
     /// How it ended, or nothing.
     pub conclusion: String,
@@ -139,6 +143,7 @@ pub struct RunRow {
     /// Closures in the cache that it has reported as used.
     pub closures_used: i64,
     /// It has reported all that it used.
+    #[sqlx(try_from = "Flag")]
     pub uses_complete: bool,
 }
 
@@ -159,20 +164,20 @@ pub struct RunFilter {
 
 impl RunFilter {
     /// What is asked of the runs, apart from their time.
-    pub(super) fn conditions(&self) -> Vec<Condition> {
+    pub(super) fn filters(&self) -> Vec<Condition> {
         let text = |text: &String| vec![Value::Text(text.clone())];
-        let mut conditions = Vec::new();
-        conditions.extend(
+        let mut filters = Vec::new();
+        filters.extend(
             self.repository
                 .as_ref()
                 .map(|value| ("r.repository = $", text(value))),
         );
-        conditions.extend(self.git_ref.as_ref().map(|value| ("r.git_ref = $", text(value))));
-        conditions.extend(
+        filters.extend(self.git_ref.as_ref().map(|value| ("r.git_ref = $", text(value))));
+        filters.extend(
             self.pull_request
                 .map(|number| ("r.pull_request = $", vec![Value::Number(number)])),
         );
-        conditions
+        filters
     }
 }
 
@@ -193,47 +198,22 @@ pub struct RunCompletion {
 
 const SELECT: &str = "SELECT r.id, r.token, r.identity, r.verified, r.claimed, r.provider, r.repository, r.repository_id, \
      r.owner, r.owner_id, r.git_ref, r.sha, r.event, r.workflow, r.job, r.job_id, r.run_id, r.attempt, r.actor, r.url, \
-     r.pull_request, r.conclusion, r.created_at, (SELECT COUNT(*) FROM closure_runs l WHERE l.run_id = r.id), r.job_url, \
-     (SELECT COUNT(*) FROM closure_uses l WHERE l.run_id = r.id), r.uses_complete FROM runs r";
+     r.pull_request, r.conclusion, r.created_at, (SELECT COUNT(*) FROM closure_runs l WHERE l.run_id = r.id) AS closures, r.job_url, \
+     (SELECT COUNT(*) FROM closure_uses l WHERE l.run_id = r.id) AS closures_used, r.uses_complete FROM runs r";
 
 const PULL_REQUEST: i64 = 1;
 const URL: i64 = 2;
 
-fn run(row: &AnyRow) -> Result<RunRow> {
-    let claimed: i64 = row.try_get(4)?;
-    Ok(RunRow {
-        id: row.try_get(0)?,
-        token: row.try_get(1)?,
-        identity: row.try_get(2)?,
-        verified: row.try_get::<i64, _>(3)? != 0,
-        pull_request_claimed: claimed & PULL_REQUEST != 0,
-        url_claimed: claimed & URL != 0,
-        facts: RunFacts {
-            provider: row.try_get(5)?,
-            repository: row.try_get(6)?,
-            repository_id: row.try_get(7)?,
-            owner: row.try_get(8)?,
-            owner_id: row.try_get(9)?,
-            git_ref: row.try_get(10)?,
-            sha: row.try_get(11)?,
-            event: row.try_get(12)?,
-            workflow: row.try_get(13)?,
-            job: row.try_get(14)?,
-            job_id: row.try_get(15)?,
-            run_id: row.try_get(16)?,
-            attempt: row.try_get(17)?,
-            actor: row.try_get(18)?,
-            url: row.try_get(19)?,
-            pull_request: row.try_get(20)?,
-        },
-        conclusion: row.try_get(21)?,
-        created_at: row.try_get(22)?,
-        closures: row.try_get(23)?,
-        job_url: row.try_get(24)?,
-        closures_used: row.try_get(25)?,
-        uses_complete: row.try_get::<i64, _>(26)? != 0,
-    })
-}
+column!(
+    /// The claims say what pull request it is.
+    PullRequestClaimed(i64) -> bool,
+    |claimed| Ok(claimed & PULL_REQUEST != 0)
+);
+column!(
+    /// The claims say what its URL is.
+    UrlClaimed(i64) -> bool,
+    |claimed| Ok(claimed & URL != 0)
+);
 
 impl Catalog {
     /// Runs from the newest to the oldest, before one; with a path, those that have pushed its closure.
@@ -241,11 +221,11 @@ impl Catalog {
         &self,
         filter: &RunFilter,
         closure: Option<&StorePath>,
-        before: Option<i64>,
+        before: Option<RunId>,
         limit: i64,
     ) -> Result<Vec<RunRow>> {
-        let mut listing = Listing::of(SELECT);
-        for condition in filter.conditions() {
+        let mut listing = SelectBuilder::of(SELECT);
+        for condition in filter.filters() {
             listing.and(condition);
         }
         if let Some(since) = filter.since {
@@ -264,36 +244,36 @@ impl Catalog {
             listing.and_among(question, vec![("p.hash = $ AND p.name = $", is)]);
         }
         if let Some(before) = before {
-            listing.and(("r.id < $", vec![Value::Number(before)]));
+            listing.and(("r.id < $", vec![Value::Number(before.get())]));
         }
         let rows = listing
             .page(self.backend, &self.reader, " ORDER BY r.id DESC", limit)
             .await?;
-        rows.iter().map(run).collect()
+        Ok(rows)
     }
 
     /// The run of that name.
     pub async fn run(&self, token: &str) -> Result<Option<RunRow>> {
-        let row = bulk::query(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(run).transpose()
+        Ok(row)
     }
 }
 
 impl WriteTx {
     /// The run of that name, as it stands inside the transaction.
     pub async fn run(&mut self, token: &str) -> Result<Option<RunRow>> {
-        let row = bulk::query(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
+        let row = in_clause::query_as(self.backend, format!("{SELECT} WHERE r.token = $1"), true)
             .bind(token.to_owned())
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.as_ref().map(run).transpose()
+        Ok(row)
     }
 
     /// Records a run, or adds to it what was not known; its id and name.
-    pub async fn record_run(&mut self, new: &NewRun, token: &str) -> Result<(i64, String)> {
+    pub async fn record_run(&mut self, new: &NewRun, token: &str) -> Result<(RunId, String)> {
         let flag = |is: bool, bit: i64| if is { bit } else { 0 };
         let claimed = flag(new.pull_request_claimed, PULL_REQUEST) | flag(new.url_claimed, URL);
         let text = "INSERT INTO runs (token, run_key, identity, verified, claimed, provider, repository, repository_id, \
@@ -306,7 +286,7 @@ impl WriteTx {
              pull_request = CASE WHEN runs.pull_request = 0 THEN excluded.pull_request ELSE runs.pull_request END \
              RETURNING id, token";
         let facts = &new.facts;
-        let row = sqlx::query(text)
+        Ok(sqlx::query_as(text)
             .bind(token.to_owned())
             .bind(new.key())
             .bind(new.identity.clone())
@@ -331,8 +311,7 @@ impl WriteTx {
             .bind(now())
             .bind(now())
             .fetch_one(&mut *self.tx)
-            .await?;
-        Ok((row.try_get(0)?, row.try_get(1)?))
+            .await?)
     }
 
     /// Adds to what is known of a run.
@@ -355,7 +334,7 @@ impl WriteTx {
     }
 
     /// Notes that the run of a push has pushed its roots, which are closures by now.
-    pub(super) async fn add_closure_runs(&mut self, push_id: i64) -> Result<()> {
+    pub(super) async fn add_closure_runs(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query(
             "INSERT INTO closure_runs (closure_id, run_id, pushed_at) SELECT c.id, r.id, $1 FROM pushes u \
              JOIN runs r ON r.id = u.run_id JOIN push_roots o ON o.push_id = u.id JOIN closures c ON c.path_id = o.path_id \
@@ -375,11 +354,9 @@ impl WriteTx {
 
     /// Deletes runs that are as old, that have neither pushed nor used a closure in the cache, and that have no push in progress.
     pub async fn drop_runs(&mut self, before: i64) -> Result<u64> {
-        let done = sqlx::query(
-            "DELETE FROM runs WHERE used_at <= $1 AND NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.run_id = runs.id) \
+        let done = in_clause::query(self.backend, format!("DELETE FROM runs WHERE used_at <= $1 AND NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.run_id = runs.id) \
              AND NOT EXISTS (SELECT 1 FROM closure_uses l WHERE l.run_id = runs.id) \
-             AND NOT EXISTS (SELECT 1 FROM pushes q WHERE q.run_id = runs.id AND q.state IN (0, 1))",
-        )
+             AND NOT EXISTS (SELECT 1 FROM pushes q WHERE q.run_id = runs.id AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING}))"), true)
         .bind(before)
         .execute(&mut *self.tx)
         .await?;

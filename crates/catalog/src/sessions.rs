@@ -37,9 +37,9 @@ pub(super) async fn require(first: &mut AnyConnection, second: &mut AnyConnectio
         }
     }
     let encoding = first
-        .fetch_one("SELECT current_setting('server_encoding')")
+        .fetch_one("SELECT current_setting('server_encoding') AS encoding")
         .await?
-        .try_get::<String, _>(0)?;
+        .try_get::<String, _>("encoding")?;
     if encoding != "UTF8" {
         return Err(CatalogError::Url(format!(
             "the database has the encoding {encoding}, which cannot hold every name: make one with \
@@ -83,9 +83,9 @@ async fn set(connection: &mut AnyConnection, value: &str) -> Result<()> {
 
 async fn read(connection: &mut AnyConnection) -> Result<String> {
     let row = connection
-        .fetch_one("SELECT COALESCE(current_setting('niks3.connection', true), '')")
+        .fetch_one("SELECT COALESCE(current_setting('niks3.connection', true), '') AS connection")
         .await?;
-    Ok(row.try_get(0)?)
+    Ok(row.try_get("connection")?)
 }
 
 /// When the transaction of this statement began, in microseconds. It is prepared, as almost every statement of the server is.

@@ -6,9 +6,10 @@ use futures::TryStreamExt as _;
 use niks3_nix::signature::Signature;
 use sqlx::Row as _;
 
-use super::bulk;
+use super::in_clause;
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx};
+use super::states::CLAIM_EXTERNAL;
+use super::{Catalog, PathId, PushId, Result, WriteTx};
 
 /// Most signatures of a path to which others are added.
 const MAX_ADDED_TO: usize = 16;
@@ -16,7 +17,7 @@ const MAX_ADDED_TO: usize = 16;
 /// What a push adds to the signatures of a committed path.
 #[derive(Debug, Clone)]
 pub struct NewSignatures {
-    path_id: i64,
+    path_id: PathId,
     nar_hash: Vec<u8>,
     /// As the database has them, one a line.
     before: String,
@@ -29,26 +30,26 @@ impl Catalog {
     /// those by the server's own keys, which it makes itself.
     pub async fn new_signatures(
         &self,
-        push_id: i64,
+        push_id: PushId,
         own_keys: &HashSet<String>,
     ) -> Result<Vec<NewSignatures>> {
         let text = format!(
-            "SELECT p.id, p.nar_hash, p.sigs, c.sigs FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND c.sigs <> '' AND c.sigs <> p.sigs \
+            "SELECT p.id AS path_id, p.nar_hash, p.sigs AS before, c.sigs AS brought FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND c.sigs <> '' AND c.sigs <> p.sigs \
              AND p.state IN ({PUBLISHING}, {PRESENT}) AND c.nar_hash = p.nar_hash AND c.nar_size = p.nar_size \
              AND c.refs = p.refs"
         );
         let mut new = Vec::new();
         // One by one: in a cache that signs, nearly every path of a client carries the cache's own signature.
-        let mut rows = bulk::query(self.backend, text, true)
+        let mut rows = in_clause::query(self.backend, text, true)
             .bind(push_id)
             .fetch(&self.reader);
         while let Some(row) = rows.try_next().await? {
-            let (before, brought): (String, String) = (row.try_get(2)?, row.try_get(3)?);
+            let (before, brought): (String, String) = (row.try_get("before")?, row.try_get("brought")?);
             if let Some(after) = merged(&before, &brought, own_keys) {
                 new.push(NewSignatures {
-                    path_id: row.try_get(0)?,
-                    nar_hash: row.try_get(1)?,
+                    path_id: row.try_get("path_id")?,
+                    nar_hash: row.try_get("nar_hash")?,
                     before,
                     after,
                 });
@@ -85,7 +86,7 @@ impl WriteTx {
                 "UPDATE paths SET sigs = $1, state = {PUBLISHING}, publication = $2 \
                  WHERE id = $3 AND sigs = $4 AND nar_hash = $5 AND state IN ({PUBLISHING}, {PRESENT})"
             );
-            bulk::query(self.backend, text, true)
+            in_clause::query(self.backend, text, true)
                 .bind(path.after.clone())
                 .bind(publication)
                 .bind(path.path_id)

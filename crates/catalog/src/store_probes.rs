@@ -1,11 +1,9 @@
 //! What the start of a server has found an object store to do, so that the next ones need not try it.
 
-use sqlx::Row as _;
-
 use super::{Catalog, Result, WriteTx, now};
 
 /// What was found of a bucket in which nothing is missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct StoreProbe {
     /// Address of the service.
     pub endpoint: String,
@@ -22,7 +20,7 @@ pub struct StoreProbe {
 impl Catalog {
     /// What was found of a bucket since this Unix time.
     pub async fn store_probe(&self, endpoint: &str, bucket: &str, since: i64) -> Result<Option<StoreProbe>> {
-        let row = sqlx::query(
+        let found = sqlx::query_as(
             "SELECT endpoint, bucket, service, identity, checksum FROM store_probes \
              WHERE endpoint = $1 AND bucket = $2 AND probed_at >= $3",
         )
@@ -31,14 +29,7 @@ impl Catalog {
         .bind(since)
         .fetch_optional(&self.reader)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(StoreProbe {
-            endpoint: row.try_get(0)?,
-            bucket: row.try_get(1)?,
-            service: row.try_get(2)?,
-            identity: row.try_get(3)?,
-            checksum: row.try_get(4)?,
-        }))
+        Ok(found)
     }
 }
 

@@ -1,10 +1,9 @@
 //! Tasks that go on without a request, garbage collections and checks: which are under
 //! way, what they have done, what those before did.
 
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
-
-use super::{Catalog, CatalogError, Result, WriteTx, now, short_leases};
+use super::columns::codes;
+use super::states::TASK_RUNNING;
+use super::{Catalog, Result, TaskId, WriteTx, in_clause, now, short_leases};
 
 /// What a task does. One of each kind is under way at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,32 +47,20 @@ pub enum TaskState {
     Cancelled,
 }
 
-impl TaskState {
-    fn from_code(code: i64) -> Result<Self> {
-        match code {
-            0 => Ok(Self::Running),
-            1 => Ok(Self::Done),
-            2 => Ok(Self::Failed),
-            3 => Ok(Self::Cancelled),
-            other => Err(CatalogError::Corrupt(format!("task state {other}"))),
-        }
-    }
-
-    fn code(self) -> i64 {
-        match self {
-            Self::Running => 0,
-            Self::Done => 1,
-            Self::Failed => 2,
-            Self::Cancelled => 3,
-        }
-    }
-}
+codes!(
+    TaskState,
+    "task state",
+    Running = 0,
+    Done = 1,
+    Failed = 2,
+    Cancelled = 3
+);
 
 /// A task.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct TaskRow {
     /// Id in the database; later ones are greater.
-    pub id: i64,
+    pub id: TaskId,
     /// The name that clients know it by.
     pub token: String,
     /// Who asked for it.
@@ -95,21 +82,6 @@ pub struct TaskRow {
 }
 
 impl TaskRow {
-    fn from_row(row: &AnyRow) -> Result<Self> {
-        Ok(Self {
-            id: row.try_get(0)?,
-            token: row.try_get(1)?,
-            identity: row.try_get(2)?,
-            request: row.try_get(3)?,
-            state: TaskState::from_code(row.try_get(4)?)?,
-            progress: row.try_get(5)?,
-            error: row.try_get(6)?,
-            started_at: row.try_get(7)?,
-            lease_until: row.try_get(8)?,
-            finished_at: row.try_get(9)?,
-        })
-    }
-
     /// Its process works on it.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -130,34 +102,32 @@ impl Catalog {
     /// The task of that kind and name.
     pub async fn task(&self, kind: TaskKind, token: &str) -> Result<Option<TaskRow>> {
         let text = format!("SELECT {COLUMNS} FROM tasks WHERE token = $1 AND kind = $2");
-        let row = super::bulk::query(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(token.to_owned())
             .bind(kind.as_str())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(TaskRow::from_row).transpose()
+        Ok(row)
     }
 
     /// Tasks of a kind from the newest to the oldest, before one.
-    pub async fn tasks(&self, kind: TaskKind, before: Option<i64>, limit: i64) -> Result<Vec<TaskRow>> {
+    pub async fn tasks(&self, kind: TaskKind, before: Option<TaskId>, limit: i64) -> Result<Vec<TaskRow>> {
         let text =
             format!("SELECT {COLUMNS} FROM tasks WHERE kind = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-        let rows = super::bulk::query(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(kind.as_str())
-            .bind(before.unwrap_or(i64::MAX))
+            .bind(before.unwrap_or(TaskId::from(i64::MAX)))
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(TaskRow::from_row).collect()
+        Ok(rows)
     }
 
     /// Says how far a task is, and that its process lives; false when it is no longer the
     /// one under way.
-    pub async fn report_task(&self, id: i64, progress: &str, lease: i64) -> Result<bool> {
+    pub async fn report_task(&self, id: TaskId, progress: &str, lease: i64) -> Result<bool> {
         let now = now();
-        let done = sqlx::query(
-            "UPDATE tasks SET progress = $1, lease_until = $2 WHERE id = $3 AND state = 0 AND lease_until > $4",
-        )
+        let done = in_clause::query(self.backend, format!("UPDATE tasks SET progress = $1, lease_until = $2 WHERE id = $3 AND state = {TASK_RUNNING} AND lease_until > $4"), true)
         .bind(progress.to_owned())
         .bind(now + lease)
         .bind(id)
@@ -189,18 +159,18 @@ impl WriteTx {
     /// The newest task of a kind, if there is one.
     pub async fn last_task(&mut self, kind: TaskKind) -> Result<Option<TaskRow>> {
         let text = format!("SELECT {COLUMNS} FROM tasks WHERE kind = $1 ORDER BY id DESC LIMIT 1");
-        let row = super::bulk::query(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(kind.as_str())
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.as_ref().map(TaskRow::from_row).transpose()
+        Ok(row)
     }
 
     /// Begins a task. From the beginning of a garbage collection on, what commits decide
     /// is noted.
-    pub async fn begin_task(&mut self, new: &NewTask<'_>) -> Result<i64> {
+    pub async fn begin_task(&mut self, new: &NewTask<'_>) -> Result<TaskId> {
         let now = now();
-        let row = sqlx::query(
+        let id: TaskId = sqlx::query_scalar(
             "INSERT INTO tasks (kind, token, identity, request, progress, started_at, lease_until) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         )
@@ -213,7 +183,6 @@ impl WriteTx {
         .bind(now + new.lease)
         .fetch_one(&mut *self.tx)
         .await?;
-        let id: i64 = row.try_get(0)?;
         if new.kind == TaskKind::Gc {
             sqlx::query("DELETE FROM gc_dirty").execute(&mut *self.tx).await?;
             sqlx::query("UPDATE counters SET value = $1 WHERE name = 'gc'")
@@ -225,28 +194,30 @@ impl WriteTx {
     }
 
     /// Whether a task is still the one under way, so that it may go on.
-    pub async fn holds_task(&mut self, id: i64) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM tasks WHERE id = $1 AND state = 0 AND lease_until > $2")
-            .bind(id)
-            .bind(now())
-            .fetch_optional(&mut *self.tx)
-            .await?;
+    pub async fn holds_task(&mut self, id: TaskId) -> Result<bool> {
+        let row = in_clause::query(
+            self.backend,
+            format!("SELECT 1 FROM tasks WHERE id = $1 AND state = {TASK_RUNNING} AND lease_until > $2"),
+            true,
+        )
+        .bind(id)
+        .bind(now())
+        .fetch_optional(&mut *self.tx)
+        .await?;
         Ok(row.is_some())
     }
 
     /// Ends a task; false when it had ended.
     pub async fn end_task(
         &mut self,
-        id: i64,
+        id: TaskId,
         state: TaskState,
         progress: Option<&str>,
         error: &str,
     ) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE tasks SET state = $1, progress = COALESCE($2, progress), error = $3, finished_at = $4 \
-             WHERE id = $5 AND state = 0",
-        )
-        .bind(state.code())
+        let done = in_clause::query(self.backend, format!("UPDATE tasks SET state = $1, progress = COALESCE($2, progress), error = $3, finished_at = $4 \
+             WHERE id = $5 AND state = {TASK_RUNNING}"), true)
+        .bind(state)
         .bind(progress.map(str::to_owned))
         .bind(error.to_owned())
         .bind(now())
@@ -268,9 +239,13 @@ impl WriteTx {
 
     /// Forgets all tasks of a kind but the newest ones.
     pub async fn trim_tasks(&mut self, kind: TaskKind, keep: i64) -> Result<()> {
-        sqlx::query(
-            "DELETE FROM tasks WHERE kind = $1 AND state <> 0 AND id <= \
-             (SELECT id FROM tasks WHERE kind = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)",
+        in_clause::query(
+            self.backend,
+            format!(
+                "DELETE FROM tasks WHERE kind = $1 AND state <> {TASK_RUNNING} AND id <= \
+             (SELECT id FROM tasks WHERE kind = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)"
+            ),
+            true,
         )
         .bind(kind.as_str())
         .bind(kind.as_str())

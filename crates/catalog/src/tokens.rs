@@ -1,12 +1,10 @@
 //! Named tokens, of which only the hash is known.
 
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
-
-use super::{Catalog, Result, WriteTx, now};
+use super::columns::{EndTime, Flag};
+use super::{Catalog, Result, WriteTx, in_clause, now};
 
 /// A named token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct TokenRow {
     /// Its name.
     pub name: String,
@@ -17,8 +15,10 @@ pub struct TokenRow {
     /// Unix time at which it was made.
     pub created_at: i64,
     /// Unix time at which it ends, if it does.
+    #[sqlx(try_from = "EndTime")]
     pub expires_at: Option<i64>,
     /// What is uploaded with it need not be read first, with `--verify-uploads=untrusted`.
+    #[sqlx(try_from = "Flag")]
     pub trusted: bool,
 }
 
@@ -33,37 +33,26 @@ pub struct NewToken {
 
 const COLUMNS: &str = "name, scopes, created_by, created_at, expires_at, trusted";
 
-fn token(row: &AnyRow) -> Result<TokenRow> {
-    Ok(TokenRow {
-        name: row.try_get(0)?,
-        scopes: row.try_get(1)?,
-        created_by: row.try_get(2)?,
-        created_at: row.try_get(3)?,
-        expires_at: Some(row.try_get(4)?).filter(|end| *end != 0),
-        trusted: row.try_get::<i64, _>(5)? != 0,
-    })
-}
-
 impl Catalog {
     /// The token with that SHA-256.
     pub async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRow>> {
         let text = format!("SELECT {COLUMNS} FROM tokens WHERE hash = $1");
-        let row = super::bulk::query(self.backend, text, true)
+        let row = in_clause::query_as(self.backend, text, true)
             .bind(hash.to_vec())
             .fetch_optional(&self.reader)
             .await?;
-        row.as_ref().map(token).transpose()
+        Ok(row)
     }
 
     /// Tokens in the order of their names, after one.
     pub async fn tokens(&self, after: &str, limit: i64) -> Result<Vec<TokenRow>> {
         let text = format!("SELECT {COLUMNS} FROM tokens WHERE name > $1 ORDER BY name LIMIT $2");
-        let rows = super::bulk::query(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after.to_owned())
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter().map(token).collect()
+        Ok(rows)
     }
 }
 

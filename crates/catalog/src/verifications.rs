@@ -9,20 +9,24 @@ use niks3_nix::hash::NarHash;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use sqlx::Row as _;
 
-use super::bulk::{self, ROWS};
+use super::columns::PathName;
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING, OBJECT_PRESENT, is_read};
 use super::path_columns::{self, ABSENT, PRESENT, PUBLISHING};
-use super::publish::{self, PUBLISHABLE};
-use super::{Catalog, CatalogError, Publishable, Result, WriteTx, now};
+use super::publish::{self, publishable_columns};
+use super::states::{
+    CLAIM_EXTERNAL, MULTIPART_COMPLETED, MULTIPART_GIVEN_UP, PUSH_ABORTED, PUSH_COMMITTING, PUSH_OPEN,
+};
+use super::{Catalog, CatalogError, ObjectId, PathId, Publishable, PushId, Result, WriteTx, now};
 
 /// Results that one statement writes: their listings may be large.
 const RESULTS: usize = 100;
 
 /// A NAR that is visible and that nobody has read, or that is not what a path says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct DoubtfulNar {
     /// Id of its row.
-    pub id: i64,
+    pub id: ObjectId,
     /// Its key.
     pub key: String,
 }
@@ -31,7 +35,7 @@ pub struct DoubtfulNar {
 #[derive(Debug, Clone)]
 pub struct NewVerification {
     /// Id of the object that was read.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// What it is.
     pub verdict: Verdict,
     /// The listing of a NAR.
@@ -40,30 +44,28 @@ pub struct NewVerification {
 
 impl Catalog {
     /// What is known of some objects, by id; nothing of those that nobody has read.
-    pub async fn verdicts(&self, ids: &[i64]) -> Result<HashMap<i64, Verdict>> {
+    pub async fn verdicts(&self, ids: &[ObjectId]) -> Result<HashMap<ObjectId, Verdict>> {
         let mut verdicts = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT object_id, nar_hash, nar_size, flaw, content_hashes, occurrences FROM verifications WHERE object_id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             for row in query.fetch_all(&self.reader).await? {
-                let flaw: String = row.try_get(3)?;
-                let size = row.try_get::<i64, _>(2)?.unsigned_abs();
+                let flaw: String = row.try_get("flaw")?;
+                let size = row.try_get::<i64, _>("nar_size")?.unsigned_abs();
                 let verdict = match flaw.is_empty() {
                     true => Ok(VerifiedNar {
-                        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>(1)?)?,
+                        nar_hash: path_columns::nar_hash(&row.try_get::<Vec<u8>, _>("nar_hash")?)?,
                         nar_size: size,
-                        content_hashes: content_hashes(&row.try_get::<String, _>(4)?)?,
-                        occurrences: occurrences(&row.try_get::<String, _>(5)?)?,
+                        content_hashes: content_hashes(&row.try_get::<String, _>("content_hashes")?)?,
+                        occurrences: occurrences(&row.try_get::<String, _>("occurrences")?)?,
                     }),
                     false => Err(Flaw::from_text(&flaw, size)),
                 };
-                verdicts.insert(row.try_get(0)?, verdict);
+                verdicts.insert(row.try_get("object_id")?, verdict);
             }
         }
         Ok(verdicts)
@@ -75,16 +77,13 @@ impl Catalog {
         for chunk in keys.chunks(ROWS) {
             let text = format!(
                 "SELECT o.key, v.listing FROM objects o JOIN verifications v ON v.object_id = o.id WHERE o.key IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, false);
-            for key in chunk {
-                query = query.bind(key.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                let listing: Vec<u8> = row.try_get(1)?;
+            let query = in_clause::query_as(self.backend, text, false).bind_all(chunk.iter().cloned());
+            let rows: Vec<(String, Vec<u8>)> = query.fetch_all(&self.reader).await?;
+            for (key, listing) in rows {
                 if !listing.is_empty() {
-                    listings.insert(row.try_get(0)?, listing);
+                    listings.insert(key, listing);
                 }
             }
         }
@@ -92,32 +91,36 @@ impl Catalog {
     }
 
     /// Another path that is visible with the same NAR: its listing is the same.
-    pub async fn path_with_same_nar(&self, path_id: i64, key: &str) -> Result<Option<StorePath>> {
+    pub async fn path_with_same_nar(&self, path_id: PathId, key: &str) -> Result<Option<StorePath>> {
         let text = format!(
             "SELECT p.name FROM objects o JOIN paths p ON p.object_id = o.id \
              WHERE o.key = $1 AND p.id <> $2 AND p.state = {PRESENT} LIMIT 1"
         );
-        let row = bulk::query(self.backend, text, true)
+        let name: Option<PathName> = in_clause::query_scalar(self.backend, text, true)
             .bind(key.to_owned())
             .bind(path_id)
             .fetch_optional(&self.reader)
             .await?;
-        row.map(|row| path_columns::store_path(&row.try_get::<String, _>(0)?))
-            .transpose()
+        Ok(name.map(StorePath::from))
     }
 
     /// Committed paths that a push claims with the same contents, whose NAR nobody has read, or found to be something else, and that not all keys of these
     /// names have signed; with the ids of the NARs.
-    pub async fn unread_for_signing(&self, push_id: i64, names: &str) -> Result<Vec<(i64, Publishable)>> {
+    pub async fn unread_for_signing(
+        &self,
+        push_id: PushId,
+        names: &str,
+    ) -> Result<Vec<(ObjectId, Publishable)>> {
+        let columns = publishable_columns("p", "p");
         let text = format!(
-            "SELECT {PUBLISHABLE}, o.id AS object_id, p.signed_by AS signed_by FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             JOIN objects o ON o.id = p.object_id WHERE c.push_id = $1 AND c.kind <> 2 AND p.state IN ({PUBLISHING}, {PRESENT}) \
+            "SELECT {columns}, o.id AS object_id, p.signed_by AS signed_by FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             JOIN objects o ON o.id = p.object_id WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.state IN ({PUBLISHING}, {PRESENT}) \
              AND c.nar_hash = p.nar_hash AND c.nar_size = p.nar_size AND c.refs = p.refs AND p.signed_by <> $2 \
              AND NOT {}",
             is_read("o.id", "p")
         );
         let mut unread = Vec::new();
-        let mut rows = bulk::query(self.backend, text, true)
+        let mut rows = in_clause::query(self.backend, text, true)
             .bind(push_id)
             .bind(names.to_owned())
             .fetch(&self.reader);
@@ -132,7 +135,7 @@ impl Catalog {
 
     /// NARs that visible paths have and that nobody has read, or that are not what such a path says, in the order of
     /// their ids, after one.
-    pub async fn doubtful_nars(&self, after: i64, limit: i64) -> Result<Vec<DoubtfulNar>> {
+    pub async fn doubtful_nars(&self, after: ObjectId, limit: i64) -> Result<Vec<DoubtfulNar>> {
         let text = format!(
             "SELECT o.id, o.key FROM objects o JOIN paths p ON p.object_id = o.id \
              LEFT JOIN verifications v ON v.object_id = o.id \
@@ -140,28 +143,27 @@ impl Catalog {
              AND (v.object_id IS NULL OR v.flaw <> '' OR v.nar_hash <> p.nar_hash OR v.nar_size <> p.nar_size) \
              GROUP BY o.id, o.key ORDER BY o.id LIMIT $2"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query_as(self.backend, text, true)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.reader)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DoubtfulNar {
-                    id: row.try_get(0)?,
-                    key: row.try_get(1)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 
     /// What some visible paths say of the NAR that they have; those of an object, in the order of their ids, after one.
-    pub async fn descriptions(&self, object_id: i64, after: i64, limit: i64) -> Result<Vec<Publishable>> {
+    pub async fn descriptions(
+        &self,
+        object_id: ObjectId,
+        after: PathId,
+        limit: i64,
+    ) -> Result<Vec<Publishable>> {
+        let columns = publishable_columns("p", "p");
         let text = format!(
-            "SELECT {PUBLISHABLE} FROM paths p JOIN objects o ON o.id = p.object_id \
+            "SELECT {columns} FROM paths p JOIN objects o ON o.id = p.object_id \
              WHERE p.object_id = $1 AND p.id > $2 AND p.state IN ({PUBLISHING}, {PRESENT}) ORDER BY p.id LIMIT $3"
         );
-        let rows = bulk::query(self.backend, text, true)
+        let rows = in_clause::query(self.backend, text, true)
             .bind(object_id)
             .bind(after)
             .bind(limit)
@@ -213,9 +215,9 @@ impl WriteTx {
                  nar_hash = excluded.nar_hash, nar_size = excluded.nar_size, flaw = excluded.flaw, \
                  content_hashes = excluded.content_hashes, listing = excluded.listing, listing_size = excluded.listing_size, \
                  verified_at = excluded.verified_at, occurrences = excluded.occurrences",
-                bulk::values(chunk.len(), 9)
+                in_clause::values(chunk.len(), 9)
             );
-            let mut query = bulk::query(self.backend, text, false);
+            let mut query = in_clause::query(self.backend, text, false);
             for NewVerification {
                 object_id,
                 verdict,
@@ -252,7 +254,7 @@ impl WriteTx {
     }
 
     /// Forgets the listings of the NARs of some paths, which have been published.
-    pub async fn listings_published(&mut self, path_ids: &[i64]) -> Result<()> {
+    pub async fn listings_published(&mut self, path_ids: &[PathId]) -> Result<()> {
         let empty = self.backend.empty_bytes();
         self.on_ids(path_ids, |ids| {
             format!(
@@ -266,17 +268,26 @@ impl WriteTx {
 
     /// Ends a push whose NARs are not what it said, which its commit answers from then on, and lets go of what it claimed. Those of the objects that no
     /// path and no other push needs begin to be deleted; their keys. What was found of them is forgotten.
-    pub async fn reject_uploads(&mut self, push_id: i64, why: &str, objects: &[i64]) -> Result<Vec<String>> {
+    pub async fn reject_uploads(
+        &mut self,
+        push_id: PushId,
+        why: &str,
+        objects: &[ObjectId],
+    ) -> Result<Vec<String>> {
         self.abort_push(push_id).await?;
-        sqlx::query("UPDATE pushes SET result = $1 WHERE id = $2 AND state = 3")
-            .bind(why.to_owned())
-            .bind(push_id)
-            .execute(&mut *self.tx)
-            .await?;
+        in_clause::query(
+            self.backend,
+            format!("UPDATE pushes SET result = $1 WHERE id = $2 AND state = {PUSH_ABORTED}"),
+            true,
+        )
+        .bind(why.to_owned())
+        .bind(push_id)
+        .execute(&mut *self.tx)
+        .await?;
         let mut deleting = Vec::new();
         for id in objects {
             // Whoever claims the same contents must not be led to the same bytes again.
-            sqlx::query("UPDATE multiparts SET state = 2 WHERE object_id = $1 AND state = 1")
+            in_clause::query(self.backend, format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP} WHERE object_id = $1 AND state = {MULTIPART_COMPLETED}"), true)
                 .bind(*id)
                 .execute(&mut *self.tx)
                 .await?;
@@ -286,14 +297,14 @@ impl WriteTx {
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.state <> {ABSENT}) \
                  AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.object_id = objects.id) \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-                 WHERE c.object_id = objects.id AND q.state IN (0, 1)) RETURNING key"
+                 WHERE c.object_id = objects.id AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING})) RETURNING key"
             );
-            let row = bulk::query(self.backend, text, true)
+            let key: Option<String> = in_clause::query_scalar(self.backend, text, true)
                 .bind(*id)
                 .fetch_optional(&mut *self.tx)
                 .await?;
-            if let Some(row) = row {
-                deleting.push(row.try_get(0)?);
+            if let Some(key) = key {
+                deleting.push(key);
                 self.forget_verdict(*id).await?;
             }
         }
@@ -301,7 +312,7 @@ impl WriteTx {
     }
 
     /// Forgets what was found of an object, which has to be read again.
-    pub(crate) async fn forget_verdict(&mut self, object_id: i64) -> Result<()> {
+    pub(crate) async fn forget_verdict(&mut self, object_id: ObjectId) -> Result<()> {
         sqlx::query("DELETE FROM verifications WHERE object_id = $1")
             .bind(object_id)
             .execute(&mut *self.tx)

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use niks3_base::signing::{KeyChoice, Signer};
 use niks3_catalog::{
     ArrivedObject, Catalog, ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, NewObject,
-    NewPush, ObjectRow, Owned, PathMeta, Publishable, PushRank, UploadedNar, claimed_names,
+    NewPush, ObjectRow, Owned, PathId, PathMeta, Publishable, PushId, PushRank, UploadedNar, claimed_names,
 };
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_nix::store_path::StorePath;
@@ -44,12 +44,12 @@ struct World {
 
 /// A push as its commit knows it.
 struct Push {
-    id: i64,
+    id: PushId,
     token: String,
     attempt: CommitAttempt,
     seen: i64,
     own: Vec<i64>,
-    published: HashMap<i64, i64>,
+    published: HashMap<PathId, i64>,
 }
 
 fn path(number: usize) -> StorePath {
@@ -184,7 +184,7 @@ impl World {
         let claims = self.catalog.commit_claims(push.id).await.unwrap();
         assert_eq!(self.begin(push, revision).await, CommitBegin::Begun);
         let mut tx = self.catalog.write().await.unwrap();
-        let ids: Vec<i64> = claims.iter().map(|claim| claim.path_id).collect();
+        let ids: Vec<PathId> = claims.iter().map(|claim| claim.path_id).collect();
         assert!(
             tx.add_signing_keys(&push.attempt, &ids, &no_keys())
                 .await
@@ -242,8 +242,8 @@ impl World {
     }
 
     /// Numbers of the paths whose narinfo may not be there.
-    async fn publishing(&self) -> Vec<i64> {
-        self.catalog.publishing_ids(0, 100).await.unwrap()
+    async fn publishing(&self) -> Vec<PathId> {
+        self.catalog.publishing_ids(PathId::default(), 100).await.unwrap()
     }
 }
 
@@ -338,7 +338,7 @@ async fn a_listing_that_another_push_has_staged_anew_is_not_forgotten(world: Wor
     let id = world.publish(&mut old).await[0].path_id;
     // Its NAR is lost, and another push brings all of it again.
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = world.catalog.write().await.unwrap();
     tx.bury_paths(&[id]).await.unwrap();
@@ -357,7 +357,7 @@ async fn a_push_whose_nar_is_lost_while_it_publishes_does_not_count(world: World
     world.decide(&mut push).await;
     world.publish(&mut push).await;
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
     tx.commit().await.unwrap();
     let finish = world.finish(&mut push).await;
     assert!(
@@ -380,10 +380,10 @@ async fn overwriting(world: &World) -> (Push, Push) {
     let mut slow = world.open("slow", "", &[1, 2]).await;
     world.decide(&mut slow).await;
     let found = world.publish(&mut slow).await;
-    let ids: Vec<i64> = found.iter().map(|path| path.path_id).collect();
+    let ids: Vec<PathId> = found.iter().map(|path| path.path_id).collect();
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
-    tx.nar_lost(&path(2), &nar(2)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(2), &nar(2)).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = world.catalog.write().await.unwrap();
     tx.bury_paths(&ids).await.unwrap();
@@ -436,7 +436,7 @@ async fn a_nar_lost_between_look_and_decision_is_looked_for_again(world: World) 
     tx.commit().await.unwrap();
     let looked = world.revision(&push).await;
     let mut tx = world.catalog.write().await.unwrap();
-    tx.nar_lost(&path(1), &nar(1)).await.unwrap();
+    tx.mark_nar_missing(&path(1), &nar(1)).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(world.begin(&push, looked).await, CommitBegin::Changed);
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use niks3_catalog::PushId;
+
 /// What the commit of a push waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeletionWait {
@@ -14,21 +16,21 @@ pub struct DeletionWait {
 
 /// What the commits of this process wait for, by the id of the push.
 #[derive(Debug, Default)]
-pub struct DeletionWaits(Mutex<HashMap<i64, DeletionWait>>);
+pub struct DeletionWaits(Mutex<HashMap<PushId, DeletionWait>>);
 
 impl DeletionWaits {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, DeletionWait>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PushId, DeletionWait>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the commit of a push waits for.
     #[must_use]
-    pub fn of_push(&self, push_id: i64) -> Option<DeletionWait> {
+    pub fn of_push(&self, push_id: PushId) -> Option<DeletionWait> {
         self.lock().get(&push_id).copied()
     }
 
     /// A push begins to wait, until the answer is dropped.
-    pub(crate) fn begin(&self, push_id: i64, wait: DeletionWait) -> Waiting<'_> {
+    pub(crate) fn begin(&self, push_id: PushId, wait: DeletionWait) -> Waiting<'_> {
         self.lock().insert(push_id, wait);
         Waiting { all: self, push_id }
     }
@@ -38,7 +40,7 @@ impl DeletionWaits {
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
     all: &'a DeletionWaits,
-    push_id: i64,
+    push_id: PushId,
 }
 
 impl Drop for Waiting<'_> {

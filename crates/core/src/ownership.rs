@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::{Catalog, OwnershipRow};
+use niks3_catalog::{Catalog, OwnershipRow, TaskId};
 use niks3_storage::{Bucket, ConditionalWrite};
 
 pub use claim::{Adopt, Claimed, claim};
@@ -45,13 +45,13 @@ pub(crate) const REPAIR: &str = "run `niks3 fsck --repair`";
 pub struct Ownership {
     catalog: Catalog,
     bucket: Arc<Bucket>,
-    known: Mutex<Known>,
+    known: Mutex<Observed>,
     /// Held by whoever looks.
     looking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+struct Observed {
     looked_at: Instant,
     /// Connections to the database that had been opened before.
     connections: u64,
@@ -72,7 +72,7 @@ impl Ownership {
         Self {
             catalog: catalog.clone(),
             bucket: Arc::clone(bucket),
-            known: Mutex::new(Known {
+            known: Mutex::new(Observed {
                 looked_at: Instant::now(),
                 connections: *connections,
                 lost: None,
@@ -82,7 +82,7 @@ impl Ownership {
         }
     }
 
-    fn known<T>(&self, of: impl FnOnce(&mut Known) -> T) -> T {
+    fn known<T>(&self, of: impl FnOnce(&mut Observed) -> T) -> T {
         of(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -192,7 +192,7 @@ impl Ownership {
     ///
     /// # Errors
     /// When database or bucket do not answer.
-    pub async fn repaired(&self, task: i64) -> Result<(), Error> {
+    pub async fn repaired(&self, task: TaskId) -> Result<(), Error> {
         if self.needs_repair().is_none() {
             return Ok(());
         }
@@ -227,7 +227,7 @@ impl Ownership {
             self.note_loss(in_bucket).await?;
             row = self.catalog.ownership().await?;
         }
-        self.learn(Known {
+        self.learn(Observed {
             looked_at: Instant::now(),
             connections,
             lost,
@@ -249,7 +249,7 @@ impl Ownership {
     }
 
     /// Takes in what was seen, and logs what has changed.
-    fn learn(&self, new: Known) {
+    fn learn(&self, new: Observed) {
         let old = self.known(|known| std::mem::replace(known, new.clone()));
         if old.lost != new.lost {
             match &new.lost {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use niks3_base::error::Error;
-use niks3_catalog::{NewTask, TaskKind, TaskRow, TaskState, now};
+use niks3_catalog::{NewTask, TaskId, TaskKind, TaskRow, TaskState, now};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -71,7 +71,7 @@ pub struct Start<'a> {
 pub async fn start<P, W, F>(app: &Arc<App>, start: Start<'_>, work: W) -> Result<TaskRow, Error>
 where
     P: Default + Clone + Serialize + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    W: FnOnce(Arc<App>, i64, Shared<P>) -> F,
+    W: FnOnce(Arc<App>, TaskId, Shared<P>) -> F,
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
     let kind = start.kind;
@@ -149,7 +149,7 @@ where
 /// Does the work, says how far it is, and writes down how it ended.
 async fn supervise<P: Clone + Serialize + std::fmt::Debug>(
     app: Arc<App>,
-    id: i64,
+    id: TaskId,
     token: String,
     shared: Shared<P>,
     work: impl Future<Output = Result<(), Error>>,

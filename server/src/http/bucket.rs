@@ -9,8 +9,8 @@ use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use poem::web::Data;
 use poem::{Body, IntoResponse as _, Request, Response, handler};
 
-use super::door;
 use super::problem::Problem;
+use super::read_access;
 use crate::app::App;
 use crate::error::Error;
 use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
@@ -46,7 +46,7 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
         return Err(nothing());
     }
     if app.protect_reads {
-        door::reader(app, request).await?;
+        read_access::reader(app, request).await?;
     }
     let head_only = match *request.method() {
         Method::GET => false,

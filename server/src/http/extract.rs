@@ -10,7 +10,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use super::presented::presented;
 use super::problem::refuse;
 use crate::app::App;
-use crate::auth::{Door, Identity, Scope};
+use crate::auth::{AuthContext, Identity, Scope};
 use crate::error::Error;
 use crate::metrics::metrics;
 
@@ -23,7 +23,7 @@ async fn identify(request: &Request, scope: Option<Scope>) -> Result<Identity> {
         Some(identity) => identity.clone(),
         None => app
             .auth
-            .identify(presented(request), Door::Api)
+            .identify(presented(request), AuthContext::Api)
             .await
             .map_err(refuse)?,
     };

@@ -15,7 +15,7 @@ use super::described::Described;
 use super::presented::presented;
 use super::problem::answer;
 use crate::app::App;
-use crate::auth::{Door, Identity};
+use crate::auth::{AuthContext, Identity};
 use crate::error::{Error, ErrorKind};
 
 /// Bytes of a request's JSON body.
@@ -170,7 +170,7 @@ where
 async fn admit(request: &mut Request) -> Result<Identity, Error> {
     let app = request.data::<Arc<App>>().cloned();
     let app = app.ok_or_else(|| Error::internal("a request without the application"))?;
-    let identity = app.auth.identify(presented(request), Door::Api).await?;
+    let identity = app.auth.identify(presented(request), AuthContext::Api).await?;
     request.set_data(identity.clone());
     Ok(identity)
 }

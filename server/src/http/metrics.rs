@@ -9,8 +9,8 @@ use poem::web::Data;
 use poem::{IntoResponse as _, Request, Response, handler};
 use prometheus_client::encoding::text;
 
-use super::door;
 use super::problem::answer;
+use super::read_access;
 use crate::app::App;
 use crate::error::Error;
 use crate::metrics::metrics;
@@ -22,7 +22,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 #[handler]
 pub(super) async fn scrape(Data(app): Data<&Arc<App>>, request: &Request) -> Response {
     if app.protect_metrics
-        && let Err(problem) = door::reader(app, request).await
+        && let Err(problem) = read_access::reader(app, request).await
     {
         return problem.into_response();
     }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::format::{bytes, clean, count, number, part, path, time};
 use super::{Section, entries, more, page};
-use crate::catalog::{ClosureRow, ClosureSize, Member, Members, Replaced, RunRow};
+use crate::catalog::{ClosureRow, ClosureSize, Member, Members, ObjectId, PathId, Replaced, RunRow};
 
 /// Paths on one page of a closure.
 pub const PATHS: usize = 100;
@@ -57,13 +57,13 @@ pub struct Closure<'a> {
 pub fn show(closure: &Closure<'_>) -> String {
     let root = closure.root.path.to_string();
     let members = &closure.members.paths;
-    let names: HashMap<i64, String> = members
+    let names: HashMap<PathId, String> = members
         .iter()
         .map(|member| (member.id, member.path.to_string()))
         .collect();
     let mut sorted: Vec<&Member> = members.iter().collect();
     sorted.sort_by(|a, b| b.nar_bytes.cmp(&a.nar_bytes).then_with(|| a.id.cmp(&b.id)));
-    let mut objects: HashMap<i64, u64> = HashMap::new();
+    let mut objects: HashMap<ObjectId, u64> = HashMap::new();
     objects.extend(members.iter().map(|member| (member.object, member.file_bytes)));
     let nar_bytes: u64 = members.iter().map(|member| member.nar_bytes).sum();
     let file_bytes: u64 = objects.values().sum();
@@ -142,7 +142,7 @@ fn replacements(replaced: &[Replaced]) -> Markup {
     }
 }
 
-fn member_entry(member: &Member, names: &HashMap<i64, String>) -> Markup {
+fn member_entry(member: &Member, names: &HashMap<PathId, String>) -> Markup {
     let base = member.path.to_string();
     let references: Vec<&String> = member
         .refs

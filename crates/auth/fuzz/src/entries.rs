@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use niks3_auth::oidc::{Claims, Glob, Settings, jwt, keys};
-use niks3_auth::{Credentials, Door, FailureLimit, TrustedHeaders};
+use niks3_auth::{AuthContext, Credentials, FailureLimit, TrustedHeaders};
 use secrecy::ExposeSecret as _;
 
 /// Checks what one parser makes of the bytes.
@@ -80,8 +80,8 @@ pub fn headers(bytes: &[u8]) {
             headers.append(name, value);
         }
     }
-    for door in [Door::Api, Door::Reads] {
-        if let Ok(Some(credentials)) = Credentials::from_headers(&headers, door) {
+    for context in [AuthContext::Api, AuthContext::Reads] {
+        if let Ok(Some(credentials)) = Credentials::from_headers(&headers, context) {
             let token = credentials.token.expose_secret();
             assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
         }

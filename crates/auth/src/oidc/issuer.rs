@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::fetch;
 use super::jwt::Unverified;
 use super::keys::{KeySet, Verdict};
-use crate::Refusal;
+use crate::AuthError;
 
 /// Keys this old are fetched again, beside the requests that use them.
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
@@ -76,7 +76,7 @@ impl Issuer {
     ///
     /// # Errors
     /// When it is wrong, or the issuer's keys cannot be had.
-    pub async fn verify(self: &Arc<Self>, token: &Unverified<'_>) -> Result<(), Refusal> {
+    pub async fn verify(self: &Arc<Self>, token: &Unverified<'_>) -> Result<(), AuthError> {
         let mut seen = self.current();
         if let Some(Fetched { keys, at }) = &seen {
             if at.elapsed() > MAX_AGE {
@@ -85,7 +85,7 @@ impl Issuer {
             }
             match keys.verify(token) {
                 Verdict::Right => return Ok(()),
-                Verdict::Wrong(why) => return Err(Refusal::invalid(format!("token refused: {why}"))),
+                Verdict::Wrong(why) => return Err(AuthError::invalid(format!("token refused: {why}"))),
                 Verdict::UnknownKey => {}
             }
         }
@@ -94,15 +94,15 @@ impl Issuer {
         let verdict = seen.as_ref().map(|seen| seen.keys.verify(token));
         match (verdict, failure) {
             (Some(Verdict::Right), _) => Ok(()),
-            (Some(Verdict::Wrong(why)), _) => Err(Refusal::invalid(format!("token refused: {why}"))),
-            (Some(Verdict::UnknownKey), None) => Err(Refusal::invalid(
+            (Some(Verdict::Wrong(why)), _) => Err(AuthError::invalid(format!("token refused: {why}"))),
+            (Some(Verdict::UnknownKey), None) => Err(AuthError::invalid(
                 "token refused: its key is not one of its issuer's",
             )),
             (_, failure) => {
                 let why = failure.unwrap_or_else(|| "they were asked for a moment ago".into());
                 let detail = format!("the keys of the issuer {} cannot be fetched: {why}", self.url);
                 let seconds = u32::try_from(FIRST_RETRY.as_secs()).unwrap_or(5);
-                Err(Refusal::Unavailable(Error::unavailable(detail, seconds)))
+                Err(AuthError::Unavailable(Error::unavailable(detail, seconds)))
             }
         }
     }

@@ -20,7 +20,7 @@ pub use niks3_nix::glob::Glob;
 pub use rule::{Bound, Rule};
 
 use self::issuer::Issuer;
-use super::{Grant, Identity, Refusal, Who};
+use super::{AuthError, Grant, Identity, Who};
 
 /// Seconds by which clocks may differ.
 const LEEWAY: i64 = 60;
@@ -107,8 +107,8 @@ impl Oidc {
     ///
     /// # Errors
     /// Which check failed.
-    pub async fn identify(&self, token: &SecretString) -> Result<Identity, Refusal> {
-        let refused = |why: String| Refusal::invalid(format!("token refused: {why}"));
+    pub async fn identify(&self, token: &SecretString) -> Result<Identity, AuthError> {
+        let refused = |why: String| AuthError::invalid(format!("token refused: {why}"));
         let token = jwt::parse(token.expose_secret()).map_err(refused)?;
         let claims = Claims::new(token.claims.clone());
         let issuer = claims.text("iss").unwrap_or_default();
@@ -170,7 +170,7 @@ fn check(claims: &Claims, now: i64) -> Result<String, String> {
 
 impl Provider {
     /// What the rules together give a token that is otherwise valid.
-    fn admit(&self, subject: String, claims: Claims) -> Result<Identity, Refusal> {
+    fn admit(&self, subject: String, claims: Claims) -> Result<Identity, AuthError> {
         let mut grant: Option<Grant> = None;
         let (mut rules, mut unmatched) = (Vec::new(), Vec::new());
         for rule in &self.rules {
@@ -197,7 +197,7 @@ impl Provider {
             Some(grant) => Ok(Identity::new(Who::Oidc(Box::new(who)), grant, expires_at)),
             None => {
                 let why: Vec<String> = who.unmatched.into_iter().map(|(_, why)| why).collect();
-                Err(Refusal::Forbidden(format!(
+                Err(AuthError::Forbidden(format!(
                     "the token is valid, but no rule of the provider {} admits it: {}",
                     self.name,
                     why.join("; ")

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use niks3_base::error::Error;
-use niks3_catalog::Collected;
+use niks3_catalog::{Collected, ObjectId, PathId, PushId};
 use niks3_storage::ObjectKey;
 
 use super::delete::{self, End, Fence};
@@ -31,7 +31,7 @@ fn come_back() -> Error {
 ///
 /// # Errors
 /// `Unavailable` when a deletion does not end.
-pub async fn push(app: &App, push_id: i64) -> Result<(), Error> {
+pub async fn push(app: &App, push_id: PushId) -> Result<(), Error> {
     let started = Instant::now();
     let mut told = None;
     loop {
@@ -53,7 +53,7 @@ pub async fn push(app: &App, push_id: i64) -> Result<(), Error> {
                 until: delete::fence(),
             };
             tracing::info!(
-                push_id,
+                push_id = push_id.get(),
                 objects = wait.objects,
                 until = %utc(wait.until),
                 "a commit waits for the end of deletions that another process has begun"
@@ -73,7 +73,7 @@ fn utc(seconds: i64) -> String {
 ///
 /// # Errors
 /// When the database or the object store do not let it.
-pub async fn paths(app: &App, ids: &[i64]) -> Result<(), Error> {
+pub async fn paths(app: &App, ids: &[PathId]) -> Result<(), Error> {
     end_paths(app, ids).await
 }
 
@@ -103,7 +103,7 @@ async fn pause(started: Instant) -> Result<(), Error> {
     Ok(())
 }
 
-async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Error> {
+async fn end_paths(app: &App, ids: &[PathId]) -> Result<(), Error> {
     let fence = delete::fence();
     let mut tx = app.catalog.write().await?;
     let doomed = tx.take_over_paths(ids, fence).await?;
@@ -113,7 +113,7 @@ async fn end_paths(app: &App, ids: &[i64]) -> Result<(), Error> {
     }
     app.ownership.record().await?;
     let ends = delete::paths(app, &doomed, fence).await?;
-    let of = |end: End| -> Vec<i64> {
+    let of = |end: End| -> Vec<PathId> {
         doomed
             .iter()
             .zip(&ends)
@@ -153,7 +153,7 @@ async fn end_object(app: &App, key: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the database or the object store do not let it.
-pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Error> {
+pub async fn unused(app: &App, ids: &[ObjectId]) -> Result<(), Error> {
     for ids in ids.chunks(BATCH) {
         let until = delete::fence();
         let mut tx = app.catalog.write().await?;
@@ -167,7 +167,7 @@ pub async fn unused(app: &App, ids: &[i64]) -> Result<(), Error> {
         let keys = keys.collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
         let mut fence = Fence::new(app, Collected::Objects, names, until);
         let ends = delete::objects(app, &mut fence, keys.clone()).await?;
-        let of = |end: End| -> Vec<i64> {
+        let of = |end: End| -> Vec<ObjectId> {
             let ended = doomed
                 .iter()
                 .zip(&keys)

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use niks3_base::error::Error;
-use niks3_catalog::{Standing, TaskKind};
+use niks3_catalog::{FindingId, HashStatus, TaskKind};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::signature::PublicKey;
 use niks3_nix::store_path::{StorePath, StorePathHash};
@@ -100,7 +100,7 @@ async fn collection_has_ended(check: &Check<'_>) -> Result<(), Error> {
 
 /// Adopts every open finding of a kind.
 async fn each(check: &Check<'_>, kind: Kind, state: &mut State) -> Result<(), Error> {
-    let mut after = 0;
+    let mut after = FindingId::default();
     loop {
         let mut tx = check.write().await?;
         let page = tx.open_findings(check.id, kind.as_str(), after, PAGE).await?;
@@ -141,7 +141,7 @@ async fn is_absent(check: &Check<'_>, hash: &StorePathHash) -> Result<bool, Erro
         .catalog
         .known_hashes(std::slice::from_ref(&hash))
         .await?;
-    Ok(known.get(&hash) != Some(&Standing::Known))
+    Ok(known.get(&hash) != Some(&HashStatus::Recorded))
 }
 
 /// Deletes an object; to be called while nobody can begin to write one of that key.

@@ -4,20 +4,20 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use niks3_base::error::Error;
-use niks3_catalog::{FindingState, NewFinding, WriteTx};
+use niks3_catalog::{FindingId, FindingState, NewFinding, TaskId, WriteTx};
 use niks3_storage::ObjectKey;
 
 use super::{Kind, Request, Shared};
 use crate::app::App;
-use crate::gate::{self, GATE};
+use crate::write_lock::{self, WRITE_LOCK_TIMEOUT};
 
-/// How often a look with the gate held is tried.
+/// How often a look under the write lock is tried.
 const ATTEMPTS: usize = 3;
 
 /// A check under way.
 pub(super) struct Check<'a> {
     pub app: &'a Arc<App>,
-    pub id: i64,
+    pub id: TaskId,
     pub identity: &'a str,
     pub request: &'a Request,
     pub shared: &'a Shared,
@@ -51,7 +51,7 @@ impl<S> Flaw<S> {
 #[derive(Debug, Clone)]
 pub(super) struct Found<S> {
     /// Id of the finding.
-    pub id: i64,
+    pub id: FindingId,
     /// What it is.
     pub flaw: Flaw<S>,
 }
@@ -72,21 +72,21 @@ impl Check<'_> {
         Err(Error::conflict("another check took over"))
     }
 
-    /// Looks, with the gate held; gives the gate back together with what was seen, so that
+    /// Looks under the write lock; gives it back together with what was seen, so that
     /// what is done about it is done to what was seen.
-    pub(crate) async fn gated<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Error>
+    pub(crate) async fn under_write_lock<T, F>(&self, look: impl Fn() -> F) -> Result<(WriteTx, T), Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
         for _ in 0..ATTEMPTS {
             let tx = self.write().await?;
-            match tokio::time::timeout(GATE, look()).await {
+            match tokio::time::timeout(WRITE_LOCK_TIMEOUT, look()).await {
                 Ok(seen) => return Ok((tx, seen?)),
                 Err(_) => drop(tx),
             }
-            tokio::time::sleep(GATE).await;
+            tokio::time::sleep(WRITE_LOCK_TIMEOUT).await;
         }
-        Err(gate::too_slow())
+        Err(write_lock::too_slow())
     }
 
     /// Writes down what does not fit.
@@ -122,7 +122,7 @@ impl Check<'_> {
     }
 
     /// Says what became of findings.
-    pub async fn end(&self, ids: &[i64], mended: bool) -> Result<(), Error> {
+    pub async fn end(&self, ids: &[FindingId], mended: bool) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl Check<'_> {
     }
 
     /// The same for what was tried; why it failed goes to the log.
-    pub async fn tried<T>(&self, ids: &[i64], result: Result<T, Error>) -> Result<(), Error> {
+    pub async fn tried<T>(&self, ids: &[FindingId], result: Result<T, Error>) -> Result<(), Error> {
         if let Err(problem) = &result {
             tracing::warn!(why = problem.text(), "a finding could not be mended");
         }

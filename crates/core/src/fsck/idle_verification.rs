@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::Flaw;
-use niks3_catalog::{DoubtfulNar, Publishable};
+use niks3_catalog::{DoubtfulNar, ObjectId, PathId, Publishable, PushId};
 
 use crate::app::App;
 use crate::deletion::await_deletion;
@@ -23,7 +23,7 @@ const WITHDRAWN: i64 = 500;
 
 /// Reads NARs that were exempt from verification, until the server stops.
 pub async fn verify_when_idle(app: Arc<App>) {
-    let mut after = 0;
+    let mut after = ObjectId::default();
     let mut pause = PAUSE;
     loop {
         tokio::select! {
@@ -35,7 +35,7 @@ pub async fn verify_when_idle(app: Arc<App>) {
             match page(&app, after).await {
                 Ok(Some(last)) => after = last,
                 Ok(None) => {
-                    after = 0;
+                    after = ObjectId::default();
                     pause = LONG_PAUSE;
                     break;
                 }
@@ -49,16 +49,16 @@ pub async fn verify_when_idle(app: Arc<App>) {
 }
 
 /// Reads some NARs after one, and withdraws what is wrong; the last of them.
-async fn page(app: &App, after: i64) -> Result<Option<i64>, Error> {
+async fn page(app: &App, after: ObjectId) -> Result<Option<ObjectId>, Error> {
     app.ownership.require()?;
     let nars = app.catalog.doubtful_nars(after, PAGE).await?;
     let Some(last) = nars.last().map(|nar| nar.id) else {
         return Ok(None);
     };
-    let ids: Vec<i64> = nars.iter().map(|nar| nar.id).collect();
+    let ids: Vec<ObjectId> = nars.iter().map(|nar| nar.id).collect();
     let mut jobs = Jobs::of("");
     for nar in &nars {
-        let mut after = 0;
+        let mut after = PathId::default();
         loop {
             let paths = app.catalog.descriptions(nar.id, after, WITHDRAWN).await?;
             let Some(path) = paths.last() else { break };
@@ -70,7 +70,10 @@ async fn page(app: &App, after: i64) -> Result<Option<i64>, Error> {
     }
     app.verifications.add(jobs.into_jobs());
     // What cannot be read is found by fsck.
-    let _ = app.verifications.wait(0, &ids, ids.len() as u64).await;
+    let _ = app
+        .verifications
+        .wait(PushId::default(), &ids, ids.len() as u64)
+        .await;
     for nar in &nars {
         withdraw_misdescribing(app, nar).await?;
     }
@@ -80,7 +83,7 @@ async fn page(app: &App, after: i64) -> Result<Option<i64>, Error> {
 /// Withdraws the paths that say something else of a NAR than what was read; all that have it if its bytes are not those
 /// that its key names.
 async fn withdraw_misdescribing(app: &App, nar: &DoubtfulNar) -> Result<(), Error> {
-    let mut after = 0;
+    let mut after = PathId::default();
     loop {
         let paths = app.catalog.descriptions(nar.id, after, WITHDRAWN).await?;
         let Some(last) = paths.last() else { return Ok(()) };
@@ -96,7 +99,7 @@ async fn withdraw_misdescribing(app: &App, nar: &DoubtfulNar) -> Result<(), Erro
                 tx.object_corrupt(nar.id).await?;
                 tx.withdraw(nar.id).await?
             } else {
-                let ids: Vec<i64> = wrong.iter().map(|(id, _)| *id).collect();
+                let ids: Vec<PathId> = wrong.iter().map(|(id, _)| *id).collect();
                 tx.withdraw_paths(&ids).await?;
                 ids
             };
@@ -116,9 +119,9 @@ async fn withdraw_misdescribing(app: &App, nar: &DoubtfulNar) -> Result<(), Erro
 /// Those of some paths that say something else of a NAR than what was read.
 async fn differences(
     app: &App,
-    object_id: i64,
+    object_id: ObjectId,
     paths: &[Publishable],
-) -> Result<Vec<(i64, Difference)>, Error> {
+) -> Result<Vec<(PathId, Difference)>, Error> {
     let verdicts = app.catalog.verdicts(&[object_id]).await?;
     let Some(verdict) = verdicts.get(&object_id) else {
         return Ok(Vec::new());

@@ -2,13 +2,13 @@
 //! are in the cache.
 
 use niks3_base::error::Error;
-use niks3_catalog::{ImportedPin, SLICE_ROWS};
+use niks3_catalog::{FindingId, ImportedPin, SLICE_ROWS};
 use niks3_storage::ObjectKey;
 
 use super::Kind;
 use super::check::{Check, Flaw};
-use crate::gate::GATED;
 use crate::pins;
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// Pins that are read at once.
 const PAGE: i64 = 500;
@@ -45,7 +45,7 @@ async fn closures(check: &Check<'_>) -> Result<(), Error> {
         tx.settle_imported_closures(&page).await?;
         tx.commit().await?;
         let still = check.app.catalog.waiting_closures_among(&page).await?;
-        for hashes in still.chunks(GATED) {
+        for hashes in still.chunks(UNDER_WRITE_LOCK) {
             let keys = hashes
                 .iter()
                 .map(|hash| Ok(ObjectKey::narinfo(&hash.parse().map_err(Error::internal)?)))
@@ -63,7 +63,7 @@ async fn closures(check: &Check<'_>) -> Result<(), Error> {
             let noted = check.note(&mut tx, flaws).await?;
             tx.give_up_imported_closures(&lost).await?;
             tx.commit().await?;
-            let ids: Vec<i64> = noted.iter().map(|finding| finding.id).collect();
+            let ids: Vec<FindingId> = noted.iter().map(|finding| finding.id).collect();
             check.end(&ids, false).await?;
         }
     }
@@ -128,6 +128,6 @@ async fn pin(check: &Check<'_>, imported: &ImportedPin) -> Result<(), Error> {
         tx.give_up_imported_pin(&imported.name).await?;
     }
     tx.commit().await?;
-    let ids: Vec<i64> = noted.iter().map(|finding| finding.id).collect();
+    let ids: Vec<FindingId> = noted.iter().map(|finding| finding.id).collect();
     check.end(&ids, false).await
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use niks3_base::error::Error;
 use niks3_base::realisation;
-use niks3_catalog::{CheckedPath, Realised};
+use niks3_catalog::{CheckedPath, FindingId, PathId, Realised};
 use niks3_storage::ObjectKey;
 
 use super::check::{Check, Found};
@@ -14,7 +14,7 @@ use crate::push::listing::{self, Listed};
 #[derive(Debug, Clone)]
 pub(super) enum About {
     /// The narinfo of the path of that id.
-    Narinfo(i64),
+    Narinfo(PathId),
     /// The listing of that path.
     Listing(Box<CheckedPath>),
     /// A realisation.
@@ -25,7 +25,7 @@ pub(super) enum About {
 
 /// Mends what was found of paths, as far as that is possible without a push.
 pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result<(), Error> {
-    let mut narinfos: Vec<(i64, i64)> = Vec::new();
+    let mut narinfos: Vec<(FindingId, PathId)> = Vec::new();
     for finding in found {
         let ids = [finding.id];
         match finding.flaw.of {
@@ -40,7 +40,7 @@ pub(super) async fn paths(check: &Check<'_>, found: Vec<Found<About>>) -> Result
     if narinfos.is_empty() {
         return Ok(());
     }
-    let (findings, ids): (Vec<i64>, Vec<i64>) = narinfos.iter().copied().unzip();
+    let (findings, ids): (Vec<FindingId>, Vec<PathId>) = narinfos.iter().copied().unzip();
     if push::republish(check.app, check.identity, &ids).await.is_ok() {
         return check.end(&findings, true).await;
     }
@@ -65,7 +65,7 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Error> 
     };
     let ids = [row.path_id];
     let same = || async { Ok(check.app.catalog.checked_paths_among(&ids).await?) };
-    let (tx, now) = check.gated(same).await?;
+    let (tx, now) = check.under_write_lock(same).await?;
     if !now
         .iter()
         .any(|now| now.published && now.row.nar_key == row.nar_key)
@@ -86,7 +86,7 @@ async fn listing_of(check: &Check<'_>, path: &CheckedPath) -> Result<(), Error> 
 async fn realisation(check: &Check<'_>, realised: &Realised) -> Result<(), Error> {
     let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;
     let same = || async { Ok(check.app.catalog.realisations_of(&[realised.path_id]).await?) };
-    let (tx, now) = check.gated(same).await?;
+    let (tx, now) = check.under_write_lock(same).await?;
     if !now
         .iter()
         .any(|now| now.key == realised.key && now.body == realised.body)

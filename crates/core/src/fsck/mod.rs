@@ -1,9 +1,9 @@
 //! Comparing the bucket with the database, and mending what can be mended without guessing.
 //!
 //! Everything is looked at twice: once beside all that goes on, and what did not fit a
-//! second time with the gate of [`niks3_catalog::Catalog::write`] held, where nothing
+//! second time under the lock of [`niks3_catalog::Catalog::write`], where nothing
 //! can be decided, deleted or forgotten. What is found then is found, and what is to be
-//! done about it in the database is done before the gate opens.
+//! done about it in the database is done before it is released.
 
 mod adopt;
 mod check;

@@ -8,16 +8,16 @@ use std::collections::{BTreeSet, HashMap};
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::nar_contents::{Contents, Flaw as NarFlaw, Nar, Wanted, wanted_of};
-use niks3_catalog::{CheckedObject, User};
+use niks3_catalog::{CheckedObject, FindingId, ObjectId, PathId, User};
 use niks3_nix::ca::ContentAddress;
 use niks3_storage::ObjectKey;
 
 use super::check::{Check, Flaw, Found};
 use super::{Kind, Phase};
 use crate::deletion::await_deletion;
-use crate::gate::GATED;
 use crate::push;
 use crate::verification::{check_content_address, read_object};
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// NARs that are looked at together.
 const PAGE: i64 = 500;
@@ -30,11 +30,11 @@ const WITHDRAWN: usize = 500;
 #[derive(Debug, Clone)]
 enum About {
     /// It is not there.
-    Lost(i64),
+    Lost(ObjectId),
     /// It is there, and has to go.
-    Corrupt(i64, String),
+    Corrupt(ObjectId, String),
     /// It is right, and has so many bytes.
-    Resize(i64, i64),
+    Resize(ObjectId, i64),
     /// It was replaced while it was read.
     Replaced,
 }
@@ -54,14 +54,14 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
     let Some(after) = check.shared.enter(Phase::Nars) else {
         return Ok(());
     };
-    let mut after: i64 = after.parse().unwrap_or_default();
+    let mut after: ObjectId = after.parse().unwrap_or_default();
     loop {
         let page = check.app.catalog.checked_objects(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.id;
         let looked_at = page.len() as u64;
         let sizes = sizes(check, &page).await?;
-        let ids: Vec<i64> = page.iter().map(|object| object.id).collect();
+        let ids: Vec<ObjectId> = page.iter().map(|object| object.id).collect();
         let users = check.app.catalog.users_of(&ids).await?;
         let mut reads = Vec::new();
         for (object, size) in page.iter().zip(&sizes) {
@@ -73,12 +73,12 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
                 reads.push(read(check, object, users));
             }
         }
-        let seen: HashMap<i64, Seen> = futures::stream::iter(reads)
+        let seen: HashMap<ObjectId, Seen> = futures::stream::iter(reads)
             .buffer_unordered(READERS)
             .try_filter_map(|seen| async { Ok(seen) })
             .try_collect()
             .await?;
-        let suspects: Vec<i64> = page
+        let suspects: Vec<ObjectId> = page
             .iter()
             .zip(&sizes)
             .filter(|(object, size)| {
@@ -87,7 +87,7 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
             })
             .map(|(object, _)| object.id)
             .collect();
-        for ids in suspects.chunks(GATED) {
+        for ids in suspects.chunks(UNDER_WRITE_LOCK) {
             again(check, ids, &seen).await?;
         }
         for object in &page {
@@ -114,7 +114,7 @@ async fn read(
     check: &Check<'_>,
     object: &CheckedObject,
     users: &[User],
-) -> Result<Option<(i64, Seen)>, Error> {
+) -> Result<Option<(ObjectId, Seen)>, Error> {
     let key = ObjectKey::parse(&object.key).map_err(Error::internal)?;
     let most = users
         .iter()
@@ -204,7 +204,7 @@ async fn misdescribing(
         return Ok(());
     }
     let wrong = |user: &User| misdescribed(&seen.nar, seen.most, user);
-    let suspects: Vec<i64> = users
+    let suspects: Vec<PathId> = users
         .iter()
         .filter(|user| wrong(user).is_some())
         .map(|user| user.path_id)
@@ -224,26 +224,26 @@ async fn misdescribing(
             });
             Ok(flaws.collect())
         };
-        let (mut tx, flaws) = check.gated(look).await?;
+        let (mut tx, flaws) = check.under_write_lock(look).await?;
         let found = check.note(&mut tx, flaws).await?;
-        let paths: Vec<i64> = found.iter().map(|finding| finding.flaw.of).collect();
+        let paths: Vec<PathId> = found.iter().map(|finding| finding.flaw.of).collect();
         if check.request.repair {
             tx.withdraw_paths(&paths).await?;
         }
         tx.commit().await?;
         if check.request.repair {
             let settled = await_deletion::paths(check.app, &paths).await;
-            let findings: Vec<i64> = found.iter().map(|finding| finding.id).collect();
+            let findings: Vec<FindingId> = found.iter().map(|finding| finding.id).collect();
             check.tried(&findings, settled).await?;
         }
     }
     Ok(())
 }
 
-/// Looks again with the gate held, and does there what is to be done in the database.
-async fn again(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Result<(), Error> {
+/// Looks again under the write lock, and does there what is to be done in the database.
+async fn again(check: &Check<'_>, ids: &[ObjectId], seen: &HashMap<ObjectId, Seen>) -> Result<(), Error> {
     let look = || look(check, ids, seen);
-    let (mut tx, flaws) = check.gated(look).await?;
+    let (mut tx, flaws) = check.under_write_lock(look).await?;
     let found = check.note(&mut tx, flaws).await?;
     if !check.request.repair {
         tx.commit().await?;
@@ -281,7 +281,7 @@ async fn again(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Res
 async fn mend(
     check: &Check<'_>,
     finding: &Found<About>,
-    users: &HashMap<i64, Vec<User>>,
+    users: &HashMap<ObjectId, Vec<User>>,
 ) -> Result<(), Error> {
     match &finding.flaw.of {
         About::Lost(_) => Ok(()),
@@ -289,13 +289,17 @@ async fn mend(
         About::Corrupt(_, key) => await_deletion::objects(check.app, std::slice::from_ref(key)).await,
         About::Resize(id, _) => {
             let paths = users.get(id).into_iter().flatten().map(|user| user.path_id);
-            let paths: Vec<i64> = paths.collect();
+            let paths: Vec<PathId> = paths.collect();
             push::republish(check.app, check.identity, &paths).await.map(drop)
         }
     }
 }
 
-async fn look(check: &Check<'_>, ids: &[i64], seen: &HashMap<i64, Seen>) -> Result<Vec<Flaw<About>>, Error> {
+async fn look(
+    check: &Check<'_>,
+    ids: &[ObjectId],
+    seen: &HashMap<ObjectId, Seen>,
+) -> Result<Vec<Flaw<About>>, Error> {
     let objects = check.app.catalog.checked_objects_among(ids).await?;
     let users = check.app.catalog.users_of(ids).await?;
     let mut flaws = Vec::new();

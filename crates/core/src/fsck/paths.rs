@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::realisation;
-use niks3_catalog::{CheckedPath, Publishable, Realised, Referred};
+use niks3_catalog::{CheckedPath, PathId, Publishable, Realised, ReferenceStatus};
 use niks3_nix::ca::ContentAddress;
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::StorePath;
@@ -14,8 +14,8 @@ use niks3_storage::ObjectKey;
 use super::check::{Check, Flaw};
 use super::mend::{self, About};
 use super::{Kind, Phase};
-use crate::gate::GATED;
 use crate::push;
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// Paths that are looked at together.
 const PAGE: i64 = 500;
@@ -28,22 +28,22 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
     let Some(after) = check.shared.enter(Phase::Paths) else {
         return Ok(());
     };
-    let mut after: i64 = after.parse().unwrap_or_default();
+    let mut after: PathId = after.parse().unwrap_or_default();
     loop {
         let page = check.app.catalog.checked_paths(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.row.path_id;
         let looked_at = page.len() as u64;
-        let suspects: Vec<i64> = look(check, page)
+        let suspects: Vec<PathId> = look(check, page)
             .await?
             .into_iter()
             .map(|(id, _)| id)
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        for ids in suspects.chunks(GATED) {
+        for ids in suspects.chunks(UNDER_WRITE_LOCK) {
             let again = || async { look(check, check.app.catalog.checked_paths_among(ids).await?).await };
-            let (mut tx, flaws) = check.gated(again).await?;
+            let (mut tx, flaws) = check.under_write_lock(again).await?;
             let flaws = flaws.into_iter().map(|(_, flaw)| flaw).collect();
             let found = check.note(&mut tx, flaws).await?;
             tx.commit().await?;
@@ -56,16 +56,16 @@ pub(super) async fn run(check: &Check<'_>) -> Result<(), Error> {
 }
 
 /// What of those paths does not fit, each with the id of the path to look at again.
-async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64, Flaw<About>)>, Error> {
+async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
     let catalog = &check.app.catalog;
     // What a push under way is about to publish is its affair.
     page.retain(|path| path.published || !path.claimed);
-    let refs: BTreeSet<i64> = page
+    let refs: BTreeSet<PathId> = page
         .iter()
         .flat_map(|path| path.row.refs.iter().copied())
         .collect();
     let referred = catalog.referred(&refs.into_iter().collect::<Vec<_>>()).await?;
-    let ids: Vec<i64> = page.iter().map(|path| path.row.path_id).collect();
+    let ids: Vec<PathId> = page.iter().map(|path| path.row.path_id).collect();
     let mut flaws = realisations(check, catalog.realisations_of(&ids).await?).await?;
 
     let published: Vec<&CheckedPath> = page.iter().filter(|path| path.published).collect();
@@ -83,7 +83,7 @@ async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64,
         }
     }
     flaws.extend(unpublished(check, &page, &referred).await?);
-    let unpublished: Vec<i64> = page
+    let unpublished: Vec<PathId> = page
         .iter()
         .filter(|path| !path.published)
         .map(|path| path.row.path_id)
@@ -93,7 +93,7 @@ async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64,
         .iter()
         .map(|path| narinfo(check, path, &referred, rooted.contains(&path.row.path_id)))
         .collect();
-    let found: Vec<Vec<(i64, Flaw<About>)>> = futures::stream::iter(looks)
+    let found: Vec<Vec<(PathId, Flaw<About>)>> = futures::stream::iter(looks)
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
@@ -105,9 +105,9 @@ async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(i64,
 async fn unpublished(
     check: &Check<'_>,
     page: &[CheckedPath],
-    referred: &HashMap<i64, Referred>,
-) -> Result<Vec<(i64, Flaw<About>)>, Error> {
-    let mut suspects: Vec<(i64, i64, ObjectKey)> = Vec::new();
+    referred: &HashMap<PathId, ReferenceStatus>,
+) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
+    let mut suspects: Vec<(PathId, PathId, ObjectKey)> = Vec::new();
     for path in page.iter().filter(|path| path.published) {
         for id in path.row.refs.iter().filter(|id| **id != path.row.path_id) {
             if let Some(other) = referred.get(id).filter(|other| other.there && !other.published) {
@@ -130,9 +130,9 @@ async fn unpublished(
 async fn narinfo(
     check: &Check<'_>,
     path: &CheckedPath,
-    referred: &HashMap<i64, Referred>,
+    referred: &HashMap<PathId, ReferenceStatus>,
     rooted: bool,
-) -> Result<Vec<(i64, Flaw<About>)>, Error> {
+) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
     let row = &path.row;
     let mut flaws = Vec::new();
     let mut references: BTreeSet<StorePath> = BTreeSet::new();
@@ -238,8 +238,11 @@ fn compare(check: &Check<'_>, text: &[u8], expected: &NarInfo) -> Option<(Kind, 
     Some((Kind::MissingSignature, format!("has no signature by {name}")))
 }
 
-async fn realisations(check: &Check<'_>, realised: Vec<Realised>) -> Result<Vec<(i64, Flaw<About>)>, Error> {
-    let found: Vec<Option<(i64, Flaw<About>)>> = futures::stream::iter(realised)
+async fn realisations(
+    check: &Check<'_>,
+    realised: Vec<Realised>,
+) -> Result<Vec<(PathId, Flaw<About>)>, Error> {
+    let found: Vec<Option<(PathId, Flaw<About>)>> = futures::stream::iter(realised)
         .map(|realised| async move {
             let key = ObjectKey::parse(&realised.key).map_err(Error::internal)?;
             let expected =

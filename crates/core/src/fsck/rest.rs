@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use niks3_base::error::Error;
-use niks3_catalog::CheckedPin;
+use niks3_catalog::{CheckedPin, ClosureId, FindingId};
 use niks3_nix::store_path::StorePath;
 use niks3_storage::ObjectKey;
 
 use super::check::{Check, Flaw};
 use super::{Kind, Phase};
-use crate::gate::GATED;
 use crate::pins;
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// Rows that are looked at together.
 const PAGE: i64 = 500;
@@ -26,7 +26,7 @@ pub(super) async fn logs(check: &Check<'_>) -> Result<(), Error> {
         };
         let last = last.clone();
         let suspects = wrong_logs(check, &page).await?;
-        for suspects in suspects.chunks(GATED) {
+        for suspects in suspects.chunks(UNDER_WRITE_LOCK) {
             let look = || async {
                 let mut now = Vec::new();
                 for (drv, _) in suspects {
@@ -35,7 +35,7 @@ pub(super) async fn logs(check: &Check<'_>) -> Result<(), Error> {
                 }
                 wrong_logs(check, &now).await
             };
-            let (mut tx, wrong) = check.gated(look).await?;
+            let (mut tx, wrong) = check.under_write_lock(look).await?;
             let flaws = wrong
                 .into_iter()
                 .map(|(drv, size)| {
@@ -52,7 +52,7 @@ pub(super) async fn logs(check: &Check<'_>) -> Result<(), Error> {
             }
             tx.commit().await?;
             if check.request.repair {
-                let ids: Vec<i64> = found.iter().map(|finding| finding.id).collect();
+                let ids: Vec<FindingId> = found.iter().map(|finding| finding.id).collect();
                 check.end(&ids, true).await?;
             }
         }
@@ -91,10 +91,10 @@ pub(super) async fn roots(check: &Check<'_>) -> Result<(), Error> {
 
 /// Closures without a root are few, and there is nothing to ask the bucket.
 async fn closures(check: &Check<'_>) -> Result<(), Error> {
-    let mut after = 0;
+    let mut after = ClosureId::default();
     loop {
         let look = || async { Ok(check.app.catalog.rootless_closures(after, PAGE).await?) };
-        let (mut tx, page) = check.gated(look).await?;
+        let (mut tx, page) = check.under_write_lock(look).await?;
         let Some((last, _)) = page.last() else {
             return Ok(());
         };
@@ -109,7 +109,7 @@ async fn closures(check: &Check<'_>) -> Result<(), Error> {
         let found = check.note(&mut tx, flaws).await?;
         tx.commit().await?;
         if check.request.repair {
-            let ids: Vec<i64> = found.iter().map(|finding| finding.id).collect();
+            let ids: Vec<FindingId> = found.iter().map(|finding| finding.id).collect();
             check.end(&ids, false).await?;
         }
     }
@@ -127,10 +127,10 @@ async fn pins(check: &Check<'_>) -> Result<(), Error> {
             .map(|flaw| flaw.of)
             .collect();
         let suspects: Vec<String> = suspects.into_iter().collect();
-        for names in suspects.chunks(GATED) {
+        for names in suspects.chunks(UNDER_WRITE_LOCK) {
             let again =
                 || async { wrong_pins(check, check.app.catalog.checked_pins_among(names).await?).await };
-            let (mut tx, flaws) = check.gated(again).await?;
+            let (mut tx, flaws) = check.under_write_lock(again).await?;
             let found = check.note(&mut tx, flaws).await?;
             if check.request.repair {
                 for finding in found.iter().filter(|finding| finding.flaw.kind == Kind::WrongPin) {

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use niks3_base::error::Error;
-use niks3_catalog::{Standing, now};
+use niks3_catalog::{HashStatus, now};
 use niks3_storage::{ObjectKey, StorageError};
 
 use super::check::{Check, Flaw};
 use super::{Kind, Phase};
-use crate::gate::GATED;
+use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// Keys that one question to the bucket lists.
 const PAGE: usize = 1000;
@@ -32,9 +32,9 @@ pub(super) async fn objects(check: &Check<'_>) -> Result<(), Error> {
             .collect();
         suspects.sort_unstable();
         suspects.dedup();
-        for keys in suspects.chunks(GATED) {
+        for keys in suspects.chunks(UNDER_WRITE_LOCK) {
             let again = || async { look(check, &there(check, keys).await?).await };
-            let (mut tx, mut flaws) = check.gated(again).await?;
+            let (mut tx, mut flaws) = check.under_write_lock(again).await?;
             flaws.retain(|flaw| {
                 foreign += usize::from(flaw.kind == Kind::ForeignObject);
                 flaw.kind != Kind::ForeignObject || foreign <= MAX_FOREIGN
@@ -111,7 +111,7 @@ async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, E
                 .known_hashes(&names)
                 .await?
                 .into_iter()
-                .filter(|(_, standing)| *standing == Standing::Known)
+                .filter(|(_, standing)| *standing == HashStatus::Recorded)
                 .map(|(hash, _)| hash)
                 .collect(),
             Group::Nar => catalog.known_nars(&names).await?,
@@ -217,7 +217,7 @@ pub(super) async fn uploads(check: &Check<'_>) -> Result<(), Error> {
     while let Some(page) = uploads.page().await? {
         let ids: Vec<String> = page.iter().map(|upload| upload.id.clone()).collect();
         let look = || async { Ok(check.app.catalog.known_uploads(&ids).await?) };
-        let (mut tx, known) = check.gated(look).await?;
+        let (mut tx, known) = check.under_write_lock(look).await?;
         let flaws = page
             .into_iter()
             .filter(|upload| !known.contains(&upload.id))

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use niks3_catalog::{LogNode, ObjectNode, PathNode};
+use niks3_catalog::{LogNode, ObjectId, ObjectNode, PathId, PathNode};
 
 /// Nothing, where an index stands.
 const NONE: u32 = u32::MAX;
@@ -29,8 +29,8 @@ pub(super) struct Item {
 /// Store paths, what they refer to, and the NARs and logs they have.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    ids: Vec<i64>,
-    index: HashMap<i64, u32>,
+    ids: Vec<PathId>,
+    index: HashMap<PathId, u32>,
     there: Vec<bool>,
     marked: Vec<bool>,
     condemned_at: Vec<i64>,
@@ -42,12 +42,12 @@ pub(super) struct Graph {
     starts: Vec<usize>,
     refs: Vec<u32>,
     /// References as ids, until all paths are known.
-    raw: Vec<i64>,
+    raw: Vec<PathId>,
     /// Ids that something names which was not there: their rows must stay.
-    named: HashSet<i64>,
+    named: HashSet<PathId>,
     objects: Vec<Item>,
-    object_ids: Vec<i64>,
-    object_index: HashMap<i64, u32>,
+    object_ids: Vec<ObjectId>,
+    object_index: HashMap<ObjectId, u32>,
     logs: Vec<Item>,
     log_index: HashMap<u64, u32>,
     realisations: HashMap<u32, u64>,
@@ -119,7 +119,7 @@ impl Graph {
     }
 
     /// Adds another deriver that a path was pushed with; the path comes before.
-    pub(crate) fn add_deriver(&mut self, id: i64, deriver: &str) {
+    pub(crate) fn add_deriver(&mut self, id: PathId, deriver: &str) {
         let log = self.log_of(deriver);
         let Some(&path) = self.index.get(&id) else { return };
         if log == NONE || !self.there[path as usize] {
@@ -130,7 +130,7 @@ impl Graph {
     }
 
     /// Says how many realisations a path has.
-    pub fn set_realisations(&mut self, id: i64, count: i64) {
+    pub fn set_realisations(&mut self, id: PathId, count: i64) {
         if let Some(path) = self.index.get(&id) {
             self.realisations.insert(*path, count.unsigned_abs());
         }
@@ -173,7 +173,7 @@ impl Graph {
     }
 
     /// Marks a path by id, and everything it needs.
-    pub fn mark(&mut self, id: i64) {
+    pub fn mark(&mut self, id: PathId) {
         let Some(&path) = self.index.get(&id) else {
             self.named.insert(id);
             return;
@@ -214,7 +214,7 @@ impl Graph {
 
     /// Marks what a narinfo needs that readers may still have although other contents have replaced it: its NAR and its
     /// references, but not the path itself.
-    pub(crate) fn mark_contents(&mut self, object_id: i64, refs: &[i64]) {
+    pub(crate) fn mark_contents(&mut self, object_id: ObjectId, refs: &[PathId]) {
         for id in refs {
             self.mark(*id);
         }
@@ -242,7 +242,7 @@ impl Graph {
     }
 
     /// Every path that something needs although it was condemned.
-    pub(crate) fn pardoned(&self) -> Vec<i64> {
+    pub(crate) fn pardoned(&self) -> Vec<PathId> {
         self.ids
             .iter()
             .zip(&self.condemned_at)
@@ -258,7 +258,7 @@ impl Graph {
     }
 
     /// Id of a path.
-    pub fn id(&self, path: u32) -> i64 {
+    pub fn id(&self, path: u32) -> PathId {
         self.ids[path as usize]
     }
 
@@ -273,7 +273,7 @@ impl Graph {
 
     /// Everything that a path keeps and nothing that is marked does, besides what is in
     /// `seen`, where it is added.
-    pub(crate) fn kept_by(&self, root: i64, seen: &mut [bool]) -> Vec<u32> {
+    pub(crate) fn kept_by(&self, root: PathId, seen: &mut [bool]) -> Vec<u32> {
         let mut kept = Vec::new();
         let mut pending: Vec<u32> = self.index.get(&root).copied().into_iter().collect();
         while let Some(path) = pending.pop() {
@@ -292,12 +292,12 @@ impl Graph {
     }
 
     /// The NARs, with the id of each.
-    pub fn objects(&self) -> impl Iterator<Item = (i64, &Item)> {
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectId, &Item)> {
         self.object_ids.iter().copied().zip(&self.objects)
     }
 
     /// What is known of a NAR.
-    pub fn object(&self, id: i64) -> Option<&Item> {
+    pub fn object(&self, id: ObjectId) -> Option<&Item> {
         self.objects.get(*self.object_index.get(&id)? as usize)
     }
 
@@ -320,7 +320,7 @@ impl Graph {
     }
 
     /// A NAR is gone.
-    pub(crate) fn object_gone(&mut self, id: i64) {
+    pub(crate) fn object_gone(&mut self, id: ObjectId) {
         if let Some(object) = self.object_index.get(&id) {
             self.objects[*object as usize].gone = true;
         }
@@ -340,7 +340,7 @@ impl Graph {
     }
 
     /// The same, by id.
-    pub fn names(&self, id: i64) -> bool {
+    pub fn names(&self, id: PathId) -> bool {
         match self.index.get(&id) {
             Some(path) => self.is_marked(*path),
             None => self.named.contains(&id),
@@ -353,7 +353,7 @@ impl Graph {
     }
 
     /// Rows of paths that are not there and that nothing there refers to.
-    pub(crate) fn leftover(&self) -> Vec<i64> {
+    pub(crate) fn leftover(&self) -> Vec<PathId> {
         let mut named = vec![false; self.ids.len()];
         for path in 0..index(self.ids.len()) {
             if self.there[path as usize] {
@@ -536,12 +536,12 @@ mod tests {
 
     fn node(id: i64, refs: &[i64]) -> PathNode {
         PathNode {
-            id,
+            id: PathId::from(id),
             there: true,
             condemned_at: 0,
-            object_id: id,
+            object_id: ObjectId::from(id),
             deriver: format!("{id}.drv"),
-            refs: refs.to_vec(),
+            refs: refs.iter().copied().map(PathId::from).collect(),
         }
     }
 
@@ -568,7 +568,7 @@ mod tests {
     }
 
     fn ids(graph: &Graph, paths: impl IntoIterator<Item = u32>) -> Vec<i64> {
-        let mut ids: Vec<i64> = paths.into_iter().map(|path| graph.id(path)).collect();
+        let mut ids: Vec<i64> = paths.into_iter().map(|path| graph.id(path).get()).collect();
         ids.sort_unstable();
         ids
     }
@@ -576,10 +576,10 @@ mod tests {
     #[test]
     fn what_a_root_needs_is_marked_with_its_nars_and_logs() {
         let mut graph = graph(&[node(1, &[2, 1]), node(2, &[3]), node(3, &[]), node(4, &[3, 9])]);
-        graph.mark(1);
+        graph.mark(PathId::from(1));
         assert_eq!(ids(&graph, graph.white()), [4]);
-        assert!(graph.object(3).expect("known").marked);
-        assert!(!graph.object(4).expect("known").marked);
+        assert!(graph.object(ObjectId::from(3)).expect("known").marked);
+        assert!(!graph.object(ObjectId::from(4)).expect("known").marked);
         assert!(graph.log("2.drv").expect("known").1.marked);
         assert!(!graph.log("4.drv").expect("known").1.marked);
     }
@@ -592,17 +592,17 @@ mod tests {
             size: 1,
             condemned_at: 1,
         });
-        graph.add_deriver(1, "other.drv");
-        graph.add_deriver(9, "other.drv");
+        graph.add_deriver(PathId::from(1), "other.drv");
+        graph.add_deriver(PathId::from(9), "other.drv");
         let log = |graph: &Graph| *graph.log("other.drv").expect("known").1;
         assert_eq!((log(&graph).users, log(&graph).marked), (1, false));
         // Its path waits, so it does, too.
         assert!(!Ripe::new(&graph, |at| at != 0).log(2));
         graph.gone(0);
         assert_eq!(log(&graph).users, 0);
-        graph.mark(2);
+        graph.mark(PathId::from(2));
         assert!(!log(&graph).marked);
-        graph.mark(1);
+        graph.mark(PathId::from(1));
         assert!(log(&graph).marked);
     }
 
@@ -640,7 +640,7 @@ mod tests {
     #[test]
     fn what_is_not_ripe_keeps_what_it_refers_to() {
         let graph = graph(&[node(1, &[2]), node(2, &[])]);
-        let order = Order::new(&graph, |path| graph.id(path) != 1);
+        let order = Order::new(&graph, |path| graph.id(path).get() != 1);
         assert!(order.ready.is_empty());
     }
 
@@ -650,7 +650,7 @@ mod tests {
         let mut order = Order::new(&graph, |_| true);
         let mut gone = Vec::new();
         while let Some(path) = order.ready.pop() {
-            gone.push(graph.id(path));
+            gone.push(graph.id(path).get());
             order.gone(&graph, path, |_| true);
         }
         let place = |id| gone.iter().position(|gone| *gone == id);
@@ -662,10 +662,10 @@ mod tests {
     #[test]
     fn what_is_kept_by_a_root_alone_is_told() {
         let mut graph = graph(&[node(1, &[2, 3]), node(2, &[]), node(3, &[]), node(5, &[3])]);
-        graph.mark(5);
+        graph.mark(PathId::from(5));
         let mut seen = vec![false; graph.len()];
-        assert_eq!(ids(&graph, graph.kept_by(1, &mut seen)), [1, 2]);
-        assert!(graph.kept_by(1, &mut seen).is_empty());
+        assert_eq!(ids(&graph, graph.kept_by(PathId::from(1), &mut seen)), [1, 2]);
+        assert!(graph.kept_by(PathId::from(1), &mut seen).is_empty());
     }
 
     #[test]
@@ -675,6 +675,6 @@ mod tests {
         let mut other = node(3, &[]);
         other.there = false;
         let graph = graph(&[node(1, &[2]), absent, other]);
-        assert_eq!(graph.leftover(), [3]);
+        assert_eq!(graph.leftover(), [PathId::from(3)]);
     }
 }

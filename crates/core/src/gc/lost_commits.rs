@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use niks3_base::error::Error;
-use niks3_catalog::{Push, PushState, UncommittedClaim};
+use niks3_catalog::{PathId, Push, PushId, PushState, UncommittedClaim};
 use niks3_nix::narinfo::NarInfo;
 use niks3_storage::ObjectKey;
 
@@ -25,8 +25,8 @@ const MAX_TEXT: usize = 4 << 20;
 /// Commits again the pushes without a lease of which readers see something; returns the ids of the others, which may
 /// expire. One that cannot be committed keeps its claims until the next collection, or until a check takes its narinfos
 /// into the database.
-pub(super) async fn commit_again(run: &Run<'_>, committing_before: i64) -> Result<Vec<i64>, Error> {
-    let mut held: BTreeMap<i64, (String, String)> = BTreeMap::new();
+pub(super) async fn commit_again(run: &Run<'_>, committing_before: i64) -> Result<Vec<PushId>, Error> {
+    let mut held: BTreeMap<PushId, (String, String)> = BTreeMap::new();
     loop {
         let mut over = Vec::new();
         let mut committed = false;
@@ -70,7 +70,7 @@ async fn seen_by_readers(app: &App, push: &Push) -> Result<bool, Error> {
     if push.state == PushState::Committing {
         return roots_are_seen(app, push).await;
     }
-    let mut after = 0;
+    let mut after = PathId::default();
     loop {
         let page = app.catalog.uncommitted_claims(push.id, after, PAGE).await?;
         let Some(last) = page.last() else {

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use niks3_catalog::{Catalog, Result, WriteTx};
+use niks3_catalog::{Catalog, DirtyId, ObjectId, PathId, PushId, ReplacementId, Result, WriteTx};
 
 use super::graph::Graph;
 
@@ -23,17 +23,17 @@ pub(super) struct Marker {
     roots: Option<i64>,
     /// Closures that were neither pushed nor used since are no roots: for a run that only tells.
     except_before: Option<i64>,
-    pushes: HashMap<i64, i64>,
-    dirty: i64,
+    pushes: HashMap<PushId, i64>,
+    dirty: DirtyId,
     /// The last replacement whose contents before were followed.
-    replacement: i64,
+    replacement: ReplacementId,
 }
 
 impl Marker {
     /// Reads everything that is there.
     pub async fn load(catalog: &Catalog, except_before: Option<i64>) -> Result<Self> {
         let mut graph = Graph::default();
-        let mut after = 0;
+        let mut after = ObjectId::default();
         loop {
             let page = catalog.object_nodes(after, PAGE).await?;
             let Some(last) = page.last() else { break };
@@ -47,14 +47,14 @@ impl Marker {
             after.clone_from(&last.drv);
             page.iter().for_each(|node| graph.add_log(node));
         }
-        let mut after = 0;
+        let mut after = PathId::default();
         loop {
             let page = catalog.path_nodes(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = last.id;
             page.iter().for_each(|node| graph.add_path(node));
         }
-        let mut after = (0, String::new());
+        let mut after = (PathId::default(), String::new());
         loop {
             let page = catalog.more_derivers(&after, PAGE).await?;
             let Some(last) = page.last() else { break };
@@ -70,8 +70,8 @@ impl Marker {
             roots: None,
             except_before,
             pushes: HashMap::new(),
-            dirty: 0,
-            replacement: 0,
+            dirty: DirtyId::default(),
+            replacement: ReplacementId::default(),
         })
     }
 
@@ -99,7 +99,7 @@ impl Marker {
         for node in &nodes {
             self.graph.mark_node(node);
         }
-        let ids: Vec<i64> = nodes.iter().map(|node| node.id).collect();
+        let ids: Vec<PathId> = nodes.iter().map(|node| node.id).collect();
         for drv in tx.more_derivers_of(&ids).await? {
             self.graph.mark_log(&drv);
         }

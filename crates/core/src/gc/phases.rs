@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
-use niks3_catalog::{Collected, GcClosure, OldClosure, now};
+use niks3_catalog::{
+    ClosureId, CollectedId, GcClosure, ObjectId, OldClosure, PathId, ReplacementId, TaskId, now,
+};
 use niks3_storage::REQUEST_LIFETIME;
 
 use super::graph::{Item, Ripe};
@@ -29,7 +31,7 @@ const REMEMBERED: i64 = 24 * 3600;
 ///
 /// # Errors
 /// When the database or the object store do not let it go on.
-pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Shared) -> Result<(), Error> {
+pub(super) async fn run(app: &Arc<App>, id: TaskId, request: &Request, shared: &Shared) -> Result<(), Error> {
     let run = Run {
         app,
         id,
@@ -68,7 +70,7 @@ pub(super) async fn run(app: &Arc<App>, id: i64, request: &Request, shared: &Sha
         shared.phase(Phase::Finished);
         return Ok(());
     }
-    condemn(&run, &marker).await?;
+    mark_unreachable(&run, &marker).await?;
 
     shared.phase(Phase::Paths);
     sweep::paths(&run, &mut marker, &ripe).await?;
@@ -127,7 +129,7 @@ async fn end_replacements(run: &Run<'_>) -> Result<(), Error> {
     if found.is_empty() {
         return Ok(());
     }
-    let (ids, mut paths): (Vec<i64>, Vec<i64>) = found.into_iter().unzip();
+    let (ids, mut paths): (Vec<ReplacementId>, Vec<PathId>) = found.into_iter().unzip();
     paths.sort_unstable();
     paths.dedup();
     match push::republish(run.app, IDENTITY, &paths).await {
@@ -147,7 +149,7 @@ async fn end_replacements(run: &Run<'_>) -> Result<(), Error> {
 /// Deletes closures that were neither pushed nor used for long, or finds which it would.
 async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Error> {
     let mut old = Vec::new();
-    let mut after = 0;
+    let mut after = ClosureId::default();
     loop {
         let page = run.app.catalog.old_closures(before, after, PAGE).await?;
         let Some(last) = page.last() else { break };
@@ -155,9 +157,9 @@ async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Err
         if run.request.dry_run {
             old.extend(page);
         } else {
-            let ids: Vec<i64> = page.iter().map(|closure| closure.id).collect();
+            let ids: Vec<ClosureId> = page.iter().map(|closure| closure.id).collect();
             let mut tx = run.write().await?;
-            let dropped: std::collections::HashSet<i64> =
+            let dropped: std::collections::HashSet<ClosureId> =
                 tx.drop_closures(&ids, before).await?.into_iter().collect();
             tx.commit().await?;
             old.extend(page.into_iter().filter(|closure| dropped.contains(&closure.id)));
@@ -250,15 +252,15 @@ fn foresee(run: &Run<'_>, marker: &Marker, ripe: &Ripe) {
 
 /// Writes down since when nothing needs what nothing needs, and takes it back where
 /// something does again.
-async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Error> {
+async fn mark_unreachable(run: &Run<'_>, marker: &Marker) -> Result<(), Error> {
     let graph = &marker.graph;
     let fresh: Vec<u32> = graph
         .white()
         .filter(|path| graph.condemned_at(*path) == 0)
         .collect();
     let mut marked: u64 = fresh.iter().map(|path| graph.own_objects(*path)).sum();
-    let paths: Vec<i64> = fresh.iter().map(|path| graph.id(*path)).collect();
-    let of_objects = |condemned: bool| -> Vec<i64> {
+    let paths: Vec<PathId> = fresh.iter().map(|path| graph.id(*path)).collect();
+    let of_objects = |condemned: bool| -> Vec<ObjectId> {
         graph
             .objects()
             .filter(|(_, item)| item.marked == condemned && (item.condemned_at != 0) == condemned)
@@ -272,21 +274,21 @@ async fn condemn(run: &Run<'_>, marker: &Marker) -> Result<(), Error> {
         .count() as u64;
     // Without grace nothing has to be remembered until later.
     if run.request.grace() > 0 {
-        write(run, Collected::Paths, &paths, run.now).await?;
-        write(run, Collected::Objects, &objects, run.now).await?;
+        write(run, &paths, run.now).await?;
+        write(run, &objects, run.now).await?;
     }
-    write(run, Collected::Paths, &graph.pardoned(), 0).await?;
-    write(run, Collected::Objects, &of_objects(true), 0).await?;
+    write(run, &graph.pardoned(), 0).await?;
+    write(run, &of_objects(true), 0).await?;
     marked += condemn_logs(run, marker).await?;
     run.shared
         .count(|counts| counts.objects_marked_for_deletion = marked);
     Ok(())
 }
 
-async fn write(run: &Run<'_>, what: Collected, ids: &[i64], at: i64) -> Result<(), Error> {
+async fn write<I: CollectedId>(run: &Run<'_>, ids: &[I], at: i64) -> Result<(), Error> {
     for chunk in ids.chunks(CHUNK) {
         let mut tx = run.write().await?;
-        tx.condemn(what, chunk, at).await?;
+        tx.mark_unreachable(chunk, at).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use niks3_base::error::Error;
-use niks3_catalog::WriteTx;
+use niks3_catalog::{TaskId, WriteTx};
 
 use super::Request;
 use super::graph::Ripe;
@@ -15,7 +15,7 @@ use crate::app::App;
 /// What every phase needs.
 pub(super) struct Run<'a> {
     pub app: &'a Arc<App>,
-    pub id: i64,
+    pub id: TaskId,
     pub request: &'a Request,
     pub shared: &'a Shared,
     /// Unix time of the beginning.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use niks3_base::error::Error;
-use niks3_catalog::{Collected, DoomedObject, DoomedPath};
+use niks3_catalog::{Collected, DoomedObject, DoomedPath, ObjectId, PathId};
 use niks3_storage::ObjectKey;
 
 use super::graph::{Order, Ripe};
@@ -63,12 +63,12 @@ async fn doom_paths(
 ) -> Result<Vec<(u32, DoomedPath)>, Error> {
     let mut tx = run.write().await?;
     marker.catch_up(&mut tx).await?;
-    let white: HashMap<i64, u32> = batch
+    let white: HashMap<PathId, u32> = batch
         .iter()
         .filter(|path| marker.graph.is_white(**path))
         .map(|path| (marker.graph.id(*path), *path))
         .collect();
-    let ids: Vec<i64> = white.keys().copied().collect();
+    let ids: Vec<PathId> = white.keys().copied().collect();
     let doomed = tx.doom_paths(&ids, fence).await?;
     tx.commit().await?;
     Ok(doomed
@@ -83,7 +83,7 @@ async fn bury_paths(
     doomed: &[(u32, DoomedPath)],
     ends: &[End],
 ) -> Result<(), Error> {
-    let of = |end: End| -> Vec<(u32, i64)> {
+    let of = |end: End| -> Vec<(u32, PathId)> {
         doomed
             .iter()
             .zip(ends)
@@ -92,12 +92,12 @@ async fn bury_paths(
             .collect()
     };
     let (gone, refused) = (of(End::Gone), of(End::Refused));
-    let ids = |paths: &[(u32, i64)]| -> Vec<i64> { paths.iter().map(|(_, id)| *id).collect() };
+    let ids = |paths: &[(u32, PathId)]| -> Vec<PathId> { paths.iter().map(|(_, id)| *id).collect() };
     let mut tx = run.write().await?;
     marker.catch_up(&mut tx).await?;
     tx.bury_paths(&ids(&gone)).await?;
     tx.restore_paths(&ids(&refused)).await?;
-    let forgettable: Vec<i64> = gone
+    let forgettable: Vec<PathId> = gone
         .iter()
         .filter(|(path, _)| !marker.graph.is_marked(*path))
         .map(|(_, id)| *id)
@@ -112,7 +112,7 @@ async fn bury_paths(
 
 /// Deletes NARs that no path has any more.
 pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> Result<(), Error> {
-    let mut left: Vec<i64> = marker
+    let mut left: Vec<ObjectId> = marker
         .graph
         .objects()
         .enumerate()
@@ -126,7 +126,7 @@ pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> 
             let fence = delete::fence();
             let mut tx = run.write().await?;
             marker.catch_up(&mut tx).await?;
-            let white: Vec<i64> = batch
+            let white: Vec<ObjectId> = batch
                 .into_iter()
                 .filter(|id| marker.graph.object(*id).is_some_and(|item| !item.marked))
                 .collect();
@@ -144,7 +144,7 @@ pub(super) async fn objects(run: &Run<'_>, marker: &mut Marker, ripe: &Ripe) -> 
             break;
         };
         let (doomed, (ends, arrived)) = done?;
-        let of = |end: End| -> Vec<i64> {
+        let of = |end: End| -> Vec<ObjectId> {
             doomed
                 .iter()
                 .zip(&ends)
@@ -182,7 +182,7 @@ async fn delete_objects(
     run: &Run<'_>,
     doomed: &[DoomedObject],
     until: i64,
-) -> Result<(Vec<End>, HashMap<i64, u64>), Error> {
+) -> Result<(Vec<End>, HashMap<ObjectId, u64>), Error> {
     let pending: Vec<&DoomedObject> = doomed.iter().filter(|object| object.pending).collect();
     let mut arrived = HashMap::new();
     if !pending.is_empty() {
@@ -283,7 +283,7 @@ pub(super) async fn rows(run: &Run<'_>, marker: &mut Marker) -> Result<(), Error
     for chunk in left.chunks(ROWS) {
         let mut tx = run.write().await?;
         marker.catch_up(&mut tx).await?;
-        let unnamed: Vec<i64> = chunk
+        let unnamed: Vec<PathId> = chunk
             .iter()
             .copied()
             .filter(|id| !marker.graph.names(*id))

@@ -1,5 +1,6 @@
 //! What failed uploads have left: unfinished uploads in parts, and staged objects.
 
+use niks3_catalog::MultipartId;
 use std::collections::HashSet;
 
 use niks3_base::error::Error;
@@ -42,7 +43,7 @@ async fn unknown(run: &Run<'_>) -> Result<(), Error> {
 
 async fn multiparts(run: &Run<'_>) -> Result<(), Error> {
     let before = run.now - i64::from(run.request.failed_uploads_older_than);
-    let mut after = 0;
+    let mut after = MultipartId::default();
     loop {
         let mut tx = run.write().await?;
         let page = tx.stale_multiparts(before, after, 500).await?;

@@ -11,7 +11,7 @@ use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
 use niks3_base::nar_contents::NarReader;
 use niks3_base::push_limits::PART_SIZE;
-use niks3_catalog::{ArrivedObject, NewVerification, SLICE_MARKS};
+use niks3_catalog::{ArrivedObject, NewVerification, PushId, SLICE_MARKS};
 use niks3_nix::hash::FileHash;
 use niks3_storage::{ChecksumKind, GetOptions, GetResult, ObjectKey};
 use sha2::{Digest as _, Sha256};
@@ -81,7 +81,7 @@ pub(super) async fn sizes(
 ///
 /// # Errors
 /// `Unavailable` when the object store or the database does not answer; nothing is written down then.
-pub async fn note_arrived(app: &App, push_id: i64, arrived: &[ArrivedObject]) -> Result<(), Error> {
+pub async fn note_arrived(app: &App, push_id: PushId, arrived: &[ArrivedObject]) -> Result<(), Error> {
     if arrived.is_empty() {
         return Ok(());
     }

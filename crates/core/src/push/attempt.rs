@@ -150,7 +150,7 @@ async fn keep_leases<T>(
                 // Either it is over, or the work has just ended it.
                 Ok(Ok(false)) => tokio::time::sleep_until(ends.into()).await,
                 Ok(Err(error)) => {
-                    tracing::warn!(push = attempt.push_id, %error, "the lease could not be renewed during the commit");
+                    tracing::warn!(push = attempt.push_id.get(), %error, "the lease could not be renewed during the commit");
                 }
                 Err(_) => return,
             }

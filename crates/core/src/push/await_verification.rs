@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::VerifiedNar;
-use niks3_catalog::{CommitClaim, Push};
+use niks3_catalog::{CommitClaim, ObjectId, PathId, Push};
 
 use crate::app::App;
 use crate::deletion::await_deletion;
@@ -26,15 +26,15 @@ pub(crate) async fn await_uploads(
     app: &App,
     push: &Push,
     claims: &[CommitClaim],
-) -> Result<HashSet<i64>, Error> {
+) -> Result<HashSet<ObjectId>, Error> {
     let offers = || {
         claims.iter().filter_map(|claim| {
             let offer = claim.offer.as_ref()?;
-            (claim.object_id != 0).then_some((claim, offer))
+            (claim.object_id != ObjectId::default()).then_some((claim, offer))
         })
     };
-    let ids: HashSet<i64> = offers().map(|(claim, _)| claim.object_id).collect();
-    let ids: Vec<i64> = ids.into_iter().collect();
+    let ids: HashSet<ObjectId> = offers().map(|(claim, _)| claim.object_id).collect();
+    let ids: Vec<ObjectId> = ids.into_iter().collect();
     for _ in 0..ROUNDS {
         let verdicts = app.catalog.verdicts(&ids).await?;
         let mut jobs = Jobs::of(&push.identity);
@@ -133,11 +133,11 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
     for difference in &differences {
         difference.audit(&push.identity, &push.token);
     }
-    let objects: HashSet<i64> = differences
+    let objects: HashSet<ObjectId> = differences
         .iter()
         .map(|difference| difference.object_id)
         .collect();
-    let objects: Vec<i64> = objects.into_iter().collect();
+    let objects: Vec<ObjectId> = objects.into_iter().collect();
     let first = differences.first();
     let kind = first.map_or("", |difference| difference.kind.as_str());
     let text = first.map(ToString::to_string).unwrap_or_default();
@@ -158,10 +158,10 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
 }
 
 /// Lets go of the listings of paths that have been published; beside everything else, since nobody waits for that.
-pub(crate) fn forget_listings(app: &App, published: HashSet<i64>) {
+pub(crate) fn forget_listings(app: &App, published: HashSet<PathId>) {
     let catalog = app.catalog.clone();
     app.tasks.spawn(async move {
-        let ids: Vec<i64> = published.into_iter().collect();
+        let ids: Vec<PathId> = published.into_iter().collect();
         for ids in ids.chunks(FORGET) {
             let forgotten = async {
                 let mut tx = catalog.write().await?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use niks3_base::error::Error;
-use niks3_catalog::{ArrivedObject, ClaimKind, CommitClaim, Publishable, Push, StagedLog};
+use niks3_catalog::{ArrivedObject, ClaimKind, CommitClaim, ObjectId, PathId, Publishable, Push, StagedLog};
 use niks3_nix::hash::FileHash;
 use niks3_nix::store_path::StorePath;
 use niks3_storage::{KeyError, ObjectKey};
@@ -22,7 +22,7 @@ pub(super) async fn closed<'r>(
     claims: &[CommitClaim],
     roots: impl Iterator<Item = &'r str>,
 ) -> Result<(), Error> {
-    let known: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
+    let known: HashSet<PathId> = claims.iter().map(|claim| claim.path_id).collect();
     let names: HashSet<&str> = claims
         .iter()
         .filter(|claim| claim.kind != ClaimKind::External)
@@ -77,7 +77,7 @@ pub(super) async fn arrived(
     claims: &[CommitClaim],
 ) -> Result<Vec<ArrivedObject>, Error> {
     let mut missing: BTreeSet<String> = BTreeSet::new();
-    let mut unseen: BTreeMap<&str, (i64, i64, Vec<String>)> = BTreeMap::new();
+    let mut unseen: BTreeMap<&str, (ObjectId, i64, Vec<String>)> = BTreeMap::new();
     for claim in claims {
         let Some(offer) = &claim.offer else { continue };
         if offer.nar_key.is_empty() {
@@ -96,7 +96,7 @@ pub(super) async fn arrived(
         } else {
             unseen
                 .entry(offer.listing.as_str())
-                .or_insert_with(|| (0, offer.listing_size, Vec::new()))
+                .or_insert_with(|| (ObjectId::default(), offer.listing_size, Vec::new()))
                 .2
                 .push(format!("listing {}", claim.path));
         }
@@ -105,7 +105,7 @@ pub(super) async fn arrived(
     for log in &logs {
         let entry = unseen
             .entry(log.staging.as_str())
-            .or_insert_with(|| (0, log.size, Vec::new()));
+            .or_insert_with(|| (ObjectId::default(), log.size, Vec::new()));
         entry.2.push(format!("log {}", log.drv));
     }
     let offers = claims.iter().filter_map(|claim| claim.offer.as_ref());
@@ -124,7 +124,7 @@ pub(super) async fn arrived(
         match found {
             None if published.contains(key) => {}
             // Under the name of its hash is what has that hash, whatever anybody said of its size.
-            Some(found) if id != 0 => {
+            Some(found) if id != ObjectId::default() => {
                 arrived.push(ArrivedObject {
                     id,
                     key: key.to_owned(),
@@ -150,13 +150,13 @@ async fn published<'s>(
     app: &App,
     claims: &'s [CommitClaim],
     logs: &'s [StagedLog],
-    unseen: &BTreeMap<&str, (i64, i64, Vec<String>)>,
+    unseen: &BTreeMap<&str, (ObjectId, i64, Vec<String>)>,
     sizes: &[Option<u64>],
 ) -> Result<HashSet<&'s str>, Error> {
     let missing: HashSet<&str> = unseen
         .iter()
         .zip(sizes)
-        .filter(|((_, (id, _, _)), found)| *id == 0 && found.is_none())
+        .filter(|((_, (id, _, _)), found)| *id == ObjectId::default() && found.is_none())
         .map(|((staged, _), _)| *staged)
         .collect();
     if missing.is_empty() {

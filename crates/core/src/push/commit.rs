@@ -14,8 +14,8 @@ use std::mem;
 use niks3_base::error::Error;
 use niks3_base::metrics::{PushEnd, metrics};
 use niks3_catalog::{
-    ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, Owned, Publishable, Push,
-    PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, slices,
+    ClaimKind, CommitAttempt, CommitBegin, CommitClaim, Finish, Finishing, ObjectId, Owned, PathId,
+    Publishable, Push, PushState, SLICE_MARKS, SLICE_REFERENCES, SLICE_ROWS, slices,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub struct Outcome {
 pub(super) struct Done {
     pub outcome: Outcome,
     /// What the push has staged is not all published; ids of NARs that it has uploaded in vain.
-    pub leftovers: Option<Vec<i64>>,
+    pub leftovers: Option<Vec<ObjectId>>,
 }
 
 /// How often a commit looks again because its push was changed meanwhile.
@@ -260,7 +260,7 @@ async fn publish(
     let logs_in_vain = logs::some_known(app, push_id).await?;
     let logs_moved = logs::publish(app, push_id).await?;
     let in_vain = |claim: &CommitClaim| match &claim.offer {
-        None => claim.object_id != 0,
+        None => claim.object_id != ObjectId::default(),
         // An exempt push has sent a listing of a NAR that was read all the same.
         Some(offer) => !offer.listing.is_empty() && decided.verified.contains(&claim.object_id),
     };
@@ -270,7 +270,7 @@ async fn publish(
     };
     let outcome = outcome(app, look, &decided).await?;
     let result = serde_json::to_string(&outcome).map_err(Error::internal)?;
-    let claimed: HashSet<i64> = look
+    let claimed: HashSet<PathId> = look
         .ids(|claim| claim.kind != ClaimKind::External)
         .into_iter()
         .collect();
@@ -288,7 +288,7 @@ async fn publish(
         // What counts from here on is on the disk.
         app.bucket.sync().await?;
         published.extend(written);
-        let strangers: Vec<i64> = published
+        let strangers: Vec<PathId> = published
             .keys()
             .filter(|id| !claimed.contains(id))
             .copied()
@@ -323,7 +323,7 @@ async fn publish(
         own.clear();
         found = app.catalog.publishables(push_id).await?;
         found.extend(app.catalog.publishables_among(&strangers).await?);
-        let waiting: HashSet<i64> = found.iter().map(|path| path.path_id).collect();
+        let waiting: HashSet<PathId> = found.iter().map(|path| path.path_id).collect();
         stale.retain(|id| !waiting.contains(id));
         app.catalog.publish_again(&stale).await?;
         found.extend(app.catalog.publishables_among(&stale).await?);

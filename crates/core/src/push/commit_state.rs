@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use niks3_catalog::{ClosureSummary, CommitClaim, Differing, Push, SeenReferences};
+use niks3_catalog::{ClosureSummary, CommitClaim, Differing, ObjectId, PathId, Push, SeenReferences};
 
 /// What a push says otherwise than the cache.
 #[derive(Default)]
@@ -10,7 +10,7 @@ pub(super) struct Differences {
     /// The paths.
     pub paths: Vec<Differing>,
     /// Those of them whose references alone are replaced, by id, with the references in the cache.
-    pub ties: HashMap<i64, Vec<i64>>,
+    pub ties: HashMap<PathId, Vec<PathId>>,
     /// Whether anything is replaced.
     pub replacing: bool,
 }
@@ -31,7 +31,7 @@ pub(super) struct Look {
 
 impl Look {
     /// Ids of the claimed paths of which something holds.
-    pub fn ids(&self, which: impl Fn(&CommitClaim) -> bool) -> Vec<i64> {
+    pub fn ids(&self, which: impl Fn(&CommitClaim) -> bool) -> Vec<PathId> {
         let found = self.claims.iter().filter(|claim| which(claim));
         found.map(|claim| claim.path_id).collect()
     }
@@ -41,13 +41,13 @@ impl Look {
 #[derive(Default)]
 pub(super) struct Decided {
     /// Ids of the paths that this attempt has taken, and the numbers of the moves that did.
-    pub taken: HashMap<i64, i64>,
+    pub taken: HashMap<PathId, i64>,
     /// Ids of the paths whose contents it has replaced.
-    pub replaced: Vec<i64>,
+    pub replaced: Vec<PathId>,
     /// Those numbers, and those of replacements.
     pub own: Vec<i64>,
     /// Ids and bytes of the NARs of which the database did not know yet that they are there.
-    pub arrived: HashMap<i64, i64>,
+    pub arrived: HashMap<ObjectId, i64>,
     /// Ids of the NARs that the server has read, and whose listings it has made.
-    pub verified: HashSet<i64>,
+    pub verified: HashSet<ObjectId>,
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
-use niks3_catalog::{Differing, PushRank, ReferencesOfOneSide};
+use niks3_catalog::{Differing, PathId, PushRank, ReferencesOfOneSide};
 use niks3_nix::store_path::StorePath;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub struct Difference {
 /// # Errors
 /// When the database does not answer.
 pub async fn describe(app: &App, differing: &[Differing]) -> Result<Vec<Conflict>, Error> {
-    let mut ids: Vec<i64> = differing
+    let mut ids: Vec<PathId> = differing
         .iter()
         .flat_map(|path| path.references.0.shown.iter().chain(&path.references.1.shown))
         .copied()
@@ -52,7 +52,7 @@ pub async fn describe(app: &App, differing: &[Differing]) -> Result<Vec<Conflict
     Ok(differing.iter().map(|path| conflict(path, &names)).collect())
 }
 
-fn conflict(path: &Differing, names: &HashMap<i64, StorePath>) -> Conflict {
+fn conflict(path: &Differing, names: &HashMap<PathId, StorePath>) -> Conflict {
     let mut differences = Vec::new();
     let mut differ = |field: &str, cached: String, claimed: String| {
         if cached != claimed {
@@ -82,7 +82,7 @@ fn conflict(path: &Differing, names: &HashMap<i64, StorePath>) -> Conflict {
     }
 }
 
-fn references(side: &ReferencesOfOneSide, names: &HashMap<i64, StorePath>) -> String {
+fn references(side: &ReferencesOfOneSide, names: &HashMap<PathId, StorePath>) -> String {
     let shown = side.shown.iter().filter_map(|id| names.get(id));
     let mut words: Vec<String> = shown.map(ToString::to_string).collect();
     match side.more {

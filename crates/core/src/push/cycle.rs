@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use niks3_base::error::Error;
-use niks3_catalog::{CommitClaim, Publishable, SeenReferences};
+use niks3_catalog::{CommitClaim, PathId, Publishable, SeenReferences};
 use tokio::sync::Semaphore;
 
 use crate::app::App;
@@ -64,10 +64,10 @@ pub(super) async fn among(app: &App, offers: &[&Publishable]) -> Result<(), Erro
 }
 
 /// `Invalid` naming the paths of a cycle.
-async fn refused(app: &App, cycle: &[i64]) -> Result<Error, Error> {
+async fn refused(app: &App, cycle: &[PathId]) -> Result<Error, Error> {
     let shown = &cycle[..cycle.len().min(MAX_NAMED)];
     let names = app.catalog.names(shown).await?;
-    let name = |id: &i64| names.get(id).map(ToString::to_string).unwrap_or_default();
+    let name = |id: &PathId| names.get(id).map(ToString::to_string).unwrap_or_default();
     let first = cycle.first().map(name).unwrap_or_default();
     let mut chain: Vec<String> = shown.iter().map(name).collect();
     if cycle.len() > shown.len() {
@@ -86,11 +86,11 @@ async fn refused(app: &App, cycle: &[i64]) -> Result<Error, Error> {
 /// Paths by place, with what they refer to.
 #[derive(Default)]
 struct Graph {
-    places: HashMap<i64, usize>,
-    ids: Vec<i64>,
+    places: HashMap<PathId, usize>,
+    ids: Vec<PathId>,
     /// Where the references of each path end in `refs`.
     ends: Vec<usize>,
-    refs: Vec<i64>,
+    refs: Vec<PathId>,
 }
 
 impl Graph {
@@ -106,22 +106,22 @@ impl Graph {
         self.ids.len()
     }
 
-    fn add(&mut self, id: i64, refs: &[i64]) {
+    fn add(&mut self, id: PathId, refs: &[PathId]) {
         self.places.insert(id, self.ids.len());
         self.ids.push(id);
         self.refs.extend_from_slice(refs);
         self.ends.push(self.refs.len());
     }
 
-    fn refs(&self, place: usize) -> &[i64] {
+    fn refs(&self, place: usize) -> &[PathId] {
         let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.refs[begin..self.ends[place]]
     }
 
     /// What the paths from a place on refer to and is not in the graph.
-    fn unknown(&self, from: usize) -> Vec<i64> {
+    fn unknown(&self, from: usize) -> Vec<PathId> {
         let begin = from.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let mut unknown: Vec<i64> = self.refs[begin..]
+        let mut unknown: Vec<PathId> = self.refs[begin..]
             .iter()
             .copied()
             .filter(|id| !self.places.contains_key(id))
@@ -132,7 +132,7 @@ impl Graph {
     }
 
     /// A cycle that one of the first paths is in, if there is one. A path that refers to itself is in none.
-    fn cycle(&self, first: usize) -> Option<Vec<i64>> {
+    fn cycle(&self, first: usize) -> Option<Vec<PathId>> {
         let component = self.components();
         let mut sizes = vec![0_u32; self.len()];
         for &of in &component {
@@ -231,14 +231,18 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
+    use niks3_catalog::PathId;
+
     use super::Graph;
 
     fn cycle(first: usize, nodes: &[(i64, &[i64])]) -> Option<Vec<i64>> {
         let mut graph = Graph::default();
         for (id, refs) in nodes {
-            graph.add(*id, refs);
+            let refs: Vec<PathId> = refs.iter().copied().map(PathId::from).collect();
+            graph.add(PathId::from(*id), &refs);
         }
-        graph.cycle(first)
+        let cycle = graph.cycle(first)?;
+        Some(cycle.into_iter().map(PathId::get).collect())
     }
 
     #[test]
@@ -269,10 +273,10 @@ mod tests {
     fn a_chain_of_any_length_takes_no_stack() {
         let mut graph = Graph::default();
         for id in 0..300_000 {
-            graph.add(id, &[id + 1]);
+            graph.add(PathId::from(id), &[PathId::from(id + 1)]);
         }
         assert_eq!(graph.cycle(1), None);
-        graph.add(300_000, &[0]);
+        graph.add(PathId::from(300_000), &[PathId::from(0)]);
         assert_eq!(graph.cycle(1).map(|cycle| cycle.len()), Some(300_001));
     }
 }

@@ -1,6 +1,7 @@
 //! Removing what a push that is over has left in the bucket, beside all requests: a garbage collection removes what
 //! this does not.
 
+use niks3_catalog::ObjectId;
 use std::sync::Arc;
 
 use niks3_base::error::Error;
@@ -14,7 +15,7 @@ const PAGE: usize = 1000;
 
 /// Deletes what a push has staged, now that it is over and nothing of that is to be published any more, and the NARs of
 /// these ids, which it has uploaded and does not refer to, if nothing else does.
-pub fn remove_leftovers(app: &Arc<App>, push: String, nars: Vec<i64>) {
+pub fn remove_leftovers(app: &Arc<App>, push: String, nars: Vec<ObjectId>) {
     let within = Arc::clone(app);
     app.tasks.spawn(async move {
         for removed in [

@@ -9,8 +9,8 @@ use niks3_storage::ObjectKey;
 
 use super::hash_of;
 use crate::app::App;
-use crate::gate::{self, GATE};
 use crate::verification;
+use crate::write_lock::{self, WRITE_LOCK_TIMEOUT};
 
 /// What became of the attempt to list a NAR.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Error> {
         }
         Listed::Gone => {
             let mut tx = app.catalog.write().await?;
-            tx.nar_lost(&path.path, &path.nar_key).await?;
+            tx.mark_nar_missing(&path.path, &path.nar_key).await?;
             tx.commit().await?;
             Err(super::lost(std::slice::from_ref(&path.path)))
         }
@@ -88,9 +88,9 @@ pub(super) async fn mend(app: &App, path: &Publishable) -> Result<(), Error> {
             let intact = path.file_hash.is_none() || path.file_hash == found;
             let mut tx = app.catalog.write().await?;
             // What was brought again since it was read is not what was read.
-            let look = tokio::time::timeout(GATE, app.bucket.head(&key));
-            match look.await.map_err(|_| gate::too_slow())?? {
-                None => tx.nar_lost(&path.path, &path.nar_key).await?,
+            let look = tokio::time::timeout(WRITE_LOCK_TIMEOUT, app.bucket.head(&key));
+            match look.await.map_err(|_| write_lock::too_slow())?? {
+                None => tx.mark_nar_missing(&path.path, &path.nar_key).await?,
                 Some(meta) if meta.etag == etag && intact => {
                     tx.misdescribed(&path.path, path.path_id, &path.nar_key).await?;
                 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use niks3_base::error::Error;
-use niks3_catalog::{StagedLog, now};
+use niks3_catalog::{PushId, StagedLog, now};
 use niks3_storage::{ObjectKey, REQUEST_LIFETIME};
 
 use super::publish::move_staged;
@@ -28,7 +28,7 @@ const DERIVERS: usize = 500;
 ///
 /// # Errors
 /// `Unavailable` when another push does not end publishing a log of the same derivation.
-pub(super) async fn publish(app: &App, push_id: i64) -> Result<bool, Error> {
+pub(super) async fn publish(app: &App, push_id: PushId) -> Result<bool, Error> {
     let started = Instant::now();
     let mut missing = app.catalog.staged_logs(push_id).await?;
     let some = !missing.is_empty();
@@ -64,14 +64,14 @@ pub(super) async fn publish(app: &App, push_id: i64) -> Result<bool, Error> {
 }
 
 /// Whether the cache has some of the build logs that a push has staged.
-pub(super) async fn some_known(app: &App, push_id: i64) -> Result<bool, Error> {
+pub(super) async fn some_known(app: &App, push_id: PushId) -> Result<bool, Error> {
     let staged = app.catalog.staged_logs(push_id).await?;
     let drvs: Vec<String> = staged.into_iter().map(|log| log.drv).collect();
     Ok(!app.catalog.known_logs(&drvs).await?.is_empty())
 }
 
 /// Moves those logs into place that no other push is publishing; false when there is none.
-async fn publish_batch(app: &App, push_id: i64, batch: &[StagedLog]) -> Result<bool, Error> {
+async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Result<bool, Error> {
     let fence = now() + lifetime() + SLACK;
     let mut tx = app.catalog.write().await?;
     let mine = tx.begin_logs(push_id, batch, fence).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use niks3_base::error::Error;
 use niks3_base::signing::Signer;
-use niks3_catalog::Publishable;
+use niks3_catalog::{PathId, Publishable};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StoreDir, StorePath};
 
@@ -26,7 +26,7 @@ pub fn narinfo(
 /// The names of what a path refers to.
 pub(super) fn references<'n>(
     path: &Publishable,
-    name: impl Fn(i64) -> Option<&'n StorePath>,
+    name: impl Fn(PathId) -> Option<&'n StorePath>,
 ) -> Result<BTreeSet<StorePath>, Error> {
     let named = path.refs.iter().map(|id| {
         let name = name(*id).cloned();

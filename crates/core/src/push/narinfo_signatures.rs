@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use niks3_base::error::Error;
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::CommitClaim;
+use niks3_catalog::{CommitClaim, PathId};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::signature::Signature;
 use niks3_nix::store_path::StorePath;
@@ -20,10 +20,10 @@ const BATCH: usize = 256;
 
 /// Signatures by the id of the path whose offer they are about.
 #[derive(Debug, Default)]
-pub(super) struct NarinfoSignatures(HashMap<i64, Vec<Signature>>);
+pub(super) struct NarinfoSignatures(HashMap<PathId, Vec<Signature>>);
 
 impl NarinfoSignatures {
-    pub fn of(&self, path_id: i64) -> Option<&[Signature]> {
+    pub fn of(&self, path_id: PathId) -> Option<&[Signature]> {
         self.0.get(&path_id).map(Vec::as_slice)
     }
 }
@@ -32,7 +32,8 @@ impl NarinfoSignatures {
 /// decided that the offer is what the path is from now on.
 pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<NarinfoSignatures, Error> {
     let offers: Vec<_> = claims.iter().filter_map(|claim| claim.offer.as_ref()).collect();
-    let names: HashMap<i64, &StorePath> = claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
+    let names: HashMap<PathId, &StorePath> =
+        claims.iter().map(|claim| (claim.path_id, &claim.path)).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut signing = JoinSet::new();
     let mut signed = HashMap::with_capacity(offers.len());
@@ -55,7 +56,7 @@ pub(super) async fn sign(app: &App, claims: &[CommitClaim]) -> Result<NarinfoSig
         }
         let (signer, store_dir) = (Arc::clone(&app.signer), app.store_dir.clone());
         signing.spawn_blocking(move || {
-            let sign = |(path_id, keys, info): (i64, KeyChoice, NarInfo)| {
+            let sign = |(path_id, keys, info): (PathId, KeyChoice, NarInfo)| {
                 (path_id, signer.signatures(&keys, &info.fingerprint(&store_dir)))
             };
             unsigned.into_iter().map(sign).collect::<Vec<_>>()

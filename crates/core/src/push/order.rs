@@ -1,5 +1,6 @@
 //! The order in which paths are published: each after all that it refers to.
 
+use niks3_catalog::PathId;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
@@ -20,8 +21,8 @@ pub(super) struct Order {
 impl Order {
     /// Of nodes by id, in the order of their places. What refers to itself does not wait for
     /// itself, and nothing waits for what is not among the nodes.
-    pub fn new<'g>(nodes: impl Iterator<Item = (i64, &'g [i64])> + Clone) -> Self {
-        let places: HashMap<i64, u32> = nodes.clone().map(|(id, _)| id).zip(0..).collect();
+    pub fn new<'g>(nodes: impl Iterator<Item = (PathId, &'g [PathId])> + Clone) -> Self {
+        let places: HashMap<PathId, u32> = nodes.clone().map(|(id, _)| id).zip(0..).collect();
         let mut waiting = vec![0; places.len()];
         let mut begins = vec![0; places.len() + 1];
         let mut edges: Vec<(u32, u32)> = Vec::new();
@@ -128,12 +129,19 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
+    use niks3_catalog::PathId;
+
     use super::Order;
 
     type Graph = &'static [(i64, &'static [i64])];
 
     fn order(graph: Graph) -> Order {
-        Order::new(graph.iter().copied())
+        let ids = |refs: &[i64]| -> Vec<PathId> { refs.iter().copied().map(PathId::from).collect() };
+        let nodes: Vec<_> = graph
+            .iter()
+            .map(|(id, refs)| (PathId::from(*id), ids(refs)))
+            .collect();
+        Order::new(nodes.iter().map(|(id, refs)| (*id, refs.as_slice())))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_base::error::Error;
 use niks3_base::realisation;
 use niks3_base::signing::Signer;
-use niks3_catalog::{Publishable, Realised};
+use niks3_catalog::{PathId, Publishable, PushId, Realised};
 use niks3_nix::store_path::{StoreDir, StorePath};
 use niks3_storage::{
     Attempt, ObjectKey, Prepared, Published, Publishing, REQUEST_LIFETIME, Staged, StorageError,
@@ -36,17 +36,17 @@ pub(super) async fn narinfos(
     app: &App,
     mut found: Vec<Publishable>,
     signed: NarinfoSignatures,
-) -> Result<Vec<(i64, i64)>, Error> {
+) -> Result<Vec<(PathId, i64)>, Error> {
     let mut paths: Vec<Publishable> = Vec::new();
-    let mut names: HashMap<i64, StorePath> = HashMap::new();
-    let mut others: HashSet<i64> = HashSet::new();
+    let mut names: HashMap<PathId, StorePath> = HashMap::new();
+    let mut others: HashSet<PathId> = HashSet::new();
     // A path that somebody else committed may refer to others that this push does not claim.
     while !found.is_empty() {
         let seen = paths.len();
         names.extend(found.iter().map(|path| (path.path_id, path.path.clone())));
         paths.append(&mut found);
         let references = paths[seen..].iter().flat_map(|path| &path.refs);
-        let next: Vec<i64> = references
+        let next: Vec<PathId> = references
             .copied()
             .filter(|id| !names.contains_key(id) && others.insert(*id))
             .collect();
@@ -55,7 +55,7 @@ pub(super) async fn narinfos(
     others.retain(|id| !names.contains_key(id));
     names.extend(app.catalog.names(&others.into_iter().collect::<Vec<_>>()).await?);
     let order = Order::new(paths.iter().map(|path| (path.path_id, path.refs.as_slice())));
-    let paper = Arc::new(Paper {
+    let paper = Arc::new(NarinfoContext {
         signer: Arc::clone(&app.signer),
         store_dir: app.store_dir.clone(),
         paths,
@@ -71,7 +71,12 @@ pub(super) async fn narinfos(
 }
 
 /// Publishes at once whatever need not wait for each other.
-async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize) -> Result<(), Error> {
+async fn together(
+    app: &App,
+    paper: &Arc<NarinfoContext>,
+    mut order: Order,
+    count: usize,
+) -> Result<(), Error> {
     let mut running = FuturesUnordered::new();
     loop {
         while running.len() < count
@@ -94,7 +99,7 @@ async fn together(app: &App, paper: &Arc<Paper>, mut order: Order, count: usize)
 /// Publishes one after the other, while others are prepared.
 async fn in_turn(
     app: &App,
-    paper: &Arc<Paper>,
+    paper: &Arc<NarinfoContext>,
     mut order: Order,
     batch: usize,
     ahead: usize,
@@ -152,7 +157,7 @@ struct Batch {
 type Listings = HashMap<String, Bytes>;
 
 /// The listings that the server has made of the NARs of some paths and that have not been published.
-async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, Error> {
+async fn listings(app: &App, paper: &NarinfoContext, places: &[u32]) -> Result<Listings, Error> {
     let keys = places
         .iter()
         .map(|place| &paper.paths[*place as usize])
@@ -173,7 +178,7 @@ async fn listings(app: &App, paper: &Paper, places: &[u32]) -> Result<Listings, 
     .map_err(Error::internal)
 }
 
-async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batch, Error> {
+async fn prepare(app: &App, paper: &Arc<NarinfoContext>, places: Vec<u32>) -> Result<Batch, Error> {
     let paper = Arc::clone(paper);
     let listings = Arc::new(listings(app, &paper, &places).await?);
     let made = Arc::clone(&listings);
@@ -193,7 +198,7 @@ async fn prepare(app: &App, paper: &Arc<Paper>, places: Vec<u32>) -> Result<Batc
     })
 }
 
-async fn show(app: &App, paper: &Paper, batch: Batch) -> Result<(), Error> {
+async fn show(app: &App, paper: &NarinfoContext, batch: Batch) -> Result<(), Error> {
     app.ownership.current().await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
     let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
@@ -256,7 +261,7 @@ async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Error> {
 
 async fn publish_batch(
     app: &App,
-    paper: &Paper,
+    paper: &NarinfoContext,
     places: &[u32],
     prepared: Prepared,
     listings: &Listings,
@@ -289,16 +294,16 @@ async fn publish_batch(
 }
 
 /// What narinfos are written from.
-struct Paper {
+struct NarinfoContext {
     signer: Arc<Signer>,
     store_dir: StoreDir,
     paths: Vec<Publishable>,
     /// Names of the paths and of all they refer to, by id.
-    names: HashMap<i64, StorePath>,
+    names: HashMap<PathId, StorePath>,
     signed: NarinfoSignatures,
 }
 
-impl Paper {
+impl NarinfoContext {
     /// The narinfo of a path, and the listing that has to be there before it.
     fn published(&self, path: &Publishable, listings: &Listings) -> Result<Published, Error> {
         let staged = if path.listing.is_empty() {
@@ -346,7 +351,7 @@ pub(super) async fn move_staged(
 
 /// Publishes the realisations of a push. The first writer's stays, so that is the
 /// one that is written. Returns what was written.
-pub(super) async fn realisations(app: &App, push_id: i64) -> Result<Vec<Realised>, Error> {
+pub(super) async fn realisations(app: &App, push_id: PushId) -> Result<Vec<Realised>, Error> {
     let staged = app.catalog.staged_realisations(push_id).await?;
     if staged.is_empty() {
         return Ok(Vec::new());

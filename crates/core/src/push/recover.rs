@@ -4,6 +4,7 @@
 //! that readers see. What is not known to be on the disk is still *publishing* in the database,
 //! and the lock on the store says that nobody else is at it: all of that is written again.
 
+use niks3_catalog::PathId;
 use std::sync::Arc;
 
 use niks3_base::error::Error;
@@ -36,7 +37,7 @@ pub async fn recover(app: &Arc<App>) -> Result<(), Error> {
             }
         }
     }
-    let mut after = 0;
+    let mut after = PathId::default();
     loop {
         let page = app.catalog.publishing_ids(after, PAGE).await?;
         let Some(last) = page.last() else { break };
@@ -47,7 +48,7 @@ pub async fn recover(app: &Arc<App>) -> Result<(), Error> {
         for id in page {
             if let Err(problem) = republish(app, IDENTITY, &[id]).await {
                 tracing::warn!(
-                    path = id,
+                    path = id.get(),
                     why = problem.text(),
                     "a path may not be as it should be"
                 );

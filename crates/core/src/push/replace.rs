@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
 use niks3_catalog::{
-    ClaimKind, CommitAttempt, CommitClaim, Differing, Owned, Push, PushRank, PushState, Replacement, slices,
+    ClaimKind, CommitAttempt, CommitClaim, Differing, Owned, PathId, Push, PushRank, PushState, Replacement,
+    slices,
 };
 
 use super::commit_state::{Decided, Differences, Look};
@@ -33,8 +34,8 @@ pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> 
     needed_now(app, push, &paths).await?;
     let mut ties = ties::won(app, push, &paths).await?;
     // What the push does not know cannot become a reference.
-    let claimed: HashSet<i64> = claims.iter().map(|claim| claim.path_id).collect();
-    let tied: Vec<i64> = ties.keys().copied().collect();
+    let claimed: HashSet<PathId> = claims.iter().map(|claim| claim.path_id).collect();
+    let tied: Vec<PathId> = ties.keys().copied().collect();
     let mut offers = HashMap::new();
     for offer in app.catalog.replacement_offers(push.id, &tied, true).await? {
         if offer.refs.iter().all(|id| claimed.contains(id)) {
@@ -42,7 +43,7 @@ pub(super) async fn find(app: &App, push: &Push, claims: &mut [CommitClaim]) -> 
         }
     }
     ties.retain(|id, _| offers.contains_key(id));
-    let replaced: Vec<i64> = paths
+    let replaced: Vec<PathId> = paths
         .iter()
         .filter(|path| path.is_replaced && path.kind == ClaimKind::Needed)
         .map(|path| path.path_id)
@@ -77,7 +78,8 @@ async fn needed_now(app: &App, push: &Push, paths: &[Differing]) -> Result<(), E
     let changed = paths
         .iter()
         .filter(|path| path.is_replaced && path.kind == ClaimKind::Present && !path.has_same_nar);
-    let (ids, names): (Vec<i64>, Vec<&str>) = changed.map(|path| (path.path_id, path.path.as_str())).unzip();
+    let (ids, names): (Vec<PathId>, Vec<&str>) =
+        changed.map(|path| (path.path_id, path.path.as_str())).unzip();
     if ids.is_empty() || push.state != PushState::Open {
         return Ok(());
     }
@@ -100,7 +102,7 @@ pub(super) async fn contents(
     decided: &mut Decided,
 ) -> Result<bool, Error> {
     let claims = look.order.iter().map(|place| &look.claims[*place]);
-    let ids: Vec<i64> = claims
+    let ids: Vec<PathId> = claims
         .filter(|claim| claim.replaces)
         .map(|claim| claim.path_id)
         .collect();

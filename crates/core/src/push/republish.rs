@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use niks3_base::error::{Error, ErrorKind};
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::NewPush;
+use niks3_catalog::{NewPush, PathId};
 
 use super::attempt;
 use crate::app::App;
@@ -15,7 +15,7 @@ use crate::app::App;
 ///
 /// # Errors
 /// When something that a narinfo would point to has been lost.
-pub(crate) async fn republish(app: &Arc<App>, identity: &str, ids: &[i64]) -> Result<u64, Error> {
+pub(crate) async fn republish(app: &Arc<App>, identity: &str, ids: &[PathId]) -> Result<u64, Error> {
     let token = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
     let mut tx = app.catalog.write().await?;
     let push_id = tx

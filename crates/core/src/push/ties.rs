@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::{Occurrences, Verdict, VerifiedNar, Wanted};
-use niks3_catalog::{ClaimKind, Differing, Push, Tied, missing_from};
+use niks3_catalog::{ClaimKind, Differing, ObjectId, PathId, Push, Tied, missing_from};
 use niks3_nix::store_path::{StorePath, StorePathHash};
 
 use crate::app::App;
@@ -25,14 +25,14 @@ pub(super) async fn won(
     app: &App,
     push: &Push,
     differing: &[Differing],
-) -> Result<HashMap<i64, Tied>, Error> {
-    let ids: Vec<i64> = differing
+) -> Result<HashMap<PathId, Tied>, Error> {
+    let ids: Vec<PathId> = differing
         .iter()
         .filter(|path| path.is_tied)
         .map(|path| path.path_id)
         .collect();
     // A higher rank does not ask, and has no NAR to upload where it found the one in the cache.
-    let outranked: Vec<i64> = differing
+    let outranked: Vec<PathId> = differing
         .iter()
         .filter(|path| path.is_replaced && path.has_same_nar && path.kind == ClaimKind::Present)
         .map(|path| path.path_id)
@@ -59,13 +59,13 @@ pub(super) async fn won(
 }
 
 /// The references that only the cache has, and those that only the push claims.
-fn sides(tied: &Tied) -> (Vec<i64>, Vec<i64>) {
+fn sides(tied: &Tied) -> (Vec<PathId>, Vec<PathId>) {
     let (cached, claimed) = (&tied.cached.refs, &tied.claimed);
     (missing_from(claimed, cached), missing_from(cached, claimed))
 }
 
-fn in_dispute(tied: &[Tied]) -> Vec<i64> {
-    let ids: HashSet<i64> = tied
+fn in_dispute(tied: &[Tied]) -> Vec<PathId> {
+    let ids: HashSet<PathId> = tied
         .iter()
         .flat_map(|tied| {
             let (cached, claimed) = sides(tied);
@@ -83,7 +83,7 @@ fn right<'v>(tied: &Tied, verdict: &'v Verdict) -> Option<&'v VerifiedNar> {
 }
 
 /// How many of some references occur in a NAR, if each of them was looked for.
-fn occurring(occurrences: &Occurrences, ids: &[i64], names: &HashMap<i64, StorePath>) -> Option<usize> {
+fn occurring(occurrences: &Occurrences, ids: &[PathId], names: &HashMap<PathId, StorePath>) -> Option<usize> {
     let mut count = 0;
     for id in ids {
         count += usize::from(*occurrences.get(&names.get(id)?.hash())?);
@@ -96,12 +96,12 @@ async fn looked_for(
     app: &App,
     push: &Push,
     tied: &[Tied],
-    names: &HashMap<i64, StorePath>,
-) -> Result<HashMap<i64, Verdict>, Error> {
-    let objects: HashSet<i64> = tied.iter().map(|tied| tied.object_id).collect();
-    let objects: Vec<i64> = objects.into_iter().collect();
+    names: &HashMap<PathId, StorePath>,
+) -> Result<HashMap<ObjectId, Verdict>, Error> {
+    let objects: HashSet<ObjectId> = tied.iter().map(|tied| tied.object_id).collect();
+    let objects: Vec<ObjectId> = objects.into_iter().collect();
     let verdicts = app.catalog.verdicts(&objects).await?;
-    let mut sought: HashMap<i64, HashSet<StorePathHash>> = HashMap::new();
+    let mut sought: HashMap<ObjectId, HashSet<StorePathHash>> = HashMap::new();
     for tied in tied {
         let (cached, claimed) = sides(tied);
         let hashes = cached.iter().chain(&claimed).filter_map(|id| names.get(id));

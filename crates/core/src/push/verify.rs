@@ -8,7 +8,7 @@ use niks3_nix::store_path::StorePath;
 use niks3_storage::ObjectKey;
 
 use crate::app::App;
-use crate::gate::{self, GATE, GATED};
+use crate::write_lock::{self, UNDER_WRITE_LOCK, WRITE_LOCK_TIMEOUT};
 
 /// A NAR with its bytes, and the paths that have it.
 type Nars = BTreeMap<(String, i64), Vec<StorePath>>;
@@ -30,14 +30,14 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Error> {
     }
     let suspects = missing(app, nars.keys()).await?;
     let mut lost = 0;
-    for suspects in suspects.chunks(GATED) {
+    for suspects in suspects.chunks(UNDER_WRITE_LOCK) {
         // What was brought again since has to be seen, and nothing may be brought between that
         // look and what follows of it.
         let mut tx = app.catalog.write().await?;
-        let look = tokio::time::timeout(GATE, missing(app, suspects.iter()));
-        for nar in look.await.map_err(|_| gate::too_slow())?? {
+        let look = tokio::time::timeout(WRITE_LOCK_TIMEOUT, missing(app, suspects.iter()));
+        for nar in look.await.map_err(|_| write_lock::too_slow())?? {
             for path in nars.remove(&nar).into_iter().flatten() {
-                tx.nar_lost(&path, &nar.0).await?;
+                tx.mark_nar_missing(&path, &nar.0).await?;
                 lost += 1;
             }
         }

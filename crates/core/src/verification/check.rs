@@ -4,7 +4,7 @@ use std::fmt;
 
 use niks3_base::metrics::metrics;
 use niks3_base::nar_contents::{ContentHash, Flaw, Subject, Verdict, WantedHash};
-use niks3_catalog::Publishable;
+use niks3_catalog::{ObjectId, Publishable};
 use niks3_nix::ca::{ContentAddress, ContentAddressMethod};
 use niks3_nix::hash::{HashAlgorithm, NarHash};
 use niks3_nix::store_path::StorePath;
@@ -47,7 +47,7 @@ pub struct Difference {
     /// The path.
     pub path: StorePath,
     /// The object with the NAR.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Its key.
     pub key: String,
     /// In what.
@@ -101,7 +101,11 @@ impl fmt::Display for Difference {
 /// Compares what a push says of a path with what was read of its NAR; `None` when the NAR has to be read again for
 /// that: for a hash that was not taken, or beyond where reading ended.
 #[must_use]
-pub fn compare(object_id: i64, offer: &Publishable, verdict: &Verdict) -> Option<Result<(), Difference>> {
+pub fn compare(
+    object_id: ObjectId,
+    offer: &Publishable,
+    verdict: &Verdict,
+) -> Option<Result<(), Difference>> {
     let differ = |kind, claimed: String, found: String| {
         Some(Err(Difference {
             path: offer.path.clone(),

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use niks3_base::error::Error;
 use niks3_base::nar_contents::{Wanted, wanted_of};
-use niks3_catalog::Publishable;
+use niks3_catalog::{ObjectId, Publishable};
 use niks3_storage::ObjectKey;
 
 use super::queue::Job;
@@ -13,7 +13,7 @@ use super::queue::Job;
 /// NARs to read, each once for all paths that have it.
 pub struct Jobs {
     identity: String,
-    by_object: HashMap<i64, Job>,
+    by_object: HashMap<ObjectId, Job>,
 }
 
 impl Jobs {
@@ -32,7 +32,7 @@ impl Jobs {
     /// When the database has a key that is none.
     pub fn add(
         &mut self,
-        object_id: i64,
+        object_id: ObjectId,
         path: &Publishable,
         more: impl IntoIterator<Item = Wanted>,
     ) -> Result<(), Error> {
@@ -57,7 +57,7 @@ impl Jobs {
 
     /// Ids of the objects.
     #[must_use]
-    pub fn objects(&self) -> Vec<i64> {
+    pub fn objects(&self) -> Vec<ObjectId> {
         self.by_object.keys().copied().collect()
     }
 

@@ -11,7 +11,7 @@ use niks3_base::compression::Packing;
 use niks3_base::metrics::metrics;
 use niks3_base::nar_contents::{Contents, Flaw, NarReader, Subject, Verdict, Wanted};
 use niks3_base::push_limits::URL_LIFETIME;
-use niks3_catalog::{Catalog, CatalogError, NewVerification};
+use niks3_catalog::{Catalog, CatalogError, NewVerification, ObjectId, PushId};
 use niks3_nix::hash::FileHash;
 use niks3_storage::{Arrival, Arrivals, Bucket, ObjectKey, StorageError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
@@ -37,7 +37,7 @@ const MAX_BATCH: usize = 500;
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Id of its object.
-    pub object_id: i64,
+    pub object_id: ObjectId,
     /// Its key.
     pub key: ObjectKey,
     /// Bytes of the object.
@@ -106,14 +106,14 @@ struct State {
     /// The next one's turn is first.
     lines: VecDeque<Line>,
     /// Objects whose result is not in the database yet.
-    pending: HashMap<i64, ()>,
+    pending: HashMap<ObjectId, ()>,
     /// Why objects could not be read.
-    failed: HashMap<i64, String>,
+    failed: HashMap<ObjectId, String>,
     /// Uploads that URLs were given out for, by key.
     announced: HashMap<String, (Job, Instant)>,
     results: Vec<NewVerification>,
     /// By id of the push.
-    progress: HashMap<i64, Progress>,
+    progress: HashMap<PushId, Progress>,
 }
 
 /// NARs that wait to be read, and those who do it.
@@ -314,7 +314,7 @@ impl Queue {
     ///
     /// # Errors
     /// Why the object store or the database did not let one be read.
-    pub async fn wait(&self, push_id: i64, ids: &[i64], total: u64) -> Result<(), String> {
+    pub async fn wait(&self, push_id: PushId, ids: &[ObjectId], total: u64) -> Result<(), String> {
         let mut ended = self.ended.subscribe();
         let outcome = loop {
             ended.borrow_and_update();
@@ -341,7 +341,7 @@ impl Queue {
 
     /// How far the verification is that a commit waits for.
     #[must_use]
-    pub fn progress(&self, push_id: i64) -> Option<Progress> {
+    pub fn progress(&self, push_id: PushId) -> Option<Progress> {
         self.state().progress.get(&push_id).copied()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::types::{Closure, Closures};
 use super::{App, Error, Filter};
+use crate::catalog::{ClosureId, PathId};
 use crate::http::runs;
 
 /// Most closures of a page: each is walked for its size.
@@ -32,7 +33,7 @@ pub(super) async fn list(
         .last()
         .filter(|_| full)
         .map(|row| format!("{}.{}", row.pushed_at, row.id));
-    let roots: Vec<i64> = rows.iter().map(|row| row.path_id).collect();
+    let roots: Vec<PathId> = rows.iter().map(|row| row.path_id).collect();
     let sizes = app.catalog.closure_sizes(&roots).await?;
     let closures = rows.into_iter().zip(sizes);
     Ok(Closures {
@@ -42,7 +43,7 @@ pub(super) async fn list(
 }
 
 /// The time and the id after which a page begins.
-fn parse(place: &str) -> Option<(i64, i64)> {
+fn parse(place: &str) -> Option<(i64, ClosureId)> {
     let (time, id) = place.split_once('.')?;
     Some((time.parse().ok()?, id.parse().ok()?))
 }

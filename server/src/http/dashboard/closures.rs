@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{PAGE, address};
 use crate::app::App;
-use crate::catalog::{ClosureRow, ClosureSize, RunFilter};
+use crate::catalog::{ClosureId, ClosureRow, ClosureSize, PathId, RunFilter};
 use crate::error::Error;
 use crate::http::wire;
 use crate::pages::closures::{self, Closure};
@@ -21,7 +21,7 @@ pub(super) struct After {
     after: Option<String>,
 }
 
-pub(super) fn place(text: &str) -> Result<(i64, i64), Error> {
+pub(super) fn place(text: &str) -> Result<(i64, ClosureId), Error> {
     let parse = || {
         let (time, id) = text.split_once('.')?;
         Some((time.parse().ok()?, id.parse().ok()?))
@@ -42,7 +42,7 @@ pub(super) async fn list(app: &App, query: After) -> Result<String, Error> {
         .closures(&RunFilter::default(), None, after, PAGE)
         .await?;
     let next = place_after(&rows, PAGE).map(|after| address("/dashboard/closures", &[("after", &after)]));
-    let roots: Vec<i64> = rows.iter().map(|row| row.path_id).collect();
+    let roots: Vec<PathId> = rows.iter().map(|row| row.path_id).collect();
     let sizes: Vec<Option<ClosureSize>> = match app.catalog.closure_sizes_within(&roots, MOST_LISTED).await? {
         Some(sizes) => sizes.into_iter().map(Some).collect(),
         None => vec![None; rows.len()],

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{PAGE, address};
 use crate::app::App;
-use crate::catalog::{TaskKind, TaskState, now};
+use crate::catalog::{TaskId, TaskKind, TaskState, now};
 use crate::error::Error;
 use crate::gc::Request;
 use crate::pages;
@@ -43,7 +43,10 @@ pub(super) struct Before {
 }
 
 pub(super) async fn list(app: &App, query: Before) -> Result<String, Error> {
-    let rows = app.catalog.tasks(TaskKind::Gc, query.before, PAGE).await?;
+    let rows = app
+        .catalog
+        .tasks(TaskKind::Gc, query.before.map(TaskId::from), PAGE)
+        .await?;
     let full = i64::try_from(rows.len()) == Ok(PAGE);
     let older = rows
         .last()

@@ -16,8 +16,8 @@ use poem::web::{Data, Path};
 use poem::{IntoResponse as _, Request, Response, Route, get, handler};
 use serde::de::DeserializeOwned;
 
-use super::door;
 use super::problem::Problem;
+use super::read_access;
 use crate::app::App;
 use crate::error::Error;
 use crate::{pages, telemetry};
@@ -48,7 +48,7 @@ async fn answer(
     page: impl Future<Output = Result<String, Error>>,
 ) -> Response {
     let made = async {
-        door::reader(app, request).await?;
+        read_access::reader(app, request).await?;
         match tokio::time::timeout(PATIENCE, page).await {
             Ok(made) => Ok(made?),
             Err(_) => {

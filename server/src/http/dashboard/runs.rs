@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::closures::{place, place_after};
 use super::{PAGE, address};
 use crate::app::App;
-use crate::catalog::RunFilter;
+use crate::catalog::{RunFilter, RunId};
 use crate::error::Error;
 use crate::http::runs;
 use crate::pages;
@@ -35,7 +35,10 @@ pub(super) async fn list(app: &App, query: Filter) -> Result<String, Error> {
         git_ref: text("ref", &query.git_ref)?,
         ..RunFilter::default()
     };
-    let rows = app.catalog.runs(&filter, None, query.before, PAGE).await?;
+    let rows = app
+        .catalog
+        .runs(&filter, None, query.before.map(RunId::from), PAGE)
+        .await?;
     let (repository, git_ref) = (
         filter.repository.unwrap_or_default(),
         filter.git_ref.unwrap_or_default(),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{PAGE, address};
 use crate::app::App;
-use crate::catalog::Found;
+use crate::catalog::{Found, PathId};
 use crate::error::Error;
 use crate::pages;
 
@@ -28,7 +28,7 @@ pub(super) async fn show(app: &App, query: Query) -> Result<String, Error> {
     if asked.chars().count() > MAX_QUERY || asked.contains('\0') {
         return Err(Error::invalid("q", "no store path and no name is like that"));
     }
-    let found = look(app, asked, query.before).await?;
+    let found = look(app, asked, query.before.map(PathId::from)).await?;
     let next = found.before.map(|before| {
         address(
             "/dashboard/search",
@@ -38,7 +38,7 @@ pub(super) async fn show(app: &App, query: Query) -> Result<String, Error> {
     Ok(pages::search::show(asked, &found.paths, next))
 }
 
-async fn look(app: &App, asked: &str, before: Option<i64>) -> Result<Found, Error> {
+async fn look(app: &App, asked: &str, before: Option<PathId>) -> Result<Found, Error> {
     let name = asked
         .strip_prefix(app.store_dir.as_str())
         .map_or(asked, |rest| rest.trim_start_matches('/'));

@@ -31,7 +31,7 @@ fn number(value: u64) -> i64 {
 }
 
 /// A registry of what there is.
-pub(super) fn registry(app: &App, census: Option<&CacheCounts>) -> Registry {
+pub(super) fn registry(app: &App, cache_stats: Option<&CacheCounts>) -> Registry {
     let mut registry = Registry::with_prefix("niks3");
     let connections: Family<PoolState, Gauge> = Family::default();
     for pool in app.catalog.pools() {
@@ -49,9 +49,9 @@ pub(super) fn registry(app: &App, census: Option<&CacheCounts>) -> Registry {
     }
     registry.register("db_connections", "Connections to the database", connections);
     let up: Gauge = Gauge::default();
-    up.set(i64::from(census.is_some()));
+    up.set(i64::from(cache_stats.is_some()));
     registry.register("census_up", "Whether what the cache holds could be counted", up);
-    if let Some(counts) = census {
+    if let Some(counts) = cache_stats {
         stored(&mut registry, counts);
         tasks(&mut registry, counts);
     }

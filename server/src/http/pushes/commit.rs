@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::types::{Closure, Commit, CommitState, Deleting, Verifying};
 use super::{App, Committed, Error, Identity, find, wire_error};
+use crate::catalog::PushId;
 use crate::pins;
 use crate::push::{CommitAnswer, commit as commit_push};
 use poem_openapi::payload::Json;
@@ -50,7 +51,7 @@ pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<
 }
 
 /// What the client of a commit is told that takes longer than it waits, whatever it waits for.
-fn in_progress(app: &App, push_id: i64) -> Committed {
+fn in_progress(app: &App, push_id: PushId) -> Committed {
     let verifying = app.verifications.progress(push_id).map(|progress| Verifying {
         verified: progress.verified,
         total: progress.total,

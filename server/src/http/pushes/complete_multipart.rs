@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::types::{CompleteMultipart, Empty};
 use super::{App, Error, Identity, change, find_open, limits, multipart, parts, uploads, wire_error};
 use crate::catalog::{
-    ArrivedObject, Multipart, MultipartState, NewObject, NewVerification, ObjectRow, PartRow, Push,
-    UploadedNar, WriteTx,
+    ArrivedObject, Multipart, MultipartId, MultipartState, NewObject, NewVerification, ObjectId, ObjectRow,
+    PartRow, PathId, Push, UploadedNar, WriteTx,
 };
 use crate::compression::Packing;
 use crate::http::wire;
@@ -32,7 +32,7 @@ pub(super) async fn complete(
     app: &Arc<App>,
     who: Identity,
     id: String,
-    multipart_id: i64,
+    multipart_id: MultipartId,
     body: CompleteMultipart,
 ) -> Result<Empty, Error> {
     let app = app.clone();
@@ -44,7 +44,7 @@ async fn run(
     app: &App,
     who: &Identity,
     id: &str,
-    multipart_id: i64,
+    multipart_id: MultipartId,
     body: CompleteMultipart,
 ) -> Result<Empty, Error> {
     let push = find_open(app, who, id).await?;
@@ -111,7 +111,7 @@ struct Whole {
     file_hash: FileHash,
     file_size: i64,
     parts: Vec<PartRow>,
-    paths: Vec<i64>,
+    paths: Vec<PathId>,
     /// The server reads it as a NAR of this size, and takes these hashes.
     verify: bool,
     nar_size: u64,
@@ -123,8 +123,8 @@ impl Whole {
         NewObject::uploaded(self.file_size, self.file_hash)
     }
 
-    fn nars(&self, multipart: &Multipart, object_id: i64) -> Vec<UploadedNar> {
-        let nar = |path_id: &i64| UploadedNar {
+    fn nars(&self, multipart: &Multipart, object_id: ObjectId) -> Vec<UploadedNar> {
+        let nar = |path_id: &PathId| UploadedNar {
             path_id: *path_id,
             nar_hash: multipart.nar_hash,
             nar_size: multipart.nar_size,
@@ -285,7 +285,7 @@ async fn take_turn(
 /// Works as long as the turn lasts, which is renewed meanwhile; `None` when it was lost.
 async fn while_ours<T>(
     app: &App,
-    multipart_id: i64,
+    multipart_id: MultipartId,
     turn: &str,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Option<Result<T, Error>> {
@@ -300,7 +300,7 @@ async fn while_ours<T>(
                 Ok(Ok(true)) => ends = asked + length,
                 Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => {
-                    tracing::warn!(multipart = multipart_id, %error, "the turn could not be renewed");
+                    tracing::warn!(multipart = multipart_id.get(), %error, "the turn could not be renewed");
                 }
             }
         }

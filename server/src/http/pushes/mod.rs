@@ -183,7 +183,7 @@ impl PushesApi {
         JsonBody(body): JsonBody<Parts>,
         base: UploadBase,
     ) -> Answer<PartsAnswer> {
-        answer(parts::parts(app, &who, &id, multipart, body, base.as_deref()).await)
+        answer(parts::parts(app, &who, &id, multipart.into(), body, base.as_deref()).await)
     }
 
     /// Make one object of all parts
@@ -200,7 +200,7 @@ impl PushesApi {
         Path(multipart): Path<i64>,
         JsonBody(body): JsonBody<CompleteMultipart>,
     ) -> Answer<Empty> {
-        answer(complete_multipart::complete(app, who, id, multipart, body).await)
+        answer(complete_multipart::complete(app, who, id, multipart.into(), body).await)
     }
 
     /// Add realisations of content-addressed derivations

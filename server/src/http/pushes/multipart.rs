@@ -2,7 +2,7 @@
 
 use super::types::{Multipart as Answer, NewMultipart};
 use super::{App, Error, Identity, find_open, limits};
-use crate::catalog::{ClaimKind, Multipart, MultipartState, now};
+use crate::catalog::{ClaimKind, Multipart, MultipartId, MultipartState, now};
 use crate::http::wire;
 use crate::push_limits::{MAX_PART, MAX_PARTS, PART_SIZE};
 use crate::storage::ObjectKey;
@@ -55,7 +55,7 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
             .await?;
         if let Some(found) = resumable {
             return Ok(Answer {
-                id: found.id,
+                id: found.id.get(),
                 part_size: body.part_size,
             });
         }
@@ -63,7 +63,7 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
     // Its name is its own: nobody else writes there, and what the parts become stays where it is.
     let key = ObjectKey::nar_in_parts(claim.nar_hash, &rand::random());
     let mut new = Multipart {
-        id: 0,
+        id: MultipartId::default(),
         nar_hash: claim.nar_hash,
         nar_size: claim.nar_size,
         compressor: body.compressor,
@@ -96,7 +96,7 @@ pub(super) async fn begin(app: &App, who: &Identity, id: &str, body: NewMultipar
     let id = tx.add_multipart(&new).await?;
     tx.commit().await?;
     Ok(Answer {
-        id,
+        id: id.get(),
         part_size: body.part_size,
     })
 }
@@ -107,7 +107,11 @@ pub(super) fn other_contents() -> Error {
 }
 
 /// The upload in parts of that id, which belongs to the caller, and the key of what it becomes.
-pub(super) async fn find(app: &App, who: &Identity, id: i64) -> Result<(Multipart, ObjectKey), Error> {
+pub(super) async fn find(
+    app: &App,
+    who: &Identity,
+    id: MultipartId,
+) -> Result<(Multipart, ObjectKey), Error> {
     let unknown = || Error::not_found(format!("there is no upload in parts {id}"));
     let multipart = app
         .catalog

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::types::{Part, Parts, PartsAnswer, UploadTarget};
 use super::{App, Error, Identity, change, find_open, limits, multipart, uploads};
-use crate::catalog::{Announced, MultipartState, PartRow};
+use crate::catalog::{Announced, MultipartId, MultipartState, PartRow};
 use crate::http::wire;
 use crate::push_limits::{MAX_BATCH, MAX_PARTS, URL_LIFETIME};
 use crate::storage::StorageError;
@@ -42,7 +42,7 @@ pub(super) async fn parts(
     app: &App,
     who: &Identity,
     id: &str,
-    multipart_id: i64,
+    multipart_id: MultipartId,
     body: Parts,
     base: Option<&str>,
 ) -> Result<PartsAnswer, Error> {
@@ -100,7 +100,7 @@ pub(super) async fn parts(
     }
     tracing::debug!(
         push = push.token,
-        multipart = multipart.id,
+        multipart = multipart.id.get(),
         parts = announced.len(),
         "parts announced"
     );

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::types::{Empty, Realisations};
 use super::{App, Error, Identity, change, find_open};
+use crate::catalog::PathId;
 use crate::http::wire;
 use crate::push_limits::MAX_BATCH;
 use crate::realisation;
@@ -48,7 +49,7 @@ pub(super) async fn put(app: &App, who: &Identity, id: &str, body: Realisations)
         }
     }
     // The last one for a key counts.
-    let rows: BTreeMap<String, (i64, String)> = rows
+    let rows: BTreeMap<String, (PathId, String)> = rows
         .into_iter()
         .map(|((key, body), path_id)| (key, (path_id, body)))
         .collect();

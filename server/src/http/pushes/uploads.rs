@@ -8,7 +8,9 @@ use niks3_nix::store_path::StorePath;
 
 use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
 use super::{App, Error, Identity, change, find_open, limits};
-use crate::catalog::{ArrivedObject, Claim, ClaimKind, NewObject, ObjectRow, Push, UploadedNar, WriteTx};
+use crate::catalog::{
+    ArrivedObject, Claim, ClaimKind, NewObject, ObjectId, ObjectRow, PathId, Push, UploadedNar, WriteTx,
+};
 use crate::compression::Packing;
 use crate::deletion::await_deletion;
 use crate::http::wire;
@@ -112,7 +114,7 @@ pub(super) fn checksum(
 
 /// Has NARs read as soon as they have arrived.
 fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<String, ObjectRow>) {
-    let mut jobs: HashMap<i64, Job> = HashMap::new();
+    let mut jobs: HashMap<ObjectId, Job> = HashMap::new();
     for item in items {
         let Content::Nar { claim, key, wanted } = &item.content else {
             continue;
@@ -351,7 +353,7 @@ async fn take_over(
             waiting.insert((claim.path_id, object.id), staged);
         }
     }
-    let path_ids: Vec<i64> = waiting.keys().map(|(path_id, _)| *path_id).collect();
+    let path_ids: Vec<PathId> = waiting.keys().map(|(path_id, _)| *path_id).collect();
     let before = app.catalog.announced_before(push, &path_ids).await?;
     let staged = before.into_iter().filter_map(|(path_id, object_id, token)| {
         let (key, hash, left) = waiting.get_mut(&(path_id, object_id))?;
@@ -359,7 +361,7 @@ async fn take_over(
         Some((key.clone(), object_id, *hash, token))
     });
     let staged: Vec<_> = staged.collect();
-    let placed: Vec<Option<(String, i64, u64)>> = futures::stream::iter(staged)
+    let placed: Vec<Option<(String, ObjectId, u64)>> = futures::stream::iter(staged)
         .map(|(key, object_id, hash, token)| async move {
             let size = push::place(app, &token, hash).await?;
             Ok::<_, Error>(size.map(|size| (key, object_id, size)))

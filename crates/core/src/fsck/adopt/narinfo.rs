@@ -8,7 +8,7 @@ use niks3_base::error::Error;
 use niks3_base::nar_contents::{PackedListing, Verdict, wanted_of};
 use niks3_base::push_limits::MAX_LISTING;
 use niks3_base::signing::KeyChoice;
-use niks3_catalog::{Adopted, NewVerification, Publishable, Standing, now};
+use niks3_catalog::{Adopted, HashStatus, NewVerification, ObjectId, PathId, Publishable, now};
 use niks3_nix::narinfo::NarInfo;
 use niks3_nix::store_path::{StorePath, StorePathHash};
 use niks3_storage::{Meta, ObjectKey};
@@ -226,7 +226,7 @@ async fn lost_nar(
         Ok(same && check.app.bucket.head(nar).await?.is_none() && is_absent(check, &hash).await?)
     };
     check.app.ownership.record().await?;
-    let (gate, fits) = check.gated(look).await?;
+    let (held, fits) = check.under_write_lock(look).await?;
     if !fits {
         return Err(refused("it has changed meanwhile"));
     }
@@ -234,7 +234,7 @@ async fn lost_nar(
         Ok(()) => delete(check, &ObjectKey::listing(&hash)).await,
         Err(problem) => Err(problem),
     };
-    drop(gate);
+    drop(held);
     if let Err(problem) = deleted {
         let why = problem.text();
         return Err(refused(format!(
@@ -263,7 +263,7 @@ async fn needed(
     let known = check.app.catalog.known_hashes(&names).await?;
     let unknown: Vec<StorePathHash> = references
         .into_iter()
-        .filter(|hash| known.get(hash.as_str()) != Some(&Standing::Known))
+        .filter(|hash| known.get(hash.as_str()) != Some(&HashStatus::Recorded))
         .filter(|hash| !state.refused.contains(hash) && !state.planned.contains(hash))
         .collect();
     let sizes = check
@@ -298,7 +298,7 @@ async fn adopt(check: &Check<'_>, state: &State, candidate: &Candidate) -> Resul
         let fits = same && nar_same && is_absent(check, &path.hash()).await?;
         Ok((fits, app.bucket.head(&listing).await?.is_some()))
     };
-    let (mut tx, (fits, listed)) = check.gated(look).await?;
+    let (mut tx, (fits, listed)) = check.under_write_lock(look).await?;
     if !fits {
         return Err(refused(format!(
             "{} or its NAR has changed meanwhile",
@@ -382,7 +382,7 @@ async fn read(check: &Check<'_>, state: &State, candidate: &Candidate) -> Result
         meta = found;
         let (verdict, listing) = read.verdict(None);
         let offer = offer(&adopted, refers_to_itself);
-        if let Some(Err(difference)) = compare(0, &offer, &verdict) {
+        if let Some(Err(difference)) = compare(ObjectId::default(), &offer, &verdict) {
             return Err(refused(format!(
                 "its NAR is not what it says ({}): it says {}, and {} has {}",
                 difference.kind.as_str(),
@@ -461,11 +461,15 @@ fn adoptable(
 /// What a push of the path would offer.
 fn offer(adopted: &Adopted, refers_to_itself: bool) -> Publishable {
     Publishable {
-        path_id: 0,
+        path_id: PathId::default(),
         path: adopted.path.clone(),
         nar_hash: adopted.nar_hash,
         nar_size: adopted.nar_size,
-        refs: if refers_to_itself { vec![0] } else { Vec::new() },
+        refs: if refers_to_itself {
+            vec![PathId::default()]
+        } else {
+            Vec::new()
+        },
         deriver: None,
         sigs: Vec::new(),
         ca: adopted.ca.clone(),

@@ -44,7 +44,7 @@ async fn realisation(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
         let unknown = check.app.catalog.known_realisations(&name).await?.is_empty();
         Ok((unknown, check.app.bucket.read_text(key, MAX_TEXT).await?))
     };
-    let (mut tx, (unknown, text)) = check.gated(look).await?;
+    let (mut tx, (unknown, text)) = check.under_write_lock(look).await?;
     if !unknown {
         return Ok(());
     }
@@ -90,7 +90,7 @@ async fn log(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Er
         return belongs_to_others;
     }
     let look = || async { Ok(check.app.bucket.head(key).await?) };
-    let (mut tx, found) = check.gated(look).await?;
+    let (mut tx, found) = check.under_write_lock(look).await?;
     let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Error::internal)?;
     tx.adopt_log(&drv, size).await?;
     Ok(tx.commit().await?)
@@ -105,7 +105,7 @@ struct DebugInfo {
 
 async fn debug_info(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
     let look = || async { Ok(check.app.bucket.read_text(key, MAX_SMALL).await?) };
-    let (mut tx, text) = check.gated(look).await?;
+    let (mut tx, text) = check.under_write_lock(look).await?;
     let info: DebugInfo = serde_json::from_slice(&text.ok_or_else(gone)?)
         .map_err(|error| refused(format!("it is no debug information: {error}")))?;
     let nar = info.archive.trim_start_matches("../");
@@ -126,7 +126,7 @@ async fn pin(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
             check.app.bucket.read_text(key, MAX_SMALL).await?,
         ))
     };
-    let (mut tx, (unknown, text)) = check.gated(look).await?;
+    let (mut tx, (unknown, text)) = check.under_write_lock(look).await?;
     if !unknown {
         return Ok(());
     }
@@ -151,7 +151,7 @@ async fn nar(check: &Check<'_>, state: &State, key: &ObjectKey) -> Result<(), Er
     }
     state.may_be_used(state.nars.contains(key.as_str()))?;
     let look = || async { Ok(check.app.bucket.head(key).await?) };
-    let (mut tx, found) = check.gated(look).await?;
+    let (mut tx, found) = check.under_write_lock(look).await?;
     let size = i64::try_from(found.ok_or_else(gone)?.size).map_err(Error::internal)?;
     let compression = match key.as_str().rsplit_once('.').map(|(_, extension)| extension) {
         Some("zst") => Codec::Zstd,

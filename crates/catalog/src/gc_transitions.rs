@@ -1,12 +1,14 @@
 //! The moves of a garbage collection, each one guarded statement inside a writing
 //! transaction: it does nothing where its condition no longer holds.
 
-use sqlx::Row as _;
-
-use super::bulk::{self, ROWS};
+use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{OBJECT_DELETING, OBJECT_PENDING};
 use super::path_columns::{ABSENT, DELETING, PRESENT, PUBLISHING};
-use super::{Catalog, Result, WriteTx, now, short_leases};
+use super::states::{
+    CLAIM_EXTERNAL, LOG_DELETING, LOG_PRESENT, MULTIPART_GIVEN_UP, PUSH_COMMITTING, PUSH_EXPIRED, PUSH_OPEN,
+    REALISATION_DELETING, REALISATION_PRESENT,
+};
+use super::{Catalog, ClosureId, ObjectId, PathId, PushId, Result, WriteTx, now, short_leases};
 
 /// What is condemned, and deleted when its time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +31,27 @@ impl Collected {
     }
 }
 
+/// Ids of what a garbage collection marks by id.
+pub trait CollectedId:
+    Copy + Send + Sync + for<'q> sqlx::Encode<'q, sqlx::Any> + sqlx::Type<sqlx::Any> + 'static
+{
+    /// What they are ids of.
+    const COLLECTED: Collected;
+}
+
+impl CollectedId for PathId {
+    const COLLECTED: Collected = Collected::Paths;
+}
+
+impl CollectedId for ObjectId {
+    const COLLECTED: Collected = Collected::Objects;
+}
+
 /// A path that is being deleted.
 #[derive(Debug, Clone)]
 pub struct DoomedPath {
     /// Id of the path.
-    pub id: i64,
+    pub id: PathId,
     /// Base name of the path.
     pub name: String,
     /// Keys of what points to it: realisations and debug information.
@@ -44,7 +62,7 @@ pub struct DoomedPath {
 #[derive(Debug, Clone)]
 pub struct DoomedObject {
     /// Id of the NAR; nothing for a log.
-    pub id: i64,
+    pub id: ObjectId,
     /// Key of the NAR, or base name of the log's derivation.
     pub name: String,
     /// Bytes.
@@ -57,20 +75,18 @@ impl WriteTx {
     /// Ends those of some pushes whose lease has run out: open ones by now, those being committed by
     /// `committing_before`, when nothing they wrote can still be on its way. What they claim is let
     /// go by [`Catalog::release_push`].
-    pub async fn expire_pushes(&mut self, ids: &[i64], committing_before: i64) -> Result<u64> {
+    pub async fn expire_pushes(&mut self, ids: &[PushId], committing_before: i64) -> Result<u64> {
         let mut expired = 0;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE pushes SET state = 4 WHERE id IN ({}) \
-                 AND ((state = 0 AND lease_until <= $1) OR (state = 1 AND lease_until <= $2))",
-                bulk::placeholders(3, chunk.len())
+                "UPDATE pushes SET state = {PUSH_EXPIRED} WHERE id IN ({}) \
+                 AND ((state = {PUSH_OPEN} AND lease_until <= $1) OR (state = {PUSH_COMMITTING} AND lease_until <= $2))",
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(now())
-                .bind(committing_before);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+                .bind(committing_before)
+                .bind_all(chunk.iter().copied());
             expired += query.execute(&mut *self.tx).await?.rows_affected();
         }
         Ok(expired)
@@ -93,7 +109,7 @@ impl WriteTx {
                 "DELETE FROM pushes WHERE id IN (SELECT q.id FROM pushes q WHERE q.state IN ({states}) AND q.lease_until <= $1 \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c WHERE c.push_id = q.id) ORDER BY q.id LIMIT $2)"
             );
-            let done = bulk::query(self.backend, text, true)
+            let done = in_clause::query(self.backend, text, true)
                 .bind(before)
                 .bind(limit)
                 .execute(&mut *self.tx)
@@ -109,22 +125,19 @@ impl WriteTx {
     }
 
     /// Deletes closures that were neither pushed nor used since, and that no pin keeps; returns which.
-    pub async fn drop_closures(&mut self, ids: &[i64], before: i64) -> Result<Vec<i64>> {
+    pub async fn drop_closures(&mut self, ids: &[ClosureId], before: i64) -> Result<Vec<ClosureId>> {
         let mut dropped = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "DELETE FROM closures WHERE pushed_at <= $1 AND used_at <= $1 AND id IN ({}) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = closures.path_id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = closures.path_id) RETURNING id",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(before);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                dropped.push(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar::<ClosureId>(self.backend, text, chunk.len() == ROWS)
+                .bind(before)
+                .bind_all(chunk.iter().copied());
+            dropped.extend(query.fetch_all(&mut *self.tx).await?);
         }
         if !dropped.is_empty() {
             self.roots_changed().await?;
@@ -133,17 +146,16 @@ impl WriteTx {
     }
 
     /// Says since when nothing needs some paths or NARs; 0 says that something does.
-    pub async fn condemn(&mut self, what: Collected, ids: &[i64], at: i64) -> Result<()> {
+    pub async fn mark_unreachable<I: CollectedId>(&mut self, ids: &[I], at: i64) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE {} SET condemned_at = $1 WHERE id IN ({})",
-                what.table(),
-                bulk::placeholders(2, chunk.len())
+                I::COLLECTED.table(),
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(at);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(at)
+                .bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -154,12 +166,11 @@ impl WriteTx {
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
                 "UPDATE logs SET condemned_at = $1 WHERE drv IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS).bind(at);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind(at)
+                .bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -167,7 +178,7 @@ impl WriteTx {
 
     /// Begins to delete paths that no push under way, closure or pin names; also goes on
     /// with those whose deletion was begun and is no longer worked on.
-    pub async fn doom_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+    pub async fn doom_paths(&mut self, ids: &[PathId], fence: i64) -> Result<Vec<DoomedPath>> {
         let over = short_leases::over("fence", "$2");
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
@@ -175,74 +186,66 @@ impl WriteTx {
                 "UPDATE paths SET state = {DELETING}, fence = $1 WHERE id IN ({}) \
                  AND (state IN ({PUBLISHING}, {PRESENT}) OR (state = {DELETING} AND {over})) \
                  AND NOT EXISTS (SELECT 1 FROM push_paths c JOIN pushes q ON q.id = c.push_id \
-                 WHERE c.path_id = paths.id AND c.kind <> 2 AND q.state IN (0, 1) AND paths.state <> {DELETING}) \
+                 WHERE c.path_id = paths.id AND c.kind <> {CLAIM_EXTERNAL} AND q.state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND paths.state <> {DELETING}) \
                  AND NOT EXISTS (SELECT 1 FROM closures c WHERE c.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pins n WHERE n.path_id = paths.id) \
                  AND NOT EXISTS (SELECT 1 FROM pin_targets n WHERE n.path_id = paths.id) \
                  RETURNING id, name",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                doomed.push(DoomedPath {
-                    id: row.try_get(0)?,
-                    name: row.try_get(1)?,
-                    pointers: Vec::new(),
-                });
-            }
+                .bind(now())
+                .bind_all(chunk.iter().copied());
+            let rows: Vec<(PathId, String)> = query.fetch_all(&mut *self.tx).await?;
+            doomed.extend(rows.into_iter().map(|(id, name)| DoomedPath {
+                id,
+                name,
+                pointers: Vec::new(),
+            }));
         }
         self.doom_pointers(&mut doomed).await?;
         Ok(doomed)
     }
 
     /// Takes over the deletion of paths that nobody works on any more.
-    pub async fn take_over_paths(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedPath>> {
+    pub async fn take_over_paths(&mut self, ids: &[PathId], fence: i64) -> Result<Vec<DoomedPath>> {
         let over = short_leases::over("fence", "$2");
         let mut doomed: Vec<DoomedPath> = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "UPDATE paths SET fence = $1 WHERE id IN ({}) AND state = {DELETING} AND {over} RETURNING id, name",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                doomed.push(DoomedPath {
-                    id: row.try_get(0)?,
-                    name: row.try_get(1)?,
-                    pointers: Vec::new(),
-                });
-            }
+                .bind(now())
+                .bind_all(chunk.iter().copied());
+            let rows: Vec<(PathId, String)> = query.fetch_all(&mut *self.tx).await?;
+            doomed.extend(rows.into_iter().map(|(id, name)| DoomedPath {
+                id,
+                name,
+                pointers: Vec::new(),
+            }));
         }
         self.doom_pointers(&mut doomed).await?;
         Ok(doomed)
     }
 
     async fn doom_pointers(&mut self, doomed: &mut [DoomedPath]) -> Result<()> {
-        let mut keys: std::collections::HashMap<i64, Vec<String>> = std::collections::HashMap::new();
+        let mut keys: std::collections::HashMap<PathId, Vec<String>> = std::collections::HashMap::new();
         for chunk in doomed.chunks(ROWS) {
-            let among = bulk::placeholders(1, chunk.len());
+            let among = in_clause::placeholders(1, chunk.len());
             for text in [
                 format!(
-                    "UPDATE realisations SET state = 1 WHERE path_id IN ({among}) RETURNING path_id, key"
+                    "UPDATE realisations SET state = {REALISATION_DELETING} WHERE path_id IN ({among}) RETURNING path_id, key"
                 ),
                 format!("SELECT path_id, key FROM debug_infos WHERE path_id IN ({among})"),
             ] {
-                let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-                for path in chunk {
-                    query = query.bind(path.id);
-                }
-                for row in query.fetch_all(&mut *self.tx).await? {
-                    keys.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+                let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
+                    .bind_all(chunk.iter().map(|path| path.id));
+                for (id, key) in query.fetch_all(&mut *self.tx).await? {
+                    keys.entry(id).or_default().push(key);
                 }
             }
         }
@@ -254,23 +257,23 @@ impl WriteTx {
 
     /// Gives back paths whose deletion the bucket refused: they are as they were, and
     /// their narinfos are written again by whoever commits them next.
-    pub async fn restore_paths(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn restore_paths(&mut self, ids: &[PathId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
         let publication = self.next_publication().await?;
         for chunk in ids.chunks(ROWS) {
             let text = format!(
-                "UPDATE realisations SET state = 0 WHERE path_id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                "UPDATE realisations SET state = {REALISATION_PRESENT} WHERE path_id IN ({})",
+                in_clause::placeholders(1, chunk.len())
             );
-            let realisations = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let realisations = in_clause::query(self.backend, text, chunk.len() == ROWS);
             let text = format!(
                 "UPDATE paths SET state = {PUBLISHING}, fence = 0, publication = $1 \
                  WHERE state = {DELETING} AND id IN ({})",
-                bulk::placeholders(2, chunk.len())
+                in_clause::placeholders(2, chunk.len())
             );
-            let paths = bulk::query(self.backend, text, chunk.len() == ROWS).bind(publication);
+            let paths = in_clause::query(self.backend, text, chunk.len() == ROWS).bind(publication);
             for mut query in [realisations, paths] {
                 for id in chunk {
                     query = query.bind(*id);
@@ -283,11 +286,11 @@ impl WriteTx {
 
     /// Ends the deletion of paths: nothing of them is in the bucket. Their NAR hashes tell that others may refer to them
     /// (`SeenReferences`).
-    pub async fn bury_paths(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn bury_paths(&mut self, ids: &[PathId]) -> Result<()> {
         let empty = self.backend.empty_bytes();
         // They become absent in the last statement but one: those before it ask for paths that are being deleted.
         self.on_ids(ids, |ids| {
-            format!("DELETE FROM realisations WHERE state = 1 AND path_id IN ({ids})")
+            format!("DELETE FROM realisations WHERE state = {REALISATION_DELETING} AND path_id IN ({ids})")
         })
         .await?;
         self.on_ids(ids, |ids| {
@@ -317,7 +320,7 @@ impl WriteTx {
 
     /// Forgets absent paths that nothing in the database names, besides references of other paths, which are for the
     /// caller to know.
-    pub async fn forget_paths(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn forget_paths(&mut self, ids: &[PathId]) -> Result<()> {
         self.on_ids(ids, |ids| {
             format!(
                 "DELETE FROM paths WHERE state = {ABSENT} AND id IN ({ids}) \
@@ -341,45 +344,37 @@ impl WriteTx {
     /// Begins to delete NARs that no path has; also goes on with those whose deletion
     /// was begun and is no longer worked on. What pushes under way have uploaded is for the
     /// caller to know.
-    pub async fn doom_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
+    pub async fn doom_objects(&mut self, ids: &[ObjectId], fence: i64) -> Result<Vec<DoomedObject>> {
         let over = short_leases::over("fence", "$2");
         let mut doomed = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             // RETURNING gives what is, so what was has to be asked before.
             let text = format!(
                 "SELECT id FROM objects WHERE state = {OBJECT_PENDING} AND id IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            let pending = query
-                .fetch_all(&mut *self.tx)
-                .await?
-                .iter()
-                .map(|row| Ok(row.try_get::<i64, _>(0)?))
-                .collect::<Result<std::collections::HashSet<_>>>()?;
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().copied());
+            let pending: Vec<ObjectId> = query.fetch_all(&mut *self.tx).await?;
+            let pending: std::collections::HashSet<ObjectId> = pending.into_iter().collect();
             let text = format!(
                 "UPDATE objects SET state = {OBJECT_DELETING}, fence = $1 WHERE id IN ({}) \
                  AND (state <> {OBJECT_DELETING} OR {over}) \
                  AND NOT EXISTS (SELECT 1 FROM paths p WHERE p.object_id = objects.id AND p.object_id <> 0 \
                  AND p.state <> {ABSENT}) \
                  AND NOT EXISTS (SELECT 1 FROM replacements r WHERE r.object_id = objects.id AND r.kept_until > $2) RETURNING id, key, size",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                let id = row.try_get(0)?;
+                .bind(now())
+                .bind_all(chunk.iter().copied());
+            let rows: Vec<(ObjectId, String, i64)> = query.fetch_all(&mut *self.tx).await?;
+            for (id, name, size) in rows {
                 doomed.push(DoomedObject {
                     id,
-                    name: row.try_get(1)?,
-                    size: row.try_get(2)?,
+                    name,
+                    size,
                     pending: pending.contains(&id),
                 });
             }
@@ -388,21 +383,17 @@ impl WriteTx {
     }
 
     /// Begins to delete NARs that neither a path nor a push names. Those that are being deleted are left to whoever does.
-    pub async fn doom_unused_objects(&mut self, ids: &[i64], fence: i64) -> Result<Vec<DoomedObject>> {
+    pub async fn doom_unused_objects(&mut self, ids: &[ObjectId], fence: i64) -> Result<Vec<DoomedObject>> {
         let mut unused = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(ROWS) {
             let text = format!(
                 "SELECT id FROM objects WHERE state <> {OBJECT_DELETING} AND id IN ({}) \
                  AND id NOT IN (SELECT object_id FROM push_paths)",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
-                unused.push(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar::<ObjectId>(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().copied());
+            unused.extend(query.fetch_all(&mut *self.tx).await?);
         }
         self.doom_objects(&unused, fence).await
     }
@@ -413,26 +404,23 @@ impl WriteTx {
             "UPDATE objects SET fence = $1 WHERE key = $2 AND state = {OBJECT_DELETING} AND {} RETURNING id, key, size",
             short_leases::over("fence", "$3")
         );
-        let row = bulk::query(self.backend, text, true)
+        let row: Option<(ObjectId, String, i64)> = in_clause::query_as(self.backend, text, true)
             .bind(fence)
             .bind(key.to_owned())
             .bind(now())
             .fetch_optional(&mut *self.tx)
             .await?;
-        row.map(|row| {
-            Ok(DoomedObject {
-                id: row.try_get(0)?,
-                name: row.try_get(1)?,
-                size: row.try_get(2)?,
-                pending: false,
-            })
-        })
-        .transpose()
+        Ok(row.map(|(id, name, size)| DoomedObject {
+            id,
+            name,
+            size,
+            pending: false,
+        }))
     }
 
     /// Gives back NARs whose deletion the bucket refused: whoever announces one again
     /// will find it there.
-    pub async fn restore_objects(&mut self, ids: &[i64]) -> Result<()> {
+    pub async fn restore_objects(&mut self, ids: &[ObjectId]) -> Result<()> {
         self.objects_where_deleting(
             &format!("UPDATE objects SET state = {OBJECT_PENDING}, fence = 0"),
             "",
@@ -444,9 +432,9 @@ impl WriteTx {
 
     /// Ends the deletion of NARs. While a URL that writes one may live, its row stays, so
     /// that a later collection looks again. Nobody goes on with uploads in parts that became one of them.
-    pub async fn bury_objects(&mut self, ids: &[i64], urls_dead_before: i64) -> Result<()> {
+    pub async fn bury_objects(&mut self, ids: &[ObjectId], urls_dead_before: i64) -> Result<()> {
         self.on_ids(ids, |ids| {
-            format!("UPDATE multiparts SET state = 2, object_id = NULL WHERE object_id IN ({ids})")
+            format!("UPDATE multiparts SET state = {MULTIPART_GIVEN_UP}, object_id = NULL WHERE object_id IN ({ids})")
         })
         .await?;
         // Nothing should name one of them by now. No foreign key says so, since one would cost a commit too much.
@@ -465,7 +453,7 @@ impl WriteTx {
         &mut self,
         verb: &str,
         also: &str,
-        ids: &[i64],
+        ids: &[ObjectId],
         bound: Option<i64>,
     ) -> Result<()> {
         for chunk in ids.chunks(ROWS) {
@@ -477,9 +465,9 @@ impl WriteTx {
             };
             let text = format!(
                 "{verb} WHERE {also}state = {OBJECT_DELETING} AND id IN ({})",
-                bulk::placeholders(first, chunk.len())
+                in_clause::placeholders(first, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
             if let Some(bound) = bound {
                 query = query.bind(bound);
             }
@@ -498,21 +486,19 @@ impl WriteTx {
         let mut doomed = Vec::with_capacity(drvs.len());
         for chunk in drvs.chunks(ROWS) {
             let text = format!(
-                "UPDATE logs SET state = 1, fence = $1 WHERE drv IN ({}) AND (state = 0 OR {over}) \
+                "UPDATE logs SET state = {LOG_DELETING}, fence = $1 WHERE drv IN ({}) AND (state = {LOG_PRESENT} OR {over}) \
                  RETURNING drv, size",
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
                 .bind(fence)
-                .bind(now());
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
-            for row in query.fetch_all(&mut *self.tx).await? {
+                .bind(now())
+                .bind_all(chunk.iter().cloned());
+            for (name, size) in query.fetch_all(&mut *self.tx).await? {
                 doomed.push(DoomedObject {
-                    id: 0,
-                    name: row.try_get(0)?,
-                    size: row.try_get(1)?,
+                    id: ObjectId::default(),
+                    name,
+                    size,
                     pending: false,
                 });
             }
@@ -523,10 +509,10 @@ impl WriteTx {
     /// Takes over the deletion of a build log, if nobody works on it any more.
     pub async fn take_over_log(&mut self, drv: &str, fence: i64) -> Result<bool> {
         let text = format!(
-            "UPDATE logs SET fence = $1 WHERE drv = $2 AND state = 1 AND {}",
+            "UPDATE logs SET fence = $1 WHERE drv = $2 AND state = {LOG_DELETING} AND {}",
             short_leases::over("fence", "$3")
         );
-        let done = bulk::query(self.backend, text, true)
+        let done = in_clause::query(self.backend, text, true)
             .bind(fence)
             .bind(drv.to_owned())
             .bind(now())
@@ -539,18 +525,16 @@ impl WriteTx {
     pub async fn end_logs(&mut self, drvs: &[String], gone: bool) -> Result<()> {
         for chunk in drvs.chunks(ROWS) {
             let verb = if gone {
-                "DELETE FROM logs"
+                "DELETE FROM logs".to_owned()
             } else {
-                "UPDATE logs SET state = 0, fence = 0"
+                format!("UPDATE logs SET state = {LOG_PRESENT}, fence = 0")
             };
             let text = format!(
-                "{verb} WHERE state = 1 AND drv IN ({})",
-                bulk::placeholders(1, chunk.len())
+                "{verb} WHERE state = {LOG_DELETING} AND drv IN ({})",
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for drv in chunk {
-                query = query.bind(drv.clone());
-            }
+            let query =
+                in_clause::query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().cloned());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -564,7 +548,7 @@ impl Catalog {
         let (name, deleting) = match what {
             Collected::Paths => ("hash", DELETING),
             Collected::Objects => ("key", OBJECT_DELETING),
-            Collected::Logs => ("drv", 1),
+            Collected::Logs => ("drv", LOG_DELETING),
         };
         let mut moved = 0;
         let mut tx = self.write().await?;
@@ -572,14 +556,12 @@ impl Catalog {
             let text = format!(
                 "UPDATE {} SET fence = $1 WHERE fence = $2 AND state = {deleting} AND {name} IN ({})",
                 what.table(),
-                bulk::placeholders(3, chunk.len())
+                in_clause::placeholders(3, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS)
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
                 .bind(to)
-                .bind(from);
-            for item in chunk {
-                query = query.bind(item.clone());
-            }
+                .bind(from)
+                .bind_all(chunk.iter().cloned());
             moved += query.execute(&mut *tx.tx).await?.rows_affected();
         }
         tx.commit().await?;
@@ -590,7 +572,7 @@ impl Catalog {
     pub async fn lift_fences(&self) -> Result<()> {
         let mut tx = self.write().await?;
         for table in ["paths", "objects", "logs", "pin_writes"] {
-            bulk::query(
+            in_clause::query(
                 self.backend,
                 format!("UPDATE {table} SET fence = 0 WHERE fence <> 0"),
                 true,
@@ -603,28 +585,30 @@ impl Catalog {
 
     /// Among what a push relies on, the paths that are being deleted, and those whose
     /// realisations stand in the way of its own.
-    pub async fn doomed_for(&self, push_id: i64) -> Result<Vec<i64>> {
-        let rows = sqlx::query(
-            "SELECT p.id FROM push_paths c JOIN paths p ON p.id = c.path_id \
-             WHERE c.push_id = $1 AND c.kind <> 2 AND p.state = 3 \
+    pub async fn doomed_for(&self, push_id: PushId) -> Result<Vec<PathId>> {
+        let rows = in_clause::query_scalar(
+            self.backend,
+            format!(
+                "SELECT p.id FROM push_paths c JOIN paths p ON p.id = c.path_id \
+             WHERE c.push_id = $1 AND c.kind <> {CLAIM_EXTERNAL} AND p.state = {DELETING} \
              UNION SELECT r.path_id FROM push_realisations n JOIN realisations r ON r.key = n.key \
-             WHERE n.push_id = $1 AND r.state = 1",
+             WHERE n.push_id = $1 AND r.state = {REALISATION_DELETING}"
+            ),
+            true,
         )
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// Among the build logs that a push brings, those that are being deleted.
-    pub async fn doomed_logs_for(&self, push_id: i64) -> Result<Vec<String>> {
-        let rows = sqlx::query(
-            "SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = 1",
-        )
+    pub async fn doomed_logs_for(&self, push_id: PushId) -> Result<Vec<String>> {
+        let rows = in_clause::query_scalar(self.backend, format!("SELECT l.drv FROM push_logs c JOIN logs l ON l.drv = c.drv WHERE c.push_id = $1 AND l.state = {LOG_DELETING}"), true)
         .bind(push_id)
         .fetch_all(&self.reader)
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        Ok(rows)
     }
 
     /// Those NARs of some keys that are being deleted.
@@ -633,15 +617,11 @@ impl Catalog {
         for chunk in keys.chunks(ROWS) {
             let text = format!(
                 "SELECT key FROM objects WHERE state = {OBJECT_DELETING} AND key IN ({})",
-                bulk::placeholders(1, chunk.len())
+                in_clause::placeholders(1, chunk.len())
             );
-            let mut query = bulk::query(self.backend, text, chunk.len() == ROWS);
-            for key in chunk {
-                query = query.bind(key.clone());
-            }
-            for row in query.fetch_all(&self.reader).await? {
-                doomed.push(row.try_get(0)?);
-            }
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().cloned());
+            doomed.extend(query.fetch_all(&self.reader).await?);
         }
         Ok(doomed)
     }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::{Query, QueryAs, QueryScalar};
+use sqlx::{Any, AssertSqlSafe, Encode, FromRow, Type};
 
 use super::{Backend, Result, WriteTx};
 
@@ -37,22 +37,74 @@ pub(super) fn values(rows: usize, columns: usize) -> String {
 /// A query over text that was put together from constants and placeholders only.
 /// Full chunks keep their prepared statement, odd ones do not fill its cache.
 pub(super) fn query<'q>(backend: Backend, text: String, full_chunk: bool) -> Query<'q, Any, AnyArguments> {
-    let text = match backend {
+    sqlx::query(AssertSqlSafe(for_backend(backend, text))).persistent(full_chunk)
+}
+
+fn for_backend(backend: Backend, text: String) -> String {
+    match backend {
         Backend::Sqlite => anonymous(text),
         Backend::Postgres => text,
-    };
-    sqlx::query(AssertSqlSafe(text)).persistent(full_chunk)
+    }
 }
+
+/// The same for rows of a type.
+pub(super) fn query_as<'q, T>(
+    backend: Backend,
+    text: String,
+    full_chunk: bool,
+) -> QueryAs<'q, Any, T, AnyArguments>
+where
+    T: for<'r> FromRow<'r, AnyRow>,
+{
+    sqlx::query_as(AssertSqlSafe(for_backend(backend, text))).persistent(full_chunk)
+}
+
+/// The same for rows of one value.
+pub(super) fn query_scalar<'q, T>(
+    backend: Backend,
+    text: String,
+    full_chunk: bool,
+) -> QueryScalar<'q, Any, T, AnyArguments>
+where
+    (T,): for<'r> FromRow<'r, AnyRow>,
+{
+    sqlx::query_scalar(AssertSqlSafe(for_backend(backend, text))).persistent(full_chunk)
+}
+
+/// Statements that take the values of a list.
+pub(super) trait BindAll: Sized {
+    /// Binds one value after the other.
+    fn bind_all<V>(self, values: impl IntoIterator<Item = V>) -> Self
+    where
+        V: for<'t> Encode<'t, Any> + Type<Any> + 'static;
+}
+
+macro_rules! bind_all {
+    ($query:ty $(, $row:ident)?) => {
+        impl<$($row)?> BindAll for $query {
+            fn bind_all<V>(self, values: impl IntoIterator<Item = V>) -> Self
+            where
+                V: for<'t> Encode<'t, Any> + Type<Any> + 'static,
+            {
+                values.into_iter().fold(self, |query, value| query.bind(value))
+            }
+        }
+    };
+}
+
+bind_all!(Query<'_, Any, AnyArguments>);
+bind_all!(QueryAs<'_, Any, T, AnyArguments>, T);
+bind_all!(QueryScalar<'_, Any, T, AnyArguments>, T);
 
 impl WriteTx {
     /// Runs a statement on ids, in chunks; `text` makes it of their placeholders, which are all that it has.
-    pub(super) async fn on_ids(&mut self, ids: &[i64], text: impl Fn(&str) -> String) -> Result<()> {
+    pub(super) async fn on_ids<I>(&mut self, ids: &[I], text: impl Fn(&str) -> String) -> Result<()>
+    where
+        I: Copy + Send + Sync + for<'t> Encode<'t, Any> + Type<Any> + 'static,
+    {
         for chunk in ids.chunks(ROWS) {
             let text = text(&placeholders(1, chunk.len()));
-            let mut query = query(self.backend, text, chunk.len() == ROWS);
-            for id in chunk {
-                query = query.bind(*id);
-            }
+            let query = query(self.backend, text, chunk.len() == ROWS).bind_all(chunk.iter().copied());
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

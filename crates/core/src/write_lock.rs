@@ -1,13 +1,13 @@
-//! Bounds of what is asked of the bucket with the gate of [`niks3_catalog::Catalog::write`] held.
+//! Bounds of what is asked of the bucket under the write lock of [`niks3_catalog::Catalog::write`].
 
 use std::time::Duration;
 
 use niks3_base::error::Error;
 
-/// Objects that are looked at with the gate held: others wait meanwhile.
-pub(crate) const GATED: usize = 32;
+/// Objects that are looked at under the write lock: others wait meanwhile.
+pub(crate) const UNDER_WRITE_LOCK: usize = 32;
 /// How long that may take. Others wait for 30 s.
-pub(crate) const GATE: Duration = Duration::from_secs(15);
+pub(crate) const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// `Unavailable`: it took longer.
 pub fn too_slow() -> Error {

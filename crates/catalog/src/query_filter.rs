@@ -1,10 +1,9 @@
 //! The conditions of a listing: constant texts, with a `$` for each value.
 
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-use sqlx::{Any, AnyPool};
+use sqlx::any::AnyRow;
+use sqlx::{AnyPool, FromRow};
 
-use super::{Backend, Result, bulk};
+use super::{Backend, Result, in_clause};
 
 /// A value that rows are compared with.
 #[derive(Debug, Clone)]
@@ -18,13 +17,13 @@ pub(super) type Condition = (&'static str, Vec<Value>);
 
 /// A statement that grows by constant texts and their values.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(super) struct SelectBuilder {
     text: String,
     values: Vec<Value>,
     first: bool,
 }
 
-impl Listing {
+impl SelectBuilder {
     pub(super) fn of(select: &str) -> Self {
         Self {
             text: select.to_owned(),
@@ -54,10 +53,10 @@ impl Listing {
     }
 
     /// Adds that a column is among what a question with conditions gives.
-    pub(super) fn and_among(&mut self, question: &'static str, conditions: Vec<Condition>) {
+    pub(super) fn and_among(&mut self, question: &'static str, filters: Vec<Condition>) {
         self.connect();
         self.text.push_str(question);
-        for (index, (text, values)) in conditions.into_iter().enumerate() {
+        for (index, (text, values)) in filters.into_iter().enumerate() {
             self.text.push_str(if index == 0 { " WHERE " } else { " AND " });
             self.push(text, values);
         }
@@ -65,16 +64,19 @@ impl Listing {
     }
 
     /// Asks for so many rows in an order.
-    pub(super) async fn page(
+    pub(super) async fn page<T>(
         mut self,
         backend: Backend,
         pool: &AnyPool,
         order: &'static str,
         limit: i64,
-    ) -> Result<Vec<sqlx::any::AnyRow>> {
+    ) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
         self.push(order, Vec::new());
         self.push(" LIMIT $", vec![Value::Number(limit)]);
-        let mut query: Query<'_, Any, AnyArguments> = bulk::query(backend, self.text, true);
+        let mut query = in_clause::query_as(backend, self.text, true);
         for value in self.values {
             query = match value {
                 Value::Text(text) => query.bind(text),

@@ -8,7 +8,7 @@ use poem::Request;
 use super::presented::presented;
 use super::problem::Problem;
 use crate::app::App;
-use crate::auth::{Door, Identity, Scope};
+use crate::auth::{AuthContext, Identity, Scope};
 use crate::error::Error;
 use crate::metrics::metrics;
 
@@ -17,7 +17,7 @@ use crate::metrics::metrics;
 /// # Errors
 /// 401 and 403, as the API has them; the first also asks for HTTP Basic.
 pub(super) async fn reader(app: &Arc<App>, request: &Request) -> Result<Identity, Problem> {
-    let identity = match app.auth.identify(presented(request), Door::Reads).await {
+    let identity = match app.auth.identify(presented(request), AuthContext::Reads).await {
         Ok(identity) => identity,
         Err(refusal) => return Err(Problem::from(Error::from(refusal)).or_basic()),
     };

@@ -1,10 +1,12 @@
 //! What the cache holds, counted, and how that was in the past.
 
-use sqlx::Row as _;
+use sqlx::FromRow;
 use sqlx::any::AnyRow;
 
+use super::objects::OBJECT_PRESENT;
 use super::path_columns::PRESENT;
-use super::{Catalog, FindingCount, Result, TaskKind, TaskState, bulk, now};
+use super::states::{LOG_PRESENT, PUSH_COMMITTING, PUSH_OPEN, REALISATION_PRESENT, TASK_DONE, TASK_RUNNING};
+use super::{Catalog, FindingCount, Result, TaskKind, TaskState, in_clause, now};
 
 /// Seconds between two entries of the history.
 const HOUR: i64 = 3600;
@@ -97,9 +99,10 @@ impl CacheCounts {
 }
 
 /// An hour of the history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct PastCounts {
     /// Unix time.
+    #[sqlx(rename = "hour")]
     pub at: i64,
     /// Paths that readers found.
     pub paths: i64,
@@ -129,26 +132,23 @@ fn sum(what: &str) -> String {
     format!("CAST(COALESCE(SUM({what}), 0) AS BIGINT)")
 }
 
-fn natural(row: &AnyRow, column: usize) -> Result<u64> {
-    Ok(row.try_get::<i64, _>(column)?.unsigned_abs())
-}
-
 impl Catalog {
-    async fn numbers(&self, text: String) -> Result<AnyRow> {
-        Ok(bulk::query(self.backend, text, false)
+    async fn numbers<T>(&self, text: String) -> Result<T>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        Ok(in_clause::query_as(self.backend, text, false)
             .fetch_one(&self.reader)
             .await?)
     }
 
     /// Counts what the cache holds; reads every path.
     pub async fn count_cache(&self) -> Result<CacheCounts> {
-        let stored = |row: &AnyRow, first: usize| -> Result<Stored> {
-            Ok(Stored {
-                objects: natural(row, first)?,
-                bytes: Some(natural(row, first + 1)?),
-                condemned: Some(natural(row, first + 2)?),
-                condemned_bytes: Some(natural(row, first + 3)?),
-            })
+        let stored = |(objects, bytes, condemned, condemned_bytes): (i64, i64, i64, i64)| Stored {
+            objects: objects.unsigned_abs(),
+            bytes: Some(bytes.unsigned_abs()),
+            condemned: Some(condemned.unsigned_abs()),
+            condemned_bytes: Some(condemned_bytes.unsigned_abs()),
         };
         let condemned = |value: &str| sum(&format!("CASE WHEN condemned_at <> 0 THEN {value} ELSE 0 END"));
         let mut counts = CacheCounts {
@@ -157,7 +157,7 @@ impl Catalog {
         };
 
         let listed = "CASE WHEN listing_size > 0 THEN 1 ELSE 0 END";
-        let row = self
+        let row: (i64, i64, i64, i64, i64, i64, i64) = self
             .numbers(format!(
                 "SELECT COUNT(*), {}, {}, {}, {}, {}, {} FROM paths WHERE state = {PRESENT}",
                 sum("nar_size"),
@@ -168,61 +168,61 @@ impl Catalog {
                 condemned("listing_size"),
             ))
             .await?;
-        counts.narinfos.objects = natural(&row, 0)?;
-        counts.nar_bytes = natural(&row, 1)?;
-        counts.narinfos.condemned = Some(natural(&row, 2)?);
-        counts.listings = stored(&row, 3)?;
+        counts.narinfos.objects = row.0.unsigned_abs();
+        counts.nar_bytes = row.1.unsigned_abs();
+        counts.narinfos.condemned = Some(row.2.unsigned_abs());
+        counts.listings = stored((row.3, row.4, row.5, row.6));
 
         let row = self
             .numbers(format!(
-                "SELECT COUNT(*), {}, {}, {} FROM objects WHERE state = 1",
+                "SELECT COUNT(*), {}, {}, {} FROM objects WHERE state = {OBJECT_PRESENT}",
                 sum("size"),
                 condemned("1"),
                 condemned("size")
             ))
             .await?;
-        counts.nars = stored(&row, 0)?;
-        let row = self
+        counts.nars = stored(row);
+        let (file_bytes,): (i64,) = self
             .numbers(format!(
                 "SELECT {} FROM paths p JOIN objects o ON o.id = p.object_id WHERE p.state = {PRESENT}",
                 sum("o.size")
             ))
             .await?;
-        counts.file_bytes = natural(&row, 0)?;
+        counts.file_bytes = file_bytes.unsigned_abs();
         let row = self
             .numbers(format!(
-                "SELECT COUNT(*), {}, {}, {} FROM logs WHERE state = 0",
+                "SELECT COUNT(*), {}, {}, {} FROM logs WHERE state = {LOG_PRESENT}",
                 sum("size"),
                 condemned("1"),
                 condemned("size")
             ))
             .await?;
-        counts.logs = stored(&row, 0)?;
+        counts.logs = stored(row);
 
-        let row = self
+        let row: (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64) = self
             .numbers(format!(
-                "SELECT (SELECT COUNT(*) FROM realisations WHERE state = 0), (SELECT COUNT(*) FROM pins), \
+                "SELECT (SELECT COUNT(*) FROM realisations WHERE state = {REALISATION_PRESENT}), (SELECT COUNT(*) FROM pins), \
                  (SELECT COUNT(*) FROM closures), (SELECT COUNT(*) FROM runs), \
-                 (SELECT COUNT(*) FROM pushes WHERE state IN (0, 1)), \
-                 (SELECT COUNT(*) FROM pushes WHERE state IN (0, 1) AND lease_until <= {now}), \
+                 (SELECT COUNT(*) FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING})), \
+                 (SELECT COUNT(*) FROM pushes WHERE state IN ({PUSH_OPEN}, {PUSH_COMMITTING}) AND lease_until <= {now}), \
                  (SELECT COUNT(*) FROM pin_writes), \
-                 (SELECT COUNT(*) FROM tasks WHERE kind = 'gc' AND state = 0 AND lease_until > {now}), \
-                 (SELECT COALESCE(MAX(finished_at), 0) FROM tasks WHERE kind = 'gc' AND state = 1 \
+                 (SELECT COUNT(*) FROM tasks WHERE kind = 'gc' AND state = {TASK_RUNNING} AND lease_until > {now}), \
+                 (SELECT COALESCE(MAX(finished_at), 0) FROM tasks WHERE kind = 'gc' AND state = {TASK_DONE} \
                   AND request NOT LIKE '%\"dry_run\":true%'), \
-                 (SELECT COALESCE(MAX(finished_at), 0) FROM tasks WHERE kind = 'fsck' AND state = 1)",
+                 (SELECT COALESCE(MAX(finished_at), 0) FROM tasks WHERE kind = 'fsck' AND state = {TASK_DONE})",
                 now = counts.at
             ))
             .await?;
-        counts.realisations.objects = natural(&row, 0)?;
-        counts.pins.objects = natural(&row, 1)?;
-        counts.closures = natural(&row, 2)?;
-        counts.runs = natural(&row, 3)?;
-        counts.open_pushes = natural(&row, 4)?;
-        counts.abandoned_pushes = natural(&row, 5)?;
-        counts.unsettled_pins = natural(&row, 6)?;
-        counts.gc_running = natural(&row, 7)? > 0;
-        counts.gc_done_at = row.try_get(8)?;
-        counts.fsck_done_at = row.try_get(9)?;
+        counts.realisations.objects = row.0.unsigned_abs();
+        counts.pins.objects = row.1.unsigned_abs();
+        counts.closures = row.2.unsigned_abs();
+        counts.runs = row.3.unsigned_abs();
+        counts.open_pushes = row.4.unsigned_abs();
+        counts.abandoned_pushes = row.5.unsigned_abs();
+        counts.unsettled_pins = row.6.unsigned_abs();
+        counts.gc_running = row.7 > 0;
+        counts.gc_done_at = row.8;
+        counts.fsck_done_at = row.9;
         let checks = self.tasks(TaskKind::Fsck, None, 10).await?;
         if let Some(last) = checks.iter().find(|task| task.state != TaskState::Running) {
             counts.findings = self.finding_counts(last.id).await?;
@@ -254,7 +254,7 @@ impl Catalog {
 
     /// The history from a Unix time on: for each `step` seconds the last entry.
     pub async fn past_counts(&self, since: i64, step: i64) -> Result<Vec<PastCounts>> {
-        let rows = sqlx::query(
+        let rows = sqlx::query_as(
             "SELECT hour, paths, bytes, nar_bytes, closures FROM cache_history WHERE hour IN \
              (SELECT MAX(hour) FROM cache_history WHERE hour >= $1 GROUP BY hour / $2) ORDER BY hour LIMIT 1000",
         )
@@ -262,17 +262,7 @@ impl Catalog {
         .bind(step.max(HOUR))
         .fetch_all(&self.reader)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(PastCounts {
-                    at: row.try_get(0)?,
-                    paths: row.try_get(1)?,
-                    bytes: row.try_get(2)?,
-                    nar_bytes: row.try_get(3)?,
-                    closures: row.try_get(4)?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 
     /// The connections to the database.
@@ -284,6 +274,6 @@ impl Catalog {
             idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
             most: pool.options().get_max_connections(),
         };
-        vec![pool("read", &self.reader), pool("write", &self.gate)]
+        vec![pool("read", &self.reader), pool("write", &self.write_pool)]
     }
 }
