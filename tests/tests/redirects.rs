@@ -147,11 +147,9 @@ async fn a_redirect_is_for_one_reader_and_its_method_and_ends() {
         .curl(&["-H", &bearer, "-o", "/dev/null", "-D", "-"], &world.nar)
         .ok();
     let header = |name: &str| {
-        let lines = answer.lines();
-        let mut found = lines.filter_map(|line| line.to_ascii_lowercase().starts_with(name).then_some(line));
-        found.next().unwrap_or_default()[name.len() + 1..]
-            .trim()
-            .to_owned()
+        let mut lines = answer.lines();
+        let found = lines.find(|line| line.to_ascii_lowercase().starts_with(name));
+        found.unwrap_or_default()[name.len() + 1..].trim().to_owned()
     };
     assert!(answer.starts_with("HTTP/1.1 307 "), "{answer}");
     assert_eq!(header("cache-control"), "private, max-age=240");

@@ -120,7 +120,7 @@ fn what_the_start_has_found_is_kept_for_the_same_service_and_keys() {
     server.kill();
     server.resume();
     server.kill();
-    let other = bucket.clone();
+    let other = bucket;
     server.reconfigure(|command| {
         for (old, new) in [
             (user.access_key, other.access_key),

@@ -67,7 +67,8 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
     if app.read_redirect && key.is_nar() {
         let url = app.bucket.presign_read(&key, head_only, REDIRECT_LIFE).await;
         if let Some(url) = url.map_err(Error::from)? {
-            return redirect(app, &url);
+            let location = HeaderValue::from_str(&url).map_err(Error::internal)?;
+            return Ok(redirect(app, location));
         }
     }
     let options = GetOptions::from_headers(request.headers());
@@ -134,8 +135,7 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
 }
 
 /// Sends a reader to the object store. Ranges and conditions are in headers, which it sends there again.
-fn redirect(app: &App, url: &str) -> Result<Response, Problem> {
-    let location = HeaderValue::from_str(url).map_err(Error::internal)?;
+fn redirect(app: &App, location: HeaderValue) -> Response {
     let mut response = Response::builder()
         .status(StatusCode::TEMPORARY_REDIRECT)
         .finish();
@@ -145,7 +145,7 @@ fn redirect(app: &App, url: &str) -> Result<Response, Problem> {
     if app.protect_reads {
         headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
     }
-    Ok(response)
+    response
 }
 
 /// The key of the public object that a reader asks for.
