@@ -26,7 +26,7 @@ fn judge(server: &Server, kind: &str, token: &str, scopes: &str) {
     let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis/scopes.py");
     let mut command = Command::new("timeout");
     command
-        .arg("200")
+        .arg("600")
         .arg(program())
         .args(["run", &format!("{}/openapi.json", server.url())])
         .args(["--phases", "coverage,fuzzing", "--checks", CHECKS])

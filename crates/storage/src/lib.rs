@@ -322,7 +322,7 @@ impl Bucket {
     }
 
     /// Puts what a client staged where readers look. Done already is done. A service copies it, and what was staged
-    /// stays: it is deleted with all that its push has staged, a thousand objects in a request.
+    /// stays until [`Bucket::delete_promoted`].
     ///
     /// # Errors
     /// [`StorageError::NotFound`] when neither is there.
@@ -333,10 +333,17 @@ impl Bucket {
         }
     }
 
-    /// Whether [`Bucket::promote`] leaves what was staged where it was.
-    #[must_use]
-    pub fn promotes_by_copies(&self) -> bool {
-        matches!(self, Self::S3(_))
+    /// Deletes what was staged and has been promoted, a thousand objects in a request.
+    pub async fn delete_promoted(&self, staged: &[ObjectKey]) {
+        // Files were moved.
+        if matches!(self, Self::Files(_)) || staged.is_empty() {
+            return;
+        }
+        for (key, deleted) in self.delete_many(staged).await {
+            if let Err(error) = deleted {
+                tracing::warn!(key = key.as_str(), %error, "a staged object is left to a garbage collection");
+            }
+        }
     }
 
     /// Ends the staging area of a push from which everything was moved: a store over

@@ -94,9 +94,11 @@ async fn a_server_whose_files_do_not_answer_stops_when_told() {
     };
     let mut api = Api::with(Backend::Embedded, options);
     let key = format!("nar/{}.nar.zst", "0".repeat(52));
-    let file = api.server.directory().join("bucket").join(&key);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, "contents").unwrap();
+    // A folder that lies elsewhere: only there, to open a file may take long.
+    let nars = api.server.directory().join("bucket/nar");
+    let _ = std::fs::remove_dir(&nars);
+    std::os::unix::fs::symlink(folder.path(), &nars).unwrap();
+    std::fs::write(folder.path().join(&key["nar/".len()..]), "contents").unwrap();
     let read = api.client.get(format!("{}/{key}", api.server.url())).send();
     let reading = tokio::spawn(read);
     let metrics = || String::from_utf8(api.server.get("metrics").unwrap()).unwrap();

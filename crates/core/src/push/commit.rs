@@ -258,15 +258,15 @@ async fn publish(
     // An attempt that goes on with what another has begun does not know what that one has verified: the database does.
     let all = look.push.state == PushState::Open && look.order.len() == decided.taken.len();
     let logs_in_vain = logs::some_known(app, push_id).await?;
-    let logs_moved = logs::publish(app, push_id).await?;
+    logs::publish(app, push_id).await?;
     let in_vain = |claim: &CommitClaim| match &claim.offer {
         None => claim.object_id != ObjectId::default(),
         // An exempt push has sent a listing of a NAR that was read all the same.
         Some(offer) => !offer.listing.is_empty() && decided.verified.contains(&claim.object_id),
     };
     let leftovers = match all && !logs_in_vain && !look.claims.iter().any(in_vain) {
+        true => None,
         false => Some(app.catalog.nars_in_vain(push_id).await?),
-        true => (app.bucket.promotes_by_copies() && (logs_moved || look.push.exempt)).then(Vec::new),
     };
     let outcome = outcome(app, look, &decided).await?;
     let result = serde_json::to_string(&outcome).map_err(Error::internal)?;

@@ -24,14 +24,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const DERIVERS: usize = 500;
 
 /// Publishes the build logs of a push that the cache lacks, and has paths that were pushed with another
-/// deriver before keep them. Whether there were any to publish.
+/// deriver before keep them.
 ///
 /// # Errors
 /// `Unavailable` when another push does not end publishing a log of the same derivation.
-pub(super) async fn publish(app: &App, push_id: PushId) -> Result<bool, Error> {
+pub(super) async fn publish(app: &App, push_id: PushId) -> Result<(), Error> {
     let started = Instant::now();
     let mut missing = app.catalog.staged_logs(push_id).await?;
-    let some = !missing.is_empty();
     loop {
         let drvs: Vec<String> = missing.iter().map(|log| log.drv.clone()).collect();
         let known = app.catalog.known_logs(&drvs).await?;
@@ -60,7 +59,7 @@ pub(super) async fn publish(app: &App, push_id: PushId) -> Result<bool, Error> {
         tx.add_derivers(chunk).await?;
         tx.commit().await?;
     }
-    Ok(some)
+    Ok(())
 }
 
 /// Whether the cache has some of the build logs that a push has staged.
@@ -79,15 +78,16 @@ async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Resul
     let moving = batch.iter().filter(|log| mine.contains(&log.drv));
     let moving: Vec<_> = moving.map(|log| move_log(app, log, fence)).collect();
     // All of them end before the first failure counts: the fence is for requests that this push knows nothing of.
-    let moved: Vec<Result<Option<String>, Error>> = futures::stream::iter(moving)
+    let moved: Vec<Result<Option<(String, ObjectKey)>, Error>> = futures::stream::iter(moving)
         .buffered(CONCURRENCY)
         .collect()
         .await;
-    let moved: Vec<Option<String>> = moved.into_iter().collect::<Result<_, _>>()?;
-    let published: Vec<String> = moved.into_iter().flatten().collect();
+    let moved: Vec<Option<(String, ObjectKey)>> = moved.into_iter().collect::<Result<_, _>>()?;
+    let (published, staged): (Vec<String>, Vec<ObjectKey>) = moved.into_iter().flatten().unzip();
     if published.is_empty() {
         return Ok(false);
     }
+    app.bucket.delete_promoted(&staged).await;
     app.bucket.sync().await?;
     let mut tx = app.catalog.write().await?;
     tx.logs_published(push_id, &published).await?;
@@ -95,8 +95,8 @@ async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Resul
     Ok(true)
 }
 
-/// Moves a log into place, and returns its derivation; nothing when the request might outlive the fence.
-async fn move_log(app: &App, log: &StagedLog, fence: i64) -> Result<Option<String>, Error> {
+/// Moves a log into place, and returns its derivation and where it was staged; nothing when the request might outlive the fence.
+async fn move_log(app: &App, log: &StagedLog, fence: i64) -> Result<Option<(String, ObjectKey)>, Error> {
     if now() + lifetime() > fence {
         return Ok(None);
     }
@@ -106,7 +106,7 @@ async fn move_log(app: &App, log: &StagedLog, fence: i64) -> Result<Option<Strin
         .map_err(|_| Error::internal("the name of a log"))?;
     let staged = ObjectKey::parse(&log.staging).map_err(Error::internal)?;
     move_staged(app, &staged, &ObjectKey::log(&drv), log.size).await?;
-    Ok(Some(log.drv.clone()))
+    Ok(Some((log.drv.clone(), staged)))
 }
 
 /// Seconds for which a request may be on its way.

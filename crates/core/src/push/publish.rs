@@ -66,6 +66,11 @@ pub(super) async fn narinfos(
         Publishing::Together(count) => together(app, &paper, order, count).await?,
         Publishing::InTurn { batch, ahead } => in_turn(app, &paper, order, batch, ahead).await?,
     }
+    let staged = paper.paths.iter().filter(|path| !path.listing.is_empty());
+    let staged: Result<Vec<ObjectKey>, _> = staged.map(|path| ObjectKey::parse(&path.listing)).collect();
+    app.bucket
+        .delete_promoted(&staged.map_err(Error::internal)?)
+        .await;
     let written = paper.paths.iter();
     Ok(written.map(|path| (path.path_id, path.publication)).collect())
 }

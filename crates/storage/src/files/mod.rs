@@ -55,6 +55,8 @@ pub struct FileBucket {
 #[derive(Debug)]
 struct Inner {
     objects: PathBuf,
+    /// The folder of the objects, if what the kernel holds in memory of it is read without another thread.
+    local: Option<File>,
     uploads: PathBuf,
     temporary: PathBuf,
     name: String,
@@ -123,6 +125,7 @@ impl FileBucket {
         }
         probe::file_system(&objects, &[&uploads, &temporary])?;
         let inner = Inner {
+            local: read::local_folder(&objects),
             objects,
             uploads,
             temporary,

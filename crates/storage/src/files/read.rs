@@ -51,7 +51,9 @@ impl FileBucket {
         let path = self.inner.path(key)?;
         // NARs and what is staged are whatever their narinfos say.
         let is_text = !key.starts_with("nar/") && !key.starts_with("staging/");
-        match open_cached(&path) {
+        let relative = path.strip_prefix(&self.inner.objects).ok();
+        let cached = self.inner.local.as_ref().zip(relative);
+        match cached.and_then(|(objects, path)| open_cached(objects, path)) {
             Some(Err(error)) if absent(&error) => return Ok(None),
             Some(Ok((file, found))) => {
                 match OpenObject::new(file, &found, is_text, wanted, Reading::Cached) {
@@ -185,9 +187,33 @@ fn read_cached(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Opens a regular file as [`open`] does, if the kernel knows all of its path without asking the disk.
+/// The folder of the objects, if it lies on a file system of this machine: on another one, to open a file may mean to
+/// ask somebody else, however much of it the kernel holds in memory.
 #[cfg(target_os = "linux")]
-fn open_cached(path: &Path) -> Option<io::Result<(File, fs::Metadata)>> {
+pub(super) fn local_folder(objects: &Path) -> Option<File> {
+    /// ext2 to ext4, XFS, Btrfs, F2FS, tmpfs and ZFS (`statfs(2)`).
+    const LOCAL: [u64; 6] = [
+        0xef53,
+        0x5846_5342,
+        0x9123_683e,
+        0xf2f5_2010,
+        0x0102_1994,
+        0x2fc1_2fc1,
+    ];
+    let folder = File::open(objects).ok()?;
+    let kind = u64::try_from(rustix::fs::fstatfs(&folder).ok()?.f_type).ok()?;
+    LOCAL.contains(&kind).then_some(folder)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn local_folder(_: &Path) -> Option<File> {
+    None
+}
+
+/// Opens a regular file as [`open`] does, if the kernel knows all of its path without asking the disk, and no part of
+/// it leads to another file system.
+#[cfg(target_os = "linux")]
+fn open_cached(objects: &File, path: &Path) -> Option<io::Result<(File, fs::Metadata)>> {
     use std::os::fd::AsRawFd as _;
 
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
@@ -195,10 +221,11 @@ fn open_cached(path: &Path) -> Option<io::Result<(File, fs::Metadata)>> {
 
     // To open a device may do something, so first the place is opened and not the file.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
+    let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_XDEV;
+    let place = match openat2(objects, path, flags, Mode::empty(), resolve) {
         Ok(place) => File::from(place),
         Err(error @ (Errno::NOENT | Errno::NOTDIR)) => return Some(Err(error.into())),
-        // Not in memory, or an old kernel, or a sandbox that does not know the call.
+        // Not in memory, or elsewhere, or an old kernel, or a sandbox that does not know the call.
         Err(_) => return None,
     };
     let found = place.metadata().ok()?;
@@ -212,7 +239,7 @@ fn open_cached(path: &Path) -> Option<io::Result<(File, fs::Metadata)>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_cached(_: &Path) -> Option<io::Result<(File, fs::Metadata)>> {
+fn open_cached(_: &File, _: &Path) -> Option<io::Result<(File, fs::Metadata)>> {
     None
 }
 
