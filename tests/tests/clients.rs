@@ -188,7 +188,7 @@ async fn other_options_than_before_go_on_with_what_another_push_began(backend: B
 
 async fn a_client_that_slept_through_its_lease_begins_again(backend: Backend) {
     let options = ServerOptions {
-        arguments: vec!["--push-lease".into(), "1s".into()],
+        arguments: vec!["--push-lease".into(), "3s".into()],
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;

@@ -221,7 +221,7 @@ async fn every_kind_of_nar_is_verified_and_listed_by_the_server(backend: Backend
         (
             "0",
             nar_of(b""),
-            json!({ "type": "regular", "size": 0, "narOffset": 96 }),
+            json!({ "type": "regular", "executable": false, "size": 0, "narOffset": 96 }),
         ),
         (
             "1",
