@@ -265,6 +265,8 @@ const TOO_OLD: &str = "Date is too old";
 
 /// What Garage says of a request that is signed with an access key that it does not know.
 pub(super) const UNKNOWN_KEY: &str = "No such key";
+/// What Garage says of a signature by another secret key, instead of `SignatureDoesNotMatch`.
+pub(super) const WRONG_SECRET: &str = "Invalid signature";
 
 /// What a service means by a status and a code.
 fn meaning(

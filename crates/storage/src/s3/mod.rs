@@ -33,7 +33,7 @@ use super::pace::Pace;
 use super::{ByteStream, ChecksumKind, GetOptions, GetResult, Listed, Meta, Object, ObjectKey, StorageError};
 pub(super) use clock::ServiceClock;
 pub(super) use connect::{BRIEF, client};
-use connect::{LONG, Operation, UNKNOWN_KEY, failed};
+use connect::{LONG, Operation, UNKNOWN_KEY, WRONG_SECRET, failed};
 pub(crate) use credentials::CredentialSource;
 pub(super) use presign::{presign_part, presign_put};
 pub use rights::{PartChecks, Right, Rights, ServiceIdentity};
@@ -207,7 +207,7 @@ impl S3Bucket {
                 let line = format!(
                     "--s3-access-key, --s3-secret-key: the object store does not let them into the bucket: {said}"
                 );
-                if said.contains(UNKNOWN_KEY) {
+                if [UNKNOWN_KEY, WRONG_SECRET].iter().any(|text| said.contains(text)) {
                     line
                 } else {
                     let policy = self.least_policy();
