@@ -239,7 +239,13 @@ impl Api {
         };
         // Not of pushes: which migrations ran, two numbers that are always there, the bucket that the
         // database belongs to, and what the server notes every hour of how much it holds.
-        let others = ["_sqlx_migrations", "counters", "ownership", "cache_history"];
+        let others = [
+            "_sqlx_migrations",
+            "counters",
+            "ownership",
+            "cache_history",
+            "store_probes",
+        ];
         let tables = self.server.sql(all).into_iter();
         let counts: BTreeMap<String, usize> = tables
             .filter(|table| !others.contains(&table.as_str()))

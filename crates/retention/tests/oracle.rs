@@ -654,7 +654,7 @@ proptest! {
         let mut shuffled = world.clone();
         // Rows of runs have ids; links name them by their places, which move with them.
         let mut places: Vec<usize> = (0..world.runs.len()).collect();
-        places.sort_by_key(|place| (place + 1) as u64 * (seed | 1) % 1_000_003);
+        places.sort_by_key(|place| ((place + 1) as u64).wrapping_mul(seed | 1) % 1_000_003);
         shuffled.runs = places.iter().map(|place| world.runs[*place].clone()).collect();
         for link in &mut shuffled.links {
             let now_at = |run: u32| places.iter().position(|place| *place == run as usize).unwrap();
