@@ -114,16 +114,16 @@ impl FileBucket {
         for folder in [&objects, &uploads, &temporary] {
             fs::create_dir_all(folder)?;
         }
-        // Nix makes these in every `file://` cache that it opens, which a reader without write permission cannot.
-        for folder in READER_FOLDERS {
-            fs::create_dir_all(objects.join(folder))?;
-        }
         let lock = lock(directory)?;
         for entry in fs::read_dir(&temporary)? {
             let path = entry?.path();
             fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path))?;
         }
         probe::file_system(&objects, &[&uploads, &temporary])?;
+        // Nix makes these in every `file://` cache that it opens, which a reader without write permission cannot.
+        for folder in READER_FOLDERS {
+            fs::create_dir_all(objects.join(folder))?;
+        }
         let inner = Inner {
             local: read::local_folder(&objects),
             objects,
