@@ -251,7 +251,7 @@ fn the_program_alone_shows_its_help() {
         (
             &["gc", "--help"],
             [
-                "Closures that were not pushed again",
+                "Closures that were neither pushed nor used",
                 "Server:",
                 "Output:",
                 "Examples:",

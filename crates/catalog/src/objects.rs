@@ -69,14 +69,13 @@ pub(super) fn is_read(object: &str, row: &str) -> String {
 /// What the database has of the bytes of an object: their SHA-256, if that is known, and how they are stored.
 pub(super) fn stored(row: &AnyRow) -> Result<(Option<FileHash>, Packing)> {
     let hash: Option<Vec<u8>> = row.try_get("file_hash")?;
-    let codec = |column: &str| {
-        let word: Option<String> = row.try_get(column)?;
+    let codec = |word: Option<String>| {
         let word = word.unwrap_or_default();
         Codec::parse(&word).ok_or_else(|| CatalogError::Corrupt(format!("compression {word:?}")))
     };
     let packing = Packing {
-        compression: codec("compression")?,
-        encoding: codec("encoding")?,
+        compression: codec(row.try_get("compression")?)?,
+        encoding: codec(row.try_get("encoding")?)?,
     };
     Ok((hash.as_deref().and_then(file_hash), packing))
 }
