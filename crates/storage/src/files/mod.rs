@@ -255,23 +255,24 @@ impl FileBucket {
         let mut file = self.blocking(Inner::temporary).await?;
         let mut received = Received::new(expected);
         loop {
-            if pending.is_empty() {
-                fill(&mut pending, body).await?;
+            let filled = fill(&mut pending, body).await?;
+            if !pending.is_empty() {
+                let bytes = pending.split().freeze();
+                (file, received, arriving) = self
+                    .blocking(move |_| {
+                        received.take(&bytes)?;
+                        file.write_all(&bytes)?;
+                        if let Some(arriving) = &mut arriving {
+                            arriving.push(&bytes);
+                        }
+                        Ok((file, received, arriving))
+                    })
+                    .await?;
             }
-            if pending.is_empty() {
+            // A stream that has ended is not asked again.
+            if filled == Filled::Ended {
                 break;
             }
-            let bytes = pending.split().freeze();
-            (file, received, arriving) = self
-                .blocking(move |_| {
-                    received.take(&bytes)?;
-                    file.write_all(&bytes)?;
-                    if let Some(arriving) = &mut arriving {
-                        arriving.push(&bytes);
-                    }
-                    Ok((file, received, arriving))
-                })
-                .await?;
         }
         let size = received.check()?;
         if size >= LARGE {
