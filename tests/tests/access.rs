@@ -1,7 +1,5 @@
 //! Named tokens, who the server says one is, and reads that ask for a token.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::process::Command;
 
 use niks3_test_support::{Backend, Server, ServerOptions, Store, on_both, run};

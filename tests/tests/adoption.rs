@@ -1,8 +1,6 @@
 //! Buckets that others have filled: `niks3 fsck --repair` adopts what Nix can read, in every compression and encoding,
 //! deletes nothing, and the rules of collections hold for it afterwards.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

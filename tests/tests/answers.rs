@@ -1,8 +1,6 @@
 //! Answers as HTTP has them: what a read with conditions or ranges gets, and what is said
 //! of requests that lead nowhere.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{Backend, on_both};
 use niks3_tests::api::{A, Answer, Api, HASH};
 use reqwest::Method;

@@ -1,7 +1,5 @@
 //! The API taken at its word: every wrong request has its answer, and leaves nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use niks3_test_support::{Backend, on_both};

@@ -1,7 +1,5 @@
 //! Client certificates: native, with the right ones and wrong ones, and behind a proxy.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::Path;
 use std::process::Command;
 

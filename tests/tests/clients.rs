@@ -1,8 +1,6 @@
 //! What happens to the one who pushes: killed, stopped, interrupted, with contents that
 //! changed, with a token that ended. The same push, run again, completes it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;

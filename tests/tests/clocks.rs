@@ -1,8 +1,6 @@
 //! A collection that would go by a clock that cannot be believed is held, on both backends, and deletes
 //! nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_nix::hash::NarHash;
 use niks3_test_support::{Backend, Clock, Output, ServerOptions, database, on_both, run};
 use niks3_tests::api::{A, Api, B};

@@ -1,8 +1,6 @@
 //! A closure as machines have them, pushed once and read back by every Nix: through the server, and
 //! from the bucket alone.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::Path;
 use std::process::Command;
 

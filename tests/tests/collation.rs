@@ -1,8 +1,6 @@
 //! The order of text in PostgreSQL is that of its bytes, whatever the collation of the database is, was or
 //! becomes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeSet;
 
 use niks3_test_support::{Backend, Server, ServerOptions, database, database_with, run};

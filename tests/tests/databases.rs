@@ -1,8 +1,6 @@
 //! Databases as users have them: behind connection poolers, in other encodings, as standbys, without connections or without
 //! space. What cannot work is refused at the start, and what does not work now is said.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::time::{Duration, Instant};
 
 use niks3_test_support::{

@@ -1,7 +1,5 @@
 //! What callers that race, lie or dawdle can not do to others.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! What the documents say: every command after a `$` works, in the order in which a reader
 //! meets it; files shown are read by the programs they are for; links lead somewhere.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

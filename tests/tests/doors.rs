@@ -1,8 +1,6 @@
 //! Ways in that are none: what a URL for one upload, the embedded object store and the
 //! read proxy let nobody do.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 

@@ -1,8 +1,6 @@
 //! Servers with all that they stand on, as this repository starts them: the development environment, and the
 //! services of the compose file, as processes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,8 +1,6 @@
 //! What goes wrong on the way: whatever it is, no reader sees half a closure, and
 //! the same push, carried on or run again, completes it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -63,7 +63,7 @@ fn on(folder: &Path) -> ServerOptions {
 
 #[test]
 fn a_file_system_without_colons_in_names_is_refused() {
-    if !with_own_mounts("a_file_system_without_colons_in_names_is_refused") {
+    if !with_own_mounts("file_systems::a_file_system_without_colons_in_names_is_refused") {
         return;
     }
     let Some(disk) = Ntfs::mount("ntfs-3g", "windows_names") else {
@@ -82,7 +82,7 @@ fn a_file_system_without_colons_in_names_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_system_without_upper_and_lower_case_works_and_is_warned_of() {
-    if !with_own_mounts("a_file_system_without_upper_and_lower_case_works_and_is_warned_of") {
+    if !with_own_mounts("file_systems::a_file_system_without_upper_and_lower_case_works_and_is_warned_of") {
         return;
     }
     let Some(disk) = Ntfs::mount("lowntfs-3g", "ignore_case") else {
@@ -106,7 +106,7 @@ async fn a_file_system_without_upper_and_lower_case_works_and_is_warned_of() {
 
 #[test]
 fn folders_on_two_file_systems_are_refused() {
-    if !with_own_mounts("folders_on_two_file_systems_are_refused") {
+    if !with_own_mounts("file_systems::folders_on_two_file_systems_are_refused") {
         return;
     }
     for name in ["bucket", "tmp", "uploads"] {

@@ -1,8 +1,6 @@
 //! Checks of bucket and database, on both backends: what is wrong is found, what can be mended is mended, and
 //! what is right is left alone.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeMap;
 
 use niks3_test_support::{

@@ -1,8 +1,6 @@
 //! No space left, wherever there is some to be used up: the push says so, no reader sees
 //! half a closure, and the same push completes when there is space again.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,7 +86,7 @@ fn chain(store: &Store) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one() {
-    if !with_own_mounts("a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one") {
+    if !with_own_mounts("full_disks::a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one") {
         return;
     }
     let (disk, database) = (Disk::new(), tempfile::tempdir().unwrap());
@@ -120,7 +118,7 @@ async fn a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_database_that_gets_full_at_any_step_shows_nothing() {
-    if !with_own_mounts("a_database_that_gets_full_at_any_step_shows_nothing") {
+    if !with_own_mounts("full_disks::a_database_that_gets_full_at_any_step_shows_nothing") {
         return;
     }
     let disk = Disk::new();
@@ -166,7 +164,7 @@ async fn a_service_that_gets_full_stops_the_push_and_shows_nothing_half() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_on_a_full_disk_is_not_ready_until_there_is_space() {
-    if !with_own_mounts("a_server_on_a_full_disk_is_not_ready_until_there_is_space") {
+    if !with_own_mounts("full_disks::a_server_on_a_full_disk_is_not_ready_until_there_is_space") {
         return;
     }
     let (disk, elsewhere) = (Disk::new(), tempfile::tempdir().unwrap());
@@ -198,7 +196,7 @@ async fn a_server_on_a_full_disk_is_not_ready_until_there_is_space() {
 /// What PostgreSQL's own disk has room for is known only once something did not fit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some() {
-    if !with_own_mounts("a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some") {
+    if !with_own_mounts("full_disks::a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some") {
         return;
     }
     // Its processes have to see the disk, so it starts later.

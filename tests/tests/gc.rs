@@ -1,7 +1,5 @@
 //! Garbage collection, on both backends: what is needed stays, what is not goes.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{Backend, Output, Server, Site, Store, on_both, run};
 use serde_json::Value;
 

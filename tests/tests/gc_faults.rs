@@ -1,8 +1,6 @@
 //! Garbage collection when the object store, the server or the network goes wrong, and when pushes go on: nothing
 //! that is needed is lost, and what was left undone is done later.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::process::Child;
 use std::time::Duration;
 

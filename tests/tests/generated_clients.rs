@@ -1,7 +1,5 @@
 //! Clients that others' generators make of openapi/niks3.json, as openapi/README.md shows them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

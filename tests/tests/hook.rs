@@ -1,7 +1,5 @@
 //! `niks3 hook`: a machine's post-build hook, with real builds.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Moving in from the original niks3: its database, as its published schema describes it, and its bucket.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -1,7 +1,5 @@
 //! What one push does to what others have committed: nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_nix::hash::NarHash;
 use niks3_nix::narinfo::NarInfo;
 use niks3_test_support::{Backend, Server, ServerOptions, Site, garage_bucket, on_both, run};

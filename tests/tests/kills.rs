@@ -2,8 +2,6 @@
 //! when it has been done and nobody knows: the same push, carried on or run again,
 //! completes it, and no reader sees half of it meanwhile.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{
     Backend, Fault, FaultProxy, Site, check_whole_bucket, comes_about, finish, on_both,
 };

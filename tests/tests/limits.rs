@@ -1,7 +1,5 @@
 //! How much an address may fail and an identity have under way, and what the log says of whoever changes something.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{Backend, Server, ServerOptions, on_both};
 use niks3_tests::api::{A, Answer, Api, B, HASH, nar_of};
 use reqwest::Method;

@@ -1,7 +1,5 @@
 //! `niks3 login`: servers under names, and tokens that go to the server they are of and to nobody else.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

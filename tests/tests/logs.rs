@@ -1,7 +1,5 @@
 //! Build logs, on both backends: which are kept, and that the database describes those that are there.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_nix::hash::NarHash;
 use niks3_test_support::{Backend, eventually, on_both, run};
 use niks3_tests::api::{A, Api, B, nar_of};

@@ -1,8 +1,6 @@
 //! Commits as work that takes long: one at a time for each push, in slices, and taken up by others where it
 //! was left.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;

@@ -1,7 +1,5 @@
 //! Requests whose answers come late or never: what was done is not done again, nor taken for a failure.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;

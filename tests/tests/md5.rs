@@ -1,8 +1,6 @@
 //! Object stores that check MD5 and not SHA-256: the same guarantees, since no name of a NAR
 //! is believed before the server has read it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{
     Backend, Fault, FaultProxy, Output, Server, ServerOptions, Site, Store, check_bucket, garage_bucket,

@@ -1,7 +1,5 @@
 //! Memory that does not grow with what is pushed.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{Backend, Fault, Site, finish, on_both};
 
 on_both!(a_nar_five_times_as_large_takes_no_more_memory);

@@ -1,7 +1,5 @@
 //! What people on call see: the metrics, with what is written of them, and the log.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

@@ -5,8 +5,6 @@
 //! is there.
 //!
 //! `NIKS3_MODEL_STEPS` and `NIKS3_MODEL_SEED` are its settings; a failure names the steps that led to it.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(clippy::print_stderr, reason = "a long run says what it did")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,6 @@
 //! The flake and its NixOS modules, evaluated by Nix over a small stand-in for nixpkgs:
 //! the units are what is committed, and name options that the programs have.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! Programs that may open few files raise their limit as far as they can, and work with what they get.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::process::Command;
 
 use niks3_test_support::{Backend, ServerOptions, Site, on_both, program, run};

@@ -1,8 +1,6 @@
 //! In which order readers come to see the parts of a closure: never a narinfo before its
 //! NAR, its listing and the narinfos that it refers to.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;

@@ -1,8 +1,6 @@
 //! The database and the object store go away, hang, and refuse, at each step of a push:
 //! the server says so in time, and the push completes when they are back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! One owner per bucket, taking over, and databases that went back in time.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,7 +1,5 @@
 //! The pages: who sees them, what hostile names do to them, and how they are in a browser.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -1,8 +1,6 @@
 //! Uploads in parts, which several pushes may share: whoever asks for what when, one
 //! object comes of them, and everybody who sent it has it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::Path;
 
 use niks3_nix::hash::{FileHash, NarHash};

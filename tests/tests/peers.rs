@@ -1,8 +1,6 @@
 //! What the server stands on, and who talks to it: silent, slow, away, stuck, many.
 //! It says so in time, and goes on when they come back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,7 +1,5 @@
 //! Pins, on both backends: what they keep stays, database and bucket agree.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{
     Backend, Bucket, Fault, Output, Server, ServerOptions, Site, database, finish, garage_bucket, on_both,
     run, spawn,

@@ -1,8 +1,6 @@
 //! Commits that end in the middle of publishing: no reader sees half of them, and whoever comes next completes them,
 //! whatever happens in between.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;

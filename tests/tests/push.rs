@@ -1,7 +1,5 @@
 //! The main job, on both backends: what is pushed is what Nix gets back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,7 +1,5 @@
 //! Realisations through the API: what a push says of outputs is published under the keys that Nix asks for, signed.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_nix::realisation::{BuildTraceEntry, BuildTraceKey, Realisation};
 use niks3_nix::signature::PublicKey;
 use niks3_test_support::{Backend, on_both, run};

@@ -1,7 +1,5 @@
 //! `--read-redirect`: readers of NARs are sent to the object store, and take no credentials of the cache there.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::process::Command;
 
 use niks3_test_support::{APP, Backend, FaultProxy, Output, S3Service, Server, ServerOptions, Store, run};

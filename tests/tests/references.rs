@@ -1,7 +1,5 @@
 //! Ids and what refers to them: no reference outlives what it names, and nothing is found by an id that was another's.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_nix::hash::{FileHash, NarHash};
 use niks3_test_support::{Backend, Server, ServerOptions, Site, on_both, run};
 use niks3_tests::api::{A, Answer, Api, B, nar_of};

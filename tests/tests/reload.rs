@@ -1,7 +1,5 @@
 //! SIGHUP: certificates and credentials are read again, and a file that is wrong changes nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::Path;
 
 use niks3_test_support::{

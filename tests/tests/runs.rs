@@ -1,7 +1,5 @@
 //! Runs of CI and the closures they push, on both backends.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{Backend, Server, Site, eventually, on_both, run};
 use niks3_tests::api::{Answer, Api};
 use reqwest::Method;

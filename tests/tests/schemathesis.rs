@@ -1,8 +1,6 @@
 //! What a machine makes up out of openapi/niks3.json, sent by every kind of identity: nothing fails on the server's
 //! side, nothing is answered that the document does not have, nothing succeeds without its scope.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

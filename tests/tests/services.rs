@@ -1,7 +1,5 @@
 //! The whole server on S3 services that answer otherwise than Garage.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::process::Command;
 
 use niks3_test_support::{

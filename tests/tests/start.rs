@@ -1,8 +1,6 @@
 //! Starting the server: what is wrong or missing is named in one line, secrets are in
 //! none, and what comes up late is waited for.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

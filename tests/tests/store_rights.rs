@@ -1,7 +1,5 @@
 //! What the object store does not let the server do: what the start says, and what a push and a collection say later.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::time::{Duration, Instant};
 
 use niks3_test_support::{

@@ -1,8 +1,6 @@
 //! What is in the folder of the embedded store and is no regular file is no object, and is never opened:
 //! opening a FIFO would wait for a writer.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;

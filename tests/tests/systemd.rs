@@ -1,8 +1,6 @@
 //! The units' commands under a stand-in for systemd: its notification socket and the
 //! sockets that it hands over.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;

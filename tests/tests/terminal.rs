@@ -1,8 +1,6 @@
 //! What is shown, and where: bars on a terminal, lines elsewhere, nothing when that is asked for; and readers who go
 //! away.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;

@@ -1,7 +1,5 @@
 //! From one version of the schema to the next, and not back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,7 +1,5 @@
 //! What upload URLs are good for, and what they are given out for.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 

@@ -1,7 +1,5 @@
 //! Caches whose paths are left out: as Nix asks them, and as much as they can be trusted.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::Command;

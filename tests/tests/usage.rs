@@ -1,8 +1,6 @@
 //! Wrong use of the command line, and servers that are none: one sentence that says
 //! what to do, the right exit code, and nothing left behind.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

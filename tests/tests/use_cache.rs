@@ -1,7 +1,5 @@
 //! `niks3 use`: Nix reads a cache after it, and no longer after `--remove`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! What runs of CI report as used, on both backends: it is linked to the run, and counts like a push.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use niks3_test_support::{Backend, Server, ServerOptions, Site, on_both, run};
 use niks3_tests::api::{A, Answer, Api, B};
 use serde_json::{Value, json};

@@ -1,8 +1,6 @@
 //! The server signs only what it has read: whatever an upload is that is not what its push says, the push fails with
 //! the path and the difference, and whoever has the true contents still brings them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::collections::BTreeSet;
 use std::io::Write as _;
 

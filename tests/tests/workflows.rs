@@ -1,7 +1,5 @@
 //! Workflows and actions, as GitHub's own schemas and actionlint read them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

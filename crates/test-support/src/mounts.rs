@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::process::run;
 
 /// Whether this process may mount what it wants, and nobody else sees it. If not, the test of that
-/// name has run in one that may, whoever runs this one.
+/// name, with its modules, has run in one that may, whoever runs this one.
 #[must_use]
 pub fn with_own_mounts(test: &str) -> bool {
     const INSIDE: &str = "NIKS3_TEST_OWN_MOUNTS";

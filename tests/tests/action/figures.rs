@@ -1,4 +1,4 @@
-//! What the action costs a job, printed: `cargo test --test action -- --ignored --nocapture figures`.
+//! What the action costs a job, printed: `cargo test --test suites -- --ignored --nocapture action::figures`.
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use niks3_tests::api::{A, Api, HASH, info};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::reads::behind_another;
+use super::reads::behind_another;
 
 #[tokio::test]
 async fn the_cache_info_says_what_the_options_say_also_when_they_change() {

@@ -5,7 +5,7 @@ use niks3_nix::derivation::Derivation;
 use niks3_nix::realisation::{BuildTraceEntry, BuildTraceKey};
 use niks3_test_support::{Backend, Server, Store, run};
 
-use crate::{BUILD_TRACE, base_name, built, check_build_trace, empty, push, versions};
+use super::{BUILD_TRACE, base_name, built, check_build_trace, empty, push, versions};
 
 /// A content-addressed derivation by what it runs.
 fn floating(name: &str, script: &str, more: &str) -> String {

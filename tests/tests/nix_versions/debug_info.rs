@@ -6,7 +6,7 @@ use std::process::Command;
 use niks3_test_support::{Backend, Server, ServerOptions, Store, check_bucket, run};
 use serde_json::Value;
 
-use crate::{base_name, push, versions};
+use super::{base_name, push, versions};
 
 const DEBUG: &str = "build \"debug\" ''d=$out/lib/debug/.build-id; mkdir -p $d/ab $d/cd $d/xy; \
     echo one > $d/ab/cdef0123456789abcdef0123456789abcdef01.debug; \

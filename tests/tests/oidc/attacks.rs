@@ -11,8 +11,8 @@ use niks3_test_support::{Backend, FlawKind, Store, check_whole_bucket, on_both, 
 use niks3_tests::api::{Answer, Api, nar_of};
 use serde_json::{Value, json};
 
-use crate::signing::key;
-use crate::world::World;
+use super::signing::key;
+use super::world::World;
 
 on_both!(
     an_owner_has_its_contents_whatever_others_have_pushed_that_are_read,

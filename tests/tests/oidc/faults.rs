@@ -7,7 +7,7 @@ use niks3_tests::api::{A, B};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::world::World;
+use super::world::World;
 
 on_both!(
     an_issuer_that_fails_costs_only_its_own_tokens,

@@ -4,7 +4,7 @@ use niks3_test_support::{Backend, Store, check_bucket, on_both, run};
 use niks3_tests::api::A;
 use serde_json::json;
 
-use crate::world::World;
+use super::world::World;
 
 on_both!(
     a_token_of_an_issuer_pushes_a_closure,

@@ -11,8 +11,8 @@ use niks3_test_support::{
 use niks3_tests::api::{A, Answer, Api, B, nar_of};
 use serde_json::{Value, json};
 
-use crate::signing::key;
-use crate::world::World;
+use super::signing::key;
+use super::world::World;
 
 on_both!(
     the_push_with_the_higher_key_has_its_contents_whoever_comes_first,
@@ -635,8 +635,8 @@ async fn replaced_under(fault: Fault, killed: bool) {
         { "bound_subject": "pr", "signing_keys": ["pr-1"] },
         { "bound_subject": "main", "signing_keys": ["main-1"] },
     ]);
-    let provider = json!({ "issuer": issuer.url(), "audience": crate::world::AUDIENCE, "rules": rules });
-    let file = crate::world::rule_file(&folder, &json!({ "ci": provider }));
+    let provider = json!({ "issuer": issuer.url(), "audience": super::world::AUDIENCE, "rules": rules });
+    let file = super::world::rule_file(&folder, &json!({ "ci": provider }));
     let mut arguments = vec!["--oidc-config".to_owned(), file.display().to_string()];
     for name in ["main-1", "pr-1"] {
         arguments.extend(["--sign-key-path".to_owned(), key(keys.path(), name)]);
@@ -651,7 +651,7 @@ async fn replaced_under(fault: Fault, killed: bool) {
             ..ServerOptions::default()
         },
     );
-    let token = |who: &str| issuer.token(crate::world::AUDIENCE, &json!({ "sub": who }));
+    let token = |who: &str| issuer.token(super::world::AUDIENCE, &json!({ "sub": who }));
     for (number, (method, words)) in STEPS.into_iter().enumerate() {
         let path = format!("{number:032}-killed");
         let own = nar_of(format!("own {number}").as_bytes());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use niks3_test_support::{Backend, Fault, FaultProxy, Store, TokenEndpoint, check_bucket, on_both, run};
 use serde_json::json;
 
-use crate::world::{AUDIENCE, World};
+use super::world::{AUDIENCE, World};
 
 on_both!(
     a_push_of_a_job_outlives_its_tokens,

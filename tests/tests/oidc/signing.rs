@@ -8,7 +8,7 @@ use niks3_tests::api::{A, B, HASH};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use super::world::World;
 
 on_both!(
     what_a_rule_pushes_is_signed_by_its_keys_and_by_others_when_their_pusher_says_the_same,

@@ -7,7 +7,7 @@ use niks3_tests::api::{A, Answer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{ALGORITHMS, AUDIENCE, World};
+use super::world::{ALGORITHMS, AUDIENCE, World};
 
 on_both!(
     tokens_wrong_in_one_thing_are_refused_with_the_reason,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use niks3_test_support::Fault;
 use niks3_tests::dice::Dice;
 
-use crate::Soak;
+use super::Soak;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Soak {
             Trouble::KillAll => (0..self.servers.len()).for_each(|number| self.server(number).kill()),
             Trouble::Freeze => {
                 self.server(number).signal("STOP");
-                std::thread::sleep(crate::LEASE + Duration::from_secs(1));
+                std::thread::sleep(super::LEASE + Duration::from_secs(1));
                 self.server(number).signal("CONT");
             }
             Trouble::Clock => {

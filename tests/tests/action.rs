@@ -1,7 +1,5 @@
 //! The action, from main to post, with real builds between: what the runner sees, and what is in the cache after it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 mod act;
 mod admission;
 mod bench;

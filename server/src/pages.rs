@@ -17,7 +17,7 @@ use base64::Engine as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("pages/style.css");
 
 /// What a page may load: its own style, which is known by its hash, and nothing else.
 pub static POLICY: LazyLock<String> = LazyLock::new(|| {

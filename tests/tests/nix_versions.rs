@@ -1,7 +1,5 @@
 //! With every version of Nix that `scripts/setup` installs: what one pushes, each of them reads.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 mod build_trace;
 mod debug_info;
 

@@ -1,7 +1,5 @@
 //! The edge of the server: what it takes from whom, how it starts and stops, and what its options do.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 mod bodies;
 mod gate;
 mod memory_of_bodies;

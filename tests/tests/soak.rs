@@ -7,8 +7,6 @@
 //! - `NIKS3_SOAK_ROUNDS`: the number of rounds.
 //! - `NIKS3_SOAK_SEED`: what happens, in which order. When it happens in whatever else goes on is left to the machine.
 //! - `NIKS3_SOAK_STORE=embedded`: the object store beside PostgreSQL is that of a third server, not Garage.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(clippy::print_stderr, reason = "a long run says how far it is")]
 
 mod pins;
