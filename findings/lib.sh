@@ -630,6 +630,157 @@ END
 # Runs a Python program from standard input, which may `from s3client import *`.
 probe() { timeout 120 python3 -; }
 
+# --- HTTP caches ----------------------------------------------------------------------------------
+
+# Starts the origin of a cache, see origin.py; sets `origin` to its port and `port` to one that is free for the cache.
+start_origin() {
+    need_python
+    origin=$(free_port)
+    export REQUESTS=$work/requests
+    : >"$REQUESTS"
+    start "$origin" python3 "$findings/origin.py" "$origin" "$REQUESTS"
+    port=$(free_port)
+    export ORIGIN=$origin PORT=$port PYTHONPATH=$findings${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1
+}
+
+# Makes a command in PATH that runs a program of the folder usr/sbin of an unpacked release.
+sbin_from() { # FOLDER PROGRAM [NAME]
+    cat >"$work/bin/${3:-$2}" <<END
+#!/bin/sh
+exec "$1/usr/lib64/ld-linux-x86-64.so.2" --argv0 "${3:-$2}" \\
+    --library-path "$1/usr/lib/x86_64-linux-gnu:$1/usr/lib/x86_64-linux-gnu/varnish" "$1/usr/sbin/$2" "\$@"
+END
+    chmod +x "$work/bin/${3:-$2}"
+}
+
+# Each of these starts a cache in front of the origin, with nothing set but what a cache needs to run.
+start_nginx() {
+    start_origin
+    sbin_from "$(debian trixie nginx=1.26.3-3+deb13u10)" nginx
+    cat >"$work/nginx.conf" <<END
+daemon off;
+master_process off;
+pid $work/nginx.pid;
+error_log $work/nginx.log;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $work/nginx-1;
+    proxy_temp_path $work/nginx-2;
+    fastcgi_temp_path $work/nginx-3;
+    uwsgi_temp_path $work/nginx-4;
+    scgi_temp_path $work/nginx-5;
+    proxy_cache_path $work/nginx-cache keys_zone=cache:1m;
+    server {
+        listen 127.0.0.1:$port;
+        location / {
+            proxy_pass http://127.0.0.1:$origin;
+            proxy_cache cache;
+        }
+    }
+}
+END
+    start "$port" nginx -p "$work" -c "$work/nginx.conf"
+    version "nginx 1.26.3 of Debian 13"
+}
+
+start_haproxy() {
+    start_origin
+    sbin_from "$(debian trixie haproxy=3.0.11-1+deb13u4)" haproxy
+    cat >"$work/haproxy.cfg" <<END
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+cache cache
+    total-max-size 16
+    max-age 3600
+frontend frontend
+    bind 127.0.0.1:$port
+    http-request cache-use cache
+    http-response cache-store cache
+    default_backend backend
+backend backend
+    server origin 127.0.0.1:$origin
+END
+    start "$port" haproxy -db -f "$work/haproxy.cfg"
+    version "HAProxy 3.0.11 of Debian 13"
+}
+
+# Varnish compiles its configuration, so a C compiler has to be there.
+start_varnish() {
+    start_origin
+    local root
+    root=$(debian trixie varnish=7.7.0-3+deb13u2)
+    sbin_from "$root" varnishd
+    printf 'vcl 4.1;\nbackend origin { .host = "127.0.0.1"; .port = "%s"; }\n' "$origin" >"$work/cache.vcl"
+    start "$port" varnishd -F -a "127.0.0.1:$port" -f "$work/cache.vcl" -n "$work/varnish" -s malloc,16m -j none \
+        -p "cc_command=cc -O1 -fPIC -shared -o %o %s" -p "vmod_path=$root/usr/lib/x86_64-linux-gnu/varnish/vmods"
+    version "Varnish 7.7.0 of Debian 13"
+}
+
+start_squid() {
+    start_origin
+    local root
+    root=$(debian trixie squid=6.13-2+deb13u4)
+    sbin_from "$root" squid-gnutls squid
+    chmod 711 "$work"
+    cat >"$work/squid.conf" <<END
+http_port 127.0.0.1:$port accel defaultsite=localhost no-vhost
+cache_peer 127.0.0.1 parent $origin 0 no-query no-digest originserver name=origin
+http_access allow all
+cache_peer_access origin allow all
+cache_mem 16 MB
+pid_filename none
+cache_log /dev/stderr
+access_log none
+coredump_dir $work
+mime_table $root/usr/share/squid/mime.conf
+error_directory $root/usr/share/squid/errors/templates
+icon_directory $root/usr/share/squid/icons
+pinger_enable off
+unlinkd_program /bin/true
+logfile_daemon /bin/true
+visible_hostname localhost
+shutdown_lifetime 0 seconds
+cache_effective_user nobody
+cache_effective_group nogroup
+END
+    start "$port" squid -N -n "findings$port" -f "$work/squid.conf"
+    version "Squid 6.13 of Debian 13"
+}
+
+start_apache() {
+    start_origin
+    local modules module
+    modules=$(debian trixie apache2-bin=2.4.71-1~deb13u1)
+    sbin_from "$modules" apache2
+    modules=$modules/usr/lib/apache2/modules
+    for module in mpm_event authz_core proxy proxy_http cache cache_disk; do
+        echo "LoadModule ${module}_module $modules/mod_$module.so"
+    done >"$work/apache.conf"
+    cat >>"$work/apache.conf" <<END
+ServerRoot $work
+ServerName localhost
+PidFile $work/apache.pid
+ErrorLog $work/apache.log
+Listen 127.0.0.1:$port
+Mutex posixsem
+DefaultRuntimeDir $work
+User nobody
+Group nogroup
+CacheRoot $work/apache-cache
+CacheEnable disk /
+ProxyPass / http://127.0.0.1:$origin/
+END
+    mkdir "$work/apache-cache"
+    chmod 711 "$work"
+    chmod 777 "$work/apache-cache"
+    start "$port" apache2 -X -d "$work" -f "$work/apache.conf"
+    version "Apache 2.4.71 of Debian 13, mod_cache_disk"
+}
+
 # --- Nix ------------------------------------------------------------------------------------------
 
 # Gets a Nix (2.8, 2.26 or 2.34); afterwards `nix_of VERSION COMMAND...` runs its programs with a store of its own
