@@ -185,6 +185,10 @@ macro_rules! every_command_works {
 
 every_command_works! {
     a_first_cache: "first-cache.md",
+    pushing: "pushing.md",
+    reading: "reading.md",
+    collecting_garbage: "garbage-collection.md",
+    checking_a_cache: "fsck.md",
     production_on_s3_and_postgresql: "production.md",
     backup_and_restore_on_both_databases: "upgrades.md",
     several_servers: "several-servers.md",

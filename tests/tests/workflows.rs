@@ -60,11 +60,11 @@ fn all_actions_fit_the_schema_and_a_wrong_one_does_not() {
 }
 
 #[test]
-fn the_workflows_that_readme_shows_are_workflows() {
+fn the_workflows_that_the_documents_show_are_workflows() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join(".github/workflows");
     std::fs::create_dir_all(&directory).unwrap();
-    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let text = std::fs::read_to_string(root().join("docs/action.md")).unwrap();
     let shown: Vec<PathBuf> = text
         .split("\n```yaml\n")
         .skip(1)

@@ -135,14 +135,15 @@ fn what_the_programs_set_is_what_the_actions_declare() {
         assert_eq!(step.outputs.into_keys().collect::<Vec<_>>(), outputs, "{file}");
     }
     let inputs = declared("action.yml", "inputs");
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/action.md");
+    let page = std::fs::read_to_string(page).unwrap();
     for input in inputs
         .iter()
         .filter(|input| !["github-token", "job-status"].contains(&input.as_str()))
     {
         assert!(
-            readme.contains(&format!("`{input}`")),
-            "README.md is silent about {input}"
+            page.contains(&format!("`{input}`")),
+            "docs/action.md is silent about {input}"
         );
     }
     assert_eq!(inputs.len(), 28, "{inputs:?}");
