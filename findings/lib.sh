@@ -472,6 +472,18 @@ END
     make_bucket
 }
 
+# The S3 server of moto, which is a Python package; sets `port`.
+start_moto() {
+    export AWS_ACCESS_KEY_ID=findingskey AWS_SECRET_ACCESS_KEY=findingssecret AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1
+    export AWS_EC2_METADATA_DISABLED=true
+    pip_install 'moto[server,s3]==5.2.5' boto3==1.44.8 botocore==1.44.8
+    port=$(free_port)
+    export ENDPOINT=http://127.0.0.1:$port
+    start "$port" python3 -m moto.server -H 127.0.0.1 -p "$port"
+    version "moto 5.2.5"
+    make_bucket
+}
+
 # Garage is built with cargo, which (with a C compiler) has to be there.
 garage_build() { # FOLDER
     [[ ! -x $1/bin/garage ]] || return 0

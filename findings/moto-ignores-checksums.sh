@@ -6,14 +6,8 @@
 # are taken and compared with nothing.
 # A test that a damaged upload is noticed fails with moto although the client is right, and a client that sends a wrong checksum passes.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-pip_install 'moto[server,s3]==5.2.5' boto3==1.44.8 botocore==1.44.8
-export AWS_ACCESS_KEY_ID=findingskey AWS_SECRET_ACCESS_KEY=findingssecret AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true
-port=$(free_port)
-export ENDPOINT=http://127.0.0.1:$port
-start "$port" python3 -m moto.server -H 127.0.0.1 -p "$port"
-version "moto 5.2.5"
+start_moto
 guess "400 BadDigest for MD5 and SHA-256, and no object"
-make_bucket
 result=$(probe <<'END'
 import base64
 import hashlib

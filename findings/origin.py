@@ -1,7 +1,8 @@
 """What the findings about HTTP caches share: an origin server, and requests that tell whether the origin was asked.
 
-The query of a URL says what the origin answers: `status` is the status, every other name is a header. The body is always
-0123456789. ETags and ranges of a known length are honoured, as a cache may expect.
+The query of a URL says what the origin answers: `status` is the status, `cut` the number of bytes after which the connection
+ends at the first request, `then` the ETag that the object has from the second request on. Every other name is a header. The
+body is 0123456789, or abcdefghij once the ETag has changed. ETags are honoured, and ranges unless Accept-Ranges is none.
 """
 import http.client
 import http.server
@@ -10,6 +11,8 @@ import sys
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 BODY = b"0123456789"
+CHANGED = b"abcdefghij"
+seen = {}
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -17,23 +20,31 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         with open(sys.argv[2], "a") as log:
-            log.write(f"{self.command} {self.path}\n")
+            log.write(" ".join(filter(None, (self.command, self.path, self.headers.get("Range")))) + "\n")
         fields = dict(parse_qsl(urlsplit(self.path).query))
+        seen[self.path] = seen.get(self.path, 0) + 1
+        cut, then = int(fields.pop("cut", 0)), fields.pop("then", None)
         status, body = int(fields.pop("status", 200)), BODY
+        if then and seen[self.path] > 1:
+            fields["ETag"], body = then, CHANGED
         unit, _, wanted = self.headers.get("Range", "").partition("=")
+        if fields.get("Accept-Ranges") == "none":
+            unit = None
         if fields.get("ETag") and fields["ETag"] in self.headers.get("If-None-Match", ""):
             status, body = 304, b""
         elif status == 200 and unit == "bytes" and "," not in wanted:
             first, _, last = wanted.partition("-")
             begin = int(first) if first else max(0, len(BODY) - int(last))
             end = min(int(last) + 1 if first and last else len(BODY), len(BODY))
-            status, body = (206, BODY[begin:end]) if begin < len(BODY) else (416, b"")
+            status, body = (206, body[begin:end]) if begin < len(BODY) else (416, b"")
             fields["Content-Range"] = f"bytes {begin}-{end - 1}/{len(BODY)}" if body else f"bytes */{len(BODY)}"
         self.send_response(status)
         for name, value in fields.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if cut and seen[self.path] == 1:
+            body, self.close_connection = body[:cut], True
         if self.command != "HEAD":
             self.wfile.write(body)
 
