@@ -273,16 +273,47 @@ fn the_files_that_the_documents_show_are_read() {
     assert!(seen > 5);
 }
 
+/// The anchors of the headings of a document, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut anchors = Vec::new();
+    for line in text.lines() {
+        in_block ^= line.trim_start().starts_with("```");
+        let Some(heading) = line.strip_prefix('#').filter(|_| !in_block) else {
+            continue;
+        };
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        anchors.push(kept.map(|c| if c == ' ' { '-' } else { c }).collect());
+    }
+    anchors
+}
+
 #[test]
 fn the_links_of_the_documents_lead_somewhere() {
-    for name in documents() {
-        for link in document(&name).split("](").skip(1) {
-            let target = link.split([')', '#']).next().unwrap();
-            if target.is_empty() || target.contains("://") {
+    let docs = repository().join("docs");
+    let pages = documents().into_iter().map(|name| docs.join(name));
+    for page in pages.chain([repository().join("README.md")]) {
+        let folder = page.parent().unwrap();
+        for link in std::fs::read_to_string(&page).unwrap().split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.contains("://") {
                 continue;
             }
-            let path = repository().join("docs").join(target);
-            assert!(path.exists(), "{name}: {target}");
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                page.clone()
+            } else {
+                folder.join(path)
+            };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !anchor.is_empty() {
+                let text = std::fs::read_to_string(&target).unwrap();
+                let is_there = anchors(&text).iter().any(|known| known == anchor);
+                assert!(is_there, "{}: {link}", page.display());
+            }
         }
     }
 }
