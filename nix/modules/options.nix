@@ -148,6 +148,7 @@ in
       "sha256"
       "md5"
     ]) "Checksum that uploads carry.";
+    deleteVersions = optional types.bool "In a versioned bucket, let garbage collections delete old versions of the cache's objects.";
   };
 
   adoptBucket = optional types.str ''

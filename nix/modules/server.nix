@@ -72,6 +72,7 @@ let
       ++ option "s3-rate-limit" cfg.s3.rateLimit
       ++ option "s3-public-url" cfg.s3.publicUrl
       ++ option "s3-checksum" cfg.s3.checksum
+      ++ truth "s3-delete-versions" cfg.s3.deleteVersions
     )
     ++ option "cache-url" cfg.cacheUrl
     ++ option "server-url" cfg.serverUrl

@@ -48,6 +48,7 @@
         rateLimit = 500;
         publicUrl = "https://uploads.example.com";
         checksum = "md5";
+        deleteVersions = true;
       };
       apiTokenFile = "/run/secrets/niks3-api-token";
       signKeyFiles = [

@@ -227,6 +227,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         ChecksumChoice::Md5 => Some(ChecksumKind::Md5),
     };
     let rights = store_rights::probe(&catalog, &bucket, kind, config.wait_for).await?;
+    store_rights::check_versions(&bucket, config.delete_versions, config.wait_for).await?;
     // Before anything else is written into the bucket.
     let claimed =
         ownership::claim(&catalog, &bucket, &config.store_dir, config.adopt_bucket.as_ref()).await?;
@@ -263,6 +264,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         limits: config.limits,
         read_proxy: config.read_proxy,
         read_redirect: config.read_redirect,
+        delete_versions: config.delete_versions,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         clock: Clock::default(),

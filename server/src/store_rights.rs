@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::catalog::{Catalog, StoreProbe};
 use crate::start_error::StartError;
 use crate::start_retry::{is_passing, wait_for};
-use crate::storage::{Bucket, ChecksumKind, ServiceIdentity};
+use crate::storage::{Bucket, ChecksumKind, ServiceIdentity, VERSIONED, Versioning};
 
 /// Seconds for which what was found is believed: somebody may change a policy, or the service, without its name.
 const KEPT_SECONDS: i64 = 24 * 3600;
@@ -81,6 +81,42 @@ pub(crate) async fn probe(
         .into(),
     });
     Ok(StoreRights { checksum, found })
+}
+
+/// Looks what the bucket does with what is deleted.
+///
+/// # Errors
+/// When it lets nothing be deleted for good.
+pub(crate) async fn check_versions(
+    bucket: &Bucket,
+    delete_versions: bool,
+    limit: Duration,
+) -> Result<(), StartError> {
+    let versioning = wait_for(
+        "the object store",
+        limit,
+        async || bucket.versioning().await,
+        is_passing,
+    )
+    .await?;
+    let expires = match versioning {
+        Versioning::Off | Versioning::Suspended => return Ok(()),
+        Versioning::Unknown(why) => {
+            tracing::info!("whether the bucket is versioned is not known: {why}");
+            return Ok(());
+        }
+        Versioning::Enabled { expires } => expires,
+    };
+    if let Some(retention) = bucket.default_retention().await {
+        return Err(StartError::Failed(format!(
+            "--s3-bucket: the bucket has a default retention ({retention}), so that no garbage collection could free \
+             anything before that: remove the default retention of its object lock, or use another bucket"
+        )));
+    }
+    if !delete_versions && !expires {
+        tracing::warn!("{VERSIONED}");
+    }
+    Ok(())
 }
 
 /// What the database says of this service, these credentials and this kind.

@@ -6,6 +6,8 @@ pub mod api;
 pub mod dice;
 pub mod hostile;
 pub mod nar;
+pub mod on_service;
+pub mod on_versions;
 pub mod references;
 pub mod requests;
 pub mod tls_files;

@@ -74,4 +74,5 @@ mod usage;
 mod use_cache;
 mod uses;
 mod verification;
+mod versions;
 mod workflows;

@@ -6,7 +6,8 @@
 //!
 //! - `NIKS3_SOAK_ROUNDS`: the number of rounds.
 //! - `NIKS3_SOAK_SEED`: what happens, in which order. When it happens in whatever else goes on is left to the machine.
-//! - `NIKS3_SOAK_STORE=embedded`: the object store beside PostgreSQL is that of a third server, not Garage.
+//! - `NIKS3_SOAK_STORE=minio|versitygw|embedded`: the object store beside PostgreSQL, where it is not to be Garage; `embedded` is
+//!   that of a third server.
 #![allow(clippy::print_stderr, reason = "a long run says how far it is")]
 
 mod pins;
@@ -19,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use niks3_test_support::{
-    Backend, Clock, FaultProxy, Finding, Postgres, Server, ServerOptions, Store, check_whole_bucket,
+    Backend, Clock, FaultProxy, Finding, Postgres, S3Service, Server, ServerOptions, Store, check_whole_bucket,
     garage_bucket, run,
 };
 use niks3_tests::dice::{Dice, setting};
@@ -93,10 +94,16 @@ impl Soak {
         let rounds = if loses_seconds { 6 } else { 12 };
         let (store, data) = (Store::default(), tempfile::tempdir().unwrap());
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let embedded = std::env::var("NIKS3_SOAK_STORE").is_ok_and(|store| store == "embedded");
-        let third = (backend == Backend::Services && embedded)
+        let chosen = std::env::var("NIKS3_SOAK_STORE").unwrap_or_default();
+        let third = (backend == Backend::Services && chosen == "embedded")
             .then(|| Server::start(Backend::Embedded, &store.dir()));
-        let bucket = || third.as_ref().map_or_else(garage_bucket, Server::as_service);
+        let bucket = || match (&third, chosen.as_str()) {
+            (Some(third), _) => third.as_service(),
+            (None, "minio") => S3Service::Minio.bucket(),
+            (None, "versitygw") => S3Service::Versitygw.bucket(),
+            (None, "" | "garage" | "embedded") => garage_bucket(),
+            (None, other) => panic!("NIKS3_SOAK_STORE={other}: minio, versitygw, garage or embedded"),
+        };
         let shared = (backend == Backend::Services).then(|| (Postgres::start(), bucket()));
         let (mut running, mut clocks, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..servers {

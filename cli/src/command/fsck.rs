@@ -113,7 +113,7 @@ fn planned(finding: &types::Finding) -> String {
         "missing-nar" | "wrong-size" | "wrong-hash" => {
             "the paths with this NAR would leave the cache, so that the next push brings them"
         }
-        "foreign-object" => "would be left alone",
+        "foreign-object" | "versioned-bucket" => "would be left alone",
         kind if kind.starts_with("unknown-") => {
             "would be adopted if it belongs to a narinfo that is, or else left alone"
         }

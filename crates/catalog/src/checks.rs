@@ -14,7 +14,9 @@ use super::in_clause::{self, BindAll as _, ROWS};
 use super::objects::{self, OBJECT_PENDING, OBJECT_PRESENT};
 use super::path_columns::{ABSENT, PRESENT, PUBLISHING, nar_hash, pack_refs, store_path, unpack_refs};
 use super::publish::{publishable, publishable_columns};
-use super::states::{FINDING_MENDED, LOG_PRESENT, PUSH_COMMITTING, PUSH_OPEN, REALISATION_PRESENT};
+use super::states::{
+    FINDING_MENDED, LOG_PRESENT, LOG_PUBLISHING, PUSH_COMMITTING, PUSH_OPEN, REALISATION_PRESENT,
+};
 use super::{
     Catalog, ClosureId, FindingId, ObjectId, PathId, Publishable, Realised, Result, TaskId, WriteTx, now,
 };
@@ -393,6 +395,31 @@ impl Catalog {
     /// Those of some keys of realisations that the database has.
     pub async fn known_realisations(&self, keys: &[String]) -> Result<HashSet<String>> {
         self.known("SELECT key FROM realisations WHERE key", keys).await
+    }
+
+    /// Those of some hash parts whose path has been decided: its narinfo is there, or about to be.
+    pub async fn published_hashes(&self, hashes: &[String]) -> Result<HashSet<String>> {
+        let question = format!("SELECT hash FROM paths WHERE state IN ({PUBLISHING}, {PRESENT}) AND hash");
+        self.known(&question, hashes).await
+    }
+
+    /// Those of some keys of NARs that the bucket has.
+    pub async fn present_nars(&self, keys: &[String]) -> Result<HashSet<String>> {
+        let question = format!("SELECT key FROM objects WHERE state = {OBJECT_PRESENT} AND key");
+        self.known(&question, keys).await
+    }
+
+    /// Those of some derivations whose build log is in its place, or about to be.
+    pub async fn present_drvs(&self, drvs: &[String]) -> Result<HashSet<String>> {
+        let question =
+            format!("SELECT drv FROM logs WHERE state IN ({LOG_PRESENT}, {LOG_PUBLISHING}) AND drv");
+        self.known(&question, drvs).await
+    }
+
+    /// Those of some keys of realisations that do not go with their path.
+    pub async fn present_realisations(&self, keys: &[String]) -> Result<HashSet<String>> {
+        let question = format!("SELECT key FROM realisations WHERE state = {REALISATION_PRESENT} AND key");
+        self.known(&question, keys).await
     }
 
     /// Whether a committed path was built by a derivation. No index knows, so it is asked rarely.

@@ -67,6 +67,8 @@ pub struct App {
     pub protect_metrics: bool,
     /// Serve the bucket's objects over HTTP.
     pub read_proxy: bool,
+    /// A collection deletes old versions of objects.
+    pub delete_versions: bool,
     /// Readers of NARs are sent to the object store.
     pub read_redirect: bool,
     /// Reading the bucket over HTTP needs the scope `read`.

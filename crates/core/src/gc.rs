@@ -10,6 +10,7 @@ mod realisations;
 mod run;
 mod sweep;
 mod uploads;
+mod versions;
 
 use std::sync::Arc;
 

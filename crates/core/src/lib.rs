@@ -9,6 +9,7 @@ pub mod deletion_waits;
 pub mod fsck;
 pub mod gc;
 pub mod import;
+mod object_group;
 pub mod ownership;
 pub mod pin_name;
 pub mod pins;

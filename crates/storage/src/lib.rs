@@ -10,8 +10,9 @@ mod pace;
 mod s3;
 mod types;
 mod uploads;
+mod versions;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,16 @@ pub use types::{
     Staged, Upload, UploadMarker, UploadPage,
 };
 pub use uploads::Uploads;
+pub use versions::{DeletedObject, DeletedObjects, Versioning};
+use versions::{VersionMarker, VersionPage};
 
 type Result<T> = std::result::Result<T, StorageError>;
+
+/// What is said of a versioned bucket, with the lifecycle rule to copy.
+pub const VERSIONED: &str = "the bucket is versioned, so that deleted objects stay as old versions and garbage \
+    collections free nothing: start the server with --s3-delete-versions, or give the bucket the lifecycle rule \
+    {\"Rules\": [{\"ID\": \"old-versions\", \"Status\": \"Enabled\", \"Filter\": {\"Prefix\": \"\"}, \
+    \"NoncurrentVersionExpiration\": {\"NoncurrentDays\": 1}, \"Expiration\": {\"ExpiredObjectDeleteMarker\": true}}]}";
 
 /// Requests to a service under way at once, for one question about many objects.
 const CONCURRENCY: usize = 64;
@@ -557,6 +566,42 @@ impl Bucket {
                 uploads: files.list_multipart_uploads().await?,
                 next: None,
             }),
+        }
+    }
+
+    /// What the bucket does with what is deleted, as far as the server may know.
+    pub async fn versioning(&self) -> Result<Versioning> {
+        match self {
+            Self::S3(bucket) => bucket.versioning().await,
+            Self::Files(_) => Ok(Versioning::Off),
+        }
+    }
+
+    /// For how long every object is kept from the moment that it is written, if that is so and the server may know.
+    pub async fn default_retention(&self) -> Option<String> {
+        match self {
+            Self::S3(bucket) => bucket.default_retention().await,
+            Self::Files(_) => None,
+        }
+    }
+
+    /// What a versioned bucket keeps of objects that were deleted, page by page.
+    #[must_use]
+    pub fn deleted_objects(&self) -> DeletedObjects<'_> {
+        DeletedObjects::of(self)
+    }
+
+    async fn versions_after(&self, after: Option<&VersionMarker>) -> Result<VersionPage> {
+        match self {
+            Self::S3(bucket) => bucket.versions_after(after).await,
+            Self::Files(_) => Ok(VersionPage::default()),
+        }
+    }
+
+    async fn delete_versions(&self, versions: &[(ObjectKey, String)]) -> Result<HashSet<String>> {
+        match self {
+            Self::S3(bucket) => bucket.delete_versions(versions).await,
+            Self::Files(_) => Ok(HashSet::new()),
         }
     }
 

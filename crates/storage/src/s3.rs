@@ -11,6 +11,7 @@ mod policy;
 mod presign;
 mod rights;
 mod settings;
+mod versions;
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ pub use bucket::Bucket;
 pub use checker::{check_bucket, check_whole_bucket};
 pub use clock::Clock;
 pub use eventually::{comes_about, eventually};
-pub use garage::garage_bucket;
+pub use garage::{Garage, garage_bucket};
 pub use github_issuer::GithubIssuer;
 pub use http::WebServer;
 pub use issuer::{Issuer, IssuerFault, IssuerKey};

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The path of a program of this workspace, built beside the test that asks.
+/// The path of a program of this workspace, built beside the test, or the program, that asks.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the path of the test");
-    let path = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("a target folder")
-        .join(name);
+    let this = std::env::current_exe().expect("the path of the test");
+    let folder = this.parent().expect("a target folder");
+    let built = if folder.ends_with("deps") {
+        folder.parent()
+    } else {
+        Some(folder)
+    };
+    let path = built.expect("a target folder").join(name);
     assert!(
         path.exists(),
         "{} is not built: run `cargo build -p niks3-server -p niks3` first",

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use crate::S3Bucket;
-use crate::process::{free_port, run, share};
+use crate::process::{free_port, share};
 
-const ACCESS_KEY: &str = "0123456789abcdef0123";
-const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef01234567";
-const REGION: &str = "us-east-1";
+/// The access key of the first user.
+pub(crate) const ACCESS_KEY: &str = "0123456789abcdef0123";
+/// Its secret key.
+pub(crate) const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A service that `scripts/setup --s3-services` builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,24 +28,8 @@ impl S3Service {
     pub fn bucket(self) -> S3Bucket {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let endpoint = format!("http://127.0.0.1:{}", self.port());
-        let bucket = S3Bucket {
-            web: format!("{endpoint}/{name}"),
-            endpoint,
-            name,
-            region: REGION,
-            access_key: ACCESS_KEY,
-            secret_key: SECRET_KEY,
-        };
-        // The service may still be starting.
-        let made = (0..600).any(|_| {
-            let made = create(&bucket);
-            if !made {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            made
-        });
-        assert!(made, "{self:?} makes no bucket at {}", bucket.web);
+        let bucket = S3Bucket::new(self.port(), &name);
+        bucket.create();
         bucket
     }
 
@@ -75,12 +59,18 @@ impl S3Service {
 
     fn start(self) -> u16 {
         let folder = tempfile::tempdir().unwrap().keep();
-        let data = folder.join("data");
-        std::fs::create_dir(&data).unwrap();
-        for name in ["users", "versions"] {
+        for name in ["data", "users", "versions"] {
             std::fs::create_dir(folder.join(name)).unwrap();
         }
         let port = free_port();
+        share(&self.command(&folder, port), &folder, "KILL");
+        port
+    }
+
+    /// What starts it over a folder, in which there are `data`, `users` and `versions`.
+    #[must_use]
+    pub fn command(self, folder: &Path, port: u16) -> Command {
+        let data = folder.join("data");
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new("env");
         match self {
@@ -100,11 +90,6 @@ impl S3Service {
                 .arg(folder.join("versions"))
                 .arg(&data),
         };
-        share(&command, &folder, "KILL");
-        port
+        command
     }
-}
-
-fn create(bucket: &S3Bucket) -> bool {
-    run(bucket.signed_request(&bucket.web).args(["--request", "PUT"])).code == 0
 }

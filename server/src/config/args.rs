@@ -478,6 +478,13 @@ pub struct Args {
     )]
     pub s3_checksum: ChecksumChoice,
 
+    /// In a versioned bucket, let garbage collections delete old versions of the cache's objects for good; needs
+    /// s3:ListBucketVersions and s3:DeleteObjectVersion
+    #[arg(long, env = "NIKS3_S3_DELETE_VERSIONS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set,
+          help_heading = "Object store")]
+    pub s3_delete_versions: bool,
+
     /// Ask for a token with the scope `read` at /metrics
     #[arg(long, env = "NIKS3_PROTECT_METRICS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]

@@ -119,6 +119,8 @@ pub struct Config {
     pub failures: FailureLimit,
     /// Serve the bucket over HTTP.
     pub read_proxy: bool,
+    /// A collection deletes old versions of objects.
+    pub delete_versions: bool,
     /// Readers of NARs are sent to the object store.
     pub read_redirect: bool,
     /// Whose uploads are read before they become visible.
@@ -248,6 +250,7 @@ impl Config {
                 .enable_read_proxy
                 .unwrap_or(matches!(store, Store::Embedded { .. })),
             read_redirect: read_redirect(&args, &store)?,
+            delete_versions: args.s3_delete_versions,
             store,
         })
     }

@@ -57,11 +57,13 @@ pub enum Kind {
     AbandonedUpload,
     /// An object that no binary cache has.
     ForeignObject,
+    /// The bucket keeps old versions of deleted objects, and nothing deletes them.
+    VersionedBucket,
 }
 
 impl Kind {
     /// All, in the order in which they are looked for.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::MissingNarinfo,
         Self::Unpublished,
         Self::WrongNarinfo,
@@ -89,6 +91,7 @@ impl Kind {
         Self::UnknownPin,
         Self::AbandonedUpload,
         Self::ForeignObject,
+        Self::VersionedBucket,
     ];
 
     /// As the database and the API have it.
@@ -122,6 +125,7 @@ impl Kind {
             Self::UnknownPin => "unknown-pin",
             Self::AbandonedUpload => "abandoned-upload",
             Self::ForeignObject => "foreign-object",
+            Self::VersionedBucket => "versioned-bucket",
         }
     }
 

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use niks3_base::error::Error;
-use niks3_catalog::{HashStatus, now};
-use niks3_storage::{ObjectKey, StorageError};
+use niks3_catalog::now;
+use niks3_storage::{ObjectKey, StorageError, Versioning};
 
 use super::check::{Check, Flaw};
 use super::{Kind, Phase};
+use crate::object_group::{Group, group};
 use crate::write_lock::UNDER_WRITE_LOCK;
 
 /// Keys that one question to the bucket lists.
@@ -19,6 +20,9 @@ pub(super) async fn objects(check: &Check<'_>) -> Result<(), Error> {
     let Some(mut after) = check.shared.enter(Phase::Bucket) else {
         return Ok(());
     };
+    if after.is_empty() {
+        versions(check).await?;
+    }
     let mut foreign = 0;
     loop {
         let page = check.app.bucket.list("", &after, PAGE).await?;
@@ -58,6 +62,23 @@ pub(super) async fn objects(check: &Check<'_>) -> Result<(), Error> {
             return Ok(());
         }
     }
+}
+
+/// Says when the bucket keeps what is deleted.
+async fn versions(check: &Check<'_>) -> Result<(), Error> {
+    let versioning = check.app.bucket.versioning().await?;
+    if check.app.delete_versions || versioning != (Versioning::Enabled { expires: false }) {
+        return Ok(());
+    }
+    let flaw = Flaw::new(Kind::VersionedBucket, "the bucket", niks3_storage::VERSIONED, ());
+    let mut tx = check.write().await?;
+    let found = check.note(&mut tx, vec![flaw]).await?;
+    tx.commit().await?;
+    if check.request.repair {
+        let ids: Vec<_> = found.iter().map(|finding| finding.id).collect();
+        check.end(&ids, false).await?;
+    }
+    Ok(())
 }
 
 /// Those of some objects that are there still.
@@ -106,24 +127,10 @@ async fn look(check: &Check<'_>, keys: &[String]) -> Result<Vec<Flaw<String>>, E
     }
     for (group, members) in groups {
         let names: Vec<String> = members.iter().map(|(_, name)| name.clone()).collect();
-        let known: HashSet<String> = match group {
-            Group::Narinfo | Group::Listing => catalog
-                .known_hashes(&names)
-                .await?
-                .into_iter()
-                .filter(|(_, standing)| *standing == HashStatus::Recorded)
-                .map(|(hash, _)| hash)
-                .collect(),
-            Group::Nar => catalog.known_nars(&names).await?,
-            Group::Log => catalog.known_drvs(&names).await?,
-            Group::Realisation => catalog.known_realisations(&names).await?,
-            Group::DebugInfo => catalog.known_debug_infos(&names).await?,
-            Group::Pin => catalog.known_pins(&names).await?,
-            Group::Staging => catalog.known_pushes(&names).await?,
-        };
+        let known = group.known(catalog, &names).await?;
         let unknown = members.into_iter().filter(|(_, name)| !known.contains(name));
         flaws.extend(unknown.map(|(key, name)| {
-            let (kind, detail) = group.flaw();
+            let (kind, detail) = flaw(group);
             let subject = match group {
                 // One for all that a push has left.
                 Group::Staging => format!("staging/{name}/"),
@@ -145,66 +152,29 @@ fn shown(key: &str) -> String {
         .collect()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Group {
-    Narinfo,
-    Listing,
-    Nar,
-    Log,
-    Realisation,
-    DebugInfo,
-    Pin,
-    Staging,
-}
-
-impl Group {
-    fn flaw(self) -> (Kind, &'static str) {
-        match self {
-            Self::Narinfo => (
-                Kind::UnknownNarinfo,
-                "readers find a path that the database does not have",
-            ),
-            Self::Listing => (Kind::UnknownListing, "of a path that the database does not have"),
-            Self::Nar => (Kind::UnknownNar, "a NAR that the database does not have"),
-            Self::Log => (Kind::UnknownLog, "a build log that the database does not have"),
-            Self::Realisation => (
-                Kind::UnknownRealisation,
-                "a realisation that the database does not have",
-            ),
-            Self::DebugInfo => (
-                Kind::UnknownDebugInfo,
-                "debug information that the database does not have",
-            ),
-            Self::Pin => (Kind::UnknownPin, "there is no such pin"),
-            Self::Staging => (
-                Kind::AbandonedUpload,
-                "what a push has left that is over; a garbage collection deletes it",
-            ),
-        }
-    }
-}
-
-/// What an object belongs to, and by which name the database knows it.
-fn group(key: &ObjectKey) -> Option<(Group, String)> {
-    let text = key.as_str();
-    if let Some(push) = key.staging_group() {
-        return Some((Group::Staging, push.to_owned()));
-    }
-    match text.split_once('/') {
-        None => {
-            let (hash, extension) = text.split_once('.')?;
-            match extension {
-                "narinfo" => Some((Group::Narinfo, hash.to_owned())),
-                "ls" => Some((Group::Listing, hash.to_owned())),
-                _ => None,
-            }
-        }
-        Some(("nar", _)) => Some((Group::Nar, text.to_owned())),
-        Some(("debuginfo", _)) => Some((Group::DebugInfo, text.to_owned())),
-        Some(("log", drv)) => Some((Group::Log, drv.to_owned())),
-        Some(("pins", name)) => Some((Group::Pin, name.to_owned())),
-        Some(("realisations" | "build-trace-v2", _)) => Some((Group::Realisation, text.to_owned())),
-        Some(_) => None,
+/// What it means when the database does not know an object.
+fn flaw(group: Group) -> (Kind, &'static str) {
+    match group {
+        Group::Narinfo => (
+            Kind::UnknownNarinfo,
+            "readers find a path that the database does not have",
+        ),
+        Group::Listing => (Kind::UnknownListing, "of a path that the database does not have"),
+        Group::Nar => (Kind::UnknownNar, "a NAR that the database does not have"),
+        Group::Log => (Kind::UnknownLog, "a build log that the database does not have"),
+        Group::Realisation => (
+            Kind::UnknownRealisation,
+            "a realisation that the database does not have",
+        ),
+        Group::DebugInfo => (
+            Kind::UnknownDebugInfo,
+            "debug information that the database does not have",
+        ),
+        Group::Pin => (Kind::UnknownPin, "there is no such pin"),
+        Group::Staging => (
+            Kind::AbandonedUpload,
+            "what a push has left that is over; a garbage collection deletes it",
+        ),
     }
 }
 

@@ -13,7 +13,7 @@ use super::graph::{Item, Ripe};
 use super::marker::Marker;
 use super::progress::{Phase, Shared};
 use super::run::Run;
-use super::{Request, lost_commits, realisations, sweep, uploads};
+use super::{Request, lost_commits, realisations, sweep, uploads, versions};
 use crate::app::App;
 use crate::pins;
 use crate::push;
@@ -81,6 +81,7 @@ pub(super) async fn run(app: &Arc<App>, id: TaskId, request: &Request, shared: &
     sweep::logs(&run, &mut marker, &ripe).await?;
     shared.phase(Phase::Uploads);
     uploads::clean(&run).await?;
+    versions::clean(&run).await?;
     sweep::rows(&run, &mut marker).await?;
     count_failed(&run, &marker, &ripe);
     shared.phase(Phase::Finished);

@@ -58,6 +58,9 @@ pub(super) enum Operation {
     CompleteMultipartUpload,
     AbortMultipartUpload,
     ListMultipartUploads,
+    ListObjectVersions,
+    DeleteObjectVersion,
+    GetBucketVersioning,
 }
 
 impl Operation {
@@ -78,6 +81,9 @@ impl Operation {
             Self::CompleteMultipartUpload => "CompleteMultipartUpload",
             Self::AbortMultipartUpload => "AbortMultipartUpload",
             Self::ListMultipartUploads => "ListMultipartUploads",
+            Self::ListObjectVersions => "ListObjectVersions",
+            Self::DeleteObjectVersion => "DeleteObject of a version",
+            Self::GetBucketVersioning => "GetBucketVersioning",
         }
     }
 
@@ -95,6 +101,9 @@ impl Operation {
             Self::ListParts => "s3:ListMultipartUploadParts",
             Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
             Self::ListMultipartUploads => "s3:ListBucketMultipartUploads",
+            Self::ListObjectVersions => "s3:ListBucketVersions",
+            Self::DeleteObjectVersion => "s3:DeleteObjectVersion",
+            Self::GetBucketVersioning => "s3:GetBucketVersioning",
         }
     }
 }
@@ -279,7 +288,9 @@ fn meaning(
         (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded") | (Some(429), _) => {
             StorageError::Throttled { retry_after }
         }
-        (_, "NoSuchKey" | "NotFound" | "NoSuchUpload") | (Some(404), "") => StorageError::NotFound,
+        (_, "NoSuchKey" | "NoSuchVersion" | "NotFound" | "NoSuchUpload") | (Some(404), "") => {
+            StorageError::NotFound
+        }
         // The body was another one when it came: sent again it is right.
         (_, "BadDigest" | "InvalidDigest") => StorageError::Unavailable(text()),
         (_, "NoSuchBucket") => StorageError::Denied("the bucket does not exist".into()),

@@ -28,7 +28,7 @@ impl S3Bucket {
   "Version": "2012-10-17",
   "Statement": [
     {{ "Effect": "Allow",
-      "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+      "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:GetBucketVersioning"],
       "Resource": ["arn:aws:s3:::{bucket}"] }},
     {{ "Effect": "Allow",
       "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject",
