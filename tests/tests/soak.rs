@@ -20,8 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use niks3_test_support::{
-    Backend, Clock, FaultProxy, Finding, Postgres, S3Service, Server, ServerOptions, Store, check_whole_bucket,
-    garage_bucket, run,
+    Backend, Clock, FaultProxy, Finding, Postgres, S3Service, Server, ServerOptions, Store,
+    check_whole_bucket, garage_bucket, run,
 };
 use niks3_tests::dice::{Dice, setting};
 use niks3_tests::hostile::{LIES, Liar, Outcome};

@@ -178,12 +178,16 @@ async fn write_once(app: &App, name: &str, write: &PinWrite, fence: i64) -> Resu
             // next, so the turn lasts until its fence.
             Attempt::Done => return Ok(true),
             Attempt::Refused(text) if clear => {
-                let mut tx = app.catalog.write().await?;
-                tx.end_pin_turn(name, fence, None).await?;
-                tx.commit().await?;
+                end_unwritten(app, name, fence).await?;
                 return Err(refused(name, &text));
             }
-            Attempt::Refused(text) | Attempt::Unknown(text) => {
+            // Asked again, it would say the same until somebody changes the policy.
+            Attempt::Forbidden(text) if clear => {
+                end_unwritten(app, name, fence).await?;
+                tracing::warn!(pin = name, why = text, "the object of a pin could not be written");
+                return Err(Error::store_refuses(text));
+            }
+            Attempt::Refused(text) | Attempt::Forbidden(text) | Attempt::Unknown(text) => {
                 clear = false;
                 why = text;
             }
@@ -191,6 +195,14 @@ async fn write_once(app: &App, name: &str, write: &PinWrite, fence: i64) -> Resu
         tokio::time::sleep(Duration::from_millis(200) * attempt).await;
     }
     Err(refused(name, &why))
+}
+
+/// Ends a turn in which nothing has changed.
+async fn end_unwritten(app: &App, name: &str, fence: i64) -> Result<(), Error> {
+    let mut tx = app.catalog.write().await?;
+    tx.end_pin_turn(name, fence, None).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 fn refused(name: &str, why: &str) -> Error {

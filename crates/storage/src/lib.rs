@@ -424,12 +424,10 @@ impl Bucket {
         };
         match result {
             Ok(()) | Err(StorageError::NotFound) => Attempt::Done,
-            Err(
-                error @ (StorageError::Denied(_)
-                | StorageError::Forbidden(_)
-                | StorageError::Invalid(_)
-                | StorageError::Full),
-            ) => Attempt::Refused(error.to_string()),
+            Err(error @ StorageError::Forbidden(_)) => Attempt::Forbidden(error.to_string()),
+            Err(error @ (StorageError::Denied(_) | StorageError::Invalid(_) | StorageError::Full)) => {
+                Attempt::Refused(error.to_string())
+            }
             Err(error) => Attempt::Unknown(error.to_string()),
         }
     }

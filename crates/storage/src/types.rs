@@ -155,6 +155,8 @@ pub enum Attempt {
     Done,
     /// The service said no: nothing has changed, and nothing will.
     Refused(String),
+    /// The same, since a policy does not allow it; the whole sentence.
+    Forbidden(String),
     /// No answer that says which: it may have its effect yet, for at most
     /// [`super::REQUEST_LIFETIME`] after it began.
     Unknown(String),

@@ -148,7 +148,7 @@ async fn is_absent(check: &Check<'_>, hash: &StorePathHash) -> Result<bool, Erro
 async fn delete(check: &Check<'_>, key: &ObjectKey) -> Result<(), Error> {
     match check.app.bucket.attempt(key, None).await {
         Attempt::Done => Ok(()),
-        Attempt::Refused(why) => Err(refused(why)),
+        Attempt::Refused(why) | Attempt::Forbidden(why) => Err(refused(why)),
         Attempt::Unknown(why) => {
             tokio::time::sleep(REQUEST_LIFETIME).await;
             Err(refused(why))

@@ -247,6 +247,7 @@ async fn delete_listing(app: &App, path: &Publishable) -> Result<(), Error> {
         match app.bucket.attempt(&key, None).await {
             Attempt::Done => return Ok(()),
             Attempt::Refused(why) => return Err(Error::unavailable(why, 5)),
+            Attempt::Forbidden(why) => return Err(Error::store_refuses(why)),
             // It may still be on its way, and must not delete what is written next.
             Attempt::Unknown(why) => {
                 tracing::warn!(

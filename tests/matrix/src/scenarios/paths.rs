@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use niks3_test_support::{Bucket, S3Bucket, Server, Store, check_bucket, run, spawn};
+use niks3_test_support::{Bucket, S3Bucket, Server, Store, check_bucket, finish, run, spawn};
 use niks3_tests::on_service::{on, push};
 
 use super::works;
