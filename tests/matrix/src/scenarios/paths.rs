@@ -70,7 +70,7 @@ pub(super) fn large(service: &Service) -> Outcome {
 pub(super) fn resume(service: &Service) -> Outcome {
     let store = Store::default();
     let bucket = service.bucket();
-    let server = on(bucket.clone(), &store);
+    let server = on(bucket, &store);
     let path = noise(&store, "resumed", LARGE);
     let mut child = spawn(&mut pushing(&server, &store, &path));
     let announced = "SELECT COUNT(*) FROM multipart_parts";
