@@ -1,13 +1,17 @@
 //! `action/gc`: collects garbage, and says what went.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use niks3_client::{Api, types};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    ActionError,
-    inputs::{flag, input, one_of, server_address},
+    ActionError, github,
+    inputs::{flag, input, one_of, server_address, words},
     runner, secrets,
     summary::size,
     target::Target,
@@ -17,6 +21,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// By how much the clock of the runner may be ahead of the server's: a list of the future is refused.
+const CLOCK_ROOM: Duration = Duration::from_secs(60);
 /// How often a collection is begun again that its server has left.
 const RESTARTS: usize = 20;
 
@@ -48,13 +54,67 @@ async fn collect() -> Result<(), ActionError> {
         dry_run: flag("dry-run", input("dry-run"), false)?,
         // A wrong clock is for whoever runs the server to judge.
         accept_clock: false,
+        policy: None,
+        accept_policy: None,
     };
     let target = Target::new(server, input("auth-token"), input("audience"), Tls::read(input)?);
     let tokens = target.tokens()?.ok_or_else(|| {
         ActionError::new("this job has no token: add `permissions: { id-token: write }` to it, or give the input `auth-token`")
     })?;
-    let run = to_its_end(&target.api(tokens, PATIENCE)?, &request).await?;
+    let api = target.api(tokens, PATIENCE)?;
+    if !request.dry_run {
+        state_open_pulls(&api).await;
+    }
+    let run = to_its_end(&api, &request).await?;
     tell(&run, request.dry_run)
+}
+
+/// Tells the server which pull requests are open. Rules that keep something until a pull request is closed need it, and
+/// nothing else does: so what goes wrong is a warning.
+async fn state_open_pulls(api: &Api) {
+    let Some(token) = input("github-token").map(SecretString::from) else {
+        return;
+    };
+    let repositories = match input("repositories") {
+        Some(text) => words(&text.replace(',', " ")),
+        None => runner::variable("GITHUB_REPOSITORY").into_iter().collect(),
+    };
+    for repository in repositories {
+        // Before GitHub is asked, and with room for a clock that is ahead.
+        let asked = SystemTime::now() - CLOCK_ROOM;
+        let at = asked.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (repository_id, numbers) = match github::open_pulls(&token, &repository).await {
+            Ok(found) => found,
+            Err(why) => {
+                runner::warning(
+                    "niks3",
+                    &format!(
+                        "the server does not learn which pull requests of {repository} are open: GitHub: {why}; the job needs \
+                         `pull-requests: read` in its `permissions`"
+                    ),
+                );
+                continue;
+            }
+        };
+        let count = numbers.len();
+        let list = types::OpenPulls {
+            provider: None,
+            repository_id,
+            numbers,
+            at,
+        };
+        let list = &list;
+        let stated = api.call("stating the open pull requests", |client| async move {
+            client.put_open_pulls(list).await
+        });
+        match stated.await {
+            Ok(_) => runner::log(&format!("niks3: {count} open pull requests in {repository}")),
+            Err(error) => runner::warning(
+                "niks3",
+                &format!("the server does not take the open pull requests of {repository}: {error}"),
+            ),
+        }
+    }
 }
 
 fn age(name: &str, default: &str) -> Result<u64, ActionError> {
@@ -140,11 +200,38 @@ fn tell(run: &types::GcRun, dry_run: bool) -> Result<(), ActionError> {
         runner::log(&format!("niks3: {name}: {shown}"));
         page += &format!("| {name} | {shown} |\n");
     }
+    if let Some(retention) = &run.retention {
+        for (name, count) in [
+            ("released", retention.released),
+            ("restored", retention.restored),
+            ("waiting", retention.waiting),
+        ] {
+            runner::log(&format!("niks3: {name}: {count}"));
+            page += &format!("| {name} | {count} |\n");
+        }
+        for notice in &retention.notices {
+            runner::warning("niks3", notice);
+        }
+    }
     if counts.objects_failed_to_delete > 0 {
         runner::warning(
             "niks3",
             "some objects could not be deleted: the server's log says why, and the next collection tries again",
         );
     }
-    runner::add_summary(&page)
+    runner::add_summary(&page)?;
+    match run
+        .retention
+        .as_ref()
+        .and_then(|retention| retention.held.as_ref())
+    {
+        Some(why) if dry_run => runner::warning("niks3", &format!("the collection would be held: {why}")),
+        Some(why) => {
+            return Err(ActionError(format!(
+                "the collection is held, and nothing was released: {why}"
+            )));
+        }
+        None => {}
+    }
+    Ok(())
 }

@@ -97,6 +97,40 @@ async fn find(token: &SecretString, pull_request_known: bool, known: &mut Known)
     Ok(())
 }
 
+/// Pages of open pull requests of a repository: a list that has more is none, since it would not be complete.
+const PULL_PAGES: usize = 100;
+
+/// The number that a repository keeps when it is renamed, and the numbers of all its open pull requests.
+pub(crate) async fn open_pulls(token: &SecretString, repository: &str) -> Result<(String, Vec<u64>), String> {
+    let github = Github {
+        repository: repository.to_owned(),
+        ..Github::new(token)?
+    };
+    let about = github.ask("").await?;
+    let id = about["id"]
+        .as_u64()
+        .ok_or("the answer about the repository has no id")?;
+    let mut numbers = Vec::new();
+    for page in 1..=PULL_PAGES {
+        let answer = github
+            .ask(&format!(
+                "pulls?state=open&sort=created&direction=asc&per_page=100&page={page}"
+            ))
+            .await?;
+        let pulls = answer.as_array().ok_or("the answer is no list")?;
+        for pull in pulls {
+            numbers.push(pull["number"].as_u64().ok_or("a pull request has no number")?);
+        }
+        if pulls.len() < 100 {
+            return Ok((id.to_string(), numbers));
+        }
+    }
+    Err(format!(
+        "it has more than {} open pull requests",
+        PULL_PAGES * 100
+    ))
+}
+
 fn needed(name: &str) -> Result<String, String> {
     variable(name).ok_or_else(|| format!("{name} is not set"))
 }
@@ -164,13 +198,10 @@ impl Github {
     /// Asks for something of the repository; once more after a pause, if GitHub asks for a short one.
     async fn ask(&self, route: &str) -> Result<Value, String> {
         let route = format!("/repos/{}/{route}", self.repository);
+        let route = route.trim_end_matches('/');
         let mut again = true;
         loop {
-            let response = self
-                .client
-                ._get(route.as_str())
-                .await
-                .map_err(|error| describe(&error))?;
+            let response = self.client._get(route).await.map_err(|error| describe(&error))?;
             let status = response.status();
             if status.is_success() {
                 let body = self

@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod hook;
 pub(crate) mod login;
+pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod tokens;
 pub(crate) mod use_cache;
@@ -42,7 +43,8 @@ Examples:
 const GC_EXAMPLES: &str = "\
 Examples:
   niks3 gc --older-than=720h                 keep what was pushed in the last 30 days, and what is pinned
-  niks3 gc --older-than=720h --dry-run       say what that would delete";
+  niks3 gc --older-than=720h --dry-run       say what that would delete
+  niks3 gc --dry-run --policy retention.json try a retention policy";
 
 /// Push closures to a Nix binary cache in an S3 bucket, and manage the cache.
 #[derive(Debug, Parser)]
@@ -92,6 +94,10 @@ pub(crate) enum Command {
     /// Closures in the cache, and the runs that have pushed them.
     #[command(subcommand)]
     Closures(runs::Closures),
+    /// How long closures stay, and why.
+    #[command(subcommand)]
+    Retention(retention::Retention),
+    Du(retention::Du),
     /// Tokens with names, scopes and an end.
     #[command(subcommand)]
     Tokens(tokens::Tokens),
@@ -256,7 +262,8 @@ fn upstreams(text: &str) -> Result<UpstreamList, String> {
 #[derive(Debug, ArgGroup)]
 #[command(after_help = GC_EXAMPLES)]
 pub(crate) struct Gc {
-    /// Delete closures that were neither pushed nor used for this long, as 720h, 30d, 90m or 1h30m.
+    /// Delete closures that were neither pushed nor used for this long, as 720h, 30d, 90m or 1h30m. Ignored if the server
+    /// has a retention policy.
     #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = age)]
     pub(crate) older_than: Age,
     /// Delete what uploads left that failed this long ago; also the grace period.
@@ -268,6 +275,13 @@ pub(crate) struct Gc {
     /// Change nothing; say, closure by closure, what would go.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: go by this retention policy instead of the server's, and compare the two.
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Let the server's retention policy release more than its `max_release` although it is new. A collection that is
+    /// held prints the hash.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) accept_policy: Option<String>,
     /// Collect although the clock of the server looks wrong. Without it nothing is deleted if the clock was set by
     /// more than 5 minutes while the server ran, or differs from that of PostgreSQL by more than 5 minutes, or from
     /// that of the object store by more than 15, or is behind the start of the last collection.

@@ -10,6 +10,7 @@ mod login;
 mod manual;
 mod pins;
 mod push;
+mod retention;
 mod runs;
 mod target;
 mod task;
@@ -37,6 +38,8 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Pins(pins) => pins::run(pins, output).await,
         Command::Runs(runs) => runs::run(runs, output).await,
         Command::Closures(closures) => closures::run(closures, output).await,
+        Command::Retention(retention) => retention::run(retention, output).await,
+        Command::Du(args) => retention::du(args, output).await,
         Command::Ls(args) => closures::ls(args, output).await,
         Command::Tokens(tokens) => tokens::run(tokens, output).await,
         Command::Whoami(args) => whoami::run(args, output).await,

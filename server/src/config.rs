@@ -4,6 +4,7 @@ mod args;
 mod credential_files;
 mod embedded;
 mod resolve;
+mod retention;
 mod secrets;
 mod tls;
 

@@ -24,6 +24,7 @@ pub mod pushes;
 mod read_access;
 mod request_id;
 mod request_schema;
+mod retention;
 pub mod runs;
 mod s3_endpoint;
 mod task_state;

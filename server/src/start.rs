@@ -23,14 +23,16 @@ use crate::deletion_waits::DeletionWaits;
 use crate::fsck::verify_when_idle;
 use crate::http::S3Endpoint;
 use crate::ownership::Ownership;
+use crate::policy_file::Retention;
 use crate::reload::Reload;
+use crate::retention::server_list;
 use crate::signing::Signer;
 use crate::start_error::StartError;
 use crate::start_retry::{is_passing, wait_for};
 use crate::storage::{Bucket, ChecksumKind, FileBucket};
 use crate::tls::Tls;
 use crate::verification::{Queue, Readers, VerifyUploads};
-use crate::{http, landing, log_filter, ownership, pins, push, serve, store_rights, watchdog};
+use crate::{gc, http, landing, log_filter, ownership, pins, push, serve, store_rights, watchdog};
 
 /// Starts the log on standard error.
 ///
@@ -268,6 +270,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         clock: Clock::default(),
+        retention: Retention::new(config.retention),
         cache_stats: CacheStats::default(),
         protect_metrics: config.protect_metrics,
         protect_reads: config.protect_reads,
@@ -301,9 +304,18 @@ async fn start(config: Config) -> Result<Started, StartError> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", reachable(address));
     introduce(&app, &url, &config.credential_files.api_token);
+    if config.is_new && config.gc_schedule.is_none() {
+        suggest_collections();
+    }
     log_start(&app, &url, address, &config.database, &object_store);
     watchdog::start(&app);
     watch_ownership(&app);
+    server_list::join(&app)
+        .await
+        .map_err(|problem| StartError::Failed(problem.text().to_owned()))?;
+    if let Some(schedule) = config.gc_schedule {
+        app.tasks.spawn(gc::schedule::run(app.clone(), schedule));
+    }
     Ok(Started {
         endpoint: http::endpoint(&app, s3),
         app,
@@ -393,6 +405,16 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         });
     }
     address
+}
+
+/// Says what keeps a new cache from growing without end.
+fn suggest_collections() {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(
+        out,
+        "nothing is deleted from this cache unless `niks3 gc` is run, or the server is started with --gc-every 24h"
+    );
+    let _ = out.flush();
 }
 
 /// What a user needs next, on standard output.

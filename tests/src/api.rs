@@ -243,6 +243,7 @@ impl Api {
             "_sqlx_migrations",
             "counters",
             "ownership",
+            "retention_state",
             "cache_history",
             "store_probes",
         ];

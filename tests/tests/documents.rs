@@ -193,6 +193,7 @@ every_command_works! {
     backup_and_restore_on_both_databases: "upgrades.md",
     several_servers: "several-servers.md",
     private_caches: "private.md",
+    how_long_closures_stay: "retention.md",
     moving_from_another_cache: "moving.md",
     recovering_from_a_loss: "recovery.md",
     what_to_do_when: "troubleshooting.md",
@@ -248,7 +249,11 @@ fn the_files_that_the_documents_show_are_read() {
                     let output = Server::try_start(&[
                         "--data-dir",
                         data.to_str().unwrap(),
-                        "--oidc-config",
+                        if name == "retention.md" {
+                            "--retention-config"
+                        } else {
+                            "--oidc-config"
+                        },
                         path.to_str().unwrap(),
                         // Named only when the file before it was right.
                         "--priority",

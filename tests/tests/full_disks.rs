@@ -86,7 +86,8 @@ fn chain(store: &Store) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one() {
-    if !with_own_mounts("full_disks::a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one") {
+    if !with_own_mounts("full_disks::a_bucket_that_gets_full_while_narinfos_are_written_has_no_dangling_one")
+    {
         return;
     }
     let (disk, database) = (Disk::new(), tempfile::tempdir().unwrap());
@@ -196,7 +197,8 @@ async fn a_server_on_a_full_disk_is_not_ready_until_there_is_space() {
 /// What PostgreSQL's own disk has room for is known only once something did not fit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some() {
-    if !with_own_mounts("full_disks::a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some") {
+    if !with_own_mounts("full_disks::a_server_whose_postgresql_has_no_space_is_not_ready_until_there_is_some")
+    {
         return;
     }
     // Its processes have to see the disk, so it starts later.

@@ -56,6 +56,7 @@ mod realisations;
 mod redirects;
 mod references;
 mod reload;
+mod retention;
 mod runs;
 mod schemathesis;
 mod secrets;

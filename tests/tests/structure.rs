@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "niks3-base",
             "niks3-catalog",
             "niks3-nix",
+            "niks3-retention",
             "niks3-storage",
         ],
     ),

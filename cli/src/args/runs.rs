@@ -33,6 +33,61 @@ pub(crate) enum Runs {
 pub(crate) enum Closures {
     List(ListClosures),
     Show(ShowClosure),
+    Delete(DeleteClosures),
+    Restore(RestoreClosures),
+}
+
+const DELETE_EXAMPLES: &str = "\
+Examples:
+  niks3 closures delete ./result             it can be restored until the undo time is over
+  niks3 closures delete --now ./result       delete it from the bucket at once
+  niks3 closures delete --contains /nix/store/…-openssl-3.0.1";
+
+/// Delete closures: they can be restored for some time, three days unless the retention policy says otherwise.
+///
+/// What another closure or a pin needs stays, and is printed. Exits with 1 if a path is no root of a closure: the closures
+/// that contain it are printed, and nothing is deleted. Needs a token with the scope gc.
+#[derive(Debug, Args)]
+#[command(after_help = DELETE_EXAMPLES)]
+pub(crate) struct DeleteClosures {
+    /// Store path of its root, or a symlink to it such as ./result. It need not be in the local store.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<String>,
+    /// Delete it from the bucket at once, with all that nothing else needs.
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Delete all closures that contain the path, if it is no root itself.
+    #[arg(long)]
+    pub(crate) contains: bool,
+    /// Print a JSON list: an object for each path.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  niks3 closures restore ./result
+  niks3 closures restore --gc ID             all that this garbage collection has released";
+
+/// Restore closures that were released or deleted by hand, as long as they are there.
+///
+/// A restored closure counts as pushed now, without a run. Needs a token with the scope gc.
+#[derive(Debug, Args)]
+#[command(after_help = RESTORE_EXAMPLES)]
+pub(crate) struct RestoreClosures {
+    /// Store path of its root, or a symlink to it such as ./result. It need not be in the local store.
+    #[arg(value_name = "PATH", required_unless_present = "gc", conflicts_with = "gc")]
+    pub(crate) paths: Vec<String>,
+    /// All that the garbage collection of this id has released.
+    #[arg(long, value_name = "ID")]
+    pub(crate) gc: Option<String>,
+    /// Print JSON: a list of closures, or with --gc an object with their number.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 // Which ones are listed. No documentation comment: it would take the place of that of the command.

@@ -7,17 +7,123 @@ use niks3_push::upstream_name;
 use serde_json::json;
 
 use super::contents::{CLOSURES, closure_root, closures_table, name_of, runs_of_closure, runs_table};
+use super::task;
 use crate::{
     Failure,
-    args::runs::{Closures, ListClosures, Ls, ShowClosure},
-    output::{self, Output},
+    args::runs::{Closures, DeleteClosures, ListClosures, Ls, RestoreClosures, ShowClosure},
+    output::{self, Output, table::Table},
 };
 
 pub(super) async fn run(command: Closures, output: &Output) -> Result<(), Failure> {
     match command {
         Closures::List(args) => list(args, output).await,
         Closures::Show(args) => show(args, output).await,
+        Closures::Delete(args) => delete(args, output).await,
+        Closures::Restore(args) => restore_closures(args, output).await,
     }
+}
+
+/// Deletes closures, or says what is in the way.
+async fn delete(args: DeleteClosures, output: &Output) -> Result<(), Failure> {
+    let roots = args.paths.iter().map(|path| closure_root(path));
+    let roots = roots.collect::<Result<Vec<String>, Failure>>()?;
+    let api = super::connect(args.server)?;
+    let mut all: Vec<types::DeletedClosures> = Vec::new();
+    let mut freed = 0;
+    for root in &roots {
+        let (contains, now) = (Some(args.contains), Some(args.now));
+        let deleted = api
+            .call("deleting the closure", |client| async move {
+                client.delete_closure(root, contains, now).await
+            })
+            .await?;
+        if let Some(id) = &deleted.gc {
+            let run = task::finished(&api, id, output).await?;
+            freed += run.counts.bytes_freed;
+        }
+        all.push(deleted);
+    }
+    let unchanged = all.iter().filter(|deleted| deleted.released.is_empty()).count();
+    if args.json {
+        output.json(&all)?;
+    } else {
+        tell_deleted(&all, &roots, output)?;
+        if args.now && unchanged < all.len() {
+            output.info(&format!("{} freed", BinaryBytes(freed)));
+        }
+    }
+    match unchanged {
+        0 => Ok(()),
+        _ => Err(Failure::Failed(
+            "nothing was deleted for a path that is no root of a closure: name one that contains it, or say --contains".to_owned(),
+        )),
+    }
+}
+
+fn tell_deleted(all: &[types::DeletedClosures], roots: &[String], output: &Output) -> Result<(), Failure> {
+    for (deleted, root) in all.iter().zip(roots) {
+        if deleted.released.is_empty() {
+            output.warning(&format!("{root} is no root of a closure; these contain it:"));
+            let mut table = Table::new(["NAME", "PATH"]);
+            for path in &deleted.contained_in {
+                table.row([name_of(path), path.clone()]);
+            }
+            table.print()?;
+            if deleted.more {
+                output.warning("more closures contain it");
+            }
+            continue;
+        }
+        let mut table = Table::new(["NAME", "DELETED", "PATH"]);
+        let when = match deleted.delete_from {
+            Some(at) => format!("from {} on", output::time(at)),
+            None => "now".to_owned(),
+        };
+        for path in &deleted.released {
+            table.row([name_of(path), when.clone(), path.clone()]);
+        }
+        table.print()?;
+        for keeper in &deleted.kept_by {
+            output.info(&format!(
+                "{} stay: {} needs them",
+                output::paths(keeper.paths),
+                keeper.path
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Restores closures.
+async fn restore_closures(args: RestoreClosures, output: &Output) -> Result<(), Failure> {
+    let roots = args.paths.iter().map(|path| closure_root(path));
+    let roots = roots.collect::<Result<Vec<String>, Failure>>()?;
+    let api = super::connect(args.server)?;
+    if let Some(id) = args.gc.as_deref() {
+        let restored = api
+            .call("restoring the closures", |client| async move {
+                client.restore_gc(id).await
+            })
+            .await?;
+        if args.json {
+            return output.json(&restored);
+        }
+        output.info(&format!("{} closures restored", restored.restored));
+        return Ok(());
+    }
+    let mut all: Vec<types::ClosureInfo> = Vec::new();
+    for root in &roots {
+        let restored = api
+            .call("restoring the closure", |client| async move {
+                client.restore_closure(root).await
+            })
+            .await?;
+        all.push(restored);
+    }
+    if args.json {
+        return output.json(&all);
+    }
+    closures_table(&all).print()
 }
 
 async fn list(args: ListClosures, output: &Output) -> Result<(), Failure> {
@@ -110,6 +216,7 @@ async fn show(args: ShowClosure, output: &Output) -> Result<(), Failure> {
         ("NARs", BinaryBytes(closure.nar_bytes).to_string()),
         ("in the bucket", BinaryBytes(closure.file_bytes).to_string()),
     ];
+    lines.extend(closure.released_at.map(|at| ("released", output::time(at))));
     lines.extend(closure.left_to.iter().map(|left| {
         let paths = output::paths(left.paths);
         let text = match &left.cache {

@@ -96,7 +96,9 @@ async fn show(args: ShowRun, output: &Output) -> Result<(), Failure> {
         ("closures", Some(closures.len().to_string())),
         (
             "used",
-            (run.closures_used > 0).then(|| run.closures_used.to_string()),
+            run.closures_used
+                .filter(|used| *used > 0)
+                .map(|used| used.to_string()),
         ),
     ] {
         if let Some(value) = value {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use niks3_client::types::{self, TaskState};
+use niks3_client::{
+    Api,
+    types::{self, TaskState},
+};
 
 use crate::{Failure, output::Output};
 
@@ -52,6 +55,23 @@ impl Task for types::FsckRun {
     fn error(&self) -> Option<String> {
         self.error.clone()
     }
+}
+
+/// Waits for the end of a garbage collection that somebody has begun.
+pub(super) async fn finished(api: &Api, id: &str, output: &Output) -> Result<types::GcRun, Failure> {
+    let ask = |id: String| async move {
+        let id = id.as_str();
+        let asked = api.call("asking how far the garbage collection is", |client| async move {
+            client.get_gc(id).await
+        });
+        asked.await.map_err(Failure::from)
+    };
+    to_its_end(
+        output,
+        async || ask(id.to_owned()).await,
+        async |run: &types::GcRun| ask(run.id.clone()).await,
+    )
+    .await
 }
 
 /// Starts a task, or joins the same one, and waits until it is over; one that its server

@@ -49,6 +49,10 @@ pub struct CacheCounts {
     pub file_bytes: u64,
     /// Closures.
     pub closures: u64,
+    /// Closures that are released.
+    pub released_closures: u64,
+    /// What the last whole garbage collection has done, as JSON; nothing before the first.
+    pub gc_progress: String,
     /// Runs.
     pub runs: u64,
     /// Pushes under way.
@@ -208,11 +212,13 @@ impl Catalog {
                  (SELECT COUNT(*) FROM pin_writes), \
                  (SELECT COUNT(*) FROM tasks WHERE kind = 'gc' AND state = {TASK_RUNNING} AND lease_until > {now}), \
                  (SELECT COALESCE(MAX(finished_at), 0) FROM tasks WHERE kind = 'gc' AND state = {TASK_DONE} \
-                  AND request NOT LIKE '%\"dry_run\":true%'), \
+                  AND request NOT LIKE '%\"dry_run\":true%' AND request NOT LIKE '%\"only\":[%'), \
                  (SELECT COALESCE(MAX(finished_at), 0) FROM tasks WHERE kind = 'fsck' AND state = {TASK_DONE})",
                 now = counts.at
             ))
             .await?;
+        counts.released_closures = self.released_closures().await?.unsigned_abs();
+        counts.gc_progress = self.last_gc_progress().await?;
         counts.realisations.objects = row.0.unsigned_abs();
         counts.pins.objects = row.1.unsigned_abs();
         counts.closures = row.2.unsigned_abs();

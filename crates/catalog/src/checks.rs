@@ -658,11 +658,13 @@ impl WriteTx {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query(
-            "INSERT INTO closures (path_id, created_at, pushed_at, adopted) VALUES ($1, $2, $3, 1) ON CONFLICT (path_id) DO NOTHING",
+            "INSERT INTO closures (path_id, created_at, pushed_at, direct_at, adopted) VALUES ($1, $2, $3, $4, 1) \
+             ON CONFLICT (path_id) DO NOTHING",
         )
         .bind(path_id)
         .bind(pushed_at)
         .bind(pushed_at)
+        .bind(now())
         .execute(&mut *self.tx)
         .await?;
         for id in refs.into_iter().filter(|id| *id != path_id) {

@@ -29,9 +29,11 @@ pub struct ClosureRow {
     pub pushed_at: i64,
     /// Unix time of the last use that a run has reported; 0 if none has.
     pub used_at: i64,
+    /// Unix time since when nothing keeps it; 0 if it is not released.
+    pub released_at: i64,
 }
 
-const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at, c.used_at FROM closures c JOIN paths p ON p.id = c.path_id";
+const SELECT: &str = "SELECT c.id, c.path_id, p.name, c.created_at, c.pushed_at, c.used_at, c.released_at FROM closures c JOIN paths p ON p.id = c.path_id";
 
 impl Catalog {
     /// Closures from the one pushed last to the one not pushed for longest, after a time and an id; those that runs
@@ -81,9 +83,11 @@ impl WriteTx {
     /// Makes the roots of a push closures, or says they were pushed again.
     pub(super) async fn add_closures(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query(
-            "INSERT INTO closures (path_id, created_at, pushed_at) \
-             SELECT path_id, $1, $1 FROM push_roots WHERE push_id = $2 \
-             ON CONFLICT (path_id) DO UPDATE SET pushed_at = excluded.pushed_at, adopted = 0",
+            "INSERT INTO closures (path_id, created_at, pushed_at, direct_at) \
+             SELECT o.path_id, $1, $1, CASE WHEN u.run_id IS NULL THEN $1 ELSE 0 END \
+             FROM push_roots o JOIN pushes u ON u.id = o.push_id WHERE o.push_id = $2 \
+             ON CONFLICT (path_id) DO UPDATE SET pushed_at = excluded.pushed_at, adopted = 0, released_at = 0, released_by = '', \
+             direct_at = CASE WHEN excluded.direct_at <> 0 THEN excluded.direct_at ELSE closures.direct_at END",
         )
         .bind(now())
         .bind(push_id)

@@ -156,13 +156,15 @@ impl WriteTx {
         for chunk in hashes.chunks(ROWS) {
             let among = in_clause::placeholders(1, chunk.len());
             let made = format!(
-                "INSERT INTO closures (path_id, created_at, pushed_at) \
-                 SELECT p.id, i.pushed_at, i.pushed_at FROM imported_closures i JOIN paths p ON p.hash = i.hash \
+                "INSERT INTO closures (path_id, created_at, pushed_at, direct_at) \
+                 SELECT p.id, i.pushed_at, i.pushed_at, i.pushed_at FROM imported_closures i JOIN paths p ON p.hash = i.hash \
                  WHERE i.state = {IMPORT_WAITING} AND p.state IN ({PUBLISHING}, {PRESENT}) AND i.hash IN ({among}) \
                  ON CONFLICT (path_id) DO UPDATE SET created_at = CASE WHEN closures.created_at < excluded.created_at \
                  THEN closures.created_at ELSE excluded.created_at END, \
                  pushed_at = CASE WHEN closures.adopted = 0 AND closures.pushed_at > excluded.pushed_at \
-                 THEN closures.pushed_at ELSE excluded.pushed_at END, adopted = 0"
+                 THEN closures.pushed_at ELSE excluded.pushed_at END, \
+                 direct_at = CASE WHEN closures.adopted = 0 AND closures.direct_at > excluded.direct_at \
+                 THEN closures.direct_at ELSE excluded.direct_at END, adopted = 0"
             );
             self.about_hashes(made, chunk).await?;
             let done = format!(

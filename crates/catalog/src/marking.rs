@@ -157,17 +157,16 @@ impl WriteTx {
         )
     }
 
-    /// Ids of the paths that closures and pins name, and that the objects of pins may still name, besides
-    /// the closures that were neither pushed nor used since `except_before`.
-    pub async fn root_ids(&mut self, except_before: Option<i64>) -> Result<Vec<PathId>> {
-        let rows = sqlx::query_scalar(
-            "SELECT path_id FROM closures WHERE pushed_at > $1 OR used_at > $1 UNION SELECT path_id FROM pins \
-             UNION SELECT path_id FROM pin_targets",
+    /// Ids of the paths that closures and pins name, and that the objects of pins may still name, with whether it is a
+    /// pin that names it.
+    pub async fn root_ids(&mut self) -> Result<Vec<(PathId, bool)>> {
+        let rows: Vec<(PathId, i64)> = sqlx::query_as(
+            "SELECT path_id, CAST(0 AS BIGINT) AS pinned FROM closures UNION ALL SELECT path_id, CAST(1 AS BIGINT) FROM pins \
+             UNION ALL SELECT path_id, CAST(1 AS BIGINT) FROM pin_targets",
         )
-        .bind(except_before.unwrap_or(-1))
         .fetch_all(&mut *self.tx)
         .await?;
-        Ok(rows)
+        Ok(rows.into_iter().map(|(id, pinned)| (id, pinned != 0)).collect())
     }
 
     /// The pushes under way.

@@ -2,7 +2,7 @@
 //! way, what they have done, what those before did.
 
 use super::columns::codes;
-use super::states::TASK_RUNNING;
+use super::states::{TASK_DONE, TASK_RUNNING};
 use super::{Catalog, Result, TaskId, WriteTx, in_clause, now, short_leases};
 
 /// What a task does. One of each kind is under way at a time.
@@ -108,6 +108,26 @@ impl Catalog {
             .fetch_optional(&self.reader)
             .await?;
         Ok(row)
+    }
+
+    /// What the last whole garbage collection has done, as JSON; nothing before the first.
+    pub async fn last_gc_progress(&self) -> Result<String> {
+        let text = format!(
+            "SELECT progress FROM tasks WHERE kind = 'gc' AND state = {TASK_DONE} AND request NOT LIKE '%\"dry_run\":true%' \
+             AND request NOT LIKE '%\"only\":[%' ORDER BY id DESC LIMIT 1"
+        );
+        let row: Option<String> = in_clause::query_scalar(self.backend, text, true)
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.unwrap_or_default())
+    }
+
+    /// The name of a task that is there.
+    pub async fn task_token(&self, id: TaskId) -> Result<String> {
+        Ok(sqlx::query_scalar("SELECT token FROM tasks WHERE id = $1")
+            .bind(id)
+            .fetch_one(&self.reader)
+            .await?)
     }
 
     /// Tasks of a kind from the newest to the oldest, before one.

@@ -6,7 +6,7 @@ use niks3_nix::store_path::StorePath;
 
 use super::in_clause::{self, BindAll as _, ROWS};
 use super::path_columns::{PRESENT, PUBLISHING};
-use super::{PathId, Result, RunId, WriteTx, now};
+use super::{ClosureId, PathId, Result, RunId, WriteTx, now};
 
 /// The paths of a report of uses that the cache has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl WriteTx {
         for chunk in paths.chunks(ROWS) {
             let text = format!(
                 "INSERT INTO closures (path_id, created_at, pushed_at, used_at) VALUES {} ON CONFLICT (path_id) \
-                 DO UPDATE SET used_at = excluded.used_at, adopted = 0",
+                 DO UPDATE SET used_at = excluded.used_at, adopted = 0, released_at = 0, released_by = ''",
                 in_clause::values(chunk.len(), 4)
             );
             let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
@@ -106,6 +106,23 @@ impl WriteTx {
         .bind(run_id)
         .execute(&mut *self.tx)
         .await?;
+        Ok(())
+    }
+
+    /// Deletes some uses that were last reported before a time.
+    pub async fn drop_these_uses(&mut self, uses: &[(ClosureId, RunId)], before: i64) -> Result<()> {
+        for chunk in uses.chunks(ROWS) {
+            let text = format!(
+                "DELETE FROM closure_uses WHERE (closure_id, run_id) IN (VALUES {}) AND used_at < ${}",
+                in_clause::values(chunk.len(), 2),
+                2 * chunk.len() + 1
+            );
+            let mut query = in_clause::query(self.backend, text, chunk.len() == ROWS);
+            for (closure_id, run_id) in chunk {
+                query = query.bind(*closure_id).bind(*run_id);
+            }
+            query.bind(before).execute(&mut *self.tx).await?;
+        }
         Ok(())
     }
 

@@ -128,6 +128,9 @@ signed than those of the push: the commit replaces them.*/
         pub paths: u64,
         ///Unix time of its last push.
         pub pushed_at: i64,
+        ///Unix time since when nothing keeps it: it is deleted once the undo time is over.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub released_at: ::std::option::Option<i64>,
         ///Unix time at which a run last reported that it used it.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub used_at: ::std::option::Option<i64>,
@@ -416,6 +419,24 @@ signed than those of the push: the commit replaces them.*/
         ///The token itself.
         pub token: ::std::string::String,
     }
+    ///What has become of a request to delete a closure.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct DeletedClosures {
+        ///Nothing was released: the path is no root, and these closures contain it.
+        pub contained_in: ::std::vec::Vec<::std::string::String>,
+        ///Unix time from which a garbage collection deletes them.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub delete_from: ::std::option::Option<i64>,
+        ///With `now`: the garbage collection that deletes them.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub gc: ::std::option::Option<::std::string::String>,
+        ///Paths of the closures stay, since these roots need them; those that need most come first.
+        pub kept_by: ::std::vec::Vec<KeepingRoot>,
+        ///That list has more entries.
+        pub more: bool,
+        ///Store paths of the roots that were released.
+        pub released: ::std::vec::Vec<::std::string::String>,
+    }
     ///Deletions that a commit waits for.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Deleting {
@@ -450,6 +471,47 @@ signed than those of the push: the commit replaces them.*/
         ) -> Self {
             Self(value)
         }
+    }
+    ///A closure that holds the path.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct ExplainedClosure {
+        ///Unix time from which it is deleted if nothing keeps it until then.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub delete_from: ::std::option::Option<i64>,
+        ///A push in progress needs it.
+        pub in_push: bool,
+        ///Something keeps it.
+        pub kept: bool,
+        ///There are more of them.
+        pub more_uses: bool,
+        ///What the next garbage collection does: `keep`, `restore`, `release`, `wait` or `delete`.
+        pub next: ::std::string::String,
+        ///Store path of its root.
+        pub path: ::std::string::String,
+        ///Pins that name its root.
+        pub pins: ::std::vec::Vec<::std::string::String>,
+        ///What keeps it, or why it goes.
+        pub reason: ::std::string::String,
+        ///Unix time at which it was released: it stays for the undo time.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub released_at: ::std::option::Option<i64>,
+        ///Pushes and uses, the newest first.
+        pub uses: ::std::vec::Vec<RetentionUse>,
+    }
+    ///What keeps a path.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Explanation {
+        ///Closures that hold the path, its own first.
+        pub closures: ::std::vec::Vec<ExplainedClosure>,
+        ///There are more.
+        pub more: bool,
+        ///Store path.
+        pub path: ::std::string::String,
+        ///Pins whose closures hold the path.
+        pub pins: ::std::vec::Vec<::std::string::String>,
+        ///SHA-256 of the policy file; none if the server has none: then everything is kept for a time after its last use.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub policy: ::std::option::Option<::std::string::String>,
     }
     ///A field of a narinfo in which a push differs from the cache.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -688,12 +750,22 @@ signed than those of the push: the commit replaces them.*/
     ///A closure that a garbage collection let go, or would.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct GcClosure {
+        /**Under a retention policy: `release`, `wait`, `delete`, or, where a dry run compares policies, `keep`: only the one in
+force would let it go.*/
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub action: ::std::option::Option<::std::string::String>,
+        ///Unix time from which it is deleted if nothing keeps it until then.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub delete_from: ::std::option::Option<i64>,
         ///Bytes of their NARs in the bucket, each counted once.
         pub nar_bytes: u64,
         ///Paths that go with it; one of several such closures is counted with the first.
         pub paths: u64,
         ///Unix time of its last push.
         pub pushed_at: i64,
+        ///Why.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub reason: ::std::option::Option<::std::string::String>,
         ///Base name of its root.
         pub root: ::std::string::String,
     }
@@ -805,6 +877,47 @@ signed than those of the push: the commit replaces them.*/
             value.parse()
         }
     }
+    ///What the quota has made of a plan.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GcQuota {
+        ///Closures that give way.
+        pub closures: u64,
+        ///Bytes of what the quota never takes.
+        pub exempt: u64,
+        ///Bytes that stay, with those.
+        pub kept: u64,
+        ///Most bytes of the cache.
+        pub quota: u64,
+    }
+    ///What a retention policy has made of the closures.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GcRetention {
+        ///Bytes of NARs that the bucket loses once all of these are deleted.
+        pub bytes_in_the_end: u64,
+        ///Closures that were judged.
+        pub closures: u64,
+        ///Released closures that were deleted.
+        pub deleted: u64,
+        ///Why nothing is released, and how to allow it.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub held: ::std::option::Option<::std::string::String>,
+        ///What somebody should know.
+        pub notices: ::std::vec::Vec<::std::string::String>,
+        ///With `policy`: closures that go, and that the policy in force would keep.
+        pub only_here: u64,
+        ///With `policy`: closures that stay, and that the policy in force would let go.
+        pub only_in_force: u64,
+        ///SHA-256 of the policy's text.
+        pub policy: ::std::string::String,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub quota: ::std::option::Option<GcQuota>,
+        ///Closures released now.
+        pub released: u64,
+        ///Closures that were released and that something keeps again.
+        pub restored: u64,
+        ///Released closures whose undo time is not over.
+        pub waiting: u64,
+    }
     ///A garbage collection.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct GcRun {
@@ -826,6 +939,8 @@ signed than those of the push: the commit replaces them.*/
         ///As asked for.
         pub older_than_seconds: u64,
         pub phase: GcPhase,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub retention: ::std::option::Option<GcRetention>,
         ///Unix time.
         pub started_at: i64,
         pub state: TaskState,
@@ -838,6 +953,75 @@ signed than those of the push: the commit replaces them.*/
         pub next: ::std::option::Option<::std::string::String>,
         ///From the newest to the oldest.
         pub runs: ::std::vec::Vec<GcRun>,
+    }
+    ///What closures are grouped by.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum GroupBy {
+        #[serde(rename = "rule")]
+        Rule,
+        #[serde(rename = "repository")]
+        Repository,
+    }
+    impl ::std::fmt::Display for GroupBy {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Rule => f.write_str("rule"),
+                Self::Repository => f.write_str("repository"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for GroupBy {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "rule" => Ok(Self::Rule),
+                "repository" => Ok(Self::Repository),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for GroupBy {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for GroupBy {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///A root that needs paths of a deleted closure.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct KeepingRoot {
+        ///Store path of the root.
+        pub path: ::std::string::String,
+        ///So many of those paths, without those that a root before it in the list needs.
+        pub paths: u64,
+    }
+    ///What has become of a list.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct KeptOpenPulls {
+        ///It is kept; otherwise a newer one is known.
+        pub kept: bool,
     }
     ///How somebody is known.
     #[derive(
@@ -991,6 +1175,20 @@ signed than those of the push: the commit replaces them.*/
                     <D::Error as ::serde::de::Error>::custom(e.to_string())
                 })
         }
+    }
+    ///The open pull requests of a repository: all of them.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct OpenPulls {
+        ///Unix time at which the list was true; not in the future.
+        pub at: u64,
+        ///Their numbers, at most 20,000.
+        pub numbers: ::std::vec::Vec<u64>,
+        /**Who keeps the repository: the name of the provider of its tokens in the server's configuration; by default that of
+the caller's own token, or `github`.*/
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub provider: ::std::option::Option<::std::string::String>,
+        ///The number that the repository keeps when it is renamed.
+        pub repository_id: ::std::string::String,
     }
     ///A part whose bytes are known.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1197,6 +1395,41 @@ other one refers to are enough.*/
         ///How many of the paths the cache has.
         pub used: u64,
     }
+    ///What was restored.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct RestoredClosures {
+        ///Closures.
+        pub restored: u64,
+    }
+    ///A push or use of a closure, and what it does for it.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct RetentionUse {
+        ///Unix time.
+        pub at: i64,
+        ///What made it run.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub event: ::std::option::Option<::std::string::String>,
+        ///Name of the job.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub job: ::std::option::Option<::std::string::String>,
+        ///Why it keeps the closure; none if it does not.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub keeps: ::std::option::Option<::std::string::String>,
+        ///Git's ref.
+        #[serde(rename = "ref", skip_serializing_if = "::std::option::Option::is_none")]
+        pub ref_: ::std::option::Option<::std::string::String>,
+        ///`owner/name`.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub repository: ::std::option::Option<::std::string::String>,
+        ///The rule that judges it; none: the default.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub rule: ::std::option::Option<::std::string::String>,
+        ///Id of the run; none for a push without one, and for a closure that was restored.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub run: ::std::option::Option<::std::string::String>,
+        ///The job had it from the cache; otherwise it pushed it.
+        pub used: bool,
+    }
     ///A run of CI that has pushed. What is not known is not there.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Run {
@@ -1206,7 +1439,8 @@ other one refers to are enough.*/
         ///Closures in the cache that it has pushed.
         pub closures: u64,
         ///Closures in the cache that it has reported as used.
-        pub closures_used: u64,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub closures_used: ::std::option::Option<u64>,
         ///How it ended, as `success` or `failure`.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub conclusion: ::std::option::Option<::std::string::String>,
@@ -1257,7 +1491,8 @@ other one refers to are enough.*/
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub url: ::std::option::Option<::std::string::String>,
         ///It has reported all that it used.
-        pub uses_complete: bool,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub uses_complete: ::std::option::Option<bool>,
         ///It was recorded out of the claims of a verified token. If not, it is as its pusher has stated it.
         pub verified: bool,
         ///Name of the workflow.
@@ -1360,6 +1595,9 @@ not have are adopted. At most 100.*/
         ///Collect although the clock of the server looks wrong.
         #[serde(default)]
         pub accept_clock: bool,
+        ///Hash of the server's retention policy, which may release more than `max_release` although it is new.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub accept_policy: ::std::option::Option<::std::string::String>,
         ///Change nothing, say what would go.
         #[serde(default)]
         pub dry_run: bool,
@@ -1372,6 +1610,9 @@ something has to be needed by nothing before it is deleted.*/
         pub force: bool,
         ///Seconds since its last push or use after which a closure is deleted, unless it is pinned.
         pub older_than_seconds: u64,
+        ///Text of a retention policy, for a dry run: what would go under it, compared with the policy in force.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub policy: ::std::option::Option<::std::string::String>,
     }
     ///States of a push.
     #[derive(
@@ -1636,6 +1877,37 @@ something has to be needed by nothing before it is deleted.*/
     pub struct UploadsAnswer {
         ///One for each object.
         pub uploads: ::std::vec::Vec<UploadTarget>,
+    }
+    ///What the cache holds.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Usage {
+        ///Bytes in the bucket of all NARs that closures and pins reach.
+        pub bytes: u64,
+        ///Closures.
+        pub closures: u64,
+        ///The groups, largest first.
+        pub groups: ::std::vec::Vec<UsageGroup>,
+        ///There are more groups.
+        pub more: bool,
+        ///Most bytes of the cache, if the policy says so.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub quota: ::std::option::Option<u64>,
+        ///Bytes that only these reach: they are free once the undo time is over.
+        pub released_bytes: u64,
+        ///Of the closures, those that are released.
+        pub released_closures: u64,
+    }
+    ///Closures, and what they hold.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct UsageGroup {
+        ///Bytes in the bucket of all NARs that they reach.
+        pub bytes: u64,
+        ///Closures.
+        pub closures: u64,
+        ///A rule or a repository; in parentheses, what is neither: `(default)`, `(pinned)`, `(released)`, `(no run)`.
+        pub name: ::std::string::String,
+        ///Of those, bytes that no closure of another group reaches.
+        pub only_bytes: u64,
     }
     ///How far the verification of a push is.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -1987,6 +2259,172 @@ Sends a `GET` request to `/api/v1/closures/{root}`
             .build()?;
         let info = OperationInfo {
             operation_id: "get_closure",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Delete a closure
+
+It is released: it can be restored until the undo time is over, and it comes back when somebody pushes or uses it.
+With `now`, a garbage collection deletes it at once, with all that nothing else needs. 409 if a pin or a push in
+progress needs it. Of a path that is no root, the answer has the closures that contain it, and nothing is deleted;
+with `contains`, these are.
+
+Needs the scope `gc`.
+
+Sends a `DELETE` request to `/api/v1/closures/{root}`
+
+Arguments:
+- `root`
+- `contains`: Also closures that contain the path.
+- `now`: Without the undo time and the grace period.
+*/
+    pub async fn delete_closure<'a>(
+        &'a self,
+        root: &'a str,
+        contains: Option<bool>,
+        now: Option<bool>,
+    ) -> Result<ResponseValue<types::DeletedClosures>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/closures/{}", self.baseurl, encode_path(& root.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .delete(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("contains", &contains))
+            .query(&progenitor_client::QueryParam::new("now", &now))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "delete_closure",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Restore a closure
+
+As a push of its root without a run would.
+
+Needs the scope `gc`.
+
+Sends a `POST` request to `/api/v1/closures/{root}/restore`
+
+*/
+    pub async fn restore_closure<'a>(
+        &'a self,
+        root: &'a str,
+    ) -> Result<ResponseValue<types::ClosureInfo>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/closures/{}/restore", self.baseurl, encode_path(& root
+            .to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "restore_closure",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
@@ -2624,6 +3062,83 @@ Arguments:
             .build()?;
         let info = OperationInfo {
             operation_id: "list_gc_closures",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Restore what a garbage collection has released
+
+All closures that it has released and that are still there, as pushes without a run would.
+
+Needs the scope `gc`.
+
+Sends a `POST` request to `/api/v1/gc/{id}/restore`
+
+*/
+    pub async fn restore_gc<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> Result<ResponseValue<types::RestoredClosures>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/gc/{}/restore", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "restore_gc",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
@@ -3846,6 +4361,162 @@ Sends a `POST` request to `/api/v1/pushes/{id}/uploads`
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
+    /**Explain what keeps a path
+
+Any path that the cache has, by its base name: the closures that hold it, what each push and use does for them, and
+what the next garbage collection does. Reads all references and uses; one such request is answered at a time.
+
+Needs the scope `read`.
+
+Sends a `GET` request to `/api/v1/retention/explain/{path}`
+
+*/
+    pub async fn explain_retention<'a>(
+        &'a self,
+        path: &'a str,
+    ) -> Result<ResponseValue<types::Explanation>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/retention/explain/{}", self.baseurl, encode_path(& path
+            .to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "explain_retention",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**State the open pull requests of a repository
+
+The complete list. A pull request that is missing, and whose newest run is older than the list, counts as closed; a
+later list or run opens it again. A list that is older than the one before changes nothing.
+
+Needs the scope `gc`.
+
+Sends a `PUT` request to `/api/v1/retention/open-pulls`
+
+*/
+    pub async fn put_open_pulls<'a>(
+        &'a self,
+        body: &'a types::OpenPulls,
+    ) -> Result<ResponseValue<types::KeptOpenPulls>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/retention/open-pulls", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .put(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "put_open_pulls",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
     /**List runs
 
 From the newest to the oldest.
@@ -4458,6 +5129,85 @@ Sends a `DELETE` request to `/api/v1/tokens/{name}`
         let response = result?;
         match response.status().as_u16() {
             204u16 => Ok(ResponseValue::empty(response)),
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Show what closures hold
+
+All of them, and by the rule that keeps them or by the repository whose jobs have pushed or used them. Reads all
+references; one such request is answered at a time.
+
+Needs the scope `read`.
+
+Sends a `GET` request to `/api/v1/usage`
+
+Arguments:
+- `by`: Into which groups.
+*/
+    pub async fn get_usage<'a>(
+        &'a self,
+        by: Option<types::GroupBy>,
+    ) -> Result<ResponseValue<types::Usage>, Error<types::Problem>> {
+        let url = format!("{}/api/v1/usage", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .query(&progenitor_client::QueryParam::new("by", &by))
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_usage",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
             400u16 => {
                 Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
             }

@@ -15,6 +15,7 @@ use crate::cache_stats::CacheStats;
 use crate::clock::Clock;
 use crate::deletion_waits::DeletionWaits;
 use crate::ownership::Ownership;
+use crate::policy_file::Retention;
 use crate::verification::{Queue, VerifyUploads};
 
 /// The running server.
@@ -61,6 +62,8 @@ pub struct App {
     pub tasks: TaskTracker,
     /// Whether the wall clock was set while the server ran.
     pub clock: Clock,
+    /// How long closures stay.
+    pub retention: Retention,
     /// What the cache holds, counted now and then.
     pub cache_stats: CacheStats,
     /// Metrics are for those with the scope `read`.

@@ -1,6 +1,9 @@
 //! Garbage collection: what no closure, no pin and no push under way needs goes, and
 //! nothing else, whatever happens meanwhile. [`crate::deletion`] is its other half, for commits.
 
+mod by_policy;
+mod deletion_by_hand;
+mod departures;
 mod graph;
 pub mod lost_commits;
 mod marker;
@@ -8,6 +11,7 @@ mod phases;
 mod progress;
 mod realisations;
 mod run;
+pub mod schedule;
 mod sweep;
 mod uploads;
 mod versions;
@@ -25,7 +29,8 @@ use crate::fsck;
 use crate::tasks::{self, Start};
 
 use progress::Shared;
-pub use progress::{Counts, Phase, Progress};
+pub use progress::{Counts, Phase, Progress, QuotaReport, RetentionReport};
+pub use schedule::Schedule;
 
 /// How many collections are remembered.
 const HISTORY: i64 = 1000;
@@ -41,6 +46,16 @@ pub struct Request {
     pub force: bool,
     /// Change nothing, say what would go.
     pub dry_run: bool,
+    /// Text of the policy that a dry run goes by instead of the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Hash of the policy that may release much although it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_policy: Option<String>,
+    /// Base names of the roots of closures that were released by hand: only they are deleted, and what nothing needs
+    /// without them, at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
 }
 
 impl Request {
@@ -82,6 +97,41 @@ async fn believe_clock(app: &App, accept: bool) -> Result<(), Error> {
     )))
 }
 
+/// Refuses to delete by age alone while another server of this database has a policy.
+async fn same_policy_everywhere(app: &App) -> Result<(), Error> {
+    if app.retention.policy.is_some() {
+        return Ok(());
+    }
+    let others = app
+        .catalog
+        .policies_of_other_servers(&app.retention.instance)
+        .await?;
+    match others.first() {
+        None => Ok(()),
+        Some(hash) => Err(Error::conflict(format!(
+            "nothing was deleted: another server of this database has the retention policy {hash}, and this one has none; \
+             start this one with the same --retention-config"
+        ))),
+    }
+}
+
+/// Starts to delete closures that were released by hand, named by their roots, with what nothing else needs.
+///
+/// # Errors
+/// `Conflict` when a collection is in progress.
+pub async fn delete_now(app: &Arc<App>, identity: &str, roots: Vec<String>) -> Result<TaskRow, Error> {
+    let request = Request {
+        older_than: 0,
+        failed_uploads_older_than: 0,
+        force: true,
+        dry_run: false,
+        policy: None,
+        accept_policy: None,
+        only: roots,
+    };
+    start(app, identity, &request, false).await
+}
+
 /// Starts a collection, or joins the one under way when it is the same. A clock that looks wrong holds
 /// it, unless `accept_clock`.
 ///
@@ -93,7 +143,12 @@ pub async fn start(
     request: &Request,
     accept_clock: bool,
 ) -> Result<TaskRow, Error> {
-    preflight(app, accept_clock).await?;
+    if request.only.is_empty() {
+        preflight(app, accept_clock).await?;
+        same_policy_everywhere(app).await?;
+    } else {
+        app.ownership.before_deletion().await?;
+    }
     let start = Start {
         kind: TaskKind::Gc,
         identity,

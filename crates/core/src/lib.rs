@@ -4,6 +4,7 @@
 pub mod app;
 pub mod cache_stats;
 pub mod clock;
+pub mod closures;
 pub mod deletion;
 pub mod deletion_waits;
 pub mod fsck;
@@ -13,7 +14,9 @@ mod object_group;
 pub mod ownership;
 pub mod pin_name;
 pub mod pins;
+pub mod policy_file;
 pub mod push;
+pub mod retention;
 pub mod runs;
 pub mod start_error;
 mod tasks;

@@ -20,12 +20,14 @@ pub struct Fill {
     pub released: usize,
 }
 
-/// Makes what does not fit into the quota give way, if what the plan keeps is above it. `reach` marks all that a closure
-/// refers to, and answers the bytes of that which nothing has marked before.
+/// Makes what does not fit into the quota give way, if what the plan keeps is above it. `base` are the bytes of what stays
+/// whatever becomes of the closures. `reach` marks all that a closure refers to, and answers the bytes of that which
+/// nothing has marked before.
 pub fn fill(
     policy: &Policy,
     world: &World,
     plan: &mut Plan,
+    base: u64,
     mut reach: impl FnMut(usize) -> u64,
 ) -> Option<Fill> {
     let quota = policy.quota?;
@@ -45,7 +47,7 @@ pub fn fill(
     }
     others.sort_unstable();
     let mut fill = Fill {
-        exempt: exempt.into_iter().map(&mut reach).sum(),
+        exempt: base + exempt.into_iter().map(&mut reach).sum::<u64>(),
         ..Fill::default()
     };
     // To be above the quota is more than to be above what it fills to, so all is marked before anything gives way.

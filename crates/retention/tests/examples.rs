@@ -202,7 +202,7 @@ fn example_10_the_quota_is_filled_in_the_order_of_the_rules_and_of_the_last_use(
     }
     let mut plan = Judge::new(&policy, &world.world).plan();
     let mut marked = Vec::new();
-    let filled = fill(&policy, &world.world, &mut plan, |place| {
+    let filled = fill(&policy, &world.world, &mut plan, 0, |place| {
         let name = world.world.closures[place].name.to_string();
         let bytes = match name.as_str() {
             "exempt" => 40,
@@ -230,7 +230,7 @@ fn example_10_the_quota_is_filled_in_the_order_of_the_rules_and_of_the_last_use(
     assert_eq!(released, ["E", "C"]);
     policy.quota = Some(108);
     let mut plan = Judge::new(&policy, &world.world).plan();
-    let filled = fill(&policy, &world.world, &mut plan, |_| 18).unwrap();
+    let filled = fill(&policy, &world.world, &mut plan, 0, |_| 18).unwrap();
     assert_eq!(
         (filled.kept, filled.released),
         (108, 0),

@@ -315,6 +315,24 @@ pub struct Args {
     #[arg(long, env = "NIKS3_OIDC_CONFIG", value_name = "FILE")]
     pub oidc_config: Option<PathBuf>,
 
+    /// File that says how long closures stay; see docs/retention.md. Without it, closures go by --older-than of each garbage
+    /// collection
+    #[arg(long, env = "NIKS3_RETENTION_CONFIG", value_name = "FILE")]
+    pub retention_config: Option<PathBuf>,
+
+    /// Collect garbage so long after the last collection began, such as 24h [default: only when `niks3 gc` asks for it]
+    #[arg(long, env = "NIKS3_GC_EVERY", value_name = "DURATION")]
+    pub gc_every: Option<humantime::Duration>,
+
+    /// What --gc-every deletes without --retention-config: closures that were neither pushed nor used for this long
+    #[arg(
+        long,
+        env = "NIKS3_GC_OLDER_THAN",
+        value_name = "DURATION",
+        default_value = "30d"
+    )]
+    pub gc_older_than: humantime::Duration,
+
     /// File with a Nix secret key, as `nix key generate-secret` writes it; repeatable
     /// [default: DATA_DIR/signing-key]
     #[arg(long, env = "NIKS3_SIGN_KEY_PATH", value_name = "FILE", value_delimiter = ',')]

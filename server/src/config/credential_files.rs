@@ -44,16 +44,23 @@ impl CredentialFiles {
 }
 
 fn oidc_settings(path: &Path, keys: &[&str]) -> Result<oidc::Settings, UsageError> {
+    let text = read_text("--oidc-config", path, MAX_OIDC_CONFIG)?;
     let wrong = |why: String| UsageError::new(format!("--oidc-config: {}: {why}", path.display()));
+    oidc::Settings::parse(&text, keys).map_err(|error| wrong(error.to_string()))
+}
+
+/// Reads a file that an option names and that has no more than so many bytes.
+pub(super) fn read_text(option: &str, path: &Path, most: u64) -> Result<String, UsageError> {
+    let wrong = |why: String| UsageError::new(format!("{option}: {}: {why}", path.display()));
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
-    file.take(MAX_OIDC_CONFIG + 1)
+    file.take(most + 1)
         .read_to_string(&mut text)
         .map_err(|error| wrong(format!("cannot be read as text: {error}")))?;
-    if text.len() as u64 > MAX_OIDC_CONFIG {
-        return Err(wrong(format!("has more than {MAX_OIDC_CONFIG} bytes")));
+    if text.len() as u64 > most {
+        return Err(wrong(format!("has more than {most} bytes")));
     }
-    oidc::Settings::parse(&text, keys).map_err(|error| wrong(error.to_string()))
+    Ok(text)
 }
 
 /// A secret as options give it.

@@ -15,6 +15,8 @@ pub(super) const BUCKET: &str = "niks3";
 #[derive(Debug, Clone)]
 pub struct DataDir {
     root: PathBuf,
+    /// Nothing that a start makes was in it.
+    is_new: bool,
 }
 
 impl DataDir {
@@ -28,12 +30,19 @@ impl DataDir {
             .create(path)
             .map_err(wrong)?;
         let root = path.canonicalize().map_err(wrong)?;
+        let made = ["api-token", "signing-key", "niks3.db"];
+        let is_new = !made.iter().any(|name| root.join(name).exists());
         let probe = tempfile::Builder::new()
             .prefix(".probe-")
             .tempfile_in(&root)
             .map_err(wrong)?;
         drop(probe);
-        Ok(Self { root })
+        Ok(Self { root, is_new })
+    }
+
+    /// This is the first start that uses it.
+    pub(super) const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// URL of the database.

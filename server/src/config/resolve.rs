@@ -14,9 +14,11 @@ use url::Url;
 use super::args::{Args, BucketLookup, ChecksumChoice};
 use super::credential_files::{CredentialFiles, SecretSource, s3_keys};
 use super::embedded::{self, DataDir};
-use super::{secrets, tls};
+use super::{retention, secrets, tls};
 use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
+use crate::gc::Schedule;
 use crate::ownership::Adopt;
+use crate::policy_file::PolicyFile;
 use crate::storage::S3Settings;
 use crate::verification::VerifyUploads;
 
@@ -131,6 +133,12 @@ pub struct Config {
     pub keep_replaced: i64,
     /// Index debug information by build id.
     pub index_debug_info: bool,
+    /// How long closures stay.
+    pub retention: Option<PolicyFile>,
+    /// When the server collects garbage by itself.
+    pub gc_schedule: Option<Schedule>,
+    /// This start has made the data directory's database.
+    pub is_new: bool,
 }
 
 /// Most seconds for which replaced contents are kept.
@@ -194,6 +202,7 @@ impl Config {
         }
         let names: Vec<&str> = sign_keys.iter().map(SecretKey::name).collect();
         let oidc = credential_files.oidc(&names)?;
+        let retention = retention::policy(&args)?;
         let store = store(&args, data_dir.as_ref())?;
         if !(1..=100_000).contains(&args.priority) {
             return Err(UsageError::new("--priority: a number from 1 to 100000"));
@@ -210,6 +219,9 @@ impl Config {
                 .filter(|seconds| *seconds <= MAX_KEPT)
                 .ok_or_else(|| UsageError::new("--keep-replaced: at most 10 years (87600h)"))?,
             index_debug_info: args.index_debug_info,
+            retention,
+            gc_schedule: super::retention::schedule(&args)?,
+            is_new: data_dir.as_ref().is_some_and(DataDir::is_new),
             verify_concurrency: args.verify_concurrency.map_or_else(cores, usize::from),
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),

@@ -8,6 +8,7 @@ use super::fsck::FsckApi;
 use super::gc::GcApi;
 use super::pins::PinsApi;
 use super::pushes::PushesApi;
+use super::retention::{RetentionApi, UsageApi};
 use super::runs::RunsApi;
 use super::tokens::TokensApi;
 use super::whoami::WhoamiApi;
@@ -21,6 +22,8 @@ pub type Api = (
     PinsApi,
     RunsApi,
     ClosuresApi,
+    RetentionApi,
+    UsageApi,
     TokensApi,
     WhoamiApi,
 );
@@ -37,6 +40,8 @@ pub fn service() -> OpenApiService<Api, ()> {
             PinsApi,
             RunsApi,
             ClosuresApi,
+            RetentionApi,
+            UsageApi,
             TokensApi,
             WhoamiApi,
         ),

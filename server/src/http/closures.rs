@@ -1,6 +1,8 @@
 //! `/closures`: what pushes have put into the cache. Each verb is a file beside this one.
 
+mod delete;
 mod list;
+mod restore_closure;
 mod show;
 mod types;
 
@@ -12,12 +14,13 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
 use super::api_tags::ApiTags;
-use super::extract::Reader;
+use super::extract::{Collector, Reader};
 use super::problem::ApiProblem;
 use super::runs::types::Filter;
 use crate::app::App;
+use crate::closures::Options;
 use crate::error::Error;
-use types::{Closure, Closures};
+use types::{Closure, Closures, DeletedClosures};
 
 /// Operations on closures.
 pub struct ClosuresApi;
@@ -74,5 +77,44 @@ impl ClosuresApi {
         Path(root): Path<String>,
     ) -> Result<Json<Closure>, ApiProblem> {
         Ok(Json(show::show(app, &root).await?))
+    }
+
+    /// Delete a closure
+    ///
+    /// It is released: it can be restored until the undo time is over, and it comes back when somebody pushes or uses it.
+    /// With `now`, a garbage collection deletes it at once, with all that nothing else needs. 409 if a pin or a push in
+    /// progress needs it. Of a path that is no root, the answer has the closures that contain it, and nothing is deleted;
+    /// with `contains`, these are.
+    #[oai(path = "/:root", method = "delete", operation_id = "delete_closure")]
+    async fn delete(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Collector(identity): Collector,
+        Path(root): Path<String>,
+        /// Without the undo time and the grace period.
+        Query(now): Query<Option<bool>>,
+        /// Also closures that contain the path.
+        Query(contains): Query<Option<bool>>,
+    ) -> Result<Json<DeletedClosures>, ApiProblem> {
+        let options = Options {
+            now: now.unwrap_or_default(),
+            contains: contains.unwrap_or_default(),
+        };
+        Ok(Json(delete::delete(app, &identity.name(), &root, options).await?))
+    }
+
+    /// Restore a closure
+    ///
+    /// As a push of its root without a run would.
+    #[oai(path = "/:root/restore", method = "post", operation_id = "restore_closure")]
+    async fn restore_closure(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Collector(identity): Collector,
+        Path(root): Path<String>,
+    ) -> Result<Json<Closure>, ApiProblem> {
+        Ok(Json(
+            restore_closure::restore_closure(app, &identity.name(), &root).await?,
+        ))
     }
 }

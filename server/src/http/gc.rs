@@ -2,6 +2,7 @@
 
 mod closures;
 mod list;
+mod restore_released;
 mod show;
 mod start;
 mod types;
@@ -21,7 +22,7 @@ use super::wire::page;
 use crate::app::App;
 use crate::catalog::{TaskKind, TaskRow};
 use crate::error::Error;
-use types::{GcClosures, GcRun, GcRuns, StartGc};
+use types::{GcClosures, GcRun, GcRuns, RestoredClosures, StartGc};
 
 /// Operations on garbage collections.
 pub struct GcApi;
@@ -91,6 +92,21 @@ impl GcApi {
         Query(limit): Query<Option<u32>>,
     ) -> Result<Json<GcClosures>, ApiProblem> {
         Ok(Json(closures::closures(app, &id, after, limit).await?))
+    }
+
+    /// Restore what a garbage collection has released
+    ///
+    /// All closures that it has released and that are still there, as pushes without a run would.
+    #[oai(path = "/:id/restore", method = "post", operation_id = "restore_gc")]
+    async fn restore_released(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Collector(identity): Collector,
+        Path(id): Path<String>,
+    ) -> Result<Json<RestoredClosures>, ApiProblem> {
+        Ok(Json(
+            restore_released::restore_released(app, &identity.name(), &id).await?,
+        ))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{path::Path, process::Command};
 
-use niks3_test_support::{Backend, Use, eventually, run};
+use niks3_test_support::{Backend, Github, GithubApi, Use, eventually, run};
+use serde_json::json;
 
 use super::bench::{Bench, released};
 
@@ -97,6 +98,49 @@ fn the_second_action_collects_garbage_and_says_what_went() {
     assert!(!bench.cached(&path));
     let wrong = bench.job.main(&mut action.with("older-than", "long")).red();
     assert!(wrong.annotations("error")[0].contains("older-than"), "{wrong:#?}");
+}
+
+#[test]
+fn the_second_action_tells_the_server_which_pull_requests_are_open() {
+    let mut bench = Bench::with_token(Backend::Embedded);
+    let github = GithubApi::start(|path, _| {
+        let body = match path.split('?').next().unwrap_or_default() {
+            "/api/v3/repos/o/r" => json!({ "id": 7 }),
+            "/api/v3/repos/o/r/pulls" if path.ends_with("&page=1") => {
+                json!(
+                    (1..=100)
+                        .map(|number| json!({ "number": number }))
+                        .collect::<Vec<_>>()
+                )
+            }
+            "/api/v3/repos/o/r/pulls" => json!([{ "number": 101 }]),
+            _ => return Github::Answers(404, String::new(), "{}".into()),
+        };
+        Github::Answers(200, String::new(), body.to_string())
+    });
+    github.serve(&mut bench.job);
+    let mut action = bench_gc(&bench).with("github-token", "of-github");
+    bench
+        .job
+        .main(&mut action.clone().with("dry-run", "true"))
+        .green();
+    assert_eq!(bench.server.sql("SELECT count(*) FROM open_pulls"), ["0"]);
+    bench.job.main(&mut action).green();
+    let list = bench
+        .server
+        .sql("SELECT provider, repository, numbers FROM open_pulls");
+    let numbers: Vec<String> = (1..=101).map(|number: u32| number.to_string()).collect();
+    assert_eq!(list, [format!("github|7|[{}]", numbers.join(","))]);
+    // A repository that may not be read is a warning, and the collection goes on.
+    let step = bench
+        .job
+        .main(&mut action.with("repositories", "o/secret"))
+        .green();
+    assert!(
+        step.annotations("warning")[0].contains("pull-requests: read"),
+        "{step:#?}"
+    );
+    assert_eq!(bench.server.sql("SELECT count(*) FROM open_pulls"), ["1"]);
 }
 
 fn bench_gc(bench: &Bench) -> Use {

@@ -286,6 +286,25 @@ impl Graph {
         kept
     }
 
+    /// Bytes of the NARs that a path keeps, besides what is in `seen`, where it is added: first paths, then NARs.
+    pub(crate) fn reach(&self, root: PathId, seen: &mut (Vec<bool>, Vec<bool>)) -> u64 {
+        let mut bytes = 0;
+        let mut pending: Vec<u32> = self.index.get(&root).copied().into_iter().collect();
+        while let Some(path) = pending.pop() {
+            if !self.there[path as usize] || std::mem::replace(&mut seen.0[path as usize], true) {
+                continue;
+            }
+            let object = self.object[path as usize] as usize;
+            if let Some(item) = self.objects.get(object)
+                && !std::mem::replace(&mut seen.1[object], true)
+            {
+                bytes += item.size.unsigned_abs();
+            }
+            pending.extend(self.refs(path).iter().filter(|next| **next != NONE));
+        }
+        bytes
+    }
+
     /// How many paths there are.
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -410,6 +429,32 @@ impl Ripe {
                 ripe.logs[log] = false;
             }
             held.extend(graph.refs(path).iter().filter(|next| **next != NONE));
+        }
+        ripe
+    }
+
+    /// What some roots keep and nothing else needs, at once.
+    pub fn only(graph: &Graph, roots: &[PathId]) -> Self {
+        let mut ripe = Self {
+            paths: vec![false; graph.len()],
+            objects: vec![false; graph.objects.len()],
+            logs: vec![false; graph.logs.len()],
+        };
+        let mut seen = vec![false; graph.len()];
+        for path in roots.iter().flat_map(|root| graph.kept_by(*root, &mut seen)) {
+            ripe.paths[path as usize] = true;
+            if let Some(object) = ripe.objects.get_mut(graph.object[path as usize] as usize) {
+                *object = true;
+            }
+            for log in graph.logs_of(path) {
+                ripe.logs[log] = true;
+            }
+        }
+        for (log, item) in ripe.logs.iter_mut().zip(&graph.logs) {
+            *log &= !item.marked;
+        }
+        for (object, item) in ripe.objects.iter_mut().zip(&graph.objects) {
+            *object &= !item.marked;
         }
         ripe
     }

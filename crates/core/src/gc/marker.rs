@@ -7,7 +7,7 @@
 //! since the last look has been followed. Each transaction that condemns anything
 //! to deletion begins with that look.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use niks3_catalog::{Catalog, DirtyId, ObjectId, PathId, PushId, ReplacementId, Result, WriteTx};
 
@@ -21,8 +21,8 @@ pub(super) struct Marker {
     /// Everything that was there.
     pub graph: Graph,
     roots: Option<i64>,
-    /// Closures that were neither pushed nor used since are no roots: for a run that only tells.
-    except_before: Option<i64>,
+    /// Roots of closures that count as gone, unless a pin names them.
+    without: HashSet<PathId>,
     pushes: HashMap<PushId, i64>,
     dirty: DirtyId,
     /// The last replacement whose contents before were followed.
@@ -31,7 +31,7 @@ pub(super) struct Marker {
 
 impl Marker {
     /// Reads everything that is there.
-    pub async fn load(catalog: &Catalog, except_before: Option<i64>) -> Result<Self> {
+    pub async fn load(catalog: &Catalog) -> Result<Self> {
         let mut graph = Graph::default();
         let mut after = ObjectId::default();
         loop {
@@ -68,11 +68,18 @@ impl Marker {
         Ok(Self {
             graph,
             roots: None,
-            except_before,
+            without: HashSet::new(),
             pushes: HashMap::new(),
             dirty: DirtyId::default(),
             replacement: ReplacementId::default(),
         })
+    }
+
+    /// Says which closures count as gone, by their roots. What they need is followed by the next
+    /// [`Self::catch_up`] once they no longer do; what was followed stays so.
+    pub fn without(&mut self, roots: HashSet<PathId>) {
+        self.without = roots;
+        self.roots = None;
     }
 
     /// Follows every root that is new: what is unmarked then is needed by nothing, for as
@@ -80,8 +87,10 @@ impl Marker {
     pub(crate) async fn catch_up(&mut self, tx: &mut WriteTx) -> Result<()> {
         let roots = tx.roots_revision().await?;
         if self.roots != Some(roots) {
-            for id in tx.root_ids(self.except_before).await? {
-                self.graph.mark(id);
+            for (id, is_pinned) in tx.root_ids().await? {
+                if is_pinned || !self.without.contains(&id) {
+                    self.graph.mark(id);
+                }
             }
             self.roots = Some(roots);
         }

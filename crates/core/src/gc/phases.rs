@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use niks3_base::error::Error;
 use niks3_base::metrics::metrics;
-use niks3_catalog::{
-    ClosureId, CollectedId, GcClosure, ObjectId, OldClosure, PathId, ReplacementId, TaskId, now,
-};
+use niks3_catalog::{CollectedId, ObjectId, PathId, ReplacementId, TaskId, now};
 use niks3_storage::REQUEST_LIFETIME;
 
 use super::graph::{Item, Ripe};
 use super::marker::Marker;
 use super::progress::{Phase, Shared};
 use super::run::Run;
-use super::{Request, lost_commits, realisations, sweep, uploads, versions};
+use super::{
+    Request, by_policy, deletion_by_hand, departures, lost_commits, realisations, sweep, uploads, versions,
+};
 use crate::app::App;
 use crate::pins;
 use crate::push;
 
 /// Rows that one transaction changes.
 const CHUNK: usize = 5_000;
-/// Closures that one transaction lets go.
+/// Rows that are read or forgotten at once.
 const PAGE: i64 = 5_000;
 /// Whose push it is that writes narinfos again.
 const IDENTITY: &str = "gc";
@@ -40,7 +40,9 @@ pub(super) async fn run(app: &Arc<App>, id: TaskId, request: &Request, shared: &
         now: now(),
     };
     run.before_deletion().await?;
-    let closures_before = run.now - i64::from(request.older_than);
+    if !request.only.is_empty() {
+        return deletion_by_hand::run(&run).await;
+    }
     if !request.dry_run {
         shared.phase(Phase::Pushes);
         end_pushes(&run).await?;
@@ -48,22 +50,35 @@ pub(super) async fn run(app: &Arc<App>, id: TaskId, request: &Request, shared: &
         pins::settle_all(app).await?;
     }
     shared.phase(Phase::Closures);
-    let old = old_closures(&run, closures_before).await?;
+    let policy = departures::policy(app, request)?;
+    let mut marker = None;
+    if policy.as_ref().is_some_and(|file| file.policy.quota.is_some()) {
+        marker = Some(Marker::load(&app.catalog).await?);
+    }
+    let departures = match &policy {
+        Some(file) => by_policy::depart(&run, file, marker.as_ref()).await?,
+        None => departures::by_age(&run).await?,
+    };
 
     shared.phase(Phase::Mark);
-    let except_before = request.dry_run.then_some(closures_before);
-    let mut marker = Marker::load(&app.catalog, except_before).await?;
+    let mut marker = match marker {
+        Some(marker) => marker,
+        None => Marker::load(&app.catalog).await?,
+    };
+    marker.without(departures.going());
     // Most of it, before others have to wait for the rest.
     marker.catch_up(&mut app.catalog.look().await?).await?;
-    let mut tx = run.write().await?;
-    marker.catch_up(&mut tx).await?;
-    drop(tx);
+    catch_up(&run, &mut marker).await?;
+    departures::note(&run, &marker, &departures).await?;
+    if departures.stay_until_later() {
+        marker.without(departures.gone());
+        catch_up(&run, &mut marker).await?;
+    }
     let needed = marker.graph.len() - marker.graph.white().count();
     shared.count(|counts| {
         counts.paths = marker.graph.len() as u64;
         counts.paths_needed = needed as u64;
     });
-    note_closures(&run, &marker, &old).await?;
     let ripe = run.ripe(&marker);
     if request.dry_run {
         foresee(&run, &marker, &ripe);
@@ -85,6 +100,13 @@ pub(super) async fn run(app: &Arc<App>, id: TaskId, request: &Request, shared: &
     sweep::rows(&run, &mut marker).await?;
     count_failed(&run, &marker, &ripe);
     shared.phase(Phase::Finished);
+    Ok(())
+}
+
+/// Follows what has become a root, with a look that nothing else changes meanwhile.
+async fn catch_up(run: &Run<'_>, marker: &mut Marker) -> Result<(), Error> {
+    let mut tx = run.write().await?;
+    marker.catch_up(&mut tx).await?;
     Ok(())
 }
 
@@ -143,75 +165,6 @@ async fn end_replacements(run: &Run<'_>) -> Result<(), Error> {
             why = problem.text(),
             "narinfos of replaced paths are written again by the next garbage collection"
         ),
-    }
-    Ok(())
-}
-
-/// Deletes closures that were neither pushed nor used for long, or finds which it would.
-async fn old_closures(run: &Run<'_>, before: i64) -> Result<Vec<OldClosure>, Error> {
-    let mut old = Vec::new();
-    let mut after = ClosureId::default();
-    loop {
-        let page = run.app.catalog.old_closures(before, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.id;
-        if run.request.dry_run {
-            old.extend(page);
-        } else {
-            let ids: Vec<ClosureId> = page.iter().map(|closure| closure.id).collect();
-            let mut tx = run.write().await?;
-            let dropped: std::collections::HashSet<ClosureId> =
-                tx.drop_closures(&ids, before).await?.into_iter().collect();
-            tx.commit().await?;
-            old.extend(page.into_iter().filter(|closure| dropped.contains(&closure.id)));
-        }
-        run.shared
-            .count(|counts| counts.old_closures_deleted = old.len() as u64);
-    }
-    if !run.request.dry_run {
-        drop_uses(run, before).await?;
-        let mut tx = run.write().await?;
-        tx.drop_runs(before).await?;
-        tx.commit().await?;
-    }
-    Ok(old)
-}
-
-/// Deletes uses that keep nothing any more.
-async fn drop_uses(run: &Run<'_>, before: i64) -> Result<(), Error> {
-    loop {
-        let mut tx = run.write().await?;
-        let dropped = tx.drop_uses(before, PAGE).await?;
-        tx.commit().await?;
-        if dropped < PAGE.unsigned_abs() {
-            return Ok(());
-        }
-    }
-}
-
-/// Writes down, closure by closure, what goes with it: each path and NAR once, with the
-/// first closure that has it.
-async fn note_closures(run: &Run<'_>, marker: &Marker, old: &[OldClosure]) -> Result<(), Error> {
-    let mut seen_paths = vec![false; marker.graph.len()];
-    let mut seen_nars = vec![false; marker.graph.objects().count()];
-    let mut notes = Vec::with_capacity(old.len());
-    for (closure, number) in old.iter().zip(1_i64..) {
-        let kept = marker.graph.kept_by(closure.path_id, &mut seen_paths);
-        notes.push(GcClosure {
-            number,
-            root: closure.root.clone(),
-            pushed_at: closure.pushed_at,
-            paths: i64::try_from(kept.len()).unwrap_or(i64::MAX),
-            bytes: kept
-                .iter()
-                .map(|path| marker.graph.nar_bytes(*path, &mut seen_nars))
-                .sum(),
-        });
-    }
-    for chunk in notes.chunks(CHUNK) {
-        let mut tx = run.write().await?;
-        tx.note_gc_closures(run.id, chunk).await?;
-        tx.commit().await?;
     }
     Ok(())
 }

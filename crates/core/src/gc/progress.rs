@@ -80,6 +80,51 @@ impl From<Counts> for GcCounts {
     }
 }
 
+/// What the quota has made of a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaReport {
+    /// Most bytes of the cache.
+    pub quota: u64,
+    /// Bytes of what the quota never takes: pins, releases, what is used.
+    pub exempt: u64,
+    /// Bytes that stay, with those.
+    pub kept: u64,
+    /// Closures that give way.
+    pub closures: u64,
+}
+
+/// What a retention policy has made of the closures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RetentionReport {
+    /// SHA-256 of the policy's text.
+    pub policy: String,
+    /// Closures that were judged.
+    pub closures: u64,
+    /// Closures released now.
+    pub released: u64,
+    /// Closures that were released and that something keeps again.
+    pub restored: u64,
+    /// Released closures whose undo time is not over.
+    pub waiting: u64,
+    /// Released closures whose undo time was over.
+    pub deleted: u64,
+    /// Bytes that the bucket loses once all of these are deleted.
+    pub bytes_in_the_end: u64,
+    /// Of a dry run with a policy: closures that the policy in force would keep.
+    pub only_here: u64,
+    /// Of a dry run with a policy: closures that only the policy in force would let go.
+    pub only_in_force: u64,
+    /// Repositories whose jobs do not report what they use.
+    pub uncovered: u64,
+    /// Why nothing is released, and how to allow it.
+    pub held: Option<String>,
+    /// What somebody should know.
+    pub notices: Vec<String>,
+    /// What the quota has made of it.
+    pub quota: Option<QuotaReport>,
+}
+
 /// Phase and counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -87,6 +132,9 @@ pub struct Progress {
     pub phase: Phase,
     /// What it has done so far.
     pub counts: Counts,
+    /// What a retention policy has made of the closures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionReport>,
 }
 
 /// Progress that the work writes and a reporter reads.
@@ -97,6 +145,11 @@ impl Shared {
     pub fn phase(&self, phase: Phase) {
         metrics().gc_phase(Some(phase.as_str()));
         self.change(|progress| progress.phase = phase);
+    }
+
+    /// Changes the report of a collection that goes by a policy.
+    pub fn report(&self, change: impl FnOnce(&mut RetentionReport)) {
+        self.change(|progress| change(progress.retention.get_or_insert_default()));
     }
 
     /// Counts what was done.

@@ -29,6 +29,9 @@ pub(super) struct Closure {
     /// Unix time at which a run last reported that it used it.
     #[oai(skip_serializing_if_is_none)]
     pub used_at: Option<i64>,
+    /// Unix time since when nothing keeps it: it is deleted once the undo time is over.
+    #[oai(skip_serializing_if_is_none)]
+    pub released_at: Option<i64>,
     /// Its paths that are in the cache.
     pub paths: u64,
     /// Bytes of their NARs.
@@ -46,6 +49,7 @@ impl Closure {
             created_at: row.created_at,
             pushed_at: row.pushed_at,
             used_at: (row.used_at != 0).then_some(row.used_at),
+            released_at: (row.released_at != 0).then_some(row.released_at),
             paths: size.paths,
             nar_bytes: size.nar_bytes,
             file_bytes: size.file_bytes,
@@ -59,6 +63,34 @@ impl Closure {
                 .collect(),
         }
     }
+}
+
+/// A root that needs paths of a deleted closure.
+#[derive(Debug, Object)]
+pub(super) struct KeepingRoot {
+    /// Store path of the root.
+    pub path: String,
+    /// So many of those paths, without those that a root before it in the list needs.
+    pub paths: u64,
+}
+
+/// What has become of a request to delete a closure.
+#[derive(Debug, Object)]
+pub(super) struct DeletedClosures {
+    /// Store paths of the roots that were released.
+    pub released: Vec<String>,
+    /// Nothing was released: the path is no root, and these closures contain it.
+    pub contained_in: Vec<String>,
+    /// That list has more entries.
+    pub more: bool,
+    /// Unix time from which a garbage collection deletes them.
+    #[oai(skip_serializing_if_is_none)]
+    pub delete_from: Option<i64>,
+    /// With `now`: the garbage collection that deletes them.
+    #[oai(skip_serializing_if_is_none)]
+    pub gc: Option<String>,
+    /// Paths of the closures stay, since these roots need them; those that need most come first.
+    pub kept_by: Vec<KeepingRoot>,
 }
 
 /// A page of closures.

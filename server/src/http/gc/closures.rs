@@ -24,6 +24,9 @@ pub(super) async fn closures(
                 pushed_at: row.pushed_at,
                 paths: row.paths.unsigned_abs(),
                 nar_bytes: row.bytes.unsigned_abs(),
+                action: Some(row.action).filter(|action| !action.is_empty()),
+                reason: Some(row.reason).filter(|reason| !reason.is_empty()),
+                delete_from: (row.delete_from != 0).then_some(row.delete_from),
             })
             .collect(),
     })

@@ -5,7 +5,7 @@ use poem_openapi::{Enum, Object};
 use super::super::task_state::TaskState;
 use super::Error;
 use crate::catalog::TaskRow;
-use crate::gc::{Phase, Progress, Request};
+use crate::gc::{Phase, Progress, Request, RetentionReport};
 
 /// What to collect.
 #[derive(Debug, Object)]
@@ -25,6 +25,12 @@ pub(super) struct StartGc {
     /// Collect although the clock of the server looks wrong.
     #[oai(default)]
     pub accept_clock: bool,
+    /// Text of a retention policy, for a dry run: what would go under it, compared with the policy in force.
+    #[oai(skip_serializing_if_is_none)]
+    pub policy: Option<String>,
+    /// Hash of the server's retention policy, which may release more than `max_release` although it is new.
+    #[oai(skip_serializing_if_is_none)]
+    pub accept_policy: Option<String>,
 }
 
 const fn six_hours() -> u64 {
@@ -89,6 +95,74 @@ pub(super) struct GcCounts {
     pub paths_needed: u64,
 }
 
+/// What the quota has made of a plan.
+#[derive(Debug, Object)]
+pub(super) struct GcQuota {
+    /// Most bytes of the cache.
+    pub quota: u64,
+    /// Bytes of what the quota never takes.
+    pub exempt: u64,
+    /// Bytes that stay, with those.
+    pub kept: u64,
+    /// Closures that give way.
+    pub closures: u64,
+}
+
+/// What a retention policy has made of the closures.
+#[derive(Debug, Object)]
+pub(super) struct GcRetention {
+    /// SHA-256 of the policy's text.
+    pub policy: String,
+    /// Closures that were judged.
+    pub closures: u64,
+    /// Closures released now.
+    pub released: u64,
+    /// Closures that were released and that something keeps again.
+    pub restored: u64,
+    /// Released closures whose undo time is not over.
+    pub waiting: u64,
+    /// Released closures that were deleted.
+    pub deleted: u64,
+    /// Bytes of NARs that the bucket loses once all of these are deleted.
+    pub bytes_in_the_end: u64,
+    /// With `policy`: closures that go, and that the policy in force would keep.
+    pub only_here: u64,
+    /// With `policy`: closures that stay, and that the policy in force would let go.
+    pub only_in_force: u64,
+    /// Why nothing is released, and how to allow it.
+    #[oai(skip_serializing_if_is_none)]
+    pub held: Option<String>,
+    /// What somebody should know.
+    pub notices: Vec<String>,
+    /// With a quota: what it has made of the plan.
+    #[oai(skip_serializing_if_is_none)]
+    pub quota: Option<GcQuota>,
+}
+
+impl From<RetentionReport> for GcRetention {
+    fn from(report: RetentionReport) -> Self {
+        Self {
+            policy: report.policy,
+            closures: report.closures,
+            released: report.released,
+            restored: report.restored,
+            waiting: report.waiting,
+            deleted: report.deleted,
+            bytes_in_the_end: report.bytes_in_the_end,
+            only_here: report.only_here,
+            only_in_force: report.only_in_force,
+            held: report.held,
+            notices: report.notices,
+            quota: report.quota.map(|filled| GcQuota {
+                quota: filled.quota,
+                exempt: filled.exempt,
+                kept: filled.kept,
+                closures: filled.closures,
+            }),
+        }
+    }
+}
+
 /// A garbage collection.
 #[derive(Debug, Object)]
 pub(super) struct GcRun {
@@ -100,6 +174,9 @@ pub(super) struct GcRun {
     pub phase: GcPhase,
     /// What it has done so far.
     pub counts: GcCounts,
+    /// What a retention policy has made of the closures, if the server has one.
+    #[oai(skip_serializing_if_is_none)]
+    pub retention: Option<GcRetention>,
     /// Why it ended early.
     #[oai(skip_serializing_if_is_none)]
     pub error: Option<String>,
@@ -138,6 +215,7 @@ impl GcRun {
                 paths: counts.paths,
                 paths_needed: counts.paths_needed,
             },
+            retention: progress.retention.map(GcRetention::from),
             error: (!row.error.is_empty()).then_some(row.error),
             older_than_seconds: request.older_than.into(),
             failed_uploads_older_than_seconds: request.failed_uploads_older_than.into(),
@@ -170,6 +248,23 @@ pub(super) struct GcClosure {
     pub paths: u64,
     /// Bytes of their NARs in the bucket, each counted once.
     pub nar_bytes: u64,
+    /// Under a retention policy: `release`, `wait`, `delete`, or, where a dry run compares policies, `keep`: only the one in
+    /// force would let it go.
+    #[oai(skip_serializing_if_is_none)]
+    pub action: Option<String>,
+    /// Why.
+    #[oai(skip_serializing_if_is_none)]
+    pub reason: Option<String>,
+    /// Unix time from which it is deleted if nothing keeps it until then.
+    #[oai(skip_serializing_if_is_none)]
+    pub delete_from: Option<i64>,
+}
+
+/// What was restored.
+#[derive(Debug, Object)]
+pub(super) struct RestoredClosures {
+    /// Closures.
+    pub restored: u64,
 }
 
 /// A page of closures.

@@ -8,6 +8,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::app::App;
 use crate::catalog::{CacheCounts, FindingState, Stored};
 use crate::fsck::Kind;
+use crate::gc::Progress;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ObjectKind {
@@ -136,6 +137,36 @@ fn stored(registry: &mut Registry, counts: &CacheCounts) {
     );
 }
 
+/// What the last garbage collection has found out about retention.
+fn retention(registry: &mut Registry, counts: &CacheCounts) {
+    let progress: Progress = serde_json::from_str(&counts.gc_progress).unwrap_or_default();
+    let report = progress.retention.unwrap_or_default();
+    let filled = report.quota.unwrap_or_default();
+    let mut gauge = |name: &str, help: &str, unit: Option<Unit>, value: u64| {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(number(value));
+        match unit {
+            Some(unit) => registry.register_with_unit(name, help, unit, gauge),
+            None => registry.register(name, help, gauge),
+        }
+    };
+    let text = "Closures that are released and wait for the end of their undo time";
+    gauge("closures_released", text, None, counts.released_closures);
+    let text = "Whether the last garbage collection has released nothing until somebody accepts its policy";
+    gauge("retention_held", text, None, report.held.is_some().into());
+    let text = "Repositories whose jobs do not report what they use";
+    gauge("retention_uncovered_repositories", text, None, report.uncovered);
+    gauge(
+        "quota",
+        "Most bytes of the cache, or 0",
+        Some(Unit::Bytes),
+        filled.quota,
+    );
+    let text = "Bytes by which what the quota never takes is above it";
+    let excess = filled.exempt.saturating_sub(filled.quota);
+    gauge("quota_excess", text, Some(Unit::Bytes), excess);
+}
+
 fn tasks(registry: &mut Registry, counts: &CacheCounts) {
     let time = |registry: &mut Registry, name: &str, help: &str, at: i64| {
         let gauge: Gauge = Gauge::default();
@@ -146,6 +177,7 @@ fn tasks(registry: &mut Registry, counts: &CacheCounts) {
     time(registry, "gc_last_success_time", gc, counts.gc_done_at);
     let fsck = "When the last check of any server ended well, as a Unix time, or 0";
     time(registry, "fsck_last_success_time", fsck, counts.fsck_done_at);
+    retention(registry, counts);
     let running: Gauge = Gauge::default();
     running.set(counts.gc_running.into());
     registry.register("gc_running", "Whether a garbage collection is under way", running);

@@ -55,9 +55,11 @@ pub(in crate::http) struct Run {
     /// Closures in the cache that it has pushed.
     pub closures: u64,
     /// Closures in the cache that it has reported as used.
-    pub closures_used: u64,
+    #[oai(skip_serializing_if_is_none)]
+    pub closures_used: Option<u64>,
     /// It has reported all that it used.
-    pub uses_complete: bool,
+    #[oai(skip_serializing_if_is_none)]
+    pub uses_complete: Option<bool>,
 }
 
 impl Run {
@@ -89,8 +91,8 @@ impl Run {
             conclusion: known(row.conclusion),
             created_at: row.created_at,
             closures: row.closures.unsigned_abs(),
-            closures_used: row.closures_used.unsigned_abs(),
-            uses_complete: row.uses_complete,
+            closures_used: Some(row.closures_used.unsigned_abs()),
+            uses_complete: Some(row.uses_complete),
         }
     }
 }

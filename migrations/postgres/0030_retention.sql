@@ -1,0 +1,47 @@
+-- Retention: when closures were released, by which policies, and what is known of open pull requests.
+
+-- When a closure was last pushed without a run of CI, adopted, imported or restored; 0: never.
+ALTER TABLE closures ADD COLUMN direct_at BIGINT NOT NULL DEFAULT 0;
+-- Since when nothing keeps it: it stays for the undo time. 0: it is not released.
+ALTER TABLE closures ADD COLUMN released_at BIGINT NOT NULL DEFAULT 0;
+-- Token of the garbage collection that has released it; '': somebody has, by hand.
+ALTER TABLE closures ADD COLUMN released_by TEXT COLLATE "C" NOT NULL DEFAULT '';
+UPDATE closures SET direct_at = pushed_at WHERE
+    NOT EXISTS (SELECT 1 FROM closure_runs l WHERE l.closure_id = closures.id AND l.pushed_at >= closures.pushed_at)
+    AND NOT EXISTS (SELECT 1 FROM closure_uses l WHERE l.closure_id = closures.id AND closures.created_at = closures.pushed_at);
+CREATE INDEX closures_released ON closures (released_at) WHERE released_at <> 0;
+
+-- What a garbage collection does with each closure, and why; '' in those without a policy.
+ALTER TABLE gc_closures ADD COLUMN action TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE gc_closures ADD COLUMN reason TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE gc_closures ADD COLUMN delete_from BIGINT NOT NULL DEFAULT 0; -- when it is deleted unless something keeps it; 0: now, or never
+
+-- Every policy that a garbage collection has gone by.
+CREATE TABLE retention_policies (
+    hash         TEXT COLLATE "C"    PRIMARY KEY, -- SHA-256 of the text
+    text         TEXT COLLATE "C"    NOT NULL,
+    first_used_at BIGINT NOT NULL
+);
+
+-- The policy in force, in one row: that of the last garbage collection that was not held; '': none yet.
+CREATE TABLE retention_state (
+    id           BIGINT PRIMARY KEY CHECK (id = 1),
+    policy       TEXT COLLATE "C"    NOT NULL DEFAULT ''
+);
+INSERT INTO retention_state (id) VALUES (1);
+
+-- Running servers that have a policy file.
+CREATE TABLE retention_servers (
+    instance     TEXT COLLATE "C"    PRIMARY KEY, -- random, made at each start
+    policy       TEXT COLLATE "C"    NOT NULL, -- hash
+    seen_at      BIGINT NOT NULL
+);
+
+-- The newest list of the open pull requests of each repository that sends them.
+CREATE TABLE open_pulls (
+    provider     TEXT COLLATE "C"    NOT NULL,
+    repository   TEXT COLLATE "C"    NOT NULL, -- the number that it keeps when it is renamed
+    numbers      TEXT COLLATE "C"    NOT NULL, -- JSON
+    listed_at    BIGINT NOT NULL,
+    PRIMARY KEY (provider, repository)
+);
