@@ -63,6 +63,7 @@ mod secrets;
 mod services;
 mod soak;
 mod start;
+mod statements;
 mod store_rights;
 mod strange_files;
 mod structure;

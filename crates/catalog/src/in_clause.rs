@@ -36,11 +36,15 @@ pub(super) fn values(rows: usize, columns: usize) -> String {
 
 /// A query over text that was put together from constants and placeholders only.
 /// Full chunks keep their prepared statement, odd ones do not fill its cache.
+#[track_caller]
 pub(super) fn query<'q>(backend: Backend, text: String, full_chunk: bool) -> Query<'q, Any, AnyArguments> {
     sqlx::query(AssertSqlSafe(for_backend(backend, text))).persistent(full_chunk)
 }
 
+#[track_caller]
 fn for_backend(backend: Backend, text: String) -> String {
+    #[cfg(debug_assertions)]
+    super::statement_coverage::record(backend, std::panic::Location::caller());
     match backend {
         Backend::Sqlite => anonymous(text),
         Backend::Postgres => text,
@@ -48,6 +52,7 @@ fn for_backend(backend: Backend, text: String) -> String {
 }
 
 /// The same for rows of a type.
+#[track_caller]
 pub(super) fn query_as<'q, T>(
     backend: Backend,
     text: String,
@@ -60,6 +65,7 @@ where
 }
 
 /// The same for rows of one value.
+#[track_caller]
 pub(super) fn query_scalar<'q, T>(
     backend: Backend,
     text: String,

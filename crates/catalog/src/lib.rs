@@ -51,6 +51,8 @@ mod sessions;
 mod short_leases;
 mod signatures;
 mod slices;
+#[cfg(debug_assertions)]
+mod statement_coverage;
 mod states;
 mod store_probes;
 mod tasks;
@@ -128,7 +130,7 @@ pub fn local_postgres_url(url: &str) -> String {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Backend {
     Sqlite,
     Postgres,

@@ -10,6 +10,7 @@ pub mod deletion_waits;
 pub mod fsck;
 pub mod gc;
 pub mod import;
+pub mod lease;
 mod object_group;
 pub mod ownership;
 pub mod pin_name;

@@ -2,7 +2,7 @@
 //! end and its history in the database, so that any server can tell.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use niks3_base::error::Error;
 use niks3_catalog::{NewTask, TaskId, TaskKind, TaskRow, TaskState, now};
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
+use crate::lease::{Lease, LeaseLost};
 
 /// Seconds without a sign of life after which a task counts as abandoned.
 const LEASE: i64 = 20;
@@ -154,30 +155,24 @@ async fn supervise<P: Clone + Serialize + std::fmt::Debug>(
     shared: Shared<P>,
     work: impl Future<Output = Result<(), Error>>,
 ) {
-    let report = async {
-        let mut tick = tokio::time::interval(REPORT);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut last = Instant::now();
-        loop {
-            tick.tick().await;
-            match app.catalog.report_task(id, &shared.json(), LEASE).await {
-                Ok(true) => last = Instant::now(),
-                Ok(false) => return "it took too long without a sign of life, and another one took over",
-                Err(error) => {
-                    tracing::warn!(task = token, %error, "progress could not be written");
-                    if last.elapsed() > Duration::from_secs(LEASE.unsigned_abs()) {
-                        return "the database does not answer";
-                    }
-                }
-            }
-        }
+    let lease = Lease {
+        length: Duration::from_secs(LEASE.unsigned_abs()),
+        every: REPORT,
+        ended_by_work: false,
+        kind: "task",
+        name: &token,
     };
+    let (catalog, shared) = (&app.catalog, &shared);
+    let report = || async move { catalog.report_task(id, &shared.json(), LEASE).await };
     let (state, error) = tokio::select! {
-        result = work => match result {
-            Ok(()) => (TaskState::Done, String::new()),
-            Err(problem) => (TaskState::Failed, problem.text().to_owned()),
+        result = lease.hold(report, work) => match result {
+            Ok(Ok(())) => (TaskState::Done, String::new()),
+            Ok(Err(problem)) => (TaskState::Failed, problem.text().to_owned()),
+            Err(LeaseLost::Taken) => {
+                (TaskState::Failed, "it took too long without a sign of life, and another one took over".to_owned())
+            }
+            Err(LeaseLost::Expired) => (TaskState::Failed, "the database does not answer".to_owned()),
         },
-        why = report => (TaskState::Failed, why.to_owned()),
         () = app.stop.cancelled() => (TaskState::Cancelled, "the server stopped; the next one goes on".to_owned()),
     };
     let end = async {

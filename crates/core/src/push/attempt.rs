@@ -11,6 +11,7 @@ use niks3_catalog::{CommitAttempt, CommitStatus, Push, PushState};
 use super::commit::{self, Done, Outcome};
 use super::{await_verification, lease_over, remove_leftovers};
 use crate::app::App;
+use crate::lease::Lease;
 
 /// Seconds for which an attempt holds its lease without renewing it: what a dead server keeps its
 /// clients waiting.
@@ -126,7 +127,6 @@ async fn keep_leases<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let length = Duration::from_secs(COMMIT_LEASE.min(app.lease_seconds).into());
-    let mut ends = Instant::now() + length;
     let renew = || {
         app.catalog
             .renew_commit(attempt, app.lease_seconds.into(), COMMIT_LEASE.into())
@@ -134,33 +134,18 @@ async fn keep_leases<T>(
     if !renew().await? {
         return Err(lease_over());
     }
-    // Beside the work, never instead of it: the work may hold the one write transaction
-    // that the renewal waits for. The work stops where the lease does, since garbage
-    // collection, or another attempt, begins there.
-    let renewing = async {
-        let mut tick = tokio::time::interval(length / 5);
-        loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = tokio::time::sleep_until(ends.into()) => return,
-            }
-            let asked = Instant::now();
-            match tokio::time::timeout_at(ends.into(), renew()).await {
-                Ok(Ok(true)) => ends = asked + length,
-                // Either it is over, or the work has just ended it.
-                Ok(Ok(false)) => tokio::time::sleep_until(ends.into()).await,
-                Ok(Err(error)) => {
-                    tracing::warn!(push = attempt.push_id.get(), %error, "the lease could not be renewed during the commit");
-                }
-                Err(_) => return,
-            }
-        }
+    // Garbage collection, or another attempt, begins where the lease ends.
+    let lease = Lease {
+        length,
+        every: length / 5,
+        ended_by_work: true,
+        kind: "commit",
+        name: &attempt.owner,
     };
-    tokio::select! {
-        done = work => done,
-        () = renewing => Err(Error::unavailable(
+    lease.hold(renew, work).await.unwrap_or_else(|_| {
+        Err(Error::unavailable(
             "the database did not renew the lease of this commit in time: commit again",
             1,
-        )),
-    }
+        ))
+    })
 }

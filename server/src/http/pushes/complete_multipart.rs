@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use niks3_nix::hash::FileHash;
-use tokio::time::Instant;
 
 use super::types::{CompleteMultipart, Empty};
 use super::{App, Error, Identity, change, find_open, limits, multipart, parts, uploads, wire_error};
@@ -15,6 +14,7 @@ use crate::catalog::{
 };
 use crate::compression::Packing;
 use crate::http::wire;
+use crate::lease::Lease;
 use crate::metrics::metrics;
 use crate::nar_contents::{Contents, Wanted, wanted_of};
 use crate::push_limits::{MAX_NAR, MAX_PARTS, PART_SIZE};
@@ -22,7 +22,7 @@ use crate::storage::{CompletedPart, ObjectKey, StorageError};
 use crate::verification::read_object;
 
 /// How long a turn lasts that is not renewed: what a dead process keeps others waiting.
-const TURN_SECONDS: i64 = 15;
+const LEASE_SECONDS: i64 = 15;
 /// First and longest pause between looks at what another request makes of the parts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -192,7 +192,7 @@ async fn take_turn(
 ) -> Result<bool, Error> {
     let (mut tx, object) = announce(app, push, key, whole).await?;
     let turn = niks3_nix::base32::encode(&rand::random::<[u8; 20]>());
-    if !tx.take_turn(multipart.id, &turn, TURN_SECONDS).await? {
+    if !tx.take_turn(multipart.id, &turn, LEASE_SECONDS).await? {
         return Ok(false);
     }
     // Before there is an object: from here on nothing collects it.
@@ -211,9 +211,18 @@ async fn take_turn(
         app.bucket.sync().await?;
         Ok(made)
     };
-    match while_ours(app, multipart.id, &turn, making).await {
-        None => Ok(false),
-        Some(Ok(Made::Whole(read))) => {
+    let length = Duration::from_secs(LEASE_SECONDS.unsigned_abs());
+    let lease = Lease {
+        length,
+        every: length / 5,
+        ended_by_work: false,
+        kind: "multipart upload",
+        name: &turn,
+    };
+    let renew = || app.catalog.renew_turn(multipart.id, &turn, LEASE_SECONDS);
+    match lease.hold(renew, making).await {
+        Err(_) => Ok(false),
+        Ok(Ok(Made::Whole(read))) => {
             // What the push has claimed may be collected once it is over. Another one that has the parts does this, too.
             let mut tx = match change(app, push).await {
                 Ok(tx) => tx,
@@ -262,7 +271,7 @@ async fn take_turn(
             }
             Ok(true)
         }
-        Some(Ok(Made::Other(found))) => {
+        Ok(Ok(Made::Other(found))) => {
             let mut tx = app.catalog.write().await?;
             if !tx.end_turn(multipart.id, &turn, None).await? {
                 return Ok(false);
@@ -275,39 +284,10 @@ async fn take_turn(
             ))
         }
         // What failed because another one took over is not this one's failure.
-        Some(Err(problem)) => match app.catalog.give_back_turn(multipart.id, &turn).await? {
+        Ok(Err(problem)) => match app.catalog.give_back_turn(multipart.id, &turn).await? {
             true => Err(problem),
             false => Ok(false),
         },
-    }
-}
-
-/// Works as long as the turn lasts, which is renewed meanwhile; `None` when it was lost.
-async fn while_ours<T>(
-    app: &App,
-    multipart_id: MultipartId,
-    turn: &str,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Option<Result<T, Error>> {
-    let length = Duration::from_secs(TURN_SECONDS.unsigned_abs());
-    let mut ends = Instant::now() + length;
-    let renewing = async {
-        loop {
-            tokio::time::sleep(length / 5).await;
-            let asked = Instant::now();
-            let renewed = app.catalog.renew_turn(multipart_id, turn, TURN_SECONDS);
-            match tokio::time::timeout_at(ends, renewed).await {
-                Ok(Ok(true)) => ends = asked + length,
-                Ok(Ok(false)) | Err(_) => return,
-                Ok(Err(error)) => {
-                    tracing::warn!(multipart = multipart_id.get(), %error, "the turn could not be renewed");
-                }
-            }
-        }
-    };
-    tokio::select! {
-        done = work => Some(done),
-        () = renewing => None,
     }
 }
 
