@@ -178,6 +178,12 @@ in
 
   keepReplaced = optional types.str "How long contents stay readable that a push with a higher-ranked key has replaced; 30 days by default.";
 
+  listings = optional (types.enum [
+    "all"
+    "large"
+    "none"
+  ]) "Which NARs have a listing in the bucket; those of 64 KiB and more by default.";
+
   indexDebugInfo = optional types.bool "Write debuginfo/BUILD-ID for outputs with lib/debug/.build-id, so that debuggers find them; off by default.";
 
   waitFor = optional types.str "How long the start waits for a database or an object store that does not answer; 30 seconds by default.";

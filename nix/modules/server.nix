@@ -84,6 +84,7 @@ let
     ++ option "verify-uploads" cfg.verifyUploads
     ++ option "verify-concurrency" cfg.verifyConcurrency
     ++ option "keep-replaced" cfg.keepReplaced
+    ++ option "listings" cfg.listings
     ++ truth "index-debug-info" cfg.indexDebugInfo
     ++ truth "enable-read-proxy" cfg.readProxy.enable
     ++ truth "read-redirect" cfg.readProxy.redirect

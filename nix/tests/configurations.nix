@@ -64,6 +64,7 @@
       verifyUploads = "untrusted";
       verifyConcurrency = 4;
       keepReplaced = "60d";
+      listings = "all";
       indexDebugInfo = true;
       readProxy.enable = true;
       readProxy.redirect = true;

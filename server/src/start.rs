@@ -253,6 +253,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         checksum,
         verify_uploads: config.verify_uploads,
         keep_replaced: config.keep_replaced,
+        listings: config.listings,
         index_debug_info: config.index_debug_info,
         verifications,
         deletion_waits: DeletionWaits::default(),

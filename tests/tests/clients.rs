@@ -190,6 +190,7 @@ async fn a_client_that_slept_through_its_lease_begins_again(backend: Backend) {
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     for step in ["/paths", "/uploads", "/commit"] {
         let path = site.store.build(&APP.replace("hello", step)).remove(0);
@@ -229,6 +230,7 @@ async fn a_lease_is_renewed_for_as_long_as_uploads_take(backend: Backend) {
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     site.s3.fail("PUT", "/nar/", Fault::Hold, 2);
     let child = spawn(&mut site.command(&path));
@@ -259,6 +261,7 @@ async fn a_lease_is_renewed_for_as_long_as_uploads_take(backend: Backend) {
 async fn a_token_that_ends_during_a_push_is_renewed(backend: Backend) {
     for step in ["/api/v1/pushes", "/paths", "/uploads", "/commit"] {
         let site = Site::new(backend).await;
+        site.api.without_small_objects();
         let path = site.store.build(APP).remove(0);
         // Another word for the same token each time: what is refused is not tried again.
         let script = site.store.path("script");

@@ -224,6 +224,7 @@ async fn the_read_proxy_serves_what_readers_need_and_nothing_else(backend: Backe
 
 async fn what_is_being_uploaded_is_not_readable(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site
         .store
         .build("build \"path\" \"echo logged; echo hello > $out\"")

@@ -49,6 +49,7 @@ const UPLOADS: [&str; 3] = ["/nar/ !x-id=CopyObject", "partNumber=2", "/staging/
 
 async fn every_answer_can_be_lost_once(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     for (method, part) in API {
         site.api.fail(method, part, Fault::LoseAnswer, 1);
@@ -71,6 +72,7 @@ async fn the_answers_about_a_lease_and_about_the_end_can_be_lost(backend: Backen
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     site.s3.fail("PUT", "/nar/", Fault::Hold, 1);
     site.api.fail("PUT", "/lease", Fault::LoseAnswer, 1);
@@ -112,6 +114,7 @@ async fn the_answers_about_a_lease_and_about_the_end_can_be_lost(backend: Backen
 
 async fn services_that_ask_for_patience_get_it(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     for status in [429, 500, 502, 503] {
         for (method, part) in API {
@@ -147,6 +150,7 @@ async fn services_that_ask_for_patience_get_it(backend: Backend) {
 
 async fn a_long_pause_is_announced_with_its_reason(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     site.api.fail("POST", "/paths", Fault::Patience(6), 1);
     site.s3.fail("PUT", "/nar/", Fault::Patience(6), 1);
@@ -164,6 +168,7 @@ async fn a_long_pause_is_announced_with_its_reason(backend: Backend) {
 
 async fn a_bit_flipped_in_transit_is_sent_again(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     for part in UPLOADS {
         site.s3.fail("PUT", part, Fault::FlipBit, 1);
@@ -175,6 +180,7 @@ async fn a_bit_flipped_in_transit_is_sent_again(backend: Backend) {
 
 async fn a_body_cut_short_is_sent_again(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     for part in UPLOADS {
         site.s3.fail("PUT", part, Fault::CutBody, 1);
@@ -186,6 +192,7 @@ async fn a_body_cut_short_is_sent_again(backend: Backend) {
 
 async fn an_upload_that_falls_silent_is_sent_again(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     site.s3.fail("PUT", "/nar/", Fault::Silence, 1);
     let _ = site.push(&path).ok();
@@ -194,6 +201,7 @@ async fn an_upload_that_falls_silent_is_sent_again(backend: Backend) {
 
 async fn a_file_changed_on_disk_stops_the_push_and_nothing_is_seen(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     let words = site
         .store
@@ -214,6 +222,7 @@ async fn a_file_changed_on_disk_stops_the_push_and_nothing_is_seen(backend: Back
 
 async fn a_killed_client_run_again_sends_only_what_had_not_arrived(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     // Held back, so that it is killed when some parts have arrived and the last has not.
     site.s3.fail("PUT", "partNumber=5", Fault::Silence, 1);
@@ -246,6 +255,7 @@ async fn all_parts_sent(backend: Backend, arguments: &[&str]) -> (Site, String) 
         ..ServerOptions::default()
     };
     let site = Site::with(backend, options).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     site.api.fail("POST", "/complete", Fault::Silence, 1);
     let mut child = site.spawn(&path);
@@ -306,6 +316,7 @@ async fn an_upload_in_parts_that_the_service_has_given_up_begins_again() {
 
 async fn a_server_told_to_stop_does_so_in_time_and_the_push_goes_on(backend: Backend) {
     let mut site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     let child = site.spawn(&path);
     site.api.seen("/parts").await;
@@ -319,6 +330,7 @@ async fn a_server_told_to_stop_does_so_in_time_and_the_push_goes_on(backend: Bac
 
 async fn the_same_closure_pushed_by_many_at_once_is_whole(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(LARGE).remove(0);
     let children: Vec<Child> = (0..4).map(|_| site.spawn(&path)).collect();
     for child in children {

@@ -129,6 +129,7 @@ async fn a_database_that_gets_full_at_any_step_shows_nothing() {
         ..ServerOptions::default()
     };
     let site = Site::with(Backend::Embedded, options).await;
+    site.api.without_small_objects();
     for step in ["/api/v1/pushes", "/paths", "/uploads", "/commit"] {
         let path = site.store.build(&APP.replace("hello", step)).remove(0);
         site.api.fail("POST", step, Fault::Hold, 1);
@@ -149,6 +150,7 @@ async fn a_database_that_gets_full_at_any_step_shows_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_service_that_gets_full_stops_the_push_and_shows_nothing_half() {
     let site = Site::new(Backend::Services).await;
+    site.api.without_small_objects();
     for (words, said) in [
         ("/nar/", "the object store answers HTTP 507"),
         (".narinfo", "the object store has no space left"),

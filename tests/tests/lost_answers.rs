@@ -173,6 +173,7 @@ async fn a_server_that_asks_for_patience_at_once_gets_it(backend: Backend) {
 
 async fn whatever_a_proxy_says_of_a_server_that_is_away_is_waited_for(backend: Backend) {
     let site = Site::new(backend).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     for status in [524, 408, 425, 507, 520, 521, 522, 530] {
         site.api.fail("POST", "/api/v1/pushes", Fault::Status(status), 1);

@@ -122,6 +122,7 @@ async fn connections_that_are_stuck_do_not_keep_the_server_from_stopping(backend
 async fn what_was_lost_before_the_commit_is_sent_again_by_the_same_push(backend: Backend) {
     for lost in ["/nar/", "/staging/"] {
         let site = Site::new(backend).await;
+        site.api.without_small_objects();
         let path = site.store.build(APP).remove(0);
         site.api.fail("POST", "/commit", Fault::Hold, 1);
         let child = spawn(&mut site.command(&path));
@@ -156,6 +157,7 @@ async fn what_was_lost_before_the_commit_is_sent_again_by_the_same_push(backend:
 async fn one_of_two_pushes_of_the_same_dies_and_the_other_completes(backend: Backend) {
     for step in ["/paths", "/uploads", "/nar/", "/staging/", "/commit"] {
         let site = Site::new(backend).await;
+        site.api.without_small_objects();
         let path = site.store.build(APP).remove(0);
         let proxy = if matches!(step, "/nar/" | "/staging/") {
             &site.s3
@@ -182,6 +184,7 @@ async fn an_object_store_that_does_not_answer_is_noticed_and_its_return_too() {
         Fault::LoseAnswer,
     ] {
         let site = Site::new(Backend::Services).await;
+        site.api.without_small_objects();
         let path = site.store.build(APP).remove(0);
         site.s3.fail("", "", fault.clone(), usize::MAX / 2);
         assert_eq!(site.server.status("/ready"), "503", "{fault:?}");
@@ -211,6 +214,7 @@ async fn an_object_store_that_goes_away_during_a_commit_leaves_no_dangling_narin
     ] {
         for (method, part) in [("PUT", ".narinfo"), ("PUT", ".ls"), ("GET", "prefix=staging")] {
             let site = Site::new(Backend::Services).await;
+            site.api.without_small_objects();
             let path = lattice(&site.store, "away", 4);
             // Clients do not come this way: only what the server does fails.
             let mut command = site.command(&path);

@@ -45,6 +45,7 @@ impl Chain {
             ..ServerOptions::default()
         };
         let site = Site::with(backend, options).await;
+        site.api.without_small_objects();
         let root = site.store.build(CHAIN).remove(0);
         let mut paths = site.store.closure(&root);
         paths.sort_by_key(|path| ["one", "two", "three", "four"].map(|name| path.ends_with(name)));

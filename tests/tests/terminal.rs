@@ -18,6 +18,7 @@ async fn site() -> (Site, String) {
         ..ServerOptions::default()
     };
     let site = Site::with(Backend::Embedded, options).await;
+    site.api.without_small_objects();
     let path = site.store.build(APP).remove(0);
     (site, path)
 }

@@ -20,6 +20,14 @@ pub const PART_SIZE: u64 = 8 << 20;
 pub const MAX_PART: u64 = 5 << 30;
 /// Most parts of an upload, as in S3.
 pub const MAX_PARTS: u64 = 10_000;
+/// Most bytes of an object that rides in a request to the server: of a compressed NAR, or of a plain build log.
+pub const MAX_SMALL_OBJECT: usize = 64 << 10;
+/// Most bytes of the NAR in such an object, which the server unpacks before it answers.
+pub const MAX_SMALL_NAR: u64 = 1 << 20;
+/// Most such objects in one request.
+pub const MAX_SMALL_OBJECTS: usize = 1_000;
+/// Most bytes of all such objects in one request.
+pub const MAX_SMALL_BYTES: usize = 8 << 20;
 /// Most bytes of a listing.
 pub const MAX_LISTING: u64 = 256 << 20;
 /// Most bytes of a build log.

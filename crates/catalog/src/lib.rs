@@ -88,7 +88,7 @@ pub use ids::{
 pub use imports::{ImportedClosure, ImportedPin, WaitingRoots};
 pub use marking::{LivePush, LogNode, ObjectNode, OldClosure, PathNode};
 pub use multiparts::{Announced, Multipart, MultipartState, PartRow};
-pub use objects::{ArrivedObject, NewObject, ObjectRow, UploadedNar};
+pub use objects::{ArrivedObject, NewLog, NewObject, ObjectRow, UploadedNar};
 pub use ownership::OwnershipRow;
 pub use paths::{Claim, ClaimKind, Claimed, PathMeta, claimed_names};
 pub use pins::{NameTaken, Pin, PinTurn, PinWrite, PinnedAs};
@@ -106,7 +106,7 @@ pub use store_probes::StoreProbe;
 pub use tasks::{NewTask, TaskKind, TaskRow, TaskState};
 pub use tokens::{NewToken, TokenRow};
 pub use uses::UsedPaths;
-pub use verifications::{DoubtfulNar, NewVerification};
+pub use verifications::{DoubtfulNar, KeptListing, NewVerification};
 
 /// Result of a question to the database.
 pub type Result<T> = std::result::Result<T, CatalogError>;

@@ -96,6 +96,17 @@ pub struct ArrivedObject {
     pub size: i64,
 }
 
+/// A build log that a push brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLog {
+    /// Staging key, which also names its contents.
+    pub staging: String,
+    /// Bytes of the text.
+    pub size: i64,
+    /// The text in zstd, if it came in a request to the server; empty when it comes to its staging key.
+    pub body: Vec<u8>,
+}
+
 /// The NAR that a push has uploaded for a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadedNar {
@@ -325,28 +336,30 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Says where the build logs of derivations are staged, and their bytes; returns those of which that was not known.
+    /// Says what build logs of derivations the push brings; returns the derivations of which that was not known.
     pub async fn set_logs(
         &mut self,
         push_id: PushId,
-        logs: &BTreeMap<String, (String, i64)>,
+        logs: &BTreeMap<String, NewLog>,
     ) -> Result<HashSet<String>> {
         let rows: Vec<_> = logs.iter().collect();
         let mut new = HashSet::new();
         for chunk in rows.chunks(ROWS) {
             let text = format!(
-                "INSERT INTO push_logs (push_id, drv, staging, size) VALUES {} \
-                 ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size \
-                 WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size RETURNING drv",
-                in_clause::values(chunk.len(), 4)
+                "INSERT INTO push_logs (push_id, drv, staging, size, body) VALUES {} \
+                 ON CONFLICT (push_id, drv) DO UPDATE SET staging = excluded.staging, size = excluded.size, body = excluded.body \
+                 WHERE push_logs.staging <> excluded.staging OR push_logs.size <> excluded.size \
+                 OR push_logs.body <> excluded.body RETURNING drv",
+                in_clause::values(chunk.len(), 5)
             );
             let mut query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS);
-            for (drv, (staging, size)) in chunk {
+            for (drv, log) in chunk {
                 query = query
                     .bind(push_id)
                     .bind((*drv).clone())
-                    .bind(staging.clone())
-                    .bind(*size);
+                    .bind(log.staging.clone())
+                    .bind(log.size)
+                    .bind(log.body.clone());
             }
             new.extend(query.fetch_all(&mut *self.tx).await?);
         }

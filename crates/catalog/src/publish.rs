@@ -90,7 +90,7 @@ pub struct Publishable {
 }
 
 /// A build log waiting to be published.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub struct StagedLog {
     /// Base name of the derivation.
     pub drv: String,
@@ -98,6 +98,8 @@ pub struct StagedLog {
     pub staging: String,
     /// Bytes.
     pub size: i64,
+    /// The text is in the database, and not at the staging key.
+    pub in_database: bool,
 }
 
 /// A realisation waiting to be published.
@@ -256,11 +258,39 @@ impl Catalog {
 
     /// The build logs that a push has staged.
     pub async fn staged_logs(&self, push_id: PushId) -> Result<Vec<StagedLog>> {
-        let rows = sqlx::query_as("SELECT drv, staging, size FROM push_logs WHERE push_id = $1")
+        let empty = self.backend.empty_bytes();
+        let text = format!(
+            "SELECT drv, staging, size, CASE WHEN body = {empty} THEN 0 ELSE 1 END FROM push_logs WHERE push_id = $1"
+        );
+        let rows: Vec<(String, String, i64, i64)> = in_clause::query_as(self.backend, text, true)
             .bind(push_id)
             .fetch_all(&self.reader)
             .await?;
-        Ok(rows)
+        let log = |(drv, staging, size, in_database)| StagedLog {
+            drv,
+            staging,
+            size,
+            in_database: in_database != 0,
+        };
+        Ok(rows.into_iter().map(log).collect())
+    }
+
+    /// The texts, in zstd, of build logs of a push that are in the database, by derivation.
+    pub async fn log_bodies(&self, push_id: PushId, drvs: &[String]) -> Result<HashMap<String, Vec<u8>>> {
+        let empty = self.backend.empty_bytes();
+        let mut bodies = HashMap::with_capacity(drvs.len());
+        for chunk in drvs.chunks(ROWS) {
+            let text = format!(
+                "SELECT drv, body FROM push_logs WHERE push_id = $1 AND body <> {empty} AND drv IN ({})",
+                in_clause::placeholders(2, chunk.len())
+            );
+            let query = in_clause::query_as(self.backend, text, false)
+                .bind(push_id)
+                .bind_all(chunk.iter().cloned());
+            let rows: Vec<(String, Vec<u8>)> = query.fetch_all(&self.reader).await?;
+            bodies.extend(rows);
+        }
+        Ok(bodies)
     }
 
     /// Ids of the NARs that a push has uploaded for paths that others have committed with other ones. It decides

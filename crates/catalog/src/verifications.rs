@@ -1,6 +1,6 @@
 //! What the server found when it read NARs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::TryStreamExt as _;
 use niks3_base::nar_contents::{ContentHash, Flaw, Occurrences, PackedListing, Verdict, VerifiedNar};
@@ -29,6 +29,17 @@ pub struct DoubtfulNar {
     pub id: ObjectId,
     /// Its key.
     pub key: String,
+}
+
+/// A listing that the database has.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct KeptListing {
+    /// JSON in zstd.
+    pub packed: Vec<u8>,
+    /// Bytes of the JSON.
+    pub size: i64,
+    /// Unix time at which the NAR was read.
+    pub verified_at: i64,
 }
 
 /// A result to write down.
@@ -88,6 +99,60 @@ impl Catalog {
             }
         }
         Ok(listings)
+    }
+
+    /// Those of some NARs, by key, whose listings the database has.
+    pub async fn listed_nars(&self, keys: &[String]) -> Result<HashSet<String>> {
+        let empty = self.backend.empty_bytes();
+        let mut listed = HashSet::with_capacity(keys.len());
+        for chunk in keys.chunks(ROWS) {
+            let text = format!(
+                "SELECT o.key FROM objects o JOIN verifications v ON v.object_id = o.id \
+                 WHERE v.listing <> {empty} AND o.key IN ({})",
+                in_clause::placeholders(1, chunk.len())
+            );
+            let query = in_clause::query_scalar(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().cloned());
+            listed.extend(query.fetch_all(&self.reader).await?);
+        }
+        Ok(listed)
+    }
+
+    /// Of some committed paths the bytes of the NAR, and whether the database has its listing.
+    pub async fn listed_paths(&self, paths: &[StorePath]) -> Result<HashMap<StorePath, (i64, bool)>> {
+        let empty = self.backend.empty_bytes();
+        let mut listed = HashMap::with_capacity(paths.len());
+        for chunk in paths.chunks(ROWS) {
+            let text = format!(
+                "SELECT p.name, p.nar_size, CASE WHEN v.listing <> {empty} THEN 1 ELSE 0 END FROM paths p \
+                 LEFT JOIN verifications v ON v.object_id = p.object_id AND v.flaw = '' AND v.nar_hash = p.nar_hash \
+                 WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.hash IN ({})",
+                in_clause::placeholders(1, chunk.len())
+            );
+            let query = in_clause::query_as(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
+            let rows: Vec<(PathName, i64, i64)> = query.fetch_all(&self.reader).await?;
+            listed.extend(
+                rows.into_iter()
+                    .map(|(name, size, kept)| (name.into(), (size, kept != 0))),
+            );
+        }
+        Ok(listed)
+    }
+
+    /// The listing of a path that readers see, if the database has it.
+    pub async fn kept_listing(&self, hash: &StorePathHash) -> Result<Option<KeptListing>> {
+        let empty = self.backend.empty_bytes();
+        let text = format!(
+            "SELECT v.listing AS packed, v.listing_size AS size, v.verified_at FROM paths p \
+             JOIN verifications v ON v.object_id = p.object_id \
+             WHERE p.hash = $1 AND p.state = {PRESENT} AND v.flaw = '' AND v.nar_hash = p.nar_hash AND v.listing <> {empty}"
+        );
+        let listing = in_clause::query_as(self.backend, text, true)
+            .bind(hash.as_str().to_owned())
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(listing)
     }
 
     /// Another path that is visible with the same NAR: its listing is the same.
@@ -207,13 +272,17 @@ impl WriteTx {
     /// Writes down what some objects are. What has been deleted meanwhile is left out.
     pub async fn add_verdicts(&mut self, new: &[NewVerification]) -> Result<()> {
         let verified_at = now();
+        let empty = self.backend.empty_bytes();
         for chunk in new.chunks(RESULTS) {
             let text = format!(
                 "INSERT INTO verifications (object_id, nar_hash, nar_size, flaw, content_hashes, listing, listing_size, verified_at, occurrences) \
                  SELECT o.id, n.column2, n.column3, n.column4, n.column5, n.column6, n.column7, n.column8, n.column9 FROM (VALUES {}) AS n \
                  JOIN objects o ON o.id = n.column1 WHERE true ON CONFLICT (object_id) DO UPDATE SET \
                  nar_hash = excluded.nar_hash, nar_size = excluded.nar_size, flaw = excluded.flaw, \
-                 content_hashes = excluded.content_hashes, listing = excluded.listing, listing_size = excluded.listing_size, \
+                 content_hashes = excluded.content_hashes, listing = CASE WHEN excluded.listing = {empty} \
+                 AND excluded.nar_hash = verifications.nar_hash THEN verifications.listing ELSE excluded.listing END, \
+                 listing_size = CASE WHEN excluded.listing = {empty} AND excluded.nar_hash = verifications.nar_hash \
+                 THEN verifications.listing_size ELSE excluded.listing_size END, \
                  verified_at = excluded.verified_at, occurrences = excluded.occurrences",
                 in_clause::values(chunk.len(), 9)
             );
@@ -253,12 +322,12 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Forgets the listings of the NARs of some paths, which have been published.
-    pub async fn listings_published(&mut self, path_ids: &[PathId]) -> Result<()> {
+    /// Forgets the listings of the NARs of some paths, which have been published, but for NARs of fewer bytes than that.
+    pub async fn listings_published(&mut self, path_ids: &[PathId], kept_below: i64) -> Result<()> {
         let empty = self.backend.empty_bytes();
         self.on_ids(path_ids, |ids| {
             format!(
-                "UPDATE verifications SET listing = {empty} WHERE listing <> {empty} AND object_id IN \
+                "UPDATE verifications SET listing = {empty} WHERE listing <> {empty} AND nar_size >= {kept_below} AND object_id IN \
                  (SELECT object_id FROM paths WHERE id IN ({ids}))"
             )
         })

@@ -409,6 +409,8 @@ signed than those of the push: the commit replaces them.*/
         pub max_log_size: u64,
         ///Fewest bytes of a part, but for the last; also the most that goes up in one piece.
         pub part_size: u64,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub small_objects: ::std::option::Option<SmallObjectLimits>,
         ///The server reads the NARs and makes their listings itself: none need to be uploaded.
         pub verifies_uploads: bool,
     }
@@ -1561,6 +1563,89 @@ have to be given.*/
         pub next: ::std::option::Option<::std::string::String>,
         ///From the newest to the oldest.
         pub runs: ::std::vec::Vec<Run>,
+    }
+    ///A small object with its bytes.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct SmallObject {
+        ///Its bytes in base64, with padding.
+        pub data: SmallObjectData,
+        pub kind: UploadKind,
+        ///Base name of the path it belongs to; of the derivation, for a build log.
+        pub path: ::std::string::String,
+        ///SHA-256 of its bytes.
+        pub sha256: ::std::string::String,
+    }
+    ///Its bytes in base64, with padding.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct SmallObjectData(::std::string::String);
+    impl ::std::ops::Deref for SmallObjectData {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<SmallObjectData> for ::std::string::String {
+        fn from(value: SmallObjectData) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for SmallObjectData {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 87384usize {
+                return Err("longer than 87384 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for SmallObjectData {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for SmallObjectData {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for SmallObjectData {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///Bounds of objects that ride in requests to the server.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct SmallObjectLimits {
+        ///Most bytes of the NAR in an object.
+        pub max_nar_size: u64,
+        ///Most bytes of an object: of a compressed NAR, or of a plain build log.
+        pub max_object_size: u64,
+        ///Most objects in one request.
+        pub max_objects: u32,
+        ///Most bytes of all objects in one request.
+        pub max_request_size: u64,
+    }
+    ///Small objects with their bytes.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct SmallObjects {
+        ///The objects.
+        pub objects: ::std::vec::Vec<SmallObject>,
     }
     ///What to check.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -4078,6 +4163,88 @@ Sends a `POST` request to `/api/v1/pushes/{id}/multipart-uploads/{multipart}/par
             .build()?;
         let info = OperationInfo {
             operation_id: "create_part_uploads",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Send small objects
+
+Compressed NARs and build logs of at most 64 KiB each, at most 1,000 objects and 8 MiB in a request, of NARs of at
+most 1 MiB. The server checks them against what the push claims, and makes the listings of the NARs. The answer
+comes once all of them are stored; they become visible with the push. Repeatable. 422: an object is not what the
+push says, and none of the request is stored.
+
+Needs the scope `push`.
+
+Sends a `PUT` request to `/api/v1/pushes/{id}/objects`
+
+*/
+    pub async fn put_objects<'a>(
+        &'a self,
+        id: &'a str,
+        body: &'a types::SmallObjects,
+    ) -> Result<ResponseValue<types::Empty>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/pushes/{}/objects", self.baseurl, encode_path(& id.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .put(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "put_objects",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;

@@ -14,6 +14,7 @@ use url::Url;
 use crate::cache_stats::CacheStats;
 use crate::clock::Clock;
 use crate::deletion_waits::DeletionWaits;
+use crate::listings::Listings;
 use crate::ownership::Ownership;
 use crate::policy_file::Retention;
 use crate::verification::{Queue, VerifyUploads};
@@ -32,6 +33,8 @@ pub struct App {
     pub verify_uploads: VerifyUploads,
     /// Seconds for which replaced contents stay readable.
     pub keep_replaced: i64,
+    /// Of which NARs the bucket has the listings.
+    pub listings: Listings,
     /// Index debug information by build id.
     pub index_debug_info: bool,
     /// Uploads that wait to be read.

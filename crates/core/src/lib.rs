@@ -11,6 +11,7 @@ pub mod fsck;
 pub mod gc;
 pub mod import;
 pub mod lease;
+pub mod listings;
 mod object_group;
 pub mod ownership;
 pub mod pin_name;

@@ -20,6 +20,7 @@ mod publish;
 mod recover;
 mod replace;
 mod republish;
+mod small_objects;
 mod ties;
 mod verify;
 
@@ -36,6 +37,7 @@ pub(crate) use narinfo::narinfo;
 pub(crate) use publish::write_realisations;
 pub use recover::recover;
 pub(crate) use republish::republish;
+pub use small_objects::{ReadNar, SmallNar, compare_nars, read_nars, store_nars};
 pub use verify::verify;
 
 /// `PushGone`: what a push relies on was lost after it was decided, so that only another push can bring it.

@@ -5,6 +5,7 @@ mod jobs;
 mod queue;
 mod read_object;
 
+pub use check::ClaimedNar;
 pub(crate) use check::{Difference, check_content_address, compare};
 pub(crate) use jobs::Jobs;
 pub use queue::{Arriving, Job, Progress, Queue, Readers};

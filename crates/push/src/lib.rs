@@ -18,6 +18,7 @@ mod push;
 mod put;
 mod realisations;
 mod server;
+mod small_objects;
 mod stop;
 mod upload;
 mod upstream;

@@ -24,6 +24,8 @@ use crate::{
 
 /// Logs that are read or sent at once: most of the time is spent waiting for the server's URLs.
 const PARALLEL: usize = 64;
+/// Logs that wait to ride in requests to the server, each of at most 64 KiB.
+const PARALLEL_SMALL: usize = 512;
 const CHUNK: usize = 64 * 1024;
 /// Logs up to this size are kept in memory between reading and sending, larger ones in a compressed file.
 const KEPT: usize = 256 * 1024;
@@ -38,15 +40,36 @@ pub(crate) async fn send(
         .iter()
         .filter_map(|derivation| Some((derivation, find(log_dir, derivation)?)));
     let mut sending = futures::stream::iter(found)
-        .map(|(derivation, file)| send_one(uploader, derivation.clone(), file))
-        .buffer_unordered(PARALLEL);
+        .map(|(derivation, file)| read_or_send(uploader, derivation.clone(), file))
+        .buffer_unordered(PARALLEL)
+        .map(|read| async move { send_small(uploader, read?).await })
+        .buffer_unordered(PARALLEL_SMALL);
     while let Some(result) = sending.next().await {
         result?;
     }
     Ok(())
 }
 
-async fn send_one(uploader: &Uploader, derivation: StorePath, file: LogFile) -> Result<(), PushError> {
+/// A log that rides in a request to the server.
+struct SmallLog {
+    name: ObjectName,
+    checksums: Checksums,
+    bytes: Bytes,
+}
+
+async fn send_small(uploader: &Uploader, log: Option<SmallLog>) -> Result<(), PushError> {
+    match log {
+        Some(log) => uploader.send_bytes(log.name, log.checksums, &log.bytes, 0).await,
+        None => Ok(()),
+    }
+}
+
+/// Reads a log, and sends it unless it is small.
+async fn read_or_send(
+    uploader: &Uploader,
+    derivation: StorePath,
+    file: LogFile,
+) -> Result<Option<SmallLog>, PushError> {
     let opened = &uploader.server.opened;
     let (with_md5, limit) = (opened.with_md5, opened.max_log_size);
     let reading = tokio::task::spawn_blocking(move || read(&file, with_md5, limit));
@@ -58,21 +81,31 @@ async fn send_one(uploader: &Uploader, derivation: StorePath, file: LogFile) -> 
         path: derivation,
     };
     match result {
-        Ok(Some(log)) => uploader.send(name, log.checksums.clone(), &log).await,
+        Ok(Some(log)) => {
+            if let Contents::Memory(bytes) = &log.contents
+                && uploader.is_small(log.checksums.size, 0)
+            {
+                return Ok(Some(SmallLog {
+                    name,
+                    checksums: log.checksums.clone(),
+                    bytes: bytes.clone(),
+                }));
+            }
+            uploader.send(name, log.checksums.clone(), &log).await?;
+        }
         Ok(None) => {
             uploader.progress.warning(&format!(
                 "{name} is larger than the {limit} bytes the server takes"
             ));
-            Ok(())
         }
         // A build that was killed leaves half a log; no reason not to push what another one built.
         Err(error) => {
             uploader
                 .progress
                 .warning(&format!("{name} cannot be read ({error}) and is left out"));
-            Ok(())
         }
     }
+    Ok(None)
 }
 
 /// A log on disk.

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use niks3_client::{Api, Error as ApiError, types};
 use niks3_nix::{
     hash::FileHash,
@@ -34,6 +36,17 @@ pub(crate) struct Opened {
     pub(crate) max_log_size: u64,
     /// The server makes the listings.
     pub(crate) verifies_uploads: bool,
+    /// What may ride in requests to it; an older server takes nothing so.
+    pub(crate) small_objects: Option<SmallObjectLimits>,
+}
+
+/// What may ride in requests to the server.
+#[derive(Debug, Clone)]
+pub(crate) struct SmallObjectLimits {
+    pub(crate) max_object_size: u64,
+    pub(crate) max_nar_size: u64,
+    pub(crate) max_objects: usize,
+    pub(crate) max_request_size: u64,
 }
 
 /// An open push.
@@ -77,6 +90,14 @@ impl std::fmt::Display for ObjectName {
             UploadKind::Log => write!(f, "the build log of {}", self.path),
         }
     }
+}
+
+/// A small object with its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct SmallObject {
+    pub(crate) name: ObjectName,
+    pub(crate) sha256: FileHash,
+    pub(crate) bytes: Bytes,
 }
 
 /// A part of an upload in parts.
@@ -161,6 +182,12 @@ impl Server {
             max_batch: usize::try_from(created.max_batch).unwrap_or(1).max(1),
             max_log_size: created.max_log_size,
             verifies_uploads: created.verifies_uploads,
+            small_objects: created.small_objects.as_ref().map(|limits| SmallObjectLimits {
+                max_object_size: limits.max_object_size,
+                max_nar_size: limits.max_nar_size,
+                max_objects: usize::try_from(limits.max_objects).unwrap_or(1).max(1),
+                max_request_size: limits.max_request_size,
+            }),
         };
         Ok(Self {
             api: api.clone(),
@@ -249,6 +276,43 @@ impl Server {
             return Err(unexpected("not one URL for each upload"));
         }
         Ok(answer.uploads.into_iter().map(target).collect())
+    }
+
+    /// Sends small objects; false when a server that is older than the one that opened the push does not take any.
+    pub(crate) async fn put_objects(&self, objects: &[SmallObject]) -> Result<bool, ApiError> {
+        let objects: Result<Vec<types::SmallObject>, ApiError> = objects
+            .iter()
+            .map(|object| {
+                let data = STANDARD.encode(&object.bytes);
+                Ok(types::SmallObject {
+                    kind: object.name.kind,
+                    path: object.name.path.to_string(),
+                    sha256: object.sha256.to_string(),
+                    data: data.try_into().map_err(unexpected)?,
+                })
+            })
+            .collect();
+        let body = types::SmallObjects { objects: objects? };
+        let (id, body) = (&*self.id, &body);
+        let sent = self
+            .api
+            .call("sending small objects", |client| async move {
+                client.put_objects(id, body).await
+            })
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error)
+                if !error.is_push_gone()
+                    && matches!(
+                        error.status(),
+                        Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+                    ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Begins an upload in parts, or goes on with an unfinished one.

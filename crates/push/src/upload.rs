@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use niks3_client::{Hint, Retryable, retry};
 use niks3_nix::hash::FileHash;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -17,7 +18,8 @@ use crate::{
     error::PushError,
     progress::Progress,
     put::{PutError, Remedy, Source, Target, put},
-    server::{Checksums, ObjectName, Server, UploadKind},
+    server::{Checksums, ObjectName, Server, SmallObject, UploadKind},
+    small_objects::SmallObjects,
     stop::{First, Stop},
 };
 
@@ -45,6 +47,7 @@ pub(crate) struct Uploader {
     reached: AtomicBool,
     bytes_sent: AtomicU64,
     urls: mpsc::UnboundedSender<UrlRequest>,
+    small: Option<SmallObjects>,
     /// NARs that the server is to be told of.
     arrived: mpsc::UnboundedSender<FileHash>,
 }
@@ -97,6 +100,7 @@ impl Uploader {
     ) -> Arc<Self> {
         let (urls, requests) = mpsc::unbounded_channel();
         let (arrived, news) = mpsc::unbounded_channel();
+        let small = SmallObjects::start(&server, max_concurrent, first.clone(), stop.clone());
         tokio::spawn(gather_urls(server.clone(), requests, news, first, stop.clone()));
         Arc::new(Self {
             server,
@@ -106,6 +110,7 @@ impl Uploader {
             reached: AtomicBool::new(false),
             bytes_sent: AtomicU64::new(0),
             urls,
+            small,
             arrived,
         })
     }
@@ -115,7 +120,39 @@ impl Uploader {
         self.bytes_sent.load(Ordering::Relaxed)
     }
 
-    /// Sends one whole object.
+    /// Whether an object of so many bytes, and its NAR of so many, rides in a request to the server.
+    pub(crate) fn is_small(&self, bytes: u64, nar_size: u64) -> bool {
+        self.small
+            .as_ref()
+            .is_some_and(|small| small.take(bytes, nar_size))
+    }
+
+    /// Sends one whole object that is in memory; in a request to the server if it and its NAR of so many bytes are small.
+    pub(crate) async fn send_bytes(
+        &self,
+        name: ObjectName,
+        checksums: Checksums,
+        bytes: &Bytes,
+        nar_size: u64,
+    ) -> Result<(), PushError> {
+        if let Some(small) = &self.small
+            && small.take(checksums.size, nar_size)
+        {
+            let object = SmallObject {
+                name: name.clone(),
+                sha256: checksums.sha256,
+                bytes: bytes.clone(),
+            };
+            if small.send(object).await? {
+                self.bytes_sent.fetch_add(checksums.size, Ordering::Relaxed);
+                self.progress.sent(checksums.size);
+                return Ok(());
+            }
+        }
+        self.send(name, checksums, bytes).await
+    }
+
+    /// Sends one whole object to an upload URL.
     pub(crate) async fn send(
         &self,
         name: ObjectName,

@@ -158,6 +158,9 @@ impl Work {
         );
         let nar = match (packed, multipart) {
             (Ok((Packed::One(piece), listing)), _) => {
+                // The server makes the listings of what comes to it.
+                let is_small = self.uploader.is_small(piece.bytes.len() as u64, info.nar_size);
+                let listing = if is_small { Vec::new() } else { listing };
                 let (work, path) = (Arc::clone(self), job.path.clone());
                 let nar = self
                     .tasks
@@ -245,7 +248,8 @@ impl Work {
             md5: piece.md5,
             size: piece.bytes.len() as u64,
         };
-        self.until_stopped(self.uploader.send(name, checksums, &piece.bytes))
+        let nar_size = piece.nar_bytes;
+        self.until_stopped(self.uploader.send_bytes(name, checksums, &piece.bytes, nar_size))
             .await?;
         self.uploader
             .progress

@@ -32,7 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use read::Wanted;
 
-use super::{Arrival, Arrivals, ByteStream, Meta, Published, Staged, StorageError};
+use super::{Arrival, Arrivals, ByteStream, Meta, ObjectKey, Published, Staged, StorageError};
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -191,6 +191,19 @@ impl FileBucket {
         let key = key.to_owned();
         self.blocking(move |inner| inner.write(&key, &body)).await?;
         self.wrote(1);
+        Ok(())
+    }
+
+    pub(super) async fn put_all(&self, objects: Vec<(ObjectKey, Bytes)>) -> Result<()> {
+        let files = objects.len();
+        self.blocking(move |inner| {
+            for (key, body) in objects {
+                inner.write(key.as_str(), &body)?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.wrote(files);
         Ok(())
     }
 

@@ -210,6 +210,12 @@ impl ObjectKey {
             .map(|(group, _)| group)
     }
 
+    /// Hash part of the path whose listing it is.
+    #[must_use]
+    pub fn listed_path(&self) -> Option<StorePathHash> {
+        self.text.strip_suffix(".ls")?.parse().ok()
+    }
+
     /// Whether it is a NAR.
     #[must_use]
     pub fn is_nar(&self) -> bool {

@@ -46,6 +46,8 @@ pub const VERSIONED: &str = "the bucket is versioned, so that deleted objects st
 
 /// Requests to a service under way at once, for one question about many objects.
 const CONCURRENCY: usize = 64;
+/// Small files that one blocking call writes.
+const FILES_AT_ONCE: usize = 64;
 /// Objects of one page of a listing.
 const PAGE: usize = 1000;
 /// Objects of a push of which one listing is asked instead of each.
@@ -150,6 +152,32 @@ impl Bucket {
         match self {
             Self::S3(bucket) => bucket.put(key, body).await,
             Self::Files(files) => files.put(key.as_str(), body).await,
+        }
+    }
+
+    /// Writes small objects of the server's own, in any order and beside each other.
+    ///
+    /// # Errors
+    /// When one of them could not be written; others may have been.
+    pub async fn put_all(&self, objects: Vec<(ObjectKey, Bytes)>) -> Result<()> {
+        match self {
+            Self::S3(bucket) => {
+                let puts = objects
+                    .into_iter()
+                    .map(|(key, body)| async move { bucket.put(&key, body).await });
+                futures::stream::iter(puts)
+                    .buffer_unordered(CONCURRENCY)
+                    .try_collect()
+                    .await
+            }
+            Self::Files(files) => {
+                let mut objects = objects.into_iter().peekable();
+                while objects.peek().is_some() {
+                    let batch = objects.by_ref().take(FILES_AT_ONCE).collect();
+                    files.put_all(batch).await?;
+                }
+                Ok(())
+            }
         }
     }
 

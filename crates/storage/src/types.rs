@@ -322,7 +322,7 @@ impl GetOptions {
 
     /// Whether an object with this meta need not be sent.
     #[must_use]
-    pub(crate) fn not_modified(&self, meta: &Meta) -> bool {
+    pub fn not_modified(&self, meta: &Meta) -> bool {
         if let Some(tags) = &self.if_none_match {
             return tags
                 .split(',')

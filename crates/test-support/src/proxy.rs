@@ -60,6 +60,7 @@ struct State {
     released: Arc<tokio::sync::Notify>,
     headers: hyper::HeaderMap,
     unknown: Option<&'static str>,
+    without_small_objects: bool,
 }
 
 /// A proxy before an HTTP server.
@@ -132,6 +133,11 @@ impl FaultProxy {
     /// Refuses every request with a header whose name begins so, as services do that do not know it.
     pub fn refuse_headers(&self, beginning: &'static str) {
         self.state.lock().unwrap().unknown = Some(beginning);
+    }
+
+    /// Lets the server not know the operation that takes small objects, like one of an older version: clients use upload URLs.
+    pub fn without_small_objects(&self) {
+        self.state.lock().unwrap().without_small_objects = true;
     }
 
     /// Lets everything go on that is held now.
@@ -219,7 +225,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     let (mut head, body) = request.into_parts();
-    let path = head
+    let mut path = head
         .uri
         .path_and_query()
         .map_or("/", |path| path.as_str())
@@ -230,6 +236,9 @@ async fn answer(
             if let Some(found) = head.headers.get_mut(name) {
                 found.clone_from(value);
             }
+        }
+        if locked.without_small_objects && path.starts_with("/api/") && path.ends_with("/objects") {
+            path.push_str("-of-a-later-version");
         }
         locked.requests.push(format!("{} {path}", head.method));
         if head.headers.contains_key("authorization") {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::listings::Listings;
 use crate::verification::VerifyUploads;
 
 /// Pushes of one identity at once: what some hundred jobs of CI with one token have.
@@ -52,6 +53,27 @@ impl From<VerifyUploadsChoice> for VerifyUploads {
             VerifyUploadsChoice::All => Self::All,
             VerifyUploadsChoice::Untrusted => Self::Untrusted,
             VerifyUploadsChoice::None => Self::None,
+        }
+    }
+}
+
+/// Of which NARs the bucket has the listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListingsChoice {
+    /// Of all NARs.
+    All,
+    /// Of NARs of 64 KiB and more; the server keeps those of smaller ones in its database, and the read proxy serves all.
+    Large,
+    /// Of none.
+    None,
+}
+
+impl From<ListingsChoice> for Listings {
+    fn from(choice: ListingsChoice) -> Self {
+        match choice {
+            ListingsChoice::All => Self::All,
+            ListingsChoice::Large => Self::Large,
+            ListingsChoice::None => Self::None,
         }
     }
 }
@@ -361,6 +383,16 @@ pub struct Args {
         default_value = "30d"
     )]
     pub keep_replaced: humantime::Duration,
+
+    /// Which NARs have a listing (`HASH.ls`) in the bucket
+    #[arg(
+        long,
+        env = "NIKS3_LISTINGS",
+        value_name = "WHICH",
+        value_enum,
+        default_value = "large"
+    )]
+    pub listings: ListingsChoice,
 
     /// Write `debuginfo/BUILD-ID` for outputs with `lib/debug/.build-id`, so that debuggers find them, as `nix copy` does with
     /// `index-debug-info=true`

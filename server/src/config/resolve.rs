@@ -17,6 +17,7 @@ use super::embedded::{self, DataDir};
 use super::{retention, secrets, tls};
 use crate::auth::{AdminToken, CertificateSettings, FailureLimit, Limits, oidc};
 use crate::gc::Schedule;
+use crate::listings::Listings;
 use crate::ownership::Adopt;
 use crate::policy_file::PolicyFile;
 use crate::storage::S3Settings;
@@ -131,6 +132,8 @@ pub struct Config {
     pub verify_concurrency: usize,
     /// Seconds for which replaced contents stay.
     pub keep_replaced: i64,
+    /// Of which NARs the bucket has the listings.
+    pub listings: Listings,
     /// Index debug information by build id.
     pub index_debug_info: bool,
     /// How long closures stay.
@@ -218,6 +221,7 @@ impl Config {
                 .ok()
                 .filter(|seconds| *seconds <= MAX_KEPT)
                 .ok_or_else(|| UsageError::new("--keep-replaced: at most 10 years (87600h)"))?,
+            listings: args.listings.into(),
             index_debug_info: args.index_debug_info,
             retention,
             gc_schedule: super::retention::schedule(&args)?,

@@ -13,7 +13,8 @@ use super::problem::Problem;
 use super::read_access;
 use crate::app::App;
 use crate::error::Error;
-use crate::storage::{GetOptions, GetResult, Meta, ObjectKey, StorageError};
+use crate::push::listing;
+use crate::storage::{GetOptions, GetResult, Meta, Object, ObjectKey, StorageError};
 
 /// How long an answer may take to begin, the wait for a turn included.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -82,7 +83,13 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
     let Ok(result) = tokio::time::timeout(PATIENCE, asked).await else {
         return Err(Error::unavailable("the object store does not answer", 2).into());
     };
-    match result {
+    let found = match result {
+        Ok(GetResult::NotFound) | Err(StorageError::NotFound) => {
+            Ok(kept_listing(app, &key, &options, head_only).await?)
+        }
+        result => result,
+    };
+    match found {
         Ok(GetResult::Found(object)) => {
             let mut response = Response::builder().finish();
             describe(response.headers_mut(), app, &key, &object.meta);
@@ -132,6 +139,36 @@ async fn read(app: &Arc<App>, request: &Request) -> Result<Response, Problem> {
         }
         Err(error) => Err(Error::from(error).into()),
     }
+}
+
+/// The listing of a small NAR, which is in the database instead of the bucket; whole, whatever range is asked for.
+async fn kept_listing(
+    app: &App,
+    key: &ObjectKey,
+    options: &GetOptions,
+    head_only: bool,
+) -> Result<GetResult, Error> {
+    let Some(hash) = key.listed_path() else {
+        return Ok(GetResult::NotFound);
+    };
+    let Some(kept) = listing::kept(app, &hash).await? else {
+        return Ok(GetResult::NotFound);
+    };
+    let meta = Meta {
+        size: kept.json.len() as u64,
+        etag: kept.etag,
+        last_modified: kept.made_at,
+        content_encoding: None,
+    };
+    if options.not_modified(&meta) {
+        return Ok(GetResult::NotModified(meta));
+    }
+    let body: Vec<Result<_, StorageError>> = (!head_only).then_some(Ok(kept.json)).into_iter().collect();
+    Ok(GetResult::Found(Object {
+        meta,
+        range: None,
+        body: Box::pin(futures::stream::iter(body)),
+    }))
 }
 
 /// Sends a reader to the object store. Ranges and conditions are in headers, which it sends there again.

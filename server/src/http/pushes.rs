@@ -2,12 +2,14 @@
 //! when all has arrived. Each verb is a file beside this one.
 
 mod abort;
+mod announced;
 mod claim;
 mod commit;
 mod complete_multipart;
 mod create;
 mod limits;
 mod multipart;
+mod objects;
 mod parts;
 mod realisations;
 mod renew;
@@ -35,7 +37,7 @@ use crate::error::Error;
 use crate::signing::KeyChoice;
 use types::{
     Claims, ClaimsAnswer, Commit, CompleteMultipart, CreatePush, CreatedPush, Empty, Lease, Multipart,
-    NewMultipart, Parts, PartsAnswer, PushStatus, Realisations, Uploads, UploadsAnswer,
+    NewMultipart, Parts, PartsAnswer, PushStatus, Realisations, SmallObjects, Uploads, UploadsAnswer,
 };
 
 /// Operations on pushes.
@@ -145,6 +147,23 @@ impl PushesApi {
         base: UploadBase,
     ) -> Answer<UploadsAnswer> {
         answer(uploads::uploads(app, &who, &id, body, base.as_deref()).await)
+    }
+
+    /// Send small objects
+    ///
+    /// Compressed NARs and build logs of at most 64 KiB each, at most 1,000 objects and 8 MiB in a request, of NARs of at
+    /// most 1 MiB. The server checks them against what the push claims, and makes the listings of the NARs. The answer
+    /// comes once all of them are stored; they become visible with the push. Repeatable. 422: an object is not what the
+    /// push says, and none of the request is stored.
+    #[oai(path = "/:id/objects", method = "put", operation_id = "put_objects")]
+    async fn objects(
+        &self,
+        Data(app): Data<&Arc<App>>,
+        Pusher(who): Pusher,
+        Path(id): Path<String>,
+        JsonBody(body): JsonBody<SmallObjects>,
+    ) -> Answer<Empty> {
+        answer(objects::put(app, &who, &id, body).await)
     }
 
     /// Begin an upload in parts, or go on with an unfinished one

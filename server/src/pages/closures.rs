@@ -34,6 +34,8 @@ pub struct Closure<'a> {
     pub store_dir: &'a str,
     /// Where readers find the cache, if that is known; nothing for here.
     pub cache: Option<&'a str>,
+    /// The cache has the listing of the root there.
+    pub listed: bool,
     /// Its root.
     pub root: &'a Member,
     /// When it was pushed, if it was pushed by itself.
@@ -97,7 +99,10 @@ pub fn show(closure: &Closure<'_>) -> String {
             @if let Some(cache) = closure.cache {
                 @let object = format!("{cache}/{}", closure.root.path.hash_part());
                 dt { "Objects" }
-                dd { a href={ (object) ".narinfo" } { "narinfo" } " · " a href={ (object) ".ls" } { "listing" } }
+                dd {
+                    a href={ (object) ".narinfo" } { "narinfo" }
+                    @if closure.listed { " · " a href={ (object) ".ls" } { "listing" } }
+                }
             }
         }
         h2 { "Runs" }

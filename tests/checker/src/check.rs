@@ -27,6 +27,8 @@ pub struct Options {
     pub paths: Option<Vec<String>>,
     /// Pins to check where the bucket cannot be listed.
     pub pins: Vec<String>,
+    /// Bytes of the smallest NAR that needs a listing in the bucket.
+    pub listings_from: u64,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             external: BTreeSet::new(),
             paths: None,
             pins: Vec::new(),
+            listings_from: 0,
         }
     }
 }
@@ -358,6 +361,9 @@ impl Checker<'_> {
     fn listing(&mut self, info: &NarInfo, contents: &objects::Contents) -> anyhow::Result<()> {
         let key = format!("{}.ls", info.hash_part());
         let Some(bytes) = self.bucket.get(&key)? else {
+            if info.nar_size < self.options.listings_from {
+                return Ok(());
+            }
             self.report
                 .add(Kind::ListingMissing, &key, format!("{} has none", info.base_name));
             return Ok(());

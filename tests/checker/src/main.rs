@@ -31,6 +31,9 @@ struct Arguments {
     /// Pin to check where the bucket cannot be listed; repeatable
     #[arg(long = "pin", value_name = "NAME")]
     pins: Vec<String>,
+    /// Bytes of the smallest NAR that needs a listing in the bucket, as the server's `--listings` has it
+    #[arg(long, value_name = "BYTES", default_value_t = 65536)]
+    listings_from: u64,
     /// Address of the S3 service
     #[arg(long, default_value = "https://s3.amazonaws.com")]
     s3_endpoint: String,
@@ -84,6 +87,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         external: base_names(&arguments.external).collect(),
         paths: (!arguments.paths.is_empty()).then(|| base_names(&arguments.paths).collect()),
         pins: arguments.pins.clone(),
+        listings_from: arguments.listings_from,
     };
     let report = check(&*open(arguments)?, &options)?;
     let mut out = std::io::stdout().lock();

@@ -62,6 +62,7 @@ fn bodies(most: usize, push: &str) -> Vec<(String, String, u16)> {
     claim(" ".repeat(filling), 400);
     for (path, list) in [
         (format!("/api/v1/pushes/{push}/uploads"), "uploads"),
+        (format!("/api/v1/pushes/{push}/objects"), "objects"),
         (
             format!("/api/v1/pushes/{push}/multipart-uploads/1/parts"),
             "parts",
@@ -90,6 +91,7 @@ fn bodies(most: usize, push: &str) -> Vec<(String, String, u16)> {
 async fn send(api: &Api, token: &str, path: &str, body: String) -> StatusCode {
     let method = match path {
         "/api/v1/pins" => Method::PUT,
+        path if path.ends_with("/objects") => Method::PUT,
         _ => Method::POST,
     };
     let path = path.replace("/pins", "/pins/name");

@@ -42,6 +42,7 @@ impl Bench {
             Ok(issuer.token(audience, &times))
         });
         let proxy = FaultProxy::before(&world.api.server.url()).await;
+        proxy.without_small_objects();
         // Each of these waits until the token that it came with has ended.
         for part in ["/paths", "/uploads", "/commit"] {
             let wait = Duration::from_secs(LIFE.unsigned_abs() + 2);

@@ -84,6 +84,7 @@ fn operations(push: &str) -> Vec<(Method, String, Value)> {
     [
         (Method::POST, "/paths", json!({ "paths": [info] })),
         (Method::POST, "/uploads", json!({ "uploads": [upload] })),
+        (Method::PUT, "/objects", json!({ "objects": [] })),
         (Method::POST, "/multipart-uploads", multipart),
         (
             Method::POST,

@@ -427,6 +427,7 @@ async fn a_push_belongs_to_whoever_opened_it(backend: Backend) {
         (Method::PUT, "/lease", Value::Null),
         (Method::POST, "/paths", json!({ "paths": [] })),
         (Method::POST, "/uploads", json!({ "uploads": [] })),
+        (Method::PUT, "/objects", json!({ "objects": [] })),
         (Method::POST, "/commit", json!({})),
         (Method::PUT, "/realisations", json!({ "realisations": [] })),
     ] {

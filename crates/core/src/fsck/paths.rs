@@ -69,15 +69,16 @@ async fn look(check: &Check<'_>, mut page: Vec<CheckedPath>) -> Result<Vec<(Path
     let mut flaws = realisations(check, catalog.realisations_of(&ids).await?).await?;
 
     let published: Vec<&CheckedPath> = page.iter().filter(|path| path.published).collect();
-    let keys = published
-        .iter()
-        .map(|path| ObjectKey::listing(&path.row.path.hash()));
-    let sizes = check.app.bucket.sizes(keys.collect()).await?;
-    for (path, size) in published.iter().zip(sizes) {
-        if size.is_none() {
-            let about = About::Listing(Box::new((*path).clone()));
+    let names: Vec<StorePath> = published.iter().map(|path| path.row.path.clone()).collect();
+    let missing = push::listing::missing(check.app, &names).await?;
+    for path in published {
+        if missing.contains(&path.row.path) {
+            let about = About::Listing(Box::new(path.clone()));
             let key = ObjectKey::listing(&path.row.path.hash());
-            let detail = format!("the listing of {} is not in the bucket", path.row.path);
+            let detail = format!(
+                "the listing of {} is neither in the bucket nor in the database",
+                path.row.path
+            );
             let flaw = Flaw::new(Kind::MissingListing, key.as_str(), detail, about);
             flaws.push((path.row.path_id, flaw));
         }

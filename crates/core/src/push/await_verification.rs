@@ -159,13 +159,13 @@ pub async fn refuse(app: &App, push: &Push, mut differences: Vec<Difference>) ->
 
 /// Lets go of the listings of paths that have been published; beside everything else, since nobody waits for that.
 pub(crate) fn forget_listings(app: &App, published: HashSet<PathId>) {
-    let catalog = app.catalog.clone();
+    let (catalog, kept_below) = (app.catalog.clone(), app.listings.kept_below());
     app.tasks.spawn(async move {
         let ids: Vec<PathId> = published.into_iter().collect();
         for ids in ids.chunks(FORGET) {
             let forgotten = async {
                 let mut tx = catalog.write().await?;
-                tx.listings_published(ids).await?;
+                tx.listings_published(ids, kept_below).await?;
                 tx.commit().await
             };
             if let Err(error) = forgotten.await {

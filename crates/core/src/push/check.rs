@@ -78,6 +78,7 @@ pub(super) async fn arrived(
 ) -> Result<Vec<ArrivedObject>, Error> {
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut unseen: BTreeMap<&str, (ObjectId, i64, Vec<String>)> = BTreeMap::new();
+    let listed = listed_by_server(app, push, claims).await?;
     for claim in claims {
         let Some(offer) = &claim.offer else { continue };
         if offer.nar_key.is_empty() {
@@ -89,7 +90,7 @@ pub(super) async fn arrived(
                 .2
                 .push(format!("nar {}", claim.path));
         }
-        if !push.exempt || claim.replaces {
+        if !push.exempt || claim.replaces || listed.contains(&claim.object_id) {
             // The server makes it when it reads the NAR.
         } else if offer.listing.is_empty() {
             missing.insert(format!("listing {}", claim.path));
@@ -102,7 +103,7 @@ pub(super) async fn arrived(
         }
     }
     let logs = app.catalog.staged_logs(push.id).await?;
-    for log in &logs {
+    for log in logs.iter().filter(|log| !log.in_database) {
         let entry = unseen
             .entry(log.staging.as_str())
             .or_insert_with(|| (ObjectId::default(), log.size, Vec::new()));
@@ -142,6 +143,26 @@ pub(super) async fn arrived(
     let detail = format!("{} objects have not arrived", missing.len());
     let missing = missing.into_iter().take(MAX_MISSING).collect();
     Err(Error::missing(detail, missing))
+}
+
+/// The NARs that an exempt push brings without a listing and that the server has read all the same, since they came in requests
+/// to it.
+async fn listed_by_server(
+    app: &App,
+    push: &Push,
+    claims: &[CommitClaim],
+) -> Result<HashSet<ObjectId>, Error> {
+    if !push.exempt {
+        return Ok(HashSet::new());
+    }
+    let unlisted = claims.iter().filter(|claim| {
+        let offer = claim.offer.as_ref();
+        claim.object_id != ObjectId::default() && offer.is_some_and(|offer| offer.listing.is_empty())
+    });
+    let ids: HashSet<ObjectId> = unlisted.map(|claim| claim.object_id).collect();
+    let verdicts = app.catalog.verdicts(&ids.into_iter().collect::<Vec<_>>()).await?;
+    let read = verdicts.into_iter().filter(|(_, verdict)| verdict.is_ok());
+    Ok(read.map(|(id, _)| id).collect())
 }
 
 /// Of what a push has staged and is not there, the staging keys of what is where readers look already, with its size: a

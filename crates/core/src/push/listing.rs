@@ -1,14 +1,19 @@
 //! Making the listing of a path anew, out of its NAR.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use niks3_base::compression::{Codec, Packing};
 use niks3_base::error::Error;
 use niks3_base::push_limits::MAX_LISTING;
 use niks3_catalog::Publishable;
+use niks3_nix::hash::FileHash;
+use niks3_nix::store_path::{StorePath, StorePathHash};
 use niks3_storage::ObjectKey;
 
 use super::hash_of;
 use crate::app::App;
+use crate::listings::Listings;
 use crate::verification;
 use crate::write_lock::{self, WRITE_LOCK_TIMEOUT};
 
@@ -50,6 +55,56 @@ pub async fn of_nar(app: &App, key: &ObjectKey, packing: Packing, most: u64) -> 
     let unpacking = tokio::task::spawn_blocking(move || Codec::Zstd.decode(nar.listing.packed, most));
     let json = unpacking.await.map_err(Error::internal)?;
     Ok(Listed::Listing(json.map_err(Error::internal)?))
+}
+
+/// Those of some committed paths whose listing is neither where it belongs, in the bucket or in the database, nor in the bucket all
+/// the same.
+///
+/// # Errors
+/// When database or object store do not answer.
+pub async fn missing<'p>(app: &App, paths: &'p [StorePath]) -> Result<BTreeSet<&'p StorePath>, Error> {
+    let listed = app.catalog.listed_paths(paths).await?;
+    let wanted = |path: &&StorePath| match listed.get(*path) {
+        Some((size, kept)) => app.listings.in_bucket(*size) || (app.listings.in_database(*size) && !kept),
+        None => app.listings != Listings::None,
+    };
+    let wanted: Vec<&StorePath> = paths.iter().filter(wanted).collect();
+    let keys = wanted.iter().map(|path| ObjectKey::listing(&path.hash()));
+    let sizes = app.bucket.sizes(keys.collect()).await?;
+    let missing = wanted.into_iter().zip(sizes).filter(|(_, size)| size.is_none());
+    Ok(missing.map(|(path, _)| path).collect())
+}
+
+/// A listing that the database has, with its entity tag and the time at which it was made.
+#[derive(Debug)]
+pub struct Kept {
+    /// JSON.
+    pub json: Bytes,
+    /// Entity tag, with its quotes.
+    pub etag: String,
+    /// Unix time.
+    pub made_at: i64,
+}
+
+/// The listing of a path that readers see, if the database has it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn kept(app: &App, hash: &StorePathHash) -> Result<Option<Kept>, Error> {
+    let Some(kept) = app.catalog.kept_listing(hash).await? else {
+        return Ok(None);
+    };
+    let most = usize::try_from(kept.size).map_err(Error::internal)?;
+    let unpacking = tokio::task::spawn_blocking(move || Codec::Zstd.decode(kept.packed, most));
+    let json = unpacking
+        .await
+        .map_err(Error::internal)?
+        .map_err(Error::internal)?;
+    Ok(Some(Kept {
+        etag: format!("\"{}\"", FileHash::of(&json).base32()),
+        json: json.into(),
+        made_at: kept.verified_at,
+    }))
 }
 
 /// Writes the listing of a committed path whose narinfo is about to be written.

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use niks3_base::compression::Codec;
 use niks3_base::error::Error;
+use niks3_base::push_limits::MAX_SMALL_OBJECT;
 use niks3_catalog::{PushId, StagedLog, now};
 use niks3_storage::{ObjectKey, REQUEST_LIFETIME};
 
@@ -75,18 +77,22 @@ async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Resul
     let mut tx = app.catalog.write().await?;
     let mine = tx.begin_logs(push_id, batch, fence).await?;
     tx.commit().await?;
+    let mut bodies = app.catalog.log_bodies(push_id, &mine).await?;
     let moving = batch.iter().filter(|log| mine.contains(&log.drv));
-    let moving: Vec<_> = moving.map(|log| move_log(app, log, fence)).collect();
+    let moving: Vec<_> = moving
+        .map(|log| move_log(app, log, bodies.remove(&log.drv), fence))
+        .collect();
     // All of them end before the first failure counts: the fence is for requests that this push knows nothing of.
-    let moved: Vec<Result<Option<(String, ObjectKey)>, Error>> = futures::stream::iter(moving)
+    let moved: Vec<Result<Option<Moved>, Error>> = futures::stream::iter(moving)
         .buffered(CONCURRENCY)
         .collect()
         .await;
-    let moved: Vec<Option<(String, ObjectKey)>> = moved.into_iter().collect::<Result<_, _>>()?;
-    let (published, staged): (Vec<String>, Vec<ObjectKey>) = moved.into_iter().flatten().unzip();
+    let moved: Vec<Option<Moved>> = moved.into_iter().collect::<Result<_, _>>()?;
+    let (published, staged): (Vec<String>, Vec<Option<ObjectKey>>) = moved.into_iter().flatten().unzip();
     if published.is_empty() {
         return Ok(false);
     }
+    let staged: Vec<ObjectKey> = staged.into_iter().flatten().collect();
     app.bucket.delete_promoted(&staged).await;
     app.bucket.sync().await?;
     let mut tx = app.catalog.write().await?;
@@ -95,8 +101,17 @@ async fn publish_batch(app: &App, push_id: PushId, batch: &[StagedLog]) -> Resul
     Ok(true)
 }
 
-/// Moves a log into place, and returns its derivation and where it was staged; nothing when the request might outlive the fence.
-async fn move_log(app: &App, log: &StagedLog, fence: i64) -> Result<Option<(String, ObjectKey)>, Error> {
+/// The derivation of a log that is in place, and where it was staged, if it was.
+type Moved = (String, Option<ObjectKey>);
+
+/// Moves a log into place, out of the bucket's staging area or, in zstd, out of the database; nothing when the request might
+/// outlive the fence.
+async fn move_log(
+    app: &App,
+    log: &StagedLog,
+    body: Option<Vec<u8>>,
+    fence: i64,
+) -> Result<Option<Moved>, Error> {
     if now() + lifetime() > fence {
         return Ok(None);
     }
@@ -104,9 +119,16 @@ async fn move_log(app: &App, log: &StagedLog, fence: i64) -> Result<Option<(Stri
         .drv
         .parse()
         .map_err(|_| Error::internal("the name of a log"))?;
+    if let Some(body) = body {
+        let text = Codec::Zstd
+            .decode(body, MAX_SMALL_OBJECT)
+            .map_err(Error::internal)?;
+        app.bucket.put(&ObjectKey::log(&drv), text.into()).await?;
+        return Ok(Some((log.drv.clone(), None)));
+    }
     let staged = ObjectKey::parse(&log.staging).map_err(Error::internal)?;
     move_staged(app, &staged, &ObjectKey::log(&drv), log.size).await?;
-    Ok(Some((log.drv.clone(), staged)))
+    Ok(Some((log.drv.clone(), Some(staged))))
 }
 
 /// Seconds for which a request may be on its way.

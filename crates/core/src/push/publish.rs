@@ -21,6 +21,7 @@ use super::order::Order;
 use super::{debug_info, listing};
 use crate::app::App;
 use crate::deletion::await_deletion;
+use crate::listings::Listings as Places;
 
 /// Realisations that one transaction offers, each with a few statements of its own.
 const REALISATIONS: usize = 200;
@@ -54,6 +55,7 @@ pub(super) async fn narinfos(
     }
     others.retain(|id| !names.contains_key(id));
     names.extend(app.catalog.names(&others.into_iter().collect::<Vec<_>>()).await?);
+    let kept = kept_listings(app, &paths).await?;
     let order = Order::new(paths.iter().map(|path| (path.path_id, path.refs.as_slice())));
     let paper = Arc::new(NarinfoContext {
         signer: Arc::clone(&app.signer),
@@ -61,6 +63,8 @@ pub(super) async fn narinfos(
         paths,
         names,
         signed,
+        listings: app.listings,
+        kept,
     });
     match app.bucket.publishing() {
         Publishing::Together(count) => together(app, &paper, order, count).await?,
@@ -73,6 +77,15 @@ pub(super) async fn narinfos(
         .await;
     let written = paper.paths.iter();
     Ok(written.map(|path| (path.path_id, path.publication)).collect())
+}
+
+/// Keys of the small NARs among those of some paths whose listings the database has and keeps.
+async fn kept_listings(app: &App, paths: &[Publishable]) -> Result<HashSet<String>, Error> {
+    let small = paths
+        .iter()
+        .filter(|path| path.listing_of_nar && app.listings.in_database(path.nar_size));
+    let keys: Vec<String> = small.map(|path| path.nar_key.clone()).collect();
+    Ok(app.catalog.listed_nars(&keys).await?)
 }
 
 /// Publishes at once whatever need not wait for each other.
@@ -166,7 +179,7 @@ async fn listings(app: &App, paper: &NarinfoContext, places: &[u32]) -> Result<L
     let keys = places
         .iter()
         .map(|place| &paper.paths[*place as usize])
-        .filter(|path| path.listing_of_nar)
+        .filter(|path| path.listing_of_nar && (app.index_debug_info || paper.is_in_bucket(path)))
         .map(|path| path.nar_key.clone());
     let keys: Vec<String> = keys.collect();
     if keys.is_empty() {
@@ -207,7 +220,8 @@ async fn show(app: &App, paper: &NarinfoContext, batch: Batch) -> Result<(), Err
     app.ownership.current().await?;
     let paths = || batch.places.iter().map(|place| &paper.paths[*place as usize]);
     let unmade = |path: &&Publishable| path.listing_of_nar && !batch.listings.contains_key(&path.nar_key);
-    for path in paths().filter(|path| path.listing_lost || (unmade(path) && !path.listing_replaced)) {
+    let lacking = |path: &&Publishable| path.listing_lost || (unmade(path) && !path.listing_replaced);
+    for path in paths().filter(|path| paper.is_in_bucket(path) && lacking(path)) {
         listing::mend(app, path).await?;
     }
     // A narinfo never stands beside the listing of other contents.
@@ -221,7 +235,7 @@ async fn show(app: &App, paper: &NarinfoContext, batch: Batch) -> Result<(), Err
     } = batch;
     let paths = || places.iter().map(|place| &paper.paths[*place as usize]);
     publish_batch(app, paper, &places, prepared, &listings).await?;
-    for path in paths().filter(|path| path.listing_replaced) {
+    for path in paths().filter(|path| path.listing_replaced && paper.is_in_bucket(path)) {
         match listings.get(&path.nar_key) {
             Some(json) => {
                 app.bucket
@@ -307,12 +321,22 @@ struct NarinfoContext {
     /// Names of the paths and of all they refer to, by id.
     names: HashMap<PathId, StorePath>,
     signed: NarinfoSignatures,
+    listings: Places,
+    /// Keys of NARs whose listings stay in the database.
+    kept: HashSet<String>,
 }
 
 impl NarinfoContext {
+    /// Whether the listing of a path is to be an object of the bucket: it may be small, and not in the database.
+    fn is_in_bucket(&self, path: &Publishable) -> bool {
+        let size = path.nar_size;
+        self.listings.in_bucket(size)
+            || (self.listings.in_database(size) && !self.kept.contains(&path.nar_key))
+    }
+
     /// The narinfo of a path, and the listing that has to be there before it.
     fn published(&self, path: &Publishable, listings: &Listings) -> Result<Published, Error> {
-        let staged = if path.listing.is_empty() {
+        let staged = if path.listing.is_empty() || self.listings == Places::None {
             None
         } else {
             Some(Staged {
@@ -329,7 +353,7 @@ impl NarinfoContext {
         }
         let listing = listings
             .get(&path.nar_key)
-            .filter(|_| path.listing_of_nar && !path.listing_replaced);
+            .filter(|_| path.listing_of_nar && !path.listing_replaced && self.is_in_bucket(path));
         Ok(Published {
             staged,
             first: listing.map(|json| (ObjectKey::listing(&path.path.hash()), json.clone())),

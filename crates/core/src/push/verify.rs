@@ -7,6 +7,7 @@ use niks3_catalog::{ClaimKind, Claimed};
 use niks3_nix::store_path::StorePath;
 use niks3_storage::ObjectKey;
 
+use super::listing;
 use crate::app::App;
 use crate::write_lock::{self, UNDER_WRITE_LOCK, WRITE_LOCK_TIMEOUT};
 
@@ -44,8 +45,8 @@ pub async fn verify(app: &App, claimed: &[Claimed]) -> Result<bool, Error> {
         tx.commit().await?;
     }
     let paths: Vec<StorePath> = nars.into_values().flatten().collect();
-    let narinfos = absent(app, &paths, ObjectKey::narinfo).await?;
-    let listings = absent(app, &paths, ObjectKey::listing).await?;
+    let narinfos = absent(app, &paths).await?;
+    let listings = listing::missing(app, &paths).await?;
     lost += narinfos.union(&listings).count();
     if lost == 0 {
         return Ok(false);
@@ -82,14 +83,10 @@ async fn missing<'n>(
         .collect())
 }
 
-/// Those of some paths of which the bucket does not have an object.
-async fn absent<'p>(
-    app: &App,
-    paths: &'p [StorePath],
-    key: impl Fn(&niks3_nix::store_path::StorePathHash) -> ObjectKey,
-) -> Result<BTreeSet<&'p StorePath>, Error> {
-    let keys = paths.iter().map(|path| key(&path.hash())).collect();
-    let sizes = app.bucket.sizes(keys).await?;
+/// Those of some paths of which the bucket does not have the narinfo.
+async fn absent<'p>(app: &App, paths: &'p [StorePath]) -> Result<BTreeSet<&'p StorePath>, Error> {
+    let keys = paths.iter().map(|path| ObjectKey::narinfo(&path.hash()));
+    let sizes = app.bucket.sizes(keys.collect()).await?;
     Ok(paths
         .iter()
         .zip(sizes)

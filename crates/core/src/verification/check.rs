@@ -98,25 +98,56 @@ impl fmt::Display for Difference {
     }
 }
 
+/// What somebody says of the NAR of a path.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimedNar<'a> {
+    /// The path.
+    pub path: &'a StorePath,
+    /// Key of the object with the NAR.
+    pub key: &'a str,
+    /// SHA-256 of the NAR.
+    pub nar_hash: NarHash,
+    /// Bytes of the NAR.
+    pub nar_size: u64,
+    /// Content address of the path.
+    pub ca: Option<&'a str>,
+    /// The path is among its own references.
+    pub refers_to_itself: bool,
+}
+
+impl<'a> From<&'a Publishable> for ClaimedNar<'a> {
+    fn from(offer: &'a Publishable) -> Self {
+        Self {
+            path: &offer.path,
+            key: &offer.nar_key,
+            nar_hash: offer.nar_hash,
+            nar_size: offer.nar_size.unsigned_abs(),
+            ca: offer.ca.as_deref(),
+            refers_to_itself: offer.refs.contains(&offer.path_id),
+        }
+    }
+}
+
 /// Compares what a push says of a path with what was read of its NAR; `None` when the NAR has to be read again for
 /// that: for a hash that was not taken, or beyond where reading ended.
 #[must_use]
-pub fn compare(
+pub fn compare<'a>(
     object_id: ObjectId,
-    offer: &Publishable,
+    claimed_nar: impl Into<ClaimedNar<'a>>,
     verdict: &Verdict,
 ) -> Option<Result<(), Difference>> {
+    let offer: ClaimedNar<'_> = claimed_nar.into();
     let differ = |kind, claimed: String, found: String| {
         Some(Err(Difference {
             path: offer.path.clone(),
             object_id,
-            key: offer.nar_key.clone(),
+            key: offer.key.to_owned(),
             kind,
             claimed,
             found,
         }))
     };
-    let size = offer.nar_size.unsigned_abs();
+    let size = offer.nar_size;
     let nar = match verdict {
         Ok(nar) => nar,
         Err(Flaw::TooLong { most }) if *most < size => return None,
@@ -142,16 +173,11 @@ pub fn compare(
             nar.nar_hash.to_string(),
         );
     }
-    let Some(ca) = offer
-        .ca
-        .as_deref()
-        .and_then(|ca| ca.parse::<ContentAddress>().ok())
-    else {
+    let Some(ca) = offer.ca.and_then(|ca| ca.parse::<ContentAddress>().ok()) else {
         return Some(Ok(()));
     };
-    let refers_to_itself = offer.refs.contains(&offer.path_id);
     let hashes = (nar.nar_hash, nar.content_hashes.as_slice());
-    match check_content_address(&ca, &offer.path, refers_to_itself, hashes)? {
+    match check_content_address(&ca, offer.path, offer.refers_to_itself, hashes)? {
         Ok(()) => Some(Ok(())),
         Err(found) => differ(Kind::ContentAddress, ca.to_string(), found),
     }

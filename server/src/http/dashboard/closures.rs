@@ -72,6 +72,7 @@ pub(super) async fn show(app: &App, root: &str, query: Page) -> Result<String, E
     runs.truncate(few);
     let replacements = catalog.replacements_of(&path).await?;
     let members = catalog.members(root.clone(), MOST).await?;
+    let nar_size = i64::try_from(root.nar_bytes).unwrap_or(i64::MAX);
     Ok(closures::show(&Closure {
         store_dir: app.store_dir.as_str(),
         cache: match (&app.cache_url, app.read_proxy) {
@@ -79,6 +80,7 @@ pub(super) async fn show(app: &App, root: &str, query: Page) -> Result<String, E
             (Some(url), false) => Some(url.as_str().trim_end_matches('/')),
             (None, false) => None,
         },
+        listed: app.listings.in_bucket(nar_size) || (app.read_proxy && app.listings.in_database(nar_size)),
         root: &root,
         row: row.as_ref(),
         members: &members,

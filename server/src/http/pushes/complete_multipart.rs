@@ -7,7 +7,9 @@ use std::time::Duration;
 use niks3_nix::hash::FileHash;
 
 use super::types::{CompleteMultipart, Empty};
-use super::{App, Error, Identity, change, find_open, limits, multipart, parts, uploads, wire_error};
+use super::{
+    App, Error, Identity, announced, change, find_open, limits, multipart, parts, uploads, wire_error,
+};
 use crate::catalog::{
     ArrivedObject, Multipart, MultipartId, MultipartState, NewObject, NewVerification, ObjectId, ObjectRow,
     PartRow, PathId, Push, UploadedNar, WriteTx,
@@ -169,7 +171,7 @@ async fn announce(
     }
     drop(tx);
     let wanted = HashMap::from([(key.as_str().to_owned(), new)]);
-    let (mut tx, mut objects) = uploads::announce(app, push, &wanted).await?;
+    let (mut tx, mut objects) = announced::announce(app, push, &wanted).await?;
     let object = objects
         .remove(key.as_str())
         .ok_or_else(|| Error::internal("no row"))?;

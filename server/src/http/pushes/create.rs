@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use niks3_nix::store_path::{StoreDir, StorePath};
 
-use super::types::{ChecksumAlgorithm, CreatePush, CreatedPush};
+use super::types::{ChecksumAlgorithm, CreatePush, CreatedPush, SmallObjectLimits};
 use super::{App, Error, Identity, limits};
 use crate::catalog::NewPush;
 use crate::http::wire;
 use crate::metrics::metrics;
 use crate::pin_name::PinName;
-use crate::push_limits::{MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, PART_SIZE};
+use crate::push_limits::{
+    MAX_BATCH, MAX_LISTING, MAX_LOG, MAX_ROOTS, MAX_SMALL_BYTES, MAX_SMALL_NAR, MAX_SMALL_OBJECT,
+    MAX_SMALL_OBJECTS, PART_SIZE,
+};
 use crate::runs;
 use crate::storage::ChecksumKind;
 use crate::telemetry;
@@ -94,5 +97,11 @@ pub(super) async fn create(app: &App, who: &Identity, body: CreatePush) -> Resul
         max_log_size: MAX_LOG,
         max_listing_size: MAX_LISTING,
         verifies_uploads: !new.exempt,
+        small_objects: Some(SmallObjectLimits {
+            max_object_size: MAX_SMALL_OBJECT as u64,
+            max_nar_size: MAX_SMALL_NAR,
+            max_objects: u32::try_from(MAX_SMALL_OBJECTS).unwrap_or(u32::MAX),
+            max_request_size: MAX_SMALL_BYTES as u64,
+        }),
     })
 }

@@ -56,6 +56,22 @@ pub(super) struct CreatedPush {
     pub max_listing_size: u64,
     /// The server reads the NARs and makes their listings itself: none need to be uploaded.
     pub verifies_uploads: bool,
+    /// What may ride in requests to the server instead of going to an upload URL; absent where nothing may.
+    #[oai(skip_serializing_if_is_none)]
+    pub small_objects: Option<SmallObjectLimits>,
+}
+
+/// Bounds of objects that ride in requests to the server.
+#[derive(Debug, Object)]
+pub(super) struct SmallObjectLimits {
+    /// Most bytes of an object: of a compressed NAR, or of a plain build log.
+    pub max_object_size: u64,
+    /// Most bytes of the NAR in an object.
+    pub max_nar_size: u64,
+    /// Most objects in one request.
+    pub max_objects: u32,
+    /// Most bytes of all objects in one request.
+    pub max_request_size: u64,
 }
 
 /// A path as Nix knows it.
@@ -181,6 +197,27 @@ pub(super) struct Uploads {
     /// SHA-256 of NARs of this push that have arrived: the server begins to read them.
     #[oai(default)]
     pub arrived: Vec<String>,
+}
+
+/// A small object with its bytes.
+#[derive(Debug, Object)]
+pub(super) struct SmallObject {
+    /// What it is: `nar` or `log`.
+    pub kind: UploadKind,
+    /// Base name of the path it belongs to; of the derivation, for a build log.
+    pub path: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its bytes in base64, with padding.
+    #[oai(validator(max_length = 87384))]
+    pub data: String,
+}
+
+/// Small objects with their bytes.
+#[derive(Debug, Object)]
+pub(super) struct SmallObjects {
+    /// The objects.
+    pub objects: Vec<SmallObject>,
 }
 
 /// Where one object goes.

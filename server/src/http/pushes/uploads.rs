@@ -1,22 +1,18 @@
 //! `POST /pushes/{id}/uploads`
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use niks3_nix::hash::FileHash;
-use niks3_nix::store_path::StorePath;
 
-use super::types::{Upload, UploadKind, UploadTarget, Uploads, UploadsAnswer};
-use super::{App, Error, Identity, change, find_open, limits};
-use crate::catalog::{
-    ArrivedObject, Claim, ClaimKind, NewObject, ObjectId, ObjectRow, PathId, Push, UploadedNar, WriteTx,
-};
+use super::announced::{Content, Item, Named, parse, record};
+use super::types::{Upload, UploadTarget, Uploads, UploadsAnswer};
+use super::{App, Error, Identity, find_open};
+use crate::catalog::{ArrivedObject, ObjectId, ObjectRow, PathId, Push};
 use crate::compression::Packing;
-use crate::deletion::await_deletion;
 use crate::http::wire;
-use crate::nar_contents::{Wanted, wanted_of};
 use crate::push;
-use crate::push_limits::{MAX_BATCH, MAX_LISTING, MAX_LOG, PART_SIZE, URL_LIFETIME};
+use crate::push_limits::{MAX_BATCH, URL_LIFETIME};
 use crate::storage::{Checksum, ChecksumKind, ObjectKey};
 use crate::verification::Job;
 
@@ -25,30 +21,6 @@ const CONCURRENCY: usize = 32;
 
 /// Pushes in whose staging areas a NAR is looked for.
 const EARLIER: u32 = 2;
-
-/// One upload of the request, typed.
-struct Item {
-    /// What the URL writes.
-    key: ObjectKey,
-    size: i64,
-    sha256: FileHash,
-    checksum: Checksum,
-    content: Content,
-}
-
-enum Content {
-    Nar {
-        claim: Claim,
-        key: ObjectKey,
-        wanted: Option<Wanted>,
-    },
-    Listing {
-        claim: Claim,
-    },
-    Log {
-        drv: StorePath,
-    },
-}
 
 pub(super) async fn uploads(
     app: &App,
@@ -67,18 +39,13 @@ pub(super) async fn uploads(
     if body.uploads.is_empty() {
         return Ok(UploadsAnswer { uploads: Vec::new() });
     }
-    let mut seen = HashSet::with_capacity(body.uploads.len());
-    if let Some(twice) = body
-        .uploads
-        .iter()
-        .find(|upload| !seen.insert((upload.kind, &upload.path)))
-    {
-        return Err(Error::invalid(
-            "uploads",
-            format!("{:?} of {} is named twice", twice.kind, twice.path),
-        ));
-    }
-    let items = parse(app, &push, &body.uploads).await?;
+    let uploads = body.uploads.iter();
+    let named: Vec<Named<'_>> = uploads.clone().map(Named::of_upload).collect::<Result<_, _>>()?;
+    let items = parse(app, &push, "uploads", &named).await?;
+    let checksums: Vec<Checksum> = uploads
+        .zip(&named)
+        .map(|(upload, named)| checksum(app, "uploads.md5", named.sha256, upload.md5.as_ref()))
+        .collect::<Result<_, _>>()?;
     let mut objects = record(app, who, &push, &items).await?;
     if app.checksum == ChecksumKind::Md5 {
         take_over(app, &push, &items, &mut objects).await?;
@@ -87,12 +54,24 @@ pub(super) async fn uploads(
         announce_to_verify(app, &push, &items, &objects);
     }
     let (objects, push) = (&objects, &push);
-    let targets: Vec<UploadTarget> = futures::stream::iter(items)
-        .map(|item| async move { target(app, push, &item, objects, base).await })
+    let targets: Vec<UploadTarget> = futures::stream::iter(items.into_iter().zip(checksums))
+        .map(|(item, checksum)| async move { target(app, push, &item, &checksum, objects, base).await })
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
     Ok(UploadsAnswer { uploads: targets })
+}
+
+impl<'r> Named<'r> {
+    fn of_upload(upload: &'r Upload) -> Result<Self, Error> {
+        Ok(Self {
+            kind: upload.kind,
+            path: &upload.path,
+            sha256: wire::file_hash("uploads.sha256", &upload.sha256)?,
+            size: upload.size,
+            body: Vec::new(),
+        })
+    }
 }
 
 /// What the object store checks an upload against.
@@ -136,201 +115,6 @@ fn announce_to_verify(app: &App, push: &Push, items: &[Item], objects: &HashMap<
     }
     for job in jobs.into_values() {
         app.verifications.announce(job);
-    }
-}
-
-async fn parse(app: &App, push: &Push, uploads: &[Upload]) -> Result<Vec<Item>, Error> {
-    let paths: Vec<StorePath> = uploads
-        .iter()
-        .map(|upload| wire::store_path("uploads.path", &upload.path))
-        .collect::<Result<_, _>>()?;
-    let claims = app.catalog.claims_of(push.id, &paths).await?;
-    let logged: Vec<String> = uploads
-        .iter()
-        .zip(&paths)
-        .filter(|(upload, _)| upload.kind == UploadKind::Log)
-        .map(|(_, path)| path.to_string())
-        .collect();
-    let derivers = app.catalog.derivers_among(push.id, &logged).await?;
-    uploads
-        .iter()
-        .zip(paths)
-        .map(|(upload, path)| {
-            let sha256 = wire::file_hash("uploads.sha256", &upload.sha256)?;
-            let checksum = checksum(app, "uploads.md5", sha256, upload.md5.as_ref())?;
-            let claimed = || {
-                claims
-                    .get(&path)
-                    .filter(|claim| claim.kind == ClaimKind::Needed)
-                    .cloned()
-                    .ok_or_else(|| {
-                        Error::invalid(
-                            "uploads.path",
-                            format!("{path} is not a path that this push has to upload"),
-                        )
-                    })
-            };
-            // Named after the path as well: paths with equal listings do not share one.
-            let staging =
-                || ObjectKey::staging(&push.token, &format!("{}.{}", path.hash_part(), sha256.base32()));
-            let (key, most, content) = match upload.kind {
-                UploadKind::Nar => {
-                    let key = ObjectKey::nar(sha256);
-                    let claim = claimed()?;
-                    let content = Content::Nar {
-                        wanted: wanted_of(claim.ca.as_deref(), &path, claim.refers_to_itself),
-                        claim,
-                        key,
-                    };
-                    (push::upload_key(app, &push.token, sha256), PART_SIZE, content)
-                }
-                UploadKind::Listing => (staging(), MAX_LISTING, Content::Listing { claim: claimed()? }),
-                UploadKind::Log if derivers.contains(path.as_str()) => {
-                    (staging(), MAX_LOG, Content::Log { drv: path })
-                }
-                UploadKind::Log if path.is_derivation() => {
-                    return Err(Error::invalid(
-                        "uploads.path",
-                        format!("{path} is not the deriver of a path that this push claims"),
-                    ));
-                }
-                UploadKind::Log => {
-                    return Err(Error::invalid(
-                        "uploads.path",
-                        format!("{path} is not a derivation, so it has no log"),
-                    ));
-                }
-            };
-            let size = wire::size("uploads.size", upload.size, most)?;
-            match &content {
-                Content::Nar { claim, .. } => limits::nar("uploads.size", size, claim.nar_size)?,
-                Content::Listing { claim } => limits::listing("uploads.size", size, claim.nar_size)?,
-                Content::Log { .. } => {}
-            }
-            Ok(Item {
-                key,
-                size,
-                sha256,
-                checksum,
-                content,
-            })
-        })
-        .collect()
-}
-
-/// Bytes of the objects that a request announces and that the push has not announced before, each once.
-#[derive(Default)]
-struct Announced<'i> {
-    keys: HashSet<&'i str>,
-    bytes: u64,
-}
-
-impl<'i> Announced<'i> {
-    fn add(&mut self, item: &'i Item, new: bool) {
-        if new && self.keys.insert(item.key.as_str()) {
-            self.bytes = self.bytes.saturating_add(item.size.unsigned_abs());
-        }
-    }
-}
-
-/// Records what is about to be uploaded, before any URL for it exists.
-async fn record(
-    app: &App,
-    who: &Identity,
-    push: &Push,
-    items: &[Item],
-) -> Result<HashMap<String, ObjectRow>, Error> {
-    let mut wanted = HashMap::new();
-    for item in items {
-        let Content::Nar { key, .. } = &item.content else {
-            continue;
-        };
-        if wanted
-            .insert(
-                key.as_str().to_owned(),
-                NewObject::uploaded(item.size, item.sha256),
-            )
-            .is_some_and(|other| other.size != item.size)
-        {
-            return Err(Error::invalid(
-                "uploads.size",
-                format!("two sizes for {}", item.sha256),
-            ));
-        }
-    }
-    let (mut tx, objects) = announce(app, push, &wanted).await?;
-    let mut nars = Vec::new();
-    let mut listings = Vec::new();
-    let mut logs = BTreeMap::new();
-    let mut announced = Announced::default();
-    for item in items {
-        match &item.content {
-            Content::Nar { claim, key, .. } => {
-                let object = &objects[key.as_str()];
-                if object.present && object.size != item.size {
-                    let detail = format!(
-                        "{} is known with {} bytes, not {}",
-                        item.sha256, object.size, item.size
-                    );
-                    return Err(Error::conflict(detail));
-                }
-                announced.add(item, !object.present && claim.object_id != object.id);
-                nars.push(UploadedNar {
-                    path_id: claim.path_id,
-                    nar_hash: claim.nar_hash,
-                    nar_size: claim.nar_size,
-                    object_id: object.id,
-                });
-            }
-            // The server makes the listings of what it reads.
-            Content::Listing { .. } if !push.exempt => {}
-            Content::Listing { claim } => {
-                announced.add(item, claim.listing != item.key.as_str());
-                listings.push((claim.path_id, item.key.as_str().to_owned(), item.size));
-            }
-            Content::Log { drv } => {
-                logs.insert(drv.to_string(), (item.key.as_str().to_owned(), item.size));
-            }
-        }
-    }
-    if !tx.set_nars(push.id, &nars).await? {
-        return Err(Error::conflict(
-            "the push has claimed other contents for one of these paths meanwhile",
-        ));
-    }
-    tx.set_listings(push.id, &listings).await?;
-    let new_logs = tx.set_logs(push.id, &logs).await?;
-    for item in items {
-        if let Content::Log { drv } = &item.content {
-            announced.add(item, new_logs.contains(drv.as_str()));
-        }
-    }
-    tx.count_announced(push.id, announced.bytes).await?;
-    limits::check(app, who, push, &mut tx).await?;
-    tx.commit().await?;
-    Ok(objects)
-}
-
-/// The rows of NARs, inside a transaction that changes the push. None of them is being
-/// deleted: what is written there stays.
-pub(super) async fn announce(
-    app: &App,
-    push: &Push,
-    wanted: &HashMap<String, NewObject>,
-) -> Result<(WriteTx, HashMap<String, ObjectRow>), Error> {
-    loop {
-        let mut tx = change(app, push).await?;
-        let objects = tx.objects(wanted).await?;
-        let doomed: Vec<String> = objects
-            .iter()
-            .filter(|(_, object)| object.deleting)
-            .map(|(key, _)| key.clone())
-            .collect();
-        if doomed.is_empty() {
-            return Ok((tx, objects));
-        }
-        drop(tx);
-        await_deletion::objects(app, &doomed).await?;
     }
 }
 
@@ -390,6 +174,7 @@ async fn target(
     app: &App,
     push: &Push,
     item: &Item,
+    checksum: &Checksum,
     objects: &HashMap<String, ObjectRow>,
     base: Option<&str>,
 ) -> Result<UploadTarget, Error> {
@@ -412,13 +197,7 @@ async fn target(
     }
     let request = app
         .bucket
-        .presign_put(
-            &item.key,
-            item.size.unsigned_abs(),
-            &item.checksum,
-            URL_LIFETIME,
-            base,
-        )
+        .presign_put(&item.key, item.size.unsigned_abs(), checksum, URL_LIFETIME, base)
         .await?;
     Ok(UploadTarget {
         url: Some(request.url),
