@@ -13,6 +13,10 @@
         "x86_64-darwin"
         "aarch64-darwin"
       ];
+      date = self.lastModifiedDate or "";
+      commit = lib.optionalString (
+        self ? shortRev
+      ) "${self.shortRev} ${lib.concatStringsSep "-" (builtins.match "(.{4})(.{2})(.{2}).*" date)}";
       linux = lib.filter (lib.hasSuffix "-linux") systems;
       eachOf = names: make: lib.genAttrs names (system: make nixpkgs.legacyPackages.${system});
       modules = {
@@ -24,14 +28,14 @@
       packages = eachOf systems (
         pkgs:
         let
-          built = import ./nix/packages.nix { inherit pkgs lib; };
+          built = import ./nix/packages.nix { inherit pkgs lib commit; };
         in
         built
         // {
           default = built.niks3;
         }
         // lib.optionalAttrs (builtins.elem pkgs.stdenv.hostPlatform.system linux) (
-          import ./nix/static.nix { inherit pkgs lib; }
+          import ./nix/static.nix { inherit pkgs lib commit; }
           // {
             image = import ./nix/image.nix { inherit pkgs built; };
           }
@@ -46,6 +50,15 @@
       nixosModules = modules // {
         default.imports = builtins.attrValues modules;
       };
+
+      darwinModules =
+        let
+          module = import ./nix/modules/darwin.nix self;
+        in
+        {
+          niks3-auto-upload = module;
+          default = module;
+        };
 
       devShells = eachOf systems (pkgs: {
         default = import ./nix/shell.nix { inherit pkgs; };

@@ -7,6 +7,7 @@
   name,
   description,
   documentation ? "",
+  commit ? "",
 }:
 let
   manifest = lib.importTOML ../Cargo.toml;
@@ -21,6 +22,8 @@ rustPlatform.buildRustPackage {
     name
   ];
   doCheck = false;
+  # The sources of a flake are no checkout.
+  env.NIKS3_BUILD_VERSION = "${manifest.workspace.package.version}${lib.optionalString (commit != "") " (${commit})"}";
   nativeBuildInputs = [ installShellFiles ];
   # A program for another system cannot say here what its options are.
   postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) documentation;

@@ -1,16 +1,21 @@
 # The three programs, a package each.
-{ pkgs, lib }:
+{
+  pkgs,
+  lib,
+  # Short name and date of the commit, for --version.
+  commit ? "",
+}:
 let
   build =
     name: description: extra:
     pkgs.callPackage ./package.nix (
       {
-        inherit name description;
+        inherit name description commit;
       }
       // extra
     );
 in
-{
+rec {
   niks3 = build "niks3" "Push closures into a Nix binary cache in an S3 bucket" {
     documentation = ''
       $out/bin/niks3 manual pages
@@ -29,5 +34,7 @@ in
       done
     '';
   };
+  # The hook of machines that have that of the original: `niks3-hook send` finds the service by the socket.
+  niks3-hook = pkgs.callPackage ./hook.nix { inherit niks3; };
   niks3-action = build "niks3-action" "GitHub Action that pushes what a job builds" { };
 }

@@ -226,6 +226,7 @@ async fn push_for_job(
         journal: true,
         // What is named is pushed whatever its name.
         filter: target.push_filter()?.filter(|_| !whole_closures),
+        batch: niks3_queue::DEFAULT_BATCH,
     };
     let options = ServeOptions {
         listener: Some(listener),

@@ -292,7 +292,11 @@ impl Finish<'_> {
     async fn scan(&self) -> Result<(), ActionError> {
         let store = store()?;
         let built = scan::built_since(&store, self.state.directory()).await?;
-        runner::log(&format!("niks3: {} paths were built", built.len()));
+        let built_paths = match built.len() {
+            1 => "1 path was".to_owned(),
+            count => format!("{count} paths were"),
+        };
+        runner::log(&format!("niks3: {built_paths} built"));
         let folder = self.state.queue()?;
         enqueue(&folder, &store, &built)?;
         self.drain().await
@@ -365,6 +369,7 @@ impl Finish<'_> {
             pusher,
             journal: true,
             filter,
+            batch: niks3_queue::DEFAULT_BATCH,
         };
         let options = ServeOptions {
             drain: Some(self.left()),
@@ -408,7 +413,12 @@ pub(crate) fn enqueue(folder: &Folder, store: &LocalStore, paths: &[StorePath]) 
 
 fn heartbeat(waiting: usize, bytes_sent: u64, trouble: &str) {
     runner::log(&format!(
-        "niks3: {waiting} paths wait, {} sent{trouble}",
+        "niks3: {} in the queue, {} sent{trouble}",
+        if waiting == 1 {
+            "1 path".to_owned()
+        } else {
+            format!("{waiting} paths")
+        },
         summary::size(bytes_sent)
     ));
 }

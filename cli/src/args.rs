@@ -10,7 +10,7 @@ pub(crate) mod use_cache;
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand};
+use clap::{ArgAction, Args as ArgGroup, Parser, Subcommand, ValueEnum};
 use niks3_push::{DEFAULT_UPSTREAM, Upstream};
 use url::Url;
 
@@ -51,18 +51,20 @@ Examples:
 #[command(
     after_help = START,
     name = "niks3",
-    // A release names the commit it was built from.
-    version = option_env!("NIKS3_BUILD_VERSION").unwrap_or(env!("CARGO_PKG_VERSION")),
+    version = niks3_arguments::VERSION,
     propagate_version = true,
     max_term_width = 100
 )]
 pub(crate) struct Args {
-    /// Say more: -v what is tried again and left out, -vv every step.
+    /// Print more: -v retries and skipped paths, -vv every step.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet", help_heading = "Output")]
     verbose: u8,
-    /// Say nothing but errors.
+    /// Print only errors.
     #[arg(short, long, global = true, help_heading = "Output")]
     quiet: bool,
+    /// The same as -vv, as the original niks3 calls it.
+    #[arg(long, global = true, hide = true, conflicts_with = "quiet")]
+    debug: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -71,6 +73,7 @@ impl Args {
     pub(crate) const fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
+            _ if self.debug => Verbosity::Debug,
             (false, 0) => Verbosity::Normal,
             (false, 1) => Verbosity::Verbose,
             (false, _) => Verbosity::Debug,
@@ -88,6 +91,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pins(Pins),
     Ls(runs::Ls),
+    Info(runs::Info),
     /// Runs of CI that have pushed, and what they pushed.
     #[command(subcommand)]
     Runs(runs::Runs),
@@ -110,10 +114,17 @@ pub(crate) enum Command {
     /// Push what this machine builds, by a post-build hook of Nix.
     #[command(subcommand)]
     Hook(hook::Hook),
+    WatchStore(Box<hook::WatchStore>),
     /// Print the completions for a shell.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Print names for completions, as the last answer had them.
+    #[command(hide = true)]
+    Names {
+        /// Whose names.
+        kind: NameKind,
     },
     /// Print the version.
     #[command(hide = true)]
@@ -124,6 +135,14 @@ pub(crate) enum Command {
         /// Folder to write them into.
         directory: PathBuf,
     },
+}
+
+/// What has names that completions offer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum NameKind {
+    Servers,
+    Pins,
+    Tokens,
 }
 
 /// What to do with pins.
@@ -179,17 +198,29 @@ pub(crate) struct DeletePin {
 
 /// Upload store paths with their closures.
 ///
-/// All of it becomes visible in the cache together, or nothing. What the cache has already is not sent again, and
-/// a push that was cut off goes on where it ended when it is run again.
+/// All of it becomes visible in the cache together, or nothing. What the cache has already is not sent again. If a push is
+/// interrupted, run it again: it continues where it stopped.
 #[derive(Debug, ArgGroup)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Push {
     /// Store paths, paths inside of them, or symlinks to them such as ./result.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
-    /// Read paths from standard input, one a line, besides those given as arguments.
+    /// Store to push from, as Nix's own --store: a folder in which it is, as nix/store, or local?root=FOLDER
+    /// [default: the one that Nix uses].
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+    /// Read paths from standard input, one a line, besides those given as arguments. Lines such as
+    /// {"id": 1, "paths": ["/nix/store/…"]} are pushed as they come, each in one transaction, while the pipe stays open. Each
+    /// path is acknowledged on standard output by {"id", "path", "status": "ok" or "error", "message", "signatures"}.
     #[arg(long)]
     pub(crate) stdin: bool,
+    /// With --stdin, also push plain lines as they come, at most this many paths in one transaction.
+    #[arg(long, value_name = "N", requires = "stdin", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) batch_size: Option<u16>,
+    /// With --stdin, push lines as they come, this many transactions at the same time [default: 4].
+    #[arg(long, value_name = "N", requires = "stdin", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) parallel_pushes: Option<u16>,
     /// Make a pin of this name, which keeps the closure from garbage collection; needs exactly one path.
     #[arg(long, value_name = "NAME", value_parser = pin_name)]
     pub(crate) pin: Option<String>,
@@ -198,11 +229,11 @@ pub(crate) struct Push {
     pub(crate) no_closure: bool,
     #[command(flatten)]
     pub(crate) upstreams: Upstreams,
-    /// Send again what the server believes to be in the bucket and is not.
+    /// Send objects again that the database lists and the bucket does not have.
     #[arg(long)]
     pub(crate) verify_s3_integrity: bool,
     /// Uploads at the same time.
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = uploads)]
     pub(crate) max_concurrent_uploads: u16,
     /// Level of zstd: 1 is the fastest, 19 the smallest.
     #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
@@ -231,12 +262,12 @@ pub(crate) struct Upstreams {
 
 impl Upstreams {
     /// What the arguments say, or else the default.
-    pub(crate) fn chosen(self) -> Result<Vec<Upstream>, String> {
+    pub(crate) fn chosen(&self) -> Result<Vec<Upstream>, String> {
         if self.no_skip_upstream {
             return Ok(Vec::new());
         }
-        let chosen = self.skip_upstream.into_iter().flat_map(|list| list.0);
-        let chosen: Vec<Upstream> = chosen.collect();
+        let chosen = self.skip_upstream.iter().flat_map(|list| &list.0);
+        let chosen: Vec<Upstream> = chosen.cloned().collect();
         if chosen.is_empty() {
             Upstream::parse_list(DEFAULT_UPSTREAM)
         } else {
@@ -254,11 +285,11 @@ fn upstreams(text: &str) -> Result<UpstreamList, String> {
     Upstream::parse_list(text).map(UpstreamList)
 }
 
-/// Delete what no closure, no pin and no push under way needs.
+/// Delete old closures, and the objects that nothing references any more.
 ///
-/// Closures that were neither pushed nor used by a CI job for some time are deleted, unless they are pinned. What
-/// nothing needs then is marked, and deleted from the bucket once it has been so for the grace period. It works while pushes go on, and one that
-/// was cut off is gone on with by the next.
+/// Closures that were neither pushed nor used by a CI job for --older-than are deleted, unless they are pinned. Objects that
+/// are unreferenced then are marked, and deleted from the bucket after the grace period. It can run while pushes run. If it
+/// is interrupted, the next collection continues.
 #[derive(Debug, ArgGroup)]
 #[command(after_help = GC_EXAMPLES)]
 pub(crate) struct Gc {
@@ -266,13 +297,13 @@ pub(crate) struct Gc {
     /// has a retention policy.
     #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = age)]
     pub(crate) older_than: Age,
-    /// Delete what uploads left that failed this long ago; also the grace period.
+    /// Delete what failed uploads left if they failed this long ago; also the grace period.
     #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = age)]
     pub(crate) failed_uploads_older_than: Age,
-    /// No grace period. As safe as with one: what a push under way needs stays.
+    /// No grace period. As safe as with one: objects that a running push needs stay.
     #[arg(long)]
     pub(crate) force: bool,
-    /// Change nothing; say, closure by closure, what would go.
+    /// Change nothing; list, closure by closure, what would be deleted.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// With --dry-run: go by this retention policy instead of the server's, and compare the two.
@@ -294,21 +325,21 @@ pub(crate) struct Gc {
     pub(crate) server: Server,
 }
 
-/// Compare the bucket with the database, and mend what does not fit.
+/// Compare the bucket with the database, and repair what differs.
 ///
-/// Says, a line each, what is missing, wrong or unknown. It works while pushes and garbage collections go on, and one
-/// that was cut off is gone on with by the next. Exits with 1 when something is left that somebody has to deal with.
+/// Prints a line for each object that is missing, wrong or unknown. It can run while pushes and garbage collections run. If it
+/// is interrupted, the next check continues. Exits with 1 if a finding is left.
 #[derive(Debug, ArgGroup)]
 #[command(after_help = FSCK_EXAMPLES)]
 pub(crate) struct Fsck {
-    /// Mend what can be mended without guessing. Paths whose NAR is lost leave the cache, so that the next push
-    /// brings them again.
+    /// Repair what can be repaired without guessing. Paths whose NAR is lost are withdrawn from the cache, so that the next
+    /// push uploads them again.
     #[arg(long)]
     pub(crate) repair: bool,
     /// Change nothing, list what --repair would do.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not read the NARs, only look whether they are there and of the right size.
+    /// Do not read the NARs, only check that they exist and have the right size.
     #[arg(long)]
     pub(crate) no_contents: bool,
     /// Adopt also what this public key has signed, as well as what the keys of the server have: `name:base64`, repeatable.
@@ -354,6 +385,9 @@ pub(crate) struct Server {
     /// Actions, a token of the job].
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_token_path: Option<PathBuf>,
+    /// The token itself, which other users of this machine can see; warned of.
+    #[arg(long, value_name = "TOKEN", hide = true)]
+    pub(crate) auth_token: Option<String>,
     /// Command that prints a token, or {"token": "…", "expires_at": "…"}; run again when the token ends
     /// [default: $NIKS3_AUTH_TOKEN_SCRIPT].
     #[arg(long, value_name = "COMMAND")]
@@ -384,6 +418,14 @@ pub(crate) fn http_url(text: &str) -> Result<Url, String> {
     match text.parse::<Url>() {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err("an address begins with http:// or https://, as in https://niks3.example.com".to_owned()),
+    }
+}
+
+/// How many uploads go on at the same time; the original niks3 takes 0 for 1.
+pub(crate) fn uploads(text: &str) -> Result<u16, String> {
+    match text.parse::<u16>() {
+        Ok(count) if count <= 1024 => Ok(count.max(1)),
+        _ => Err("a number from 1 to 1024 is expected".to_owned()),
     }
 }
 
@@ -468,7 +510,8 @@ mod tests {
             &["--skip-upstream", "https://example.org", "x"],
             &["--server-url", "localhost:5751", "x"],
             &["--compression-level", "0", "x"],
-            &["--max-concurrent-uploads", "0", "x"],
+            &["--max-concurrent-uploads", "1025", "x"],
+            &["--batch-size", "5", "x"],
         ] {
             let error = parsed(wrong).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

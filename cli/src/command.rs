@@ -6,8 +6,10 @@ mod doctor;
 mod fsck;
 mod gc;
 mod hook;
+mod info;
 mod login;
 mod manual;
+mod names;
 mod pins;
 mod push;
 mod retention;
@@ -16,6 +18,7 @@ mod target;
 mod task;
 mod tokens;
 mod use_cache;
+mod watch_store;
 mod whoami;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -41,6 +44,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Retention(retention) => retention::run(retention, output).await,
         Command::Du(args) => retention::du(args, output).await,
         Command::Ls(args) => closures::ls(args, output).await,
+        Command::Info(args) => info::run(args, output).await,
         Command::Tokens(tokens) => tokens::run(tokens, output).await,
         Command::Whoami(args) => whoami::run(args, output).await,
         Command::Login(args) => login::login(args, output).await,
@@ -53,6 +57,8 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
             output.line_out(&format!("niks3 {}", command.get_version().unwrap_or_default()))
         }
         Command::Hook(hook) => hook::run(hook, output).await,
+        Command::WatchStore(args) => watch_store::run(*args, output).await,
+        Command::Names { kind } => names::list(kind),
         Command::Completions { shell } => manual::completions(shell),
         Command::Manual { directory } => manual::pages(&directory),
     }
@@ -91,12 +97,18 @@ fn connect_even_without_token(server: Server) -> Result<Api, Failure> {
 
 fn connect_within(server: Server, first_contact: Duration, without_token: bool) -> Result<Api, Failure> {
     let target = target::choose(server.server.as_deref(), server.server_url)?;
+    if server.auth_token.is_some() {
+        tracing::warn!(
+            "--auth-token is obsolete, since other users of this machine can see it: give --auth-token-path, or run `niks3 login`"
+        );
+    }
     let options = connect_options(server.tls)?;
     let has_certificate = options.client_cert.is_some();
     let http = build_http(&options).map_err(|error| Failure::Usage(error.to_string()))?;
     let tokens = TokenProvider::new(TokenOptions {
         script: server.auth_token_script,
         path: server.auth_token_path,
+        given: server.auth_token.map(Into::into),
         stored: target.token_file,
         stored_first: target.is_by_name,
         no_default_file: target.any_stored,

@@ -6,7 +6,7 @@ mod config;
 mod output;
 mod signals;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{
     CommandFactory as _, FromArgMatches as _,
@@ -79,21 +79,24 @@ fn main() -> ExitCode {
 }
 
 fn parse() -> Result<Args, clap::Error> {
-    let matches = without_empty_variables(Args::command()).try_get_matches()?;
+    let matches = niks3_arguments::matches(Args::command(), given_arguments())?;
     Args::from_arg_matches(&matches)
 }
 
-/// A variable that is empty is one that is not set.
-fn without_empty_variables(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|argument| {
-        let value = argument.get_env().and_then(std::env::var_os);
-        if value.is_some_and(|value| value.is_empty()) {
-            argument.env(None::<&'static str>)
-        } else {
-            argument
+/// The arguments. Under the name of the original's second program, `niks3-hook`, they are those of `niks3 hook`.
+fn given_arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let program = arguments.first().map(Path::new).and_then(Path::file_name);
+    if program.is_some_and(|name| name == args::hook::ORIGINAL_PROGRAM) {
+        arguments.insert(1, "hook".into());
+        if arguments
+            .get(2)
+            .is_some_and(|command| command == "send" || command == "serve")
+        {
+            arguments.insert(3, format!("--{}", args::hook::ORIGINAL_PLACES).into());
         }
-    });
-    command.mut_subcommands(without_empty_variables)
+    }
+    arguments
 }
 
 /// What is wrong with the arguments, in the form of every other error.
@@ -123,7 +126,7 @@ fn one_sentence(mut error: clap::Error) -> String {
 fn command_of_arguments() -> String {
     let root = Args::command();
     let (mut command, mut name) = (&root, "niks3".to_owned());
-    for argument in std::env::args_os().skip(1) {
+    for argument in given_arguments().into_iter().skip(1) {
         let argument = argument.to_string_lossy();
         match command.find_subcommand(&*argument) {
             Some(found) => {

@@ -17,7 +17,14 @@ use progress::{PushProgress, Shown};
 
 /// So many paths.
 pub(crate) fn paths(count: u64) -> String {
-    format!("{count} path{}", if count == 1 { "" } else { "s" })
+    counted(count, "path")
+}
+
+/// A number with its noun, in the singular or the plural.
+pub(crate) fn counted(count: impl std::fmt::Display, noun: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// A Unix time as people read it.

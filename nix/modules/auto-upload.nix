@@ -10,65 +10,38 @@ let
   cfg = config.services.niks3-auto-upload;
   unit = import ./unit.nix { inherit lib; };
   inherit (unit) each load option secret;
-  inherit (lib) mkEnableOption mkOption types;
-  optional =
-    type: description:
-    mkOption {
-      type = types.nullOr type;
-      default = null;
-      inherit description;
-    };
-  socket = "/run/niks3-auto-upload.socket";
+  certFile = if cfg.mtls.enable then cfg.clientCertFile else null;
+  keyFile = if cfg.mtls.enable then cfg.clientKeyFile else null;
+  # Seconds, of which 0 means never.
+  idleExit =
+    if cfg.idleExitTimeout == null then
+      cfg.idleExit
+    else if cfg.idleExitTimeout == 0 then
+      null
+    else
+      "${toString cfg.idleExitTimeout}s";
   queue = "/var/lib/niks3-auto-upload";
   # Nix runs the hook without arguments, and stops building when it fails.
   hook = pkgs.writeShellScript "niks3-post-build-hook" ''
-    ${lib.getExe cfg.package} hook send --queue ${queue} --socket ${socket} || true
+    ${lib.getExe' cfg.package "niks3"} hook send --queue ${queue} --socket ${cfg.socketPath} || true
   '';
 in
 {
-  options.services.niks3-auto-upload = {
-    enable = mkEnableOption "pushing everything that Nix builds on this machine to a niks3 server";
-    package = mkOption {
-      type = types.package;
-      default = self.packages.${pkgs.stdenv.hostPlatform.system}.niks3;
-      description = "The command line.";
-    };
-    serverUrl = mkOption {
-      type = types.str;
-      example = "https://niks3.example.com";
-      description = "Address of the server.";
-    };
-    authTokenFile = optional types.path "File with the token.";
-    clientCertFile = optional types.path "Client certificate, in PEM form.";
-    clientKeyFile = optional types.path "Its key, in PEM form.";
-    caCertFile = optional types.path "Authorities to trust besides those of the system, in PEM form.";
-    skipUpstream = mkOption {
-      type = types.listOf types.str;
-      default = [ "https://cache.nixos.org" ];
-      example = [
-        "https://cache.nixos.org"
-        "https://example.cachix.org#example.cachix.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
-      ];
-      description = ''
-        Caches whose paths are left out, with the public keys that sign these after `#`, separated by commas. The one of
-        cache.nixos.org is known. An empty list pushes everything.
-      '';
-    };
-    idleExit = mkOption {
-      type = types.str;
-      default = "5m";
-      description = "The service ends when nothing was built for this long; the next build starts it again.";
-    };
-  };
+  options.services.niks3-auto-upload = import ./auto-upload-options.nix { inherit lib pkgs self; };
+
+  imports = import ./auto-upload-renamed.nix { inherit lib; };
 
   config = lib.mkIf cfg.enable {
+    warnings = lib.optional (cfg.upstreamCacheKeyNames != null)
+      "services.niks3-auto-upload.upstreamCacheKeyNames is obsolete: what was substituted is never pushed";
+
     assertions = [
       {
-        assertion = (cfg.clientCertFile == null) == (cfg.clientKeyFile == null);
+        assertion = (certFile == null) == (keyFile == null);
         message = "services.niks3-auto-upload: clientCertFile and clientKeyFile belong together";
       }
       {
-        assertion = cfg.authTokenFile != null || cfg.clientCertFile != null;
+        assertion = cfg.authTokenFile != null || certFile != null;
         message = "services.niks3-auto-upload: give authTokenFile or clientCertFile";
       }
     ];
@@ -79,9 +52,10 @@ in
       description = "Wakes who pushes what Nix builds";
       wantedBy = [ "sockets.target" ];
       socketConfig = {
-        ListenStream = socket;
-        SocketMode = "0600";
-      };
+        ListenStream = cfg.socketPath;
+        SocketMode = if cfg.socketGroup == null then "0600" else "0660";
+      }
+      // lib.optionalAttrs (cfg.socketGroup != null) { SocketGroup = cfg.socketGroup; };
     };
 
     systemd.services.niks3-auto-upload = {
@@ -105,16 +79,20 @@ in
       # Root, as the hook is whose queue it empties; with little of what root can do.
       serviceConfig = unit.hardened // {
         ExecStart = lib.concatStringsSep " " (
-          [ (lib.getExe cfg.package) "hook" "serve" "--queue" queue ]
-          ++ option "idle-exit" cfg.idleExit
+          [ (lib.getExe' cfg.package "niks3") "hook" "serve" "--queue" queue ]
+          ++ option "idle-exit" idleExit
+          ++ option "batch-size" cfg.batchSize
+          ++ option "max-concurrent-uploads" cfg.maxConcurrentUploads
+          ++ lib.optional cfg.verifyS3Integrity "--verify-s3-integrity"
+          ++ lib.optional cfg.debug "-vv"
           ++ each "skip-upstream" cfg.skipUpstream
           ++ lib.optional (cfg.skipUpstream == [ ]) "--no-skip-upstream"
           ++ secret "auth-token-path" "auth-token" cfg.authTokenFile
-          ++ option "client-cert" cfg.clientCertFile
-          ++ secret "client-key" "client-key" cfg.clientKeyFile
+          ++ option "client-cert" certFile
+          ++ secret "client-key" "client-key" keyFile
           ++ option "ca-cert" cfg.caCertFile
         );
-        LoadCredential = load "auth-token" cfg.authTokenFile ++ load "client-key" cfg.clientKeyFile;
+        LoadCredential = load "auth-token" cfg.authTokenFile ++ load "client-key" keyFile;
         StateDirectory = "niks3-auto-upload";
         StateDirectoryMode = "0700";
         CacheDirectory = "niks3-auto-upload";

@@ -5,11 +5,13 @@ let
     bound:
     lib.optionalAttrs (bound.boundClaims != { }) { bound_claims = bound.boundClaims; }
     // lib.optionalAttrs (bound.boundSubject != [ ]) { bound_subject = bound.boundSubject; };
+  # As the original niks3 calls it.
+  scope = name: if name == "write" then "push" else name;
   rule =
     one:
     who one
     // {
-      inherit (one) scopes;
+      scopes = map scope one.scopes;
     }
     # An empty list is a word, too: no pin at all.
     // lib.optionalAttrs (one.pins != null) { inherit (one) pins; }
@@ -20,6 +22,7 @@ let
       inherit (one) issuer audience;
     }
     // who one
+    // lib.optionalAttrs (one.scopes != [ ]) { scopes = map scope one.scopes; }
     // lib.optionalAttrs (one.rules != [ ]) { rules = map rule one.rules; };
 in
 oidc: {

@@ -39,21 +39,21 @@ let
     };
     description = "Claims that a token must have; of each, one of the values, in which `*` and `?` are wildcards.";
   };
+  scope = types.enum [
+    "read"
+    "push"
+    "write"
+    "gc"
+    "admin"
+  ];
   rule = types.submodule {
     options = {
       boundClaims = claims;
       boundSubject = texts "Subjects that a token may have.";
       scopes = mkOption {
-        type = types.listOf (
-          types.enum [
-            "read"
-            "push"
-            "gc"
-            "admin"
-          ]
-        );
+        type = types.listOf scope;
         default = [ "push" ];
-        description = "What the tokens may do.";
+        description = "What the tokens may do; `write` is another word for `push`.";
       };
       pins = optional (types.listOf types.str) "Names of pins that the tokens may set.";
       signingKeys = optional (types.listOf types.str) "Names of the keys that sign what is pushed with such a token; all of them by default.";
@@ -73,6 +73,12 @@ let
       };
       boundClaims = claims;
       boundSubject = texts "Subjects that a token may have.";
+      scopes = mkOption {
+        type = types.listOf scope;
+        default = [ ];
+        example = [ "push" ];
+        description = "What tokens may do that fit the provider's own claims: push, unless it is said here.";
+      };
       rules = mkOption {
         type = types.listOf rule;
         default = [ ];
@@ -88,6 +94,22 @@ in
     type = types.package;
     default = self.packages.${pkgs.stdenv.hostPlatform.system}.niks3-server;
     description = "The server.";
+  };
+
+  serverPackage = optional types.package ''
+    The server, as the original niks3 calls it, where `package` is the client. Use `package` and `clientPackage`.
+  '';
+
+  user = mkOption {
+    type = types.str;
+    default = "niks3";
+    description = "User of the service; made if it is the default. The local database is called so, too.";
+  };
+
+  group = mkOption {
+    type = types.str;
+    default = "niks3";
+    description = "Group of the service; made if it is the default.";
   };
 
   clientPackage = mkOption {
@@ -191,6 +213,12 @@ in
   pushLease = optional types.str "How long a push lives when its client is no longer heard of.";
 
   readProxy.enable = optional types.bool "Serve the bucket's objects over HTTP; by default only when they are in the state directory.";
+  maxNarSize = optional (types.either types.ints.unsigned types.str) "Most bytes of a NAR that may be pushed, as `10GiB`; 0 for any number.";
+
+  readProxy.redirectTTL = optional (types.either types.ints.unsigned types.str) ''
+    As the original niks3 has it: anything but 0 is `readProxy.redirect`. The addresses are good for five minutes, whatever
+    is said here.
+  '';
   readProxy.redirect = optional types.bool "Redirect readers of NARs to the object store, by presigned URLs.";
 
   log = {
@@ -215,7 +243,7 @@ in
       default = true;
       description = "Set up a PostgreSQL database on this machine, reached by its socket without a password.";
     };
-    url = optional types.str "Another database: `postgres://…` or `sqlite:///path`. Everybody can read it here: give a password by `environmentFile`. Without it, and without `createLocally`, a SQLite database in the state directory.";
+    url = optional types.str "Another database: `postgres://…` or `sqlite:///path`. Everybody can read it here: give a password by `environmentFile`, as a variable of which `$NAME` here is the value. Without it, and without `createLocally`, a SQLite database in the state directory.";
   };
 
   environmentFile = optional types.path "File with environment variables for the server, such as `NIKS3_DB` with a password.";
@@ -256,7 +284,29 @@ in
       default = true;
       description = "Get the certificate from an ACME authority.";
     };
+    forceSSL = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Redirect to TLS. Turn it off where something before nginx speaks TLS.";
+    };
+    proxyTimeout = mkOption {
+      type = types.str;
+      default = "300s";
+      description = "How long nginx waits for the server.";
+    };
     clientCaFile = optional types.path "Authorities whose client certificates are accepted; nginx checks them and tells the server.";
+    mtls = {
+      enable = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Ask for client certificates, if `clientCaFile` is given.";
+      };
+      require = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Refuse connections without a client certificate.";
+      };
+    };
   };
 
   gc = {

@@ -19,8 +19,20 @@ let
     ;
   inherit (lib) mkIf optional optionals;
 
-  local = cfg.database.createLocally && cfg.database.url == null;
-  database = if local then "postgres://niks3@/niks3?host=/run/postgresql" else cfg.database.url;
+  server = if cfg.serverPackage != null then cfg.serverPackage else cfg.package;
+  # With both, as in configurations of the original niks3, `package` is the client.
+  client = if cfg.serverPackage != null && isClient cfg.package then cfg.package else cfg.clientPackage;
+  isClient = package: package.meta.mainProgram or package.pname or "" == "niks3";
+
+  # What a local database is called by configurations of the original niks3.
+  ofOriginal = "postgres:///niks3?user=niks3";
+  local =
+    cfg.database.createLocally && (cfg.database.url == null || cfg.database.url == ofOriginal);
+  database =
+    if local then
+      "postgres://${cfg.user}@/${cfg.user}?host=/run/postgresql"
+    else
+      cfg.database.url;
 
   oidcFile =
     if cfg.oidc.configFile != null then
@@ -41,11 +53,18 @@ let
     else
       "http${lib.optionalString (cfg.tls.certFile != null) "s"}://${here}:${toString port}";
 
-  mtlsByNginx = cfg.nginx.enable && cfg.nginx.clientCaFile != null;
+  mtlsByNginx = cfg.nginx.enable && cfg.nginx.mtls.enable && cfg.nginx.clientCaFile != null;
   proxyHeader =
     if cfg.tls.proxyHeader == null && mtlsByNginx then "X-SSL-Client-Verify" else cfg.tls.proxyHeader;
   subjectHeader =
     if cfg.tls.subjectHeader == null && mtlsByNginx then "X-SSL-Client-Subject" else cfg.tls.subjectHeader;
+
+  redirectTTL = cfg.readProxy.redirectTTL;
+  redirect =
+    if cfg.readProxy.redirect != null || redirectTTL == null then
+      cfg.readProxy.redirect
+    else
+      !(builtins.elem (toString redirectTTL) [ "" "0" "0s" ]);
 
   signKeys = lib.imap0 (index: file: {
     credential = "signing-key-${toString index}";
@@ -55,7 +74,7 @@ let
   flags =
     [ "--data-dir" "/var/lib/niks3" ]
     ++ option "http-addr" cfg.httpAddr
-    ++ option "db" database
+    ++ lib.optionals (database != null) [ "--db" (unit.quoteWithVariables database) ]
     ++ option "adopt-bucket" cfg.adoptBucket
     ++ secret "api-token-path" "api-token" cfg.apiTokenFile
     ++ lib.concatMap (key: secret "sign-key-path" key.credential key.file) signKeys
@@ -86,8 +105,9 @@ let
     ++ option "keep-replaced" cfg.keepReplaced
     ++ option "listings" cfg.listings
     ++ truth "index-debug-info" cfg.indexDebugInfo
+    ++ option "max-nar-size" cfg.maxNarSize
     ++ truth "enable-read-proxy" cfg.readProxy.enable
-    ++ truth "read-redirect" cfg.readProxy.redirect
+    ++ truth "read-redirect" redirect
     ++ option "oidc-config" oidcFile
     ++ secret "tls-cert" "tls-cert" cfg.tls.certFile
     ++ secret "tls-key" "tls-key" cfg.tls.keyFile
@@ -103,8 +123,31 @@ in
 {
   options.services.niks3 = import ./options.nix { inherit lib pkgs self; };
 
+  imports =
+    let
+      at = path: [ "services" "niks3" ] ++ path;
+      renamed = from: to: lib.mkRenamedOptionModule (at from) (at to);
+    in
+    [
+      (renamed [ "database" "connectionString" ] [ "database" "url" ])
+      (renamed [ "nginx" "enableACME" ] [ "nginx" "acme" ])
+      (renamed [ "nginx" "mtls" "clientCAFile" ] [ "nginx" "clientCaFile" ])
+      (renamed [ "nginx" "mtls" "boundSubjects" ] [ "tls" "boundSubjects" ])
+      (renamed [ "nginx" "mtls" "boundSubjectsRead" ] [ "tls" "boundSubjectsRead" ])
+    ];
+
   config = mkIf cfg.enable {
+    warnings =
+      optional (cfg.serverPackage != null)
+        "services.niks3.serverPackage is obsolete: the server is services.niks3.package, the client services.niks3.clientPackage"
+      ++ optional (redirectTTL != null)
+        "services.niks3.readProxy.redirectTTL is obsolete: use services.niks3.readProxy.redirect; addresses are good for five minutes";
+
     assertions = [
+      {
+        assertion = !(isClient server);
+        message = "services.niks3.package is the server here, and ${server.pname or "this"} is the client: put that into services.niks3.clientPackage";
+      }
       {
         assertion = parts != null;
         message = "services.niks3.httpAddr: write an address and a port, as 127.0.0.1:5751";
@@ -127,20 +170,22 @@ in
       }
     ];
 
-    users.users.niks3 = {
-      isSystemUser = true;
-      group = "niks3";
+    users.users = mkIf (cfg.user == "niks3") {
+      niks3 = {
+        isSystemUser = true;
+        inherit (cfg) group;
+      };
     };
-    users.groups.niks3 = { };
+    users.groups = mkIf (cfg.group == "niks3") { niks3 = { }; };
 
-    environment.systemPackages = [ cfg.clientPackage ];
+    environment.systemPackages = [ client ];
 
     services.postgresql = mkIf local {
       enable = true;
-      ensureDatabases = [ "niks3" ];
+      ensureDatabases = [ cfg.user ];
       ensureUsers = [
         {
-          name = "niks3";
+          name = cfg.user;
           ensureDBOwnership = true;
         }
       ];
@@ -157,9 +202,9 @@ in
         # The files are read again. Type notify-reload would need systemd 253.
         Type = "notify";
         ExecReload = "/bin/sh -c 'kill -HUP $MAINPID'";
-        ExecStart = lib.concatStringsSep " " ([ (lib.getExe cfg.package) ] ++ flags);
-        User = "niks3";
-        Group = "niks3";
+        ExecStart = lib.concatStringsSep " " ([ (lib.getExe server) ] ++ flags);
+        User = cfg.user;
+        Group = cfg.group;
         StateDirectory = "niks3";
         StateDirectoryMode = "0700";
         EnvironmentFile = optional (cfg.environmentFile != null) (toString cfg.environmentFile);
@@ -210,7 +255,7 @@ in
           }"
         ];
         ExecStart = lib.concatStringsSep " " (
-          [ (lib.getExe cfg.clientPackage) "gc" "--auth-token-path" "%d/auth-token" ]
+          [ (lib.getExe' client "niks3") "gc" "--auth-token-path" "%d/auth-token" ]
           ++ option "older-than" cfg.gc.olderThan
           ++ option "failed-uploads-older-than" cfg.gc.failedUploadsOlderThan
         );
@@ -231,11 +276,11 @@ in
       enable = true;
       recommendedTlsSettings = true;
       virtualHosts.${cfg.nginx.domain} = {
-        forceSSL = true;
+        inherit (cfg.nginx) forceSSL;
         enableACME = cfg.nginx.acme;
         extraConfig = lib.optionalString mtlsByNginx ''
           ssl_client_certificate ${toString cfg.nginx.clientCaFile};
-          ssl_verify_client optional;
+          ssl_verify_client ${if cfg.nginx.mtls.require then "on" else "optional"};
         '';
         locations."/" = {
           proxyPass = "http://${here}:${toString port}";
@@ -247,7 +292,8 @@ in
             proxy_request_buffering off;
             proxy_buffering off;
             client_max_body_size 0;
-            proxy_read_timeout 300s;
+            proxy_read_timeout ${cfg.nginx.proxyTimeout};
+            proxy_send_timeout ${cfg.nginx.proxyTimeout};
           ''
           # Set even where nobody is asked for a certificate: a client's own header must not come through.
           + lib.optionalString (proxyHeader != null) ''

@@ -14,6 +14,20 @@ rec {
       + builtins.replaceStrings [ "\\" "\"" "%" "$" "\n" ] [ "\\\\" "\\\"" "%%" "$$" "\\n" ] text
       + "\"";
 
+  # The same, in which `$NAME` and `${NAME}` are the values of variables of the unit.
+  quoteWithVariables =
+    text:
+    let
+      part =
+        found:
+        if builtins.isList found then
+          "\${" + builtins.head found + "}"
+        else
+          builtins.replaceStrings [ "\\" "\"" "%" "$" "\n" ] [ "\\\\" "\\\"" "%%" "$$" "\\n" ] found;
+      parts = builtins.split "[$][{]?([A-Za-z_][A-Za-z0-9_]*)[}]?" text;
+    in
+    if builtins.length parts == 1 then quote text else "\"" + lib.concatStrings (map part parts) + "\"";
+
   # `--option value`, unless the value is null.
   option = name: value: lib.optionals (value != null) [ "--${name}" (quote value) ];
   # `--option=true`, unless the value is null.

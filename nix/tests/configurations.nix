@@ -1,5 +1,5 @@
 # Configurations as users write them.
-{ lib }:
+{ lib, packages }:
 {
   right = {
     # As in the README of the system that this one takes the place of.
@@ -23,6 +23,104 @@
         schedule = "daily";
         randomizedDelaySec = 1800;
       };
+    };
+
+    # Everything that public configurations of the original say, by the names that it has.
+    original-everything = {
+      services.niks3 = {
+        enable = true;
+        package = packages.niks3;
+        serverPackage = packages.niks3-server;
+        user = "cache";
+        group = "cache";
+        httpAddr = "127.0.0.1:5751";
+        database = {
+          createLocally = false;
+          connectionString = "$CONN_URL";
+        };
+        s3 = {
+          endpoint = "s3.example.com";
+          bucket = "my-nix-cache";
+          region = "auto";
+          useSSL = true;
+          bucketLookup = "path";
+          publicUrl = "https://uploads.example.com";
+          accessKeyFile = "/run/secrets/s3-access-key";
+          secretKeyFile = "/run/secrets/s3-secret-key";
+        };
+        apiTokenFile = "/run/secrets/niks3-api-token";
+        signKeyFiles = [ "/run/secrets/niks3-signing-key" ];
+        cacheUrl = "https://cache.example.com";
+        serverUrl = "https://niks3.example.com";
+        maxNarSize = "20GiB";
+        readProxy = {
+          enable = true;
+          redirectTTL = "15m";
+        };
+        nginx = {
+          enable = true;
+          domain = "niks3.example.com";
+          enableACME = false;
+          forceSSL = false;
+          proxyTimeout = "600s";
+          mtls = {
+            enable = true;
+            clientCAFile = "/etc/niks3/clients.pem";
+            require = true;
+            boundSubjects = [ "CN=builder" ];
+            boundSubjectsRead = [ "CN=*" ];
+          };
+        };
+        oidc.providers.github = {
+          issuer = "https://token.actions.githubusercontent.com";
+          audience = "https://niks3.example.com";
+          boundClaims.repository_owner = [ "example" ];
+          boundSubject = [ "repo:example/*" ];
+          scopes = [
+            "read"
+            "write"
+          ];
+        };
+        gc = {
+          olderThan = "720h";
+          failedUploadsOlderThan = "6h";
+          schedule = "daily";
+          randomizedDelaySec = 1800;
+        };
+      };
+      systemd.services.niks3 = {
+        after = [ "secrets.service" ];
+        requires = [ "secrets.service" ];
+        serviceConfig.EnvironmentFile = [ "/run/secrets/niks3-environment" ];
+        unitConfig.OnFailure = "notify@%n.service";
+      };
+      services.niks3-auto-upload = {
+        enable = true;
+        package = packages.niks3-hook;
+        serverUrl = "https://niks3.example.com";
+        authTokenFile = "/run/secrets/niks3-token";
+        batchSize = 20;
+        debug = true;
+        idleExitTimeout = 0;
+        maxConcurrentUploads = 10;
+        socketPath = "/run/niks3/upload-to-cache.sock";
+        socketGroup = "nixbld";
+        upstreamCacheKeyNames = [ "cache.nixos.org-1" ];
+        verifyS3Integrity = true;
+        mtls = {
+          enable = true;
+          clientCert = "/run/secrets/client.crt";
+          clientKey = "/run/secrets/client.key";
+          caCert = "/run/secrets/ca.crt";
+        };
+      };
+    };
+
+    # A local database by its name in the original.
+    original-local-database.services.niks3 = {
+      enable = true;
+      database.connectionString = "postgres:///niks3?user=niks3";
+      gc.enable = false;
     };
 
     # Nothing but what is in the state directory.
@@ -140,6 +238,26 @@
     };
   };
 
+  # Of nix-darwin.
+  darwin = {
+    darwin-hook.services.niks3-auto-upload = {
+      enable = true;
+      serverUrl = "https://niks3.example.com";
+      authTokenFile = "/etc/niks3/auth-token";
+      batchSize = 20;
+      mtls = {
+        clientCert = "/etc/niks3/client.crt";
+        clientKey = "/etc/niks3/client.key";
+      };
+    };
+    darwin-watch.services.niks3-watch-store = {
+      enable = true;
+      serverUrl = "https://niks3.example.com";
+      authTokenFile = "/etc/niks3/auth-token";
+      skipUpstream = [ ];
+    };
+  };
+
   wrong =
     let
       server = more: {
@@ -150,6 +268,7 @@
       };
     in
     lib.mapAttrs (_: server) {
+      the-client-as-the-server = { package = packages.niks3; };
       an-option-that-is-not-there = { htpAddr = "127.0.0.1:1"; };
       an-address-without-port = { httpAddr = "localhost"; };
       an-endpoint-without-bucket = { s3.endpoint = "s3.example.com"; };

@@ -8,6 +8,6 @@ mod retention;
 mod secrets;
 mod tls;
 
-pub use args::{Args, BucketLookup, ChecksumChoice, Cli, Command, Import, LogFormat, VERSION};
+pub use args::{Args, BucketLookup, ChecksumChoice, Cli, Command, Import, LogFormat};
 pub use credential_files::CredentialFiles;
 pub use resolve::{Config, Storage, Store, UsageError};

@@ -16,6 +16,8 @@ mod json_body;
 mod limits;
 mod metrics;
 mod operation;
+mod original_api;
+pub mod paths;
 pub mod pins;
 mod presented;
 pub mod problem;
@@ -56,7 +58,7 @@ pub fn endpoint(app: &Arc<App>, s3: Option<(String, S3Endpoint)>) -> BoxEndpoint
     let bucket = s3.as_ref().map(|(bucket, _)| bucket.as_str());
     let operations = Arc::new(operation::Operations::new(&document, bucket));
     let docs = api.rapidoc();
-    let limited = dashboard::add_to(Route::new())
+    let limited = original_api::add_to(dashboard::add_to(Route::new()))
         .nest("/api/v1", api)
         .at("/health", poem::get(health::health))
         .at("/ready", poem::get(health::ready))

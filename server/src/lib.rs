@@ -20,6 +20,6 @@ pub use niks3_base::{
 };
 pub use niks3_core::{
     app, cache_stats, clock, closures, deletion, deletion_waits, fsck, gc, import, lease, listings,
-    ownership, pin_name, pins, policy_file, push, retention, runs, start_error, verification,
+    ownership, paths, pin_name, pins, policy_file, push, retention, runs, start_error, verification,
 };
 pub use {niks3_auth as auth, niks3_catalog as catalog, niks3_storage as storage};

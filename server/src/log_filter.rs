@@ -5,7 +5,8 @@ const SERVER: &str = "niks3_server";
 
 /// The crates that the server is made of, each with its module in filters: `niks3_server::storage` is one of them, and
 /// those without are in `niks3_server` itself.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 6] = [
+    ("niks3_arguments", ""),
     ("niks3_auth", "auth"),
     ("niks3_base", ""),
     ("niks3_catalog", "catalog"),

@@ -54,21 +54,8 @@ fn main() -> ExitCode {
 }
 
 fn parse() -> Result<Cli, clap::Error> {
-    let matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    let matches = niks3_arguments::matches(Cli::command(), std::env::args_os())?;
     Cli::from_arg_matches(&matches)
-}
-
-/// A variable that is empty is one that is not set.
-fn without_empty_variables(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|argument| {
-        let value = argument.get_env().and_then(std::env::var_os);
-        if value.is_some_and(|value| value.is_empty()) {
-            argument.env(None::<&'static str>)
-        } else {
-            argument
-        }
-    });
-    command.mut_subcommands(without_empty_variables)
 }
 
 /// Who sets the variable of the client for the server means another one.
@@ -81,8 +68,14 @@ fn warn_of_client_variable() {
     }
 }
 
+/// Bytes of the stack of a worker: checks and commits call deeply, and a stack that overflows ends the process.
+const WORKER_STACK: usize = 8 << 20;
+
 fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(WORKER_STACK)
+        .enable_all()
+        .build()
 }
 
 fn exit_code(ended: Result<(), start_error::StartError>) -> ExitCode {

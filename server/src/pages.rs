@@ -120,3 +120,14 @@ fn more(address: Option<String>, words: &str) -> Markup {
         }
     }
 }
+/// The same page for clients that find the server below a path: its links, which begin with a slash, lead there.
+#[must_use]
+pub fn below(prefix: &str, page: String) -> String {
+    if prefix.is_empty() {
+        return page;
+    }
+    // Quotation marks in what a page shows are written otherwise.
+    ["href", "action"].iter().fold(page, |page, attribute| {
+        page.replace(&format!("{attribute}=\"/"), &format!("{attribute}=\"{prefix}/"))
+    })
+}

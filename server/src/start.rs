@@ -42,7 +42,8 @@ pub fn init_log(args: &Args) -> Result<(), String> {
     use tracing_subscriber::EnvFilter;
     // The protocol of the embedded store calls every request that it refuses an error, and anybody
     // can send those. What fails inside the store has its own lines.
-    let filter = EnvFilter::try_new(format!("s3s=off,{}", log_filter::of_all_crates(&args.log)))
+    let said = if args.debug { "debug" } else { &args.log };
+    let filter = EnvFilter::try_new(format!("s3s=off,{}", log_filter::of_all_crates(said)))
         .map_err(|error| error.to_string())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -255,6 +256,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         keep_replaced: config.keep_replaced,
         listings: config.listings,
         index_debug_info: config.index_debug_info,
+        max_nar_size: config.max_nar_size,
         verifications,
         deletion_waits: DeletionWaits::default(),
         signer: Arc::new(Signer::new(config.sign_keys)),
@@ -304,7 +306,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", reachable(address));
-    introduce(&app, &url, &config.credential_files.api_token);
+    introduce(&app, &url, config.credential_files.api_token_file());
     if config.is_new && config.gc_schedule.is_none() {
         suggest_collections();
     }
@@ -386,7 +388,7 @@ fn log_start(app: &App, url: &str, listens_on: SocketAddr, database: &str, objec
     let url = app.server_url.as_ref().map_or(url, url::Url::as_str);
     let keys: Vec<&str> = app.signer.key_names().collect();
     tracing::info!(
-        version = crate::config::VERSION,
+        version = niks3_arguments::VERSION,
         %listens_on,
         keys = keys.join(" "),
         database = database_address(database),
@@ -419,7 +421,7 @@ fn suggest_collections() {
 }
 
 /// What a user needs next, on standard output.
-fn introduce(app: &App, address: &str, token: &Path) {
+fn introduce(app: &App, address: &str, token: Option<&Path>) {
     let server = app
         .server_url
         .as_ref()
@@ -430,7 +432,8 @@ fn introduce(app: &App, address: &str, token: &Path) {
         .map_or(server, |url| url.as_str().trim_end_matches('/'));
     let keys = app.signer.public_keys().join(" ");
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "server: {server}   (admin token in {})", token.display());
+    let token = token.map_or_else(|| "an option".to_owned(), |path| path.display().to_string());
+    let _ = writeln!(out, "server: {server}   (admin token in {token})");
     let _ = writeln!(out, "public key: {keys}");
     if app.read_proxy || app.cache_url.is_some() {
         let _ = writeln!(out, "nix.conf: extra-substituters = {cache}");

@@ -220,11 +220,9 @@ fn options_that_do_not_fit_together_are_named() {
         (&["--tls-cert", "/x", "--tls-key", "/x"], "--tls-cert"),
         (&["--tls-client-ca", "/x"], "--mtls-bound-subject"),
         (&["--mtls-bound-subject", "CN=x"], "--tls-client-ca"),
-        (&["--mtls-proxy-header", "X-V"], "--mtls-subject-header"),
-        (
-            &["--mtls-proxy-header", "X-V", "--mtls-subject-header", "X-S"],
-            "--mtls-trusted-proxy",
-        ),
+        (&["--mtls-proxy-header", "X-V"], "--mtls-bound-subject"),
+        (&["--mtls-subject-header", "X-S"], "--mtls-proxy-header"),
+        (&["--mtls-trusted-proxy", "127.0.0.1"], "--mtls-proxy-header"),
         (
             &[
                 "--mtls-proxy-header",

@@ -388,7 +388,7 @@ async fn two_servers_on_one_database_and_bucket_serve_the_same_push() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half() {
-    if !with_own_mounts("a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half") {
+    if !with_own_mounts("faults::a_full_disk_stops_the_push_with_a_clear_word_and_leaves_nothing_half") {
         return;
     }
     let store = Store::default();

@@ -142,7 +142,7 @@ async fn a_dry_run_says_what_would_go_and_changes_nothing(backend: Backend) {
         "{told:?}"
     );
     assert!(
-        lines[1].starts_with(kept.rsplit('/').next().unwrap()) && lines[1].contains(": 1 paths"),
+        lines[1].starts_with(kept.rsplit('/').next().unwrap()) && lines[1].contains(": 1 path,"),
         "{told:?}"
     );
     site.whole(&old);

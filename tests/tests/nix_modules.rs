@@ -16,8 +16,17 @@ fn repository() -> PathBuf {
 }
 
 fn evaluated(attribute: &str) -> Value {
+    evaluated_with(attribute, None)
+}
+
+/// The same, by the `lib` of a checkout of nixpkgs.
+fn evaluated_with(attribute: &str, nixpkgs: Option<&Path>) -> Value {
     let store = Store::default();
     let mut command = Command::new("nix-instantiate");
+    match nixpkgs {
+        Some(checkout) => command.env("NIXPKGS_LIB", checkout),
+        None => command.env_remove("NIXPKGS_LIB"),
+    };
     store.prepare(command.args(["--eval", "--strict", "--json", "-A", attribute]));
     command.arg(repository().join("nix/tests/units.nix"));
     run(&mut command).json()
@@ -69,6 +78,80 @@ fn the_units_are_those_that_are_committed() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "it says that it is skipped")]
+fn the_stand_in_for_nixpkgs_gives_what_the_real_one_gives() {
+    let Some(checkout) = std::env::var_os("NIXPKGS_LIB").filter(|checkout| !checkout.is_empty()) else {
+        eprintln!("skipped: NIXPKGS_LIB names no checkout of nixpkgs");
+        return;
+    };
+    let checkout = Some(Path::new(&checkout));
+    let real: BTreeMap<String, String> = serde_json::from_value(evaluated_with("units", checkout)).unwrap();
+    assert_eq!(units(), real);
+    assert_eq!(evaluated("refused"), evaluated_with("refused", checkout));
+    assert_eq!(evaluated("outputs"), evaluated_with("outputs", checkout));
+}
+
+#[test]
+fn every_option_of_the_original_means_the_same_here() {
+    let units = units();
+    let server = &units["original-everything/niks3.service"];
+    for part in [
+        "/bin/niks3-server ",
+        " --db \"${CONN_URL}\" ",
+        "EnvironmentFile=/run/secrets/niks3-environment",
+        "User=cache",
+        "--max-nar-size 20GiB",
+        "--read-redirect=true",
+        "--mtls-bound-subject CN=builder",
+        "--mtls-bound-subject-read \"CN=*\"",
+    ] {
+        assert!(server.contains(part), "{part}: {server}");
+    }
+    let hook = &units["original-everything/niks3-auto-upload.service"];
+    for part in [
+        "--batch-size 20",
+        "--max-concurrent-uploads 10",
+        "--verify-s3-integrity",
+        "%d/client-key",
+    ] {
+        assert!(hook.contains(part), "{part}: {hook}");
+    }
+    // 0 means never.
+    assert!(!hook.contains("--idle-exit"), "{hook}");
+    let socket = &units["original-everything/niks3-auto-upload.socket"];
+    assert!(
+        socket.contains("ListenStream=/run/niks3/upload-to-cache.sock\nSocketGroup=nixbld"),
+        "{socket}"
+    );
+    let rest: Value = serde_json::from_str(&units["original-everything/rest.json"]).unwrap();
+    let host = &rest["nginx"]["virtualHosts"]["niks3.example.com"];
+    assert_eq!(
+        (&host["enableACME"], &host["forceSSL"]),
+        (&false.into(), &false.into())
+    );
+    assert!(
+        host["extraConfig"]
+            .as_str()
+            .unwrap()
+            .contains("ssl_verify_client on;")
+    );
+    assert!(
+        host["locations"]["/"]["extraConfig"]
+            .as_str()
+            .unwrap()
+            .contains("proxy_read_timeout 600s;")
+    );
+    assert!(rest["warnings"].as_u64() > Some(5), "{rest}");
+    let oidc: Value = serde_json::from_str(&units["original-everything/oidc.json"]).unwrap();
+    assert_eq!(
+        oidc["providers"]["github"]["scopes"],
+        serde_json::json!(["read", "push"])
+    );
+    let refused: BTreeMap<String, bool> = serde_json::from_value(evaluated("refused")).unwrap();
+    assert!(refused["the-client-as-the-server"]);
+}
+
+#[test]
 fn a_configuration_that_makes_no_sense_is_refused() {
     let refused: BTreeMap<String, bool> = serde_json::from_value(evaluated("refused")).unwrap();
     assert!(refused.len() > 5);
@@ -81,7 +164,13 @@ fn the_flake_has_its_outputs_on_every_system() {
     let outputs = evaluated("outputs");
     for system in ["x86_64-linux", "aarch64-linux", "x86_64-darwin", "aarch64-darwin"] {
         let packages = outputs["packages"][system].to_string();
-        for name in ["\"default\"", "\"niks3\"", "\"niks3-server\"", "\"niks3-action\""] {
+        for name in [
+            "\"default\"",
+            "\"niks3\"",
+            "\"niks3-server\"",
+            "\"niks3-action\"",
+            "\"niks3-hook\"",
+        ] {
             assert!(packages.contains(name), "{system}: {packages}");
         }
         assert_eq!(
@@ -210,6 +299,8 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         let lines: Vec<_> = text
             .lines()
             .filter(|line| !line.starts_with("Documentation=") && !line.starts_with("Requires=postgresql"))
+            // A unit of the configuration's own.
+            .filter(|line| *line != "Requires=secrets.service")
             .map(|line| match line.strip_prefix("ExecStart=") {
                 Some(command) => format!("ExecStart=/bin/true {}", command.split_once(' ').unwrap().1),
                 None => line.to_owned(),

@@ -16,13 +16,20 @@ use serde_json::{Value, json};
 
 /// What each program and library may use of this workspace, each after all that it may use: arrows point down only.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("niks3-arguments", &[]),
     ("niks3-nix", &[]),
     ("niks3-client", &[]),
     ("niks3-push", &["niks3-client", "niks3-nix"]),
     ("niks3-queue", &["niks3-push", "niks3-client", "niks3-nix"]),
     (
         "niks3",
-        &["niks3-client", "niks3-nix", "niks3-push", "niks3-queue"],
+        &[
+            "niks3-arguments",
+            "niks3-client",
+            "niks3-nix",
+            "niks3-push",
+            "niks3-queue",
+        ],
     ),
     (
         "niks3-action",
@@ -47,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "niks3-server",
         &[
+            "niks3-arguments",
             "niks3-auth",
             "niks3-base",
             "niks3-catalog",
@@ -74,7 +82,7 @@ const USED_BY: &[(&str, &[&str])] = &[
     ("poem", &["niks3-server"]),
     ("poem-openapi", &["niks3-server"]),
     ("hyper", &["niks3-server"]),
-    ("clap", &["niks3", "niks3-server"]),
+    ("clap", &["niks3", "niks3-arguments", "niks3-server"]),
     ("sqlx", &["niks3-catalog", "niks3-core"]),
     ("aws-sdk-s3", &["niks3-storage"]),
 ];

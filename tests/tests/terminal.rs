@@ -240,12 +240,7 @@ fn the_program_alone_shows_its_help() {
     for (arguments, parts) in [
         (
             &["push", "--help"][..],
-            [
-                "a push that was cut off goes on",
-                "Server:",
-                "Output:",
-                "Examples:",
-            ],
+            ["continues where it stopped", "Server:", "Output:", "Examples:"],
         ),
         (
             &["gc", "--help"],

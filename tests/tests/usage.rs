@@ -82,7 +82,7 @@ fn arguments_that_make_no_sense_are_wrong_usage() {
             "--compression-level",
         ),
         (
-            &["push", &path, "--max-concurrent-uploads", "0"],
+            &["push", &path, "--max-concurrent-uploads", "1025"],
             "--max-concurrent-uploads",
         ),
         (&["push", &path, "--max-concurrent-uploads", "-1"], "-1"),
@@ -230,11 +230,19 @@ fn standard_input_that_is_no_list_of_paths_is_refused_and_an_empty_one_is_nothin
         (format!("{path}\n/nowhere\n").into_bytes(), "/nowhere"),
         (format!("{path}\0{path}").into_bytes(), "is not a store path"),
         (vec![0xff, 0xfe, b'\n'], "standard input"),
-        (b"{\"path\": 1}\n".to_vec(), "{\"path\": 1}"),
     ] {
         complaints.extend(complaint(&push(&input), 1, &[word]));
     }
     none(&complaints);
+    // A line of JSON is acknowledged, whatever it is.
+    let acknowledged = push(b"{\"path\": 1}\n");
+    assert_eq!(acknowledged.code, 1, "{acknowledged:?}");
+    let answer: serde_json::Value = serde_json::from_str(&acknowledged.stdout).unwrap();
+    assert_eq!(answer["status"], "error", "{acknowledged:?}");
+    assert!(
+        answer["message"].as_str().unwrap().contains("paths"),
+        "{acknowledged:?}"
+    );
     empty(&server);
     for input in ["", "\n\n", "  \n"] {
         let summary: serde_json::Value = push(input.as_bytes()).json();

@@ -16,6 +16,11 @@ Examples:
   niks3 ls
   niks3 ls 'hello-*'";
 
+const INFO_EXAMPLES: &str = "\
+Examples:
+  niks3 info ./result
+  niks3 info --json ./result";
+
 const CLOSURES_EXAMPLES: &str = "\
 Examples:
   niks3 closures list --repository owner/name --since 2026-01-31
@@ -168,6 +173,22 @@ pub(crate) struct Ls {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     /// Print a JSON list.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Show what the cache has of a path.
+///
+/// Its sizes, references and signatures, as its narinfo has them, and the pins that keep it.
+#[derive(Debug, Args)]
+#[command(after_help = INFO_EXAMPLES)]
+pub(crate) struct Info {
+    /// Store path, a path inside one, or a symlink to one such as ./result. It need not be in the local store.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+    /// Print one JSON object.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]

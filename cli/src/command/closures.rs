@@ -108,7 +108,10 @@ async fn restore_closures(args: RestoreClosures, output: &Output) -> Result<(), 
         if args.json {
             return output.json(&restored);
         }
-        output.info(&format!("{} closures restored", restored.restored));
+        output.info(&format!(
+            "{} restored",
+            output::counted(restored.restored, "closure")
+        ));
         return Ok(());
     }
     let mut all: Vec<types::ClosureInfo> = Vec::new();

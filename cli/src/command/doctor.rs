@@ -166,7 +166,7 @@ async fn token(api: &Api) -> Finding {
 }
 
 async fn version_of_nix(config: &CacheConfig) -> Finding {
-    let asked = tokio::process::Command::new("nix")
+    let asked = tokio::process::Command::new(niks3_push::nix_program("nix"))
         .arg("--version")
         .output()
         .await;

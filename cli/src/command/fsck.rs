@@ -4,7 +4,12 @@ use indicatif::BinaryBytes;
 use niks3_client::{Api, types};
 
 use super::task;
-use crate::{Failure, args::Fsck, output::Output, signals::Signals};
+use crate::{
+    Failure,
+    args::Fsck,
+    output::{Output, counted},
+    signals::Signals,
+};
 
 /// Entries of one page of findings.
 const PAGE: u32 = 1000;
@@ -61,19 +66,23 @@ pub(super) async fn run(args: Fsck, output: &Output) -> Result<(), Failure> {
     }
     let counts = &check.counts;
     output.info(&format!(
-        "checked {} paths, {} NARs ({} read), {} build logs and {} objects: {}",
-        counts.paths,
-        counts.nars,
+        "checked {}, {} ({} read), {} and {}: {}",
+        counted(counts.paths, "path"),
+        counted(counts.nars, "NAR"),
         BinaryBytes(counts.nar_bytes),
-        counts.logs,
-        counts.objects,
+        counted(counts.logs, "build log"),
+        counted(counts.objects, "object"),
         verdict(&findings)
     ));
     let left = findings.iter().filter(|finding| needs_somebody(finding)).count();
     match left {
         0 => Ok(()),
         left => Err(Failure::Failed(format!(
-            "{left} findings need to be dealt with{}",
+            "{} to be dealt with{}",
+            match left {
+                1 => "1 finding needs".to_owned(),
+                left => format!("{left} findings need"),
+            },
             if args.repair && !args.dry_run {
                 ""
             } else {
@@ -137,8 +146,8 @@ fn verdict(findings: &[types::Finding]) -> String {
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     format!(
-        "{} findings, {} of them mended",
-        findings.len(),
+        "{}, {} of them mended",
+        counted(findings.len(), "finding"),
         count(types::FindingEnd::Mended)
     )
 }

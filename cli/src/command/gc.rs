@@ -76,13 +76,13 @@ pub(super) async fn run(args: Gc, output: &Output) -> Result<(), Failure> {
     } else if args.dry_run {
         for closure in &closures {
             output.line_out(&format!(
-                "{}  last pushed {}, longer ago than {}: {} paths, {}",
+                "{}  last pushed {}, longer ago than {}: {}, {}",
                 closure.root,
                 DateTime::from_timestamp(closure.pushed_at, 0)
                     .map(|at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
                     .unwrap_or_default(),
                 args.older_than.text,
-                closure.paths,
+                output::counted(closure.paths, "path"),
                 BinaryBytes(closure.nar_bytes)
             ))?;
         }
@@ -107,8 +107,8 @@ pub(super) async fn run(args: Gc, output: &Output) -> Result<(), Failure> {
     }
     if counts.objects_failed_to_delete > 0 {
         output.warning(&format!(
-            "{} objects could not be deleted; the log of the server says why, and the next garbage collection tries again",
-            counts.objects_failed_to_delete
+            "{} could not be deleted; the log of the server says why, and the next garbage collection tries again",
+            output::counted(counts.objects_failed_to_delete, "object")
         ));
     }
     match &run.retention {

@@ -59,7 +59,7 @@ const VARIABLES: [(&str, &str); 2] = [
     ("NO_COLOR", "If set, nothing is coloured."),
 ];
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     (
         "~/.config/niks3/config.toml",
         "Servers that `niks3 login` has stored, and which is the default.",
@@ -67,6 +67,10 @@ const FILES: [(&str, &str); 3] = [
     (
         "~/.config/niks3/tokens/NAME",
         "Token of such a server. It is refused while others than its owner can read it.",
+    ),
+    (
+        "~/.cache/niks3/names",
+        "Names of pins and tokens, as the last answer had them, for completions.",
     ),
     (
         "~/.config/niks3/auth-token",
@@ -78,6 +82,7 @@ const FILES: [(&str, &str); 3] = [
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "niks3", &mut text);
+    text.extend_from_slice(super::names::script(shell).as_bytes());
     print(&String::from_utf8_lossy(&text))
 }
 

@@ -3,10 +3,12 @@
 use niks3_client::{Api, types};
 use niks3_nix::store_path::StorePath;
 use niks3_push::LocalStore;
+use serde::Serialize;
 
+use super::names::remember;
 use crate::{
     Failure,
-    args::{CreatePin, DeletePin, ListPins, Pins},
+    args::{CreatePin, DeletePin, ListPins, NameKind, Pins},
     output::{Output, table::Table, time},
 };
 
@@ -66,11 +68,12 @@ fn named_in(path: &str) -> Option<StorePath> {
 async fn list(args: ListPins, output: &Output) -> Result<(), Failure> {
     let api = super::connect(args.server)?;
     let pins = all(&api).await?;
+    remember(NameKind::Pins, pins.iter().map(|pin| pin.name.as_str()));
     if args.json {
         return if args.names_only {
             output.json(&pins.iter().map(|pin| &pin.name).collect::<Vec<_>>())
         } else {
-            output.json(&pins)
+            output.json(&pins.iter().map(ListedPin::of).collect::<Vec<_>>())
         };
     }
     if args.names_only {
@@ -81,6 +84,32 @@ async fn list(args: ListPins, output: &Output) -> Result<(), Failure> {
         table.row([pin.name, pin.path, time(pin.updated_at)]);
     }
     table.print()
+}
+
+/// A pin as `--json` lists it: `store_path` and the times in words are those of the original niks3.
+#[derive(Serialize)]
+struct ListedPin<'a> {
+    name: &'a str,
+    path: &'a str,
+    store_path: &'a str,
+    created_at: String,
+    updated_at: String,
+    created_at_seconds: i64,
+    updated_at_seconds: i64,
+}
+
+impl<'a> ListedPin<'a> {
+    fn of(pin: &'a types::Pin) -> Self {
+        Self {
+            name: &pin.name,
+            path: &pin.path,
+            store_path: &pin.path,
+            created_at: time(pin.created_at),
+            updated_at: time(pin.updated_at),
+            created_at_seconds: pin.created_at,
+            updated_at_seconds: pin.updated_at,
+        }
+    }
 }
 
 async fn all(api: &Api) -> Result<Vec<types::Pin>, Failure> {

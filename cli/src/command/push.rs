@@ -1,29 +1,36 @@
 //! `niks3 push`.
 
-use std::{collections::HashSet, fs, io::BufRead as _, os::unix::fs::FileTypeExt as _, sync::Arc};
+mod lines;
+mod stream;
+
+use std::{collections::HashSet, fs, os::unix::fs::FileTypeExt as _, sync::Arc};
 
 use niks3_push::{LocalStore, NixError, Progress, PushError, PushOptions, Summary, push, run_of_environment};
 
 use crate::{Failure, args::Push, output::Output, signals::Signals};
+use lines::StdinLines;
+use stream::Stream;
 
 /// As many roots as the server takes in one push; more are several pushes.
 const MAX_ROOTS: usize = 10_000;
 
 pub(super) async fn run(args: Push, output: &Output) -> Result<(), Failure> {
-    let mut paths = args.paths;
+    let mut paths = args.paths.clone();
     if args.stdin {
-        for line in std::io::stdin().lock().lines() {
-            let line =
-                line.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
-            if !line.trim().is_empty() {
-                paths.push(line.trim().to_owned());
-            }
+        let mut lines = StdinLines::start();
+        let mut line = lines.next().await?;
+        if is_stream(&args, line.as_deref()) {
+            return run_stream(args, line, lines, output).await;
+        }
+        while let Some(path) = line {
+            paths.push(path);
+            line = lines.next().await?;
         }
     }
     if paths.is_empty() && !args.stdin {
         return Err(no_paths());
     }
-    let store = LocalStore::from_environment()?;
+    let store = LocalStore::open(args.store.as_deref())?;
     let mut seen = HashSet::new();
     let mut roots = Vec::with_capacity(paths.len());
     for path in &paths {
@@ -38,22 +45,13 @@ pub(super) async fn run(args: Push, output: &Output) -> Result<(), Failure> {
             roots.len()
         )));
     }
+    let options = options(&args)?;
     let api = super::connect(args.server)?;
     if roots.is_empty() {
         // Nothing on standard input: nothing to do is done.
         return print(output, args.json, &Summary::default());
     }
 
-    let options = PushOptions {
-        pin: args.pin,
-        no_closure: args.no_closure,
-        skip_upstream: args.upstreams.chosen().map_err(Failure::Usage)?,
-        verify_integrity: args.verify_s3_integrity,
-        run: run_of_environment(),
-        compression_level: args.compression_level,
-        max_concurrent_uploads: args.max_concurrent_uploads.into(),
-        ..PushOptions::default()
-    };
     let signals = Signals::listen()?;
     let (progress, shown) = output.push_progress();
     let progress: Arc<dyn Progress> = progress;
@@ -78,6 +76,54 @@ pub(super) async fn run(args: Push, output: &Output) -> Result<(), Failure> {
     }
     drop(shown);
     print(output, args.json, &all)
+}
+
+fn options(args: &Push) -> Result<PushOptions, Failure> {
+    Ok(PushOptions {
+        pin: args.pin.clone(),
+        no_closure: args.no_closure,
+        skip_upstream: args.upstreams.chosen().map_err(Failure::Usage)?,
+        verify_integrity: args.verify_s3_integrity,
+        run: run_of_environment(),
+        compression_level: args.compression_level,
+        max_concurrent_uploads: args.max_concurrent_uploads.into(),
+        ..PushOptions::default()
+    })
+}
+
+/// Whether lines are pushed as they come.
+fn is_stream(args: &Push, first: Option<&str>) -> bool {
+    first.is_some_and(|line| line.starts_with('{'))
+        || args.batch_size.is_some()
+        || args.parallel_pushes.is_some()
+}
+
+async fn run_stream(
+    args: Push,
+    first: Option<String>,
+    lines: StdinLines,
+    output: &Output,
+) -> Result<(), Failure> {
+    if args.pin.is_some() {
+        return Err(Failure::Usage(
+            "--pin names exactly one path, and lines that are pushed as they come are any number".to_owned(),
+        ));
+    }
+    let parallel = args.parallel_pushes.map_or(stream::DEFAULT_PARALLEL, usize::from);
+    let options = options(&args)?;
+    let stream = Stream {
+        store: LocalStore::open(args.store.as_deref())?,
+        options: PushOptions {
+            memory: options.memory / parallel as u64,
+            ..options
+        },
+        output: output.clone(),
+        batch: args.batch_size.map_or(stream::DEFAULT_BATCH, usize::from),
+        parallel,
+        api: super::connect(args.server)?,
+    };
+    let signals = Signals::listen()?;
+    stream.run(args.paths, first, lines, &signals).await
 }
 
 fn no_paths() -> Failure {

@@ -123,8 +123,11 @@ pub(super) async fn du(args: Du, output: &Output) -> Result<(), Failure> {
     table.print()?;
     if usage.released_closures > 0 {
         output.info(&format!(
-            "{} closures are released; {} are free once their undo time is over",
-            usage.released_closures,
+            "{} released; {} are free once their undo time is over",
+            match usage.released_closures {
+                1 => "1 closure is".to_owned(),
+                count => format!("{count} closures are"),
+            },
             BinaryBytes(usage.released_bytes)
         ));
     }

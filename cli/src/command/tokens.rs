@@ -4,7 +4,10 @@ use niks3_client::types;
 
 use crate::{
     Failure,
-    args::tokens::{CreateToken, ListTokens, RevokeToken, Tokens},
+    args::{
+        NameKind,
+        tokens::{CreateToken, ListTokens, RevokeToken, Tokens},
+    },
     output::{Output, table::Table, time},
 };
 
@@ -78,6 +81,8 @@ async fn list(args: ListTokens, output: &Output) -> Result<(), Failure> {
             break;
         }
     }
+    let names = tokens.iter().map(|token| token.name.as_str());
+    super::names::remember(NameKind::Tokens, names);
     if args.json {
         return output.json(&tokens);
     }

@@ -84,7 +84,7 @@ impl WriteTx {
     pub(super) async fn add_closures(&mut self, push_id: PushId) -> Result<()> {
         sqlx::query(
             "INSERT INTO closures (path_id, created_at, pushed_at, direct_at) \
-             SELECT o.path_id, $1, $1, CASE WHEN u.run_id IS NULL THEN $1 ELSE 0 END \
+             SELECT o.path_id, $1, $1, CASE WHEN u.run_id IS NULL THEN CAST($1 AS BIGINT) ELSE 0 END \
              FROM push_roots o JOIN pushes u ON u.id = o.push_id WHERE o.push_id = $2 \
              ON CONFLICT (path_id) DO UPDATE SET pushed_at = excluded.pushed_at, adopted = 0, released_at = 0, released_by = '', \
              direct_at = CASE WHEN excluded.direct_at <> 0 THEN excluded.direct_at ELSE closures.direct_at END",

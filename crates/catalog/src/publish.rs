@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 
 use super::columns::{Keys, PathName};
 use super::in_clause::{self, BindAll as _, ROWS};
-use super::path_columns::{self, ABSENT, DELETING, PUBLISHING};
+use super::path_columns::{self, ABSENT, DELETING, PRESENT, PUBLISHING};
 use super::states::LOG_PRESENT;
 use super::{Catalog, CatalogError, ClaimKind, ClosureSummary, ObjectId, PathId, PushId, Result, objects};
 
@@ -236,6 +236,30 @@ impl Catalog {
                 .bind_all(chunk.iter().copied());
             let rows = query.fetch_all(&self.reader).await?;
             found.extend(rows.iter().map(publishable).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(found)
+    }
+
+    /// Those of some paths that are committed.
+    pub async fn committed(&self, paths: &[StorePath]) -> Result<Vec<Publishable>> {
+        let mut found = Vec::new();
+        for chunk in paths.chunks(ROWS) {
+            let columns = publishable_columns("p", "p");
+            let text = format!(
+                "SELECT {columns} FROM paths p JOIN objects o ON o.id = p.object_id \
+                 WHERE p.state IN ({PUBLISHING}, {PRESENT}) AND p.hash IN ({})",
+                in_clause::placeholders(1, chunk.len())
+            );
+            let query = in_clause::query(self.backend, text, chunk.len() == ROWS)
+                .bind_all(chunk.iter().map(|path| path.hash_part().to_owned()));
+            let rows = query.fetch_all(&self.reader).await?;
+            for row in &rows {
+                let committed = publishable(row)?;
+                // Another path may have the same hash part.
+                if chunk.contains(&committed.path) {
+                    found.push(committed);
+                }
+            }
         }
         Ok(found)
     }

@@ -1,4 +1,4 @@
-//! Which statements a database has been asked, for the tests: each place that puts one together should have run on both.
+//! Which statements a database has been asked, for the tests: each line that puts one together should have run on both.
 //! In debug builds only, and only where `NIKS3_TEST_STATEMENTS` names a folder.
 
 use std::collections::HashSet;
@@ -30,15 +30,18 @@ static RECORDER: LazyLock<Option<Mutex<Recorder>>> = LazyLock::new(|| {
 });
 
 /// Writes `BACKEND FILE:LINE`, once for each.
-pub(super) fn record(backend: Backend, place: &'static Location<'static>) {
+pub(super) fn record(backend: Backend, location: &'static Location<'static>) {
     let Some(recorder) = &*RECORDER else { return };
     let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
-    if recorder.recorded.insert((backend, place.file(), place.line())) {
+    if recorder
+        .recorded
+        .insert((backend, location.file(), location.line()))
+    {
         let name = match backend {
             Backend::Sqlite => "sqlite",
             Backend::Postgres => "postgres",
         };
         // A test that cannot write this down fails for the missing line.
-        let _ = writeln!(recorder.file, "{name} {}:{}", place.file(), place.line());
+        let _ = writeln!(recorder.file, "{name} {}:{}", location.file(), location.line());
     }
 }

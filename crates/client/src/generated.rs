@@ -27,6 +27,38 @@ pub mod types {
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub substituter: ::std::option::Option<::std::string::String>,
     }
+    ///A store path that is in the cache.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct CachedPath {
+        ///Content address.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub ca: ::std::option::Option<::std::string::String>,
+        ///How the NAR is compressed there.
+        pub compression: ::std::string::String,
+        ///Store path of the derivation that made it.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub deriver: ::std::option::Option<::std::string::String>,
+        ///Bytes of the NAR in the bucket.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub file_bytes: ::std::option::Option<u64>,
+        ///Bytes of its NAR.
+        pub nar_bytes: u64,
+        ///SHA-256 of its NAR, as `sha256:` and base 32.
+        pub nar_hash: ::std::string::String,
+        ///Store path.
+        pub path: ::std::string::String,
+        ///Names of pins of this very path, 100 at most.
+        pub pins: ::std::vec::Vec<::std::string::String>,
+        ///Unix time at which it was last pushed as the root of a closure, if it ever was.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub pushed_at: ::std::option::Option<i64>,
+        ///Store paths that it refers to.
+        pub references: ::std::vec::Vec<::std::string::String>,
+        ///Signatures, `name:base64`: those of this server, and those that it came with.
+        pub signatures: ::std::vec::Vec<::std::string::String>,
+        ///Key of its NAR in the bucket.
+        pub url: ::std::string::String,
+    }
     ///Which checksum uploads are checked against.
     #[derive(
         ::serde::Deserialize,
@@ -161,6 +193,9 @@ signed than those of the push: the commit replaces them.*/
         pub paths_verified: u64,
         ///Base names of the paths whose contents the push has replaced.
         pub replaced: ::std::vec::Vec<::std::string::String>,
+        ///Signatures of the roots that are in the cache; missing with more than 200 roots.
+        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
+        pub signatures: ::std::vec::Vec<RootSignatures>,
         pub state: CommitState,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub verifying: ::std::option::Option<Verifying>,
@@ -1431,6 +1466,14 @@ other one refers to are enough.*/
         pub run: ::std::option::Option<::std::string::String>,
         ///The job had it from the cache; otherwise it pushed it.
         pub used: bool,
+    }
+    ///By whom a root is signed.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct RootSignatures {
+        ///Base name of the root.
+        pub path: ::std::string::String,
+        ///Signatures, `name:base64`: those of this server, and those that it came with.
+        pub signatures: ::std::vec::Vec<::std::string::String>,
     }
     ///A run of CI that has pushed. What is not known is not there.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
@@ -3224,6 +3267,83 @@ Sends a `POST` request to `/api/v1/gc/{id}/restore`
             .build()?;
         let info = OperationInfo {
             operation_id: "restore_gc",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            400u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            401u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            403u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            404u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            409u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            413u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            415u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            422u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            429u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            500u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            503u16 => {
+                Err(Error::ErrorResponse(ResponseValue::from_response(response).await?))
+            }
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Show a path
+
+Named by its base name: what its narinfo says, and what keeps it.
+
+Needs the scope `read`.
+
+Sends a `GET` request to `/api/v1/paths/{path}`
+
+*/
+    pub async fn get_path<'a>(
+        &'a self,
+        path: &'a str,
+    ) -> Result<ResponseValue<types::CachedPath>, Error<types::Problem>> {
+        let url = format!(
+            "{}/api/v1/paths/{}", self.baseurl, encode_path(& path.to_string()),
+        );
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .get(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_path",
         };
         self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
@@ -31,6 +31,9 @@ const VERSION_HEADER: &str = "niks3-protocol-version";
 
 /// A try that hears nothing for this long is over. What takes the server longer is asked for again, and joined.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Within this time somebody who speaks another protocol hangs up.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// What a generated client carries with it through its hooks.
 #[derive(Debug, Clone, Default)]
@@ -343,20 +346,29 @@ impl Api {
         };
         let foreign = Arc::clone(&session.foreign);
         let client = Client::new_with_client(&self.base, self.http.own.clone(), session);
+        let asked = Instant::now();
         match operation(client).await {
             Ok(value) => Ok(value.into_inner()),
             Err(error) => {
                 let foreign = foreign.lock().unwrap_or_else(PoisonError::into_inner).take();
                 Err(match foreign {
                     Some(foreign) => foreign,
-                    None => self.explained(convert(error, self.reached.load(Ordering::Relaxed)).await),
+                    None => {
+                        let reached = self.reached.load(Ordering::Relaxed);
+                        self.explained(convert(error, reached, asked.elapsed()).await)
+                    }
                 })
             }
         }
     }
 }
 
-async fn convert<E: serde::Serialize>(error: progenitor_client::Error<E>, reached: bool) -> Error {
+/// `reached`: the server has answered before; `waited`: how long this answer was waited for.
+async fn convert<E: serde::Serialize>(
+    error: progenitor_client::Error<E>,
+    reached: bool,
+    waited: Duration,
+) -> Error {
     use progenitor_client::Error as Generated;
     match error {
         Generated::ErrorResponse(answer) => {
@@ -383,7 +395,11 @@ async fn convert<E: serde::Serialize>(error: progenitor_client::Error<E>, reache
         Generated::InvalidResponsePayload(_, error) => Error::Unintelligible(error.to_string()),
         Generated::CommunicationError(error)
         | Generated::ResponseBodyError(error)
-        | Generated::InvalidUpgrade(error) => Error::transport(&error, reached),
+        | Generated::InvalidUpgrade(error) => {
+            // Whoever speaks another protocol hangs up at once; who has taken a request and is gone later was the server.
+            let is_lost = waited > AT_ONCE && !error.is_connect() && !error.is_timeout();
+            Error::transport(&error, reached || is_lost)
+        }
         Generated::InvalidRequest(text) | Generated::Custom(text) => Error::Unintelligible(text),
     }
 }

@@ -28,6 +28,8 @@ pub struct TokenOptions {
     pub script: Option<String>,
     /// `--auth-token-path`.
     pub path: Option<PathBuf>,
+    /// `--auth-token`: the token itself.
+    pub given: Option<SecretString>,
     /// File with the token that was stored for this very server. It is refused when others can read it.
     pub stored: Option<PathBuf>,
     /// The server was chosen by the name under which it is stored, so that its own token wins over those of variables.
@@ -204,6 +206,10 @@ impl TokenProvider {
             Source::script(&script)?
         } else if let Some(path) = options.path {
             Source::File(path)
+        } else if let Some(token) = options.given {
+            Source::Given(checked(token.expose_secret().as_bytes(), || {
+                "--auth-token".to_owned()
+            })?)
         } else if let Some(path) = stored_first {
             Source::PrivateFile(path)
         } else if let Some(script) = environment("NIKS3_AUTH_TOKEN_SCRIPT") {

@@ -37,6 +37,8 @@ pub struct App {
     pub listings: Listings,
     /// Index debug information by build id.
     pub index_debug_info: bool,
+    /// Most bytes of a NAR that may be pushed.
+    pub max_nar_size: u64,
     /// Uploads that wait to be read.
     pub verifications: Arc<Queue>,
     /// Pushes whose commit waits for deletions.

@@ -14,6 +14,7 @@ pub mod lease;
 pub mod listings;
 mod object_group;
 pub mod ownership;
+pub mod paths;
 pub mod pin_name;
 pub mod pins;
 pub mod policy_file;

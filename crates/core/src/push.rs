@@ -33,7 +33,7 @@ pub use attempt::{CommitAnswer, commit};
 pub use commit::Outcome;
 pub use conflicts::{Conflict, Difference as FieldDifference, describe};
 pub use leftovers::remove_leftovers;
-pub(crate) use narinfo::narinfo;
+pub(crate) use narinfo::{narinfo, references};
 pub(crate) use publish::write_realisations;
 pub use recover::recover;
 pub(crate) use republish::republish;

@@ -142,7 +142,8 @@ where
         .task(kind, &token)
         .await?
         .ok_or_else(|| Error::internal("a task is gone"))?;
-    let work = work(app.clone(), id, shared.clone());
+    // It is large, and would be moved into each future around it.
+    let work = Box::pin(work(app.clone(), id, shared.clone()));
     app.tasks.spawn(supervise(app.clone(), id, token, shared, work));
     Ok(row)
 }

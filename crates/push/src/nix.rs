@@ -6,8 +6,13 @@ use std::{
     process::Stdio,
 };
 
-use niks3_nix::store_path::{StoreDir, StorePath};
+use niks3_nix::{
+    nar::DumpOptions,
+    store_path::{StoreDir, StorePath},
+};
 use tokio::process::Command;
+
+use crate::{nix_programs::nix_program, nix_settings::NixSettings};
 
 /// Why the local store does not give what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,17 @@ pub enum NixError {
     /// The environment names a store directory that cannot be one.
     #[error("NIX_STORE_DIR: {0}")]
     StoreDir(niks3_nix::store_path::StorePathError),
+    /// Below another root than that of the store in use.
+    #[error("'{path}' is in the store below {root}: give --store {root}, or set NIX_REMOTE={root}", root = root.display())]
+    OtherRoot {
+        /// The argument.
+        path: String,
+        /// The root of that store.
+        root: PathBuf,
+    },
+    /// Not on this machine.
+    #[error("'{0}' is not a store of this machine: write a folder, local?root=FOLDER, or daemon")]
+    OtherStore(String),
     /// No `nix` to run.
     #[error("cannot run `nix`: {0}; is Nix installed and in PATH?")]
     NoNix(std::io::Error),
@@ -71,27 +87,49 @@ pub struct LocalStore {
     /// Where the store directory really is: elsewhere than it says in a store below another root.
     real_dir: PathBuf,
     log_dir: PathBuf,
+    /// What an option says instead of the environment.
+    named: Option<String>,
+    case_hack: bool,
 }
 
 impl LocalStore {
     /// The store that `nix` uses in this environment: `NIX_STORE_DIR`, `NIX_STATE_DIR`, `NIX_LOG_DIR`, `NIX_REMOTE`.
     pub fn from_environment() -> Result<Self, NixError> {
-        Self::with_environment(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::open(None)
+    }
+
+    /// The store that an option names, as Nix's own `--store` does, or else that of the environment.
+    pub fn open(named: Option<&str>) -> Result<Self, NixError> {
+        let environment = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let settings = NixSettings::of(&environment);
+        let user_root = user_root(&environment);
+        Self::with_environment(environment, named, settings, user_root)
     }
 
     /// The store whose directory this is.
     #[cfg(test)]
     pub(crate) fn at(store_dir: &Path) -> Self {
-        Self::with_environment(|name| (name == "NIX_STORE_DIR").then(|| store_dir.display().to_string()))
+        let environment = |name: &str| (name == "NIX_STORE_DIR").then(|| store_dir.display().to_string());
+        Self::with_environment(environment, None, NixSettings::default(), None)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn with_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Self, NixError> {
+    fn with_environment(
+        environment: impl Fn(&str) -> Option<String>,
+        named: Option<&str>,
+        settings: NixSettings,
+        user_root: Option<PathBuf>,
+    ) -> Result<Self, NixError> {
         let store_dir: StoreDir = match environment("NIX_STORE_DIR").or_else(|| environment("NIX_STORE")) {
             Some(dir) => dir.trim_end_matches('/').parse().map_err(NixError::StoreDir)?,
             None => StoreDir::default(),
         };
-        let root = environment("NIX_REMOTE").as_deref().and_then(chroot_of);
+        let root = match (named, environment("NIX_REMOTE").or(settings.store)) {
+            (Some(store), _) => root_of(store)?,
+            // What Nix uses there has its files elsewhere, and those of its paths may be here.
+            (None, Some(store)) => root_of(&store).unwrap_or_default(),
+            (None, None) => user_root.filter(|_| environment("NIX_STATE_DIR").is_none()),
+        };
         let real_dir = match &root {
             Some(root) => root.join(store_dir.as_str().trim_start_matches('/')),
             None => PathBuf::from(store_dir.as_str()),
@@ -113,7 +151,16 @@ impl LocalStore {
             store_dir,
             real_dir,
             log_dir,
+            named: named.map(ToOwned::to_owned),
+            case_hack: settings.case_hack,
         })
+    }
+
+    /// How files of the store are packed.
+    pub(crate) const fn dump_options(&self) -> DumpOptions {
+        DumpOptions {
+            case_hack: self.case_hack,
+        }
     }
 
     /// The directory that store paths name.
@@ -128,8 +175,9 @@ impl LocalStore {
         &self.log_dir
     }
 
-    /// Where the store directory really is.
-    pub(crate) fn real_dir(&self) -> &Path {
+    /// Where the store directory really is: elsewhere than it says below another root.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
         &self.real_dir
     }
 
@@ -152,9 +200,16 @@ impl LocalStore {
             match follow_one(&path) {
                 Some(next) => path = next,
                 None if path.symlink_metadata().is_ok() => {
-                    return Err(NixError::Outside {
-                        path: argument.to_owned(),
-                        store_dir: self.store_dir.clone(),
+                    let path_given = argument.to_owned();
+                    return Err(match other_root(&path, &self.store_dir) {
+                        Some(root) => NixError::OtherRoot {
+                            path: path_given,
+                            root,
+                        },
+                        None => NixError::Outside {
+                            path: path_given,
+                            store_dir: self.store_dir.clone(),
+                        },
                     });
                 }
                 None if path.to_str() == Some(argument)
@@ -233,11 +288,14 @@ impl LocalStore {
         arguments: &[String],
         limit: usize,
     ) -> Result<Vec<u8>, NixError> {
-        let mut nix = Command::new("nix");
+        let mut nix = Command::new(nix_program("nix"));
         nix.args(["--extra-experimental-features", features])
             // What is not here is an error, not something to fetch.
             .args(["--option", "substitute", "false"])
             .args(command.split(' '));
+        if let Some(store) = &self.named {
+            nix.args(["--store", store]);
+        }
         nix.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         tracing::debug!("running nix {command} with {} arguments", arguments.len());
         let output = nix.output().await.map_err(NixError::NoNix)?;
@@ -267,19 +325,47 @@ fn last_error(stderr: &[u8]) -> String {
     )
 }
 
-/// The root of a store that lies below another directory: `NIX_REMOTE=/root` or `local?root=/root`.
-fn chroot_of(remote: &str) -> Option<PathBuf> {
-    if remote.starts_with('/') {
-        return Some(remote.into());
+/// The root of a store that lies below another directory: `/root`, `local?root=/root`, `auto?root=/root`; none for the
+/// store of the system.
+fn root_of(store: &str) -> Result<Option<PathBuf>, NixError> {
+    if store.starts_with('/') || store.starts_with('.') {
+        return Ok(std::path::absolute(store).ok());
     }
-    let query = remote
-        .strip_prefix("local")?
-        .trim_start_matches("://")
-        .strip_prefix('?')?;
-    query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("root="))
-        .map(PathBuf::from)
+    let (scheme, query) = store.split_once('?').unwrap_or((store, ""));
+    let scheme = scheme.strip_suffix("://").unwrap_or(scheme);
+    match scheme {
+        "auto" | "local" => {
+            let root = query.split('&').find_map(|pair| pair.strip_prefix("root="));
+            Ok(root.map(PathBuf::from))
+        }
+        "daemon" | "unix" => Ok(None),
+        _ if scheme.starts_with("unix://") => Ok(None),
+        // `local:///root`
+        _ => match scheme.strip_prefix("local://") {
+            Some(root) if root.starts_with('/') => Ok(Some(root.into())),
+            _ => Err(NixError::OtherStore(store.to_owned())),
+        },
+    }
+}
+
+/// Where Nix has the store of a user on a machine without `/nix`, if there is one.
+fn user_root(environment: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    if Path::new("/nix/var/nix").exists() {
+        return None;
+    }
+    let data = environment("XDG_DATA_HOME").or_else(|| Some(environment("HOME")? + "/.local/share"))?;
+    let root = Path::new(&data).join("nix/root");
+    root.join("nix/store").is_dir().then_some(root)
+}
+
+/// The root below which a path outside of the store is in another store.
+fn other_root(path: &Path, store_dir: &StoreDir) -> Option<PathBuf> {
+    let below = Path::new(store_dir.as_str()).strip_prefix("/").ok()?;
+    path.ancestors()
+        .skip(1)
+        .filter(|root| *root != Path::new("/"))
+        .find(|root| path.starts_with(root.join(below)) && root.join("nix/var/nix").is_dir())
+        .map(Path::to_owned)
 }
 
 /// Resolves the first symlink among the parents of `path` and itself, one step.
@@ -327,10 +413,7 @@ mod tests {
         let root = dir.path().canonicalize().unwrap();
         let store_dir = root.join("store");
         std::fs::create_dir_all(store_dir.join(NAME).join("bin")).unwrap();
-        let store = LocalStore::with_environment(|name| {
-            (name == "NIX_STORE_DIR").then(|| format!("{}/", store_dir.display()))
-        })
-        .unwrap();
+        let store = LocalStore::at(&store_dir.join(""));
         (dir, store)
     }
 
@@ -415,21 +498,64 @@ mod tests {
         assert!(message("loop").contains("loop"));
     }
 
+    fn of_remote(remote: &str) -> Result<LocalStore, NixError> {
+        let environment = |name: &str| (name == "NIX_REMOTE").then(|| remote.to_owned());
+        LocalStore::with_environment(environment, None, NixSettings::default(), None)
+    }
+
     #[test]
     fn a_store_below_another_root_is_found() {
-        for remote in ["/mnt", "local?root=/mnt", "local?trusted=1&root=/mnt"] {
-            let store =
-                LocalStore::with_environment(|name| (name == "NIX_REMOTE").then(|| remote.to_owned()))
-                    .unwrap();
+        let real_path = |store: &LocalStore| store.real_path(&NAME.parse().unwrap());
+        for remote in [
+            "/mnt",
+            "local?root=/mnt",
+            "local?trusted=1&root=/mnt",
+            "auto?root=/mnt",
+            "local:///mnt",
+        ] {
+            let store = of_remote(remote).unwrap();
             assert_eq!(
-                store.real_path(&NAME.parse().unwrap()),
-                Path::new("/mnt/nix/store").join(NAME)
+                real_path(&store),
+                Path::new("/mnt/nix/store").join(NAME),
+                "{remote}"
             );
             assert_eq!(store.log_dir(), Path::new("/mnt/nix/var/log/nix"));
         }
-        let store =
-            LocalStore::with_environment(|name| (name == "NIX_REMOTE").then(|| "daemon".to_owned())).unwrap();
-        assert_eq!(store.log_dir(), Path::new("/nix/var/log/nix"));
+        for remote in ["daemon", "unix:///run/socket", "local", "auto"] {
+            assert_eq!(
+                of_remote(remote).unwrap().log_dir(),
+                Path::new("/nix/var/log/nix"),
+                "{remote}"
+            );
+        }
+        for other in ["ssh://host", "s3://bucket", "https://cache.example.com"] {
+            let opened = LocalStore::with_environment(|_| None, Some(other), NixSettings::default(), None);
+            assert!(matches!(opened, Err(NixError::OtherStore(_))), "{other}");
+        }
+        let in_conf = NixSettings {
+            store: Some("/mnt".to_owned()),
+            ..NixSettings::default()
+        };
+        let store = LocalStore::with_environment(|_| None, None, in_conf.clone(), None).unwrap();
+        assert!(real_path(&store).starts_with("/mnt"));
+        // An option wins over the configuration.
+        let store = LocalStore::with_environment(|_| None, Some("/other"), in_conf, None).unwrap();
+        assert!(real_path(&store).starts_with("/other"));
+        let user_root = Some(PathBuf::from("/home/u/.local/share/nix/root"));
+        let store = LocalStore::with_environment(|_| None, None, NixSettings::default(), user_root).unwrap();
+        assert!(real_path(&store).starts_with("/home/u/.local/share/nix/root/nix/store"));
+    }
+
+    #[test]
+    fn a_path_of_another_store_is_named_with_its_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("nix/var/nix")).unwrap();
+        let path = root.join("nix/store").join(NAME);
+        std::fs::create_dir_all(&path).unwrap();
+        let store = of_remote("daemon").unwrap();
+        let error = store.resolve(path.to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains(&format!("--store {}", root.display())), "{error}");
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub(crate) struct PackSettings {
     pub(crate) with_md5: bool,
     /// Fewest bytes of a part that the server takes, and most of what goes up in one piece.
     pub(crate) min_part_size: u64,
+    /// How files are packed.
+    pub(crate) dump: DumpOptions,
 }
 
 /// What Nix recorded of the path to pack.
@@ -117,7 +119,7 @@ pub(crate) fn pack(
         limit: expected.nar_size,
         pieces: Pieces::new(settings, expected.nar_size, on_part)?,
     };
-    let result = nar::dump(real_path, &mut sink, DumpOptions::default());
+    let result = nar::dump(real_path, &mut sink, settings.dump);
     if let Some(failure) = sink.pieces.failure.take() {
         return Err(failure);
     }

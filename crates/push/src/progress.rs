@@ -167,6 +167,9 @@ pub struct Summary {
     /// Each path that an upstream has.
     #[serde(skip)]
     pub left: Vec<Left>,
+    /// Signatures of roots in the cache, as far as the server tells them.
+    #[serde(skip)]
+    pub signatures: BTreeMap<StorePath, Vec<String>>,
     /// What upstreams could not be asked, in words; it was told before, too.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -188,6 +191,7 @@ impl Summary {
             }
         }
         self.warnings.extend(later.warnings);
+        self.signatures.extend(later.signatures);
         let known: BTreeSet<StorePath> = self.pushed.iter().map(|pushed| pushed.path.clone()).collect();
         let new = later.pushed.into_iter();
         self.pushed

@@ -443,6 +443,7 @@ impl Once<'_> {
                 stop: stop.clone(),
                 with_md5: server.opened.with_md5,
                 min_part_size: server.opened.part_size,
+                dump: self.store.dump_options(),
             },
             uploader: Arc::clone(&uploader),
             level: self.options.compression_level,
@@ -504,6 +505,11 @@ impl Once<'_> {
                 .map(full)
                 .collect(),
             verified: committed.paths_verified,
+            signatures: committed
+                .signatures
+                .into_iter()
+                .filter_map(|root| Some((root.path.parse().ok()?, root.signatures)))
+                .collect(),
             replaced: committed.replaced.iter().map(|path| full_name(path)).collect(),
             conflicts: committed
                 .conflicts

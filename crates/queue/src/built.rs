@@ -2,6 +2,8 @@
 
 use std::{io::Read as _, path::Path, process::Command};
 
+use niks3_push::nix_program;
+
 /// The outputs are at the beginning of a derivation.
 const HEAD: u64 = 1 << 20;
 
@@ -26,7 +28,7 @@ fn of_derivation(path: &str) -> Vec<String> {
         return outputs;
     }
     // Content-addressed: only the database of Nix knows.
-    let asked = Command::new("nix-store")
+    let asked = Command::new(nix_program("nix-store"))
         .args(["--query", "--outputs", path])
         .output();
     let text = asked.map(|output| output.stdout).unwrap_or_default();

@@ -22,8 +22,8 @@ use crate::{
     spool::Batch,
 };
 
-/// One push takes this many roots at most, so that what is ready first is in the cache soon.
-const MAX_ROOTS: usize = 500;
+/// One push takes this many roots at most unless somebody says otherwise, so that what is ready first is in the cache soon.
+pub const DEFAULT_BATCH: usize = 500;
 /// What may be the fault of a path or of the object store is tried this often.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(2);
@@ -105,6 +105,8 @@ pub struct Engine<P> {
     pub journal: bool,
     /// Paths whose base names match are no roots of pushes.
     pub filter: Option<Regex>,
+    /// Most roots of one push.
+    pub batch: usize,
 }
 
 impl<P: Pusher> Engine<P> {
@@ -112,7 +114,7 @@ impl<P: Pusher> Engine<P> {
     pub(crate) async fn round(&self, batches: &[Batch], interrupt: &CancellationToken) -> io::Result<Round> {
         let mut open = Open::default();
         for batch in batches {
-            if !open.left.is_empty() && open.order.len() + batch.paths.len() > MAX_ROOTS {
+            if !open.left.is_empty() && open.order.len() + batch.paths.len() > self.batch {
                 break;
             }
             open.take(batch);
@@ -411,6 +413,7 @@ mod tests {
                 pusher: fake,
                 journal: true,
                 filter: None,
+                batch: DEFAULT_BATCH,
             },
         )
     }

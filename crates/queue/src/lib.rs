@@ -16,13 +16,13 @@ mod spool;
 mod wire;
 
 pub use built::built_paths;
-pub use engine::{Engine, Pusher, ServerPusher};
+pub use engine::{DEFAULT_BATCH, Engine, Pusher, ServerPusher};
 pub use failure::Kind;
 pub use folder::{Folder, Lock};
 pub use journal::{Entry, Journal, Outcome};
 pub use process::Process;
 pub use roots::Roots;
 pub use serve::{Ending, ServeOptions, serve};
-pub use socket::{Address, QueueListener, ring};
+pub use socket::{Address, QueueListener, ring, send_paths};
 pub use spool::{Batch, SpoolError, Waiting};
 pub use wire::{Request, Status, ask};

@@ -9,6 +9,7 @@ use std::{
 };
 
 use niks3_nix::store_path::{StoreDir, StorePath};
+use niks3_push::nix_program;
 use tokio::process::Command;
 
 use crate::folder::Folder;
@@ -51,7 +52,7 @@ impl Roots {
 
     async fn link(&self, paths: &[StorePath]) -> bool {
         let link = self.directory.join(format!("{:016x}", rand::random::<u64>()));
-        let mut command = Command::new("nix-store");
+        let mut command = Command::new(nix_program("nix-store"));
         command
             .args(["--option", "substitute", "false", "--indirect", "--add-root"])
             .arg(link)

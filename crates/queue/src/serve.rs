@@ -20,10 +20,11 @@ use tokio::{
 
 use crate::{
     engine::{Engine, Pusher, Round},
+    folder::Folder,
     process::Process,
     roots::Roots,
     socket::QueueListener,
-    wire::{MAX_LINE, Request, Status},
+    wire::{Line, MAX_LINE, Paths, PathsAnswer, Request, Status},
 };
 
 /// How often the files are looked at though nobody rang.
@@ -68,6 +69,8 @@ pub enum Ending {
 }
 
 struct Shared {
+    folder: Folder,
+    store_dir: Option<StoreDir>,
     status: Mutex<Status>,
     sent: Arc<AtomicU64>,
     wake: Notify,
@@ -84,6 +87,25 @@ impl Shared {
         change(&mut status);
         status.bytes_sent = self.sent.load(Ordering::Relaxed);
         status.clone()
+    }
+
+    /// Puts what somebody has sent through the socket into the folder.
+    fn enqueue(&self, Paths { paths }: &Paths) -> PathsAnswer {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let enqueued = match &self.store_dir {
+            Some(store_dir) => self
+                .folder
+                .enqueue(store_dir, &paths)
+                .map_err(|error| error.to_string()),
+            None => Err("this queue takes no paths through its socket".to_owned()),
+        };
+        match enqueued {
+            Ok(()) => {
+                self.wake.notify_one();
+                PathsAnswer::Ok
+            }
+            Err(message) => PathsAnswer::Error { message },
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -106,6 +128,8 @@ impl Shared {
 /// Serves until there is a reason to end. The caller holds the lock of the folder.
 pub async fn serve<P: Pusher>(engine: &Engine<P>, options: ServeOptions) -> io::Result<Ending> {
     let shared = Arc::new(Shared {
+        folder: engine.folder.clone(),
+        store_dir: options.store_dir.clone(),
         status: Mutex::default(),
         sent: options.sent,
         wake: Notify::new(),
@@ -266,7 +290,15 @@ async fn talk(mut stream: UnixStream, shared: &Arc<Shared>) -> io::Result<()> {
     let (read, mut write) = stream.split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
-    match serde_json::from_str(&line)? {
+    let request = match serde_json::from_str(&line)? {
+        Line::Request(request) => request,
+        Line::Paths(paths) => {
+            let mut answer = serde_json::to_vec(&shared.enqueue(&paths))?;
+            answer.push(b'\n');
+            return write.write_all(&answer).await;
+        }
+    };
+    match request {
         Request::Wake => {
             shared.wake.notify_one();
             return Ok(());

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{DirBuilder, Permissions},
-    io::{self, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::unix::{
         ffi::OsStrExt as _,
         fs::{DirBuilderExt as _, PermissionsExt as _},
@@ -14,7 +14,10 @@ use std::{
 
 use tokio::net::UnixListener;
 
-use crate::folder::Folder;
+use crate::{
+    folder::Folder,
+    wire::{MAX_LINE, Paths, PathsAnswer},
+};
 
 /// macOS has room for 104 bytes, Linux for 108, a zero at the end included.
 const MAX_PATH: usize = 100;
@@ -22,6 +25,8 @@ const MAX_PATH: usize = 100;
 const OWN: &str = "niks3-socket-";
 /// Whoever rings does not wait longer: the files are looked at now and then anyway.
 const RING: Duration = Duration::from_millis(500);
+/// Whoever sends paths through the socket waits this long for each step: a build waits meanwhile.
+const SEND: Duration = Duration::from_secs(5);
 
 /// Where the socket of a queue is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +151,26 @@ pub fn ring(socket: &Path) -> io::Result<()> {
     receiver
         .recv_timeout(RING)
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Puts paths into the queue through the socket alone, for whoever may not write into its folder: what the hook of the
+/// original niks3 does.
+pub fn send_paths(socket: &Path, paths: Vec<String>) -> io::Result<()> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_write_timeout(Some(SEND))?;
+    stream.set_read_timeout(Some(SEND))?;
+    let mut line = serde_json::to_vec(&Paths { paths })?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer)?;
+    if answer.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    match serde_json::from_str(&answer)? {
+        PathsAnswer::Ok => Ok(()),
+        PathsAnswer::Error { message } => Err(io::Error::other(message)),
+    }
 }
 
 #[cfg(test)]

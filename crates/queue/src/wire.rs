@@ -8,8 +8,8 @@ use tokio::{
     net::UnixStream,
 };
 
-/// Nobody has more to say.
-pub(crate) const MAX_LINE: u64 = 4096;
+/// Nobody has more to say: the paths of a derivation's outputs.
+pub(crate) const MAX_LINE: u64 = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What can be asked of whoever serves a queue.
@@ -27,6 +27,36 @@ pub enum Request {
     },
     /// End now.
     Stop,
+}
+
+/// Paths to put into the queue, as the hook of the original niks3 sends them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Paths {
+    /// Store paths in full.
+    pub(crate) paths: Vec<String>,
+}
+
+/// What becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub(crate) enum PathsAnswer {
+    /// They are in the queue.
+    Ok,
+    /// They are not.
+    Error {
+        /// Why not.
+        message: String,
+    },
+}
+
+/// A line that comes through the socket.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Line {
+    /// Of the original's hook.
+    Paths(Paths),
+    /// Of ours.
+    Request(Request),
 }
 
 /// How it goes.

@@ -55,6 +55,7 @@ fn time(policy: &Policy, runs: u32) -> Duration {
 }
 
 #[test]
+#[ignore = "it measures time"]
 fn judging_four_times_as_much_takes_little_more_than_four_times_as_long() {
     let quarters: u32 = std::env::var("NIKS3_COST").map_or(1, |text| text.parse().unwrap());
     let policy = Policy::parse(

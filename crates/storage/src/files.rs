@@ -30,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub(super) use presigner::below;
 pub(super) use read::Wanted;
 
 use super::{Arrival, Arrivals, ByteStream, Meta, ObjectKey, Published, Staged, StorageError};

@@ -488,7 +488,8 @@ impl Bucket {
             Self::S3(bucket) => bucket.presign_put(key, size, checksum, ttl).await,
             Self::Files(files) => {
                 let client = files.presigner(base)?;
-                s3::presign_put(&client, files.name(), key, size, checksum, ttl).await
+                let presigned = s3::presign_put(&client, files.name(), key, size, checksum, ttl).await?;
+                Ok(files::below(base, presigned))
             }
         }
     }
@@ -530,7 +531,10 @@ impl Bucket {
             }
             Self::Files(files) => {
                 let client = files.presigner(base)?;
-                s3::presign_part(&client, files.name(), key, upload_id, number, size, checksum, ttl).await
+                let presigned =
+                    s3::presign_part(&client, files.name(), key, upload_id, number, size, checksum, ttl)
+                        .await?;
+                Ok(files::below(base, presigned))
             }
         }
     }

@@ -1,6 +1,6 @@
-# The flake over the stand-in for nixpkgs.
+# The flake over the stand-in for nixpkgs, whose `lib` may be the real one.
+lib:
 let
-  lib = import ./lib.nix;
   self = (import ../../../flake.nix).outputs {
     inherit self;
     nixpkgs = {

@@ -48,6 +48,11 @@ let
       unsigned = type "unsigned int" (v: isInt v && v >= 0);
     };
     enum = values: type "one of ${builtins.toJSON values}" (v: elem v values);
+    either = a: b: {
+      name = "${a.name} or ${b.name}";
+      check = v: a.check v || b.check v;
+      merge = where: values: mergeEqual where values;
+    };
     nullOr = inner: {
       name = "null or ${inner.name}";
       check = v: v == null || inner.check v;
@@ -228,6 +233,28 @@ let
       concatMap
       concatStringsSep
       ;
+    setAttrByPath =
+      path: value: if path == [ ] then value else { ${builtins.head path} = setAttrByPath (builtins.tail path) value; };
+    getAttrFromPath =
+      path: set: if path == [ ] then set else getAttrFromPath (builtins.tail path) set.${builtins.head path};
+    # What is defined under the old name is defined under the new one, with a warning.
+    mkRenamedOptionModule =
+      from: to:
+      { config, ... }:
+      let
+        value = getAttrFromPath from config;
+        given = !(isAttrs value && value ? undefined);
+      in
+      {
+        options = setAttrByPath from (mkOption {
+          type = types.anything;
+          default.undefined = true;
+        });
+        config = mkMerge [
+          (mkIf given (setAttrByPath to value))
+          { warnings = optional given "The option `${show from}' has been renamed to `${show to}'"; }
+        ];
+      };
     mkDefault = mkOverride 1000;
     mkForce = mkOverride 50;
     mkEnableOption =
@@ -259,6 +286,8 @@ let
     toInt = builtins.fromJSON;
     importTOML = file: builtins.fromTOML (builtins.readFile file);
     cleanSource = source: source;
+    concatStrings = concatStringsSep "";
+    getExe' = package: name: "${package}/bin/${name}";
     getExe = package: "${package}/bin/${package.meta.mainProgram or package.pname}";
     licenses.mit = "MIT";
     platforms.unix = [ ];

@@ -10,6 +10,7 @@ let
     }
     // {
       pname = name;
+      outputSpecified = true;
       outPath = "/nix/store/00000000000000000000000000000000-${name}";
       meta.mainProgram = name;
     }
@@ -31,6 +32,8 @@ let
         f = import file;
         known = {
           inherit lib stdenv;
+          runCommand = name: attributes: text: package name (attributes // { inherit text; });
+          makeWrapper = package "make-wrapper" { };
           installShellFiles = package "install-shell-files" { };
           rustPlatform.buildRustPackage =
             arguments:

@@ -156,12 +156,6 @@ impl Generate {
     }
 }
 
-/// The version, with the commit of a release.
-pub const VERSION: &str = match option_env!("NIKS3_BUILD_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};
-
 /// An address to listen on; a name has to mean one of this machine's.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
@@ -202,7 +196,7 @@ pub enum LogFormat {
 #[derive(Debug, Parser)]
 #[command(
     name = "niks3-server",
-    version = VERSION,
+    version = niks3_arguments::VERSION,
     max_term_width = 100,
     args_conflicts_with_subcommands = true
 )]
@@ -249,7 +243,7 @@ pub struct Import {
 #[expect(missing_docs, reason = "as said above")]
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Directory for whatever of database and object store is not configured
+    /// Directory for the database and the object store, if these are not configured
     #[arg(long, env = "NIKS3_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
@@ -323,7 +317,7 @@ pub struct Args {
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub read_redirect: bool,
 
-    /// Ask for the scope `read`, by token or client certificate, of whoever reads the bucket through this server
+    /// Require the scope `read`, by token or client certificate, for reading the bucket through this server
     /// [default: only with --mtls-bound-subject-read]
     #[arg(long, env = "NIKS3_PROTECT_READS", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
@@ -333,7 +327,17 @@ pub struct Args {
     #[arg(long, env = "NIKS3_API_TOKEN_PATH", value_name = "FILE")]
     pub api_token_path: Option<PathBuf>,
 
-    /// File that says whose OpenID Connect tokens are accepted, and what for
+    /// The admin token itself; a file is safer
+    #[arg(
+        long,
+        env = "NIKS3_API_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub api_token: Option<String>,
+
+    /// File with the OpenID Connect providers whose tokens are accepted, and the rules for what each may do
     #[arg(long, env = "NIKS3_OIDC_CONFIG", value_name = "FILE")]
     pub oidc_config: Option<PathBuf>,
 
@@ -360,6 +364,16 @@ pub struct Args {
     #[arg(long, env = "NIKS3_SIGN_KEY_PATH", value_name = "FILE", value_delimiter = ',')]
     pub sign_key_path: Vec<PathBuf>,
 
+    /// The same files as the original niks3 reads them from its variable: separated by blanks
+    #[arg(
+        long,
+        env = "NIKS3_SIGN_KEY_PATHS",
+        value_name = "FILES",
+        value_delimiter = ' ',
+        hide = true
+    )]
+    pub sign_key_paths: Vec<PathBuf>,
+
     /// Whose uploads the server reads and verifies before they become visible. With an object store elsewhere,
     /// each upload is then read back once
     #[arg(
@@ -371,11 +385,12 @@ pub struct Args {
     )]
     pub verify_uploads: VerifyUploadsChoice,
 
-    /// Most NARs that are decompressed at once to verify them [default: number of CPU cores]
+    /// Most NARs decompressed at once for verification [default: number of CPU cores]
     #[arg(long, env = "NIKS3_VERIFY_CONCURRENCY", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub verify_concurrency: Option<u16>,
 
-    /// How long contents stay readable that a push with a higher-ranked key has replaced. Nix keeps a narinfo for 30 days
+    /// How long contents stay readable after a push with a higher-ranked key has replaced them. Nix keeps a narinfo for 30
+    /// days
     #[arg(
         long,
         env = "NIKS3_KEEP_REPLACED",
@@ -488,7 +503,7 @@ pub struct Args {
           help_heading = "Object store")]
     pub s3_use_iam: bool,
 
-    /// Most requests to the object store under way at once
+    /// Most requests to the object store in progress at once
     #[arg(
         long,
         env = "NIKS3_S3_CONCURRENCY",
@@ -582,7 +597,7 @@ pub struct Args {
     )]
     pub mtls_proxy_header: Option<String>,
 
-    /// Header in which the proxy says the subject, as RFC 4514 writes it
+    /// Header in which the proxy says the subject, as RFC 4514 writes it [default: X-SSL-Client-Dn]
     #[arg(
         long,
         env = "NIKS3_MTLS_SUBJECT_HEADER",
@@ -592,6 +607,7 @@ pub struct Args {
     pub mtls_subject_header: Option<String>,
 
     /// Address or network of the proxy, as 10.0.0.1 or 10.0.0.0/8; what others say in its headers is ignored; repeatable
+    /// [default: those of --trusted-proxy, or else 127.0.0.1 and ::1]
     #[arg(
         long,
         env = "NIKS3_MTLS_TRUSTED_PROXY",
@@ -601,7 +617,7 @@ pub struct Args {
     )]
     pub mtls_trusted_proxy: Vec<String>,
 
-    /// How long a push lives when its client is no longer heard of
+    /// How long a push stays in progress after the last request of its client
     #[arg(long, env = "NIKS3_PUSH_LEASE", value_name = "DURATION", default_value = "2m")]
     pub push_lease: humantime::Duration,
 
@@ -628,8 +644,16 @@ pub struct Args {
     )]
     pub max_claimed_bytes: Option<ByteSize>,
 
-    /// Tokens in a minute that one address may bring and that are not accepted; the next ones are answered with 429;
-    /// 0 for any number
+    /// Most bytes of a NAR that may be pushed, as 10GiB; 0 for any number
+    #[arg(
+        long,
+        env = "NIKS3_MAX_NAR_SIZE",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub max_nar_size: Option<ByteSize>,
+
+    /// Invalid tokens that one client address may send per minute; more of them are answered with 429; 0 for no limit
     #[arg(
         long,
         env = "NIKS3_AUTH_FAILURE_LIMIT",
@@ -639,9 +663,9 @@ pub struct Args {
     )]
     pub auth_failure_limit: u32,
 
-    /// Address or network of a reverse proxy, as 10.0.0.1 or 10.0.0.0/8, which is believed what it says of the client's
-    /// request: X-Forwarded-For (failures count for that address), and without --server-url X-Forwarded-Proto, -Host and
-    /// -Prefix, the address that clients use; repeatable
+    /// Address or network of a reverse proxy, as 10.0.0.1 or 10.0.0.0/8. The server believes its X-Forwarded-For (failures
+    /// count for that address) and, without --server-url, X-Forwarded-Proto, -Host and -Prefix, the address that clients
+    /// use; repeatable
     #[arg(
         long,
         env = "NIKS3_TRUSTED_PROXY",
@@ -668,4 +692,9 @@ pub struct Args {
     /// What to log: error, warn, info, debug, trace, or a filter as `niks3_server=debug`
     #[arg(long, env = "NIKS3_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+
+    /// The same as --log=debug
+    #[arg(long, env = "NIKS3_DEBUG", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set, hide = true)]
+    pub debug: bool,
 }

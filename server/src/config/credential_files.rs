@@ -15,8 +15,8 @@ const MAX_OIDC_CONFIG: u64 = 1 << 20;
 /// The files that say who is admitted.
 #[derive(Debug)]
 pub struct CredentialFiles {
-    /// File with the admin token.
-    pub api_token: PathBuf,
+    /// The admin token.
+    pub(super) api_token: SecretSource,
     /// File with the providers whose tokens are accepted.
     pub oidc_config: Option<PathBuf>,
 }
@@ -27,8 +27,20 @@ impl CredentialFiles {
     /// # Errors
     /// Names the option whose file is wrong.
     pub fn admin_token(&self) -> Result<AdminToken, UsageError> {
-        let token = secrets::read("--api-token-path", &self.api_token)?;
-        AdminToken::new(&token).map_err(|why| UsageError::new(format!("--api-token-path: {why}")))
+        let option = match &self.api_token {
+            SecretSource::Given(_) => "--api-token",
+            SecretSource::File(..) => "--api-token-path",
+        };
+        AdminToken::new(&self.api_token.read()?).map_err(|why| UsageError::new(format!("{option}: {why}")))
+    }
+
+    /// The file with the admin token, unless an option has the token itself.
+    #[must_use]
+    pub fn api_token_file(&self) -> Option<&Path> {
+        match &self.api_token {
+            SecretSource::Given(_) => None,
+            SecretSource::File(_, path) => Some(path),
+        }
     }
 
     /// Reads the providers; `keys` are the names of the signing keys.

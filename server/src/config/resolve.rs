@@ -20,6 +20,7 @@ use crate::gc::Schedule;
 use crate::listings::Listings;
 use crate::ownership::Adopt;
 use crate::policy_file::PolicyFile;
+use crate::push_limits::MAX_NAR;
 use crate::storage::S3Settings;
 use crate::verification::VerifyUploads;
 
@@ -142,6 +143,8 @@ pub struct Config {
     pub gc_schedule: Option<Schedule>,
     /// This start has made the data directory's database.
     pub is_new: bool,
+    /// Most bytes of a NAR.
+    pub max_nar_size: u64,
 }
 
 /// Most seconds for which replaced contents are kept.
@@ -170,39 +173,11 @@ impl Config {
         let data_dir = args.data_dir.as_deref().map(DataDir::open).transpose()?;
         let database = database(&args, data_dir.as_ref())?;
         let credential_files = CredentialFiles {
-            api_token: match (&args.api_token_path, &data_dir) {
-                (Some(path), _) => path.clone(),
-                (None, Some(data_dir)) => data_dir.api_token()?,
-                (None, None) => return Err(missing("the admin token", "--api-token-path FILE")),
-            },
+            api_token: api_token(&args, data_dir.as_ref())?,
             oidc_config: args.oidc_config.clone(),
         };
         let admin_token = credential_files.admin_token()?;
-        let key_paths = match (&data_dir, args.sign_key_path.is_empty()) {
-            (_, false) => args.sign_key_path.clone(),
-            (Some(data_dir), true) => vec![data_dir.signing_key()?],
-            (None, true) => return Err(missing("the signing key", "--sign-key-path FILE")),
-        };
-        let mut sign_keys: Vec<SecretKey> = Vec::new();
-        for path in &key_paths {
-            let text = secrets::read("--sign-key-path", path)?;
-            let key: SecretKey =
-                text.expose_secret()
-                    .parse()
-                    .map_err(|error: niks3_nix::signature::KeyError| {
-                        UsageError::new(format!(
-                            "--sign-key-path: {}: {error}; make one with `nix key generate-secret`",
-                            path.display()
-                        ))
-                    })?;
-            if sign_keys.iter().any(|other| other.name() == key.name()) {
-                return Err(UsageError::new(format!(
-                    "--sign-key-path: two keys are called {}",
-                    key.name()
-                )));
-            }
-            sign_keys.push(key);
-        }
+        let sign_keys = sign_keys(&args, data_dir.as_ref())?;
         let names: Vec<&str> = sign_keys.iter().map(SecretKey::name).collect();
         let oidc = credential_files.oidc(&names)?;
         let retention = retention::policy(&args)?;
@@ -226,6 +201,10 @@ impl Config {
             retention,
             gc_schedule: super::retention::schedule(&args)?,
             is_new: data_dir.as_ref().is_some_and(DataDir::is_new),
+            max_nar_size: match args.max_nar_size.map_or(0, |size| size.as_u64()) {
+                0 => MAX_NAR,
+                size => size.min(MAX_NAR),
+            },
             verify_concurrency: args.verify_concurrency.map_or_else(cores, usize::from),
             protect_metrics: args.protect_metrics,
             protect_reads: args.protect_reads.unwrap_or(!certificates.read.is_empty()),
@@ -270,6 +249,59 @@ impl Config {
             store,
         })
     }
+}
+
+/// Where the admin token is; the first start makes one if no option names any.
+fn api_token(args: &Args, data_dir: Option<&DataDir>) -> Result<SecretSource, UsageError> {
+    let given = SecretSource::of(
+        "--api-token",
+        args.api_token.as_ref(),
+        args.api_token_path.as_ref(),
+    )?;
+    match (given, data_dir) {
+        (Some(given), _) => Ok(given),
+        (None, Some(data_dir)) => Ok(SecretSource::File(
+            "--api-token-path".to_owned(),
+            data_dir.api_token()?,
+        )),
+        (None, None) => Err(missing("the admin token", "--api-token-path FILE")),
+    }
+}
+
+/// The signing keys, in the order in which they rank; the first start makes one if no option names any.
+fn sign_keys(args: &Args, data_dir: Option<&DataDir>) -> Result<Vec<SecretKey>, UsageError> {
+    let of_original = args
+        .sign_key_paths
+        .iter()
+        .filter(|path| !path.as_os_str().is_empty());
+    let mut key_paths: Vec<PathBuf> = args.sign_key_path.iter().chain(of_original).cloned().collect();
+    if key_paths.is_empty() {
+        match data_dir {
+            Some(data_dir) => key_paths.push(data_dir.signing_key()?),
+            None => return Err(missing("the signing key", "--sign-key-path FILE")),
+        }
+    }
+    let mut sign_keys: Vec<SecretKey> = Vec::new();
+    for path in &key_paths {
+        let text = secrets::read("--sign-key-path", path)?;
+        let key: SecretKey =
+            text.expose_secret()
+                .parse()
+                .map_err(|error: niks3_nix::signature::KeyError| {
+                    UsageError::new(format!(
+                        "--sign-key-path: {}: {error}; make one with `nix key generate-secret`",
+                        path.display()
+                    ))
+                })?;
+        if sign_keys.iter().any(|other| other.name() == key.name()) {
+            return Err(UsageError::new(format!(
+                "--sign-key-path: two keys are called {}",
+                key.name()
+            )));
+        }
+        sign_keys.push(key);
+    }
+    Ok(sign_keys)
 }
 
 fn read_redirect(args: &Args, store: &Store) -> Result<bool, UsageError> {

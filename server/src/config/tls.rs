@@ -1,5 +1,7 @@
 //! TLS and client certificates, as options mean them.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use ipnet::IpNet;
 use poem::http::HeaderName;
 
@@ -55,26 +57,30 @@ pub(super) fn certificates(args: &Args) -> Result<CertificateSettings, UsageErro
     })
 }
 
+/// Where the original niks3 looks for the subject of a certificate that a proxy has checked.
+const SUBJECT_HEADER: &str = "X-SSL-Client-Dn";
+
 fn headers(args: &Args) -> Result<Option<TrustedHeaders>, UsageError> {
-    let (verified, subject) = match (&args.mtls_proxy_header, &args.mtls_subject_header) {
-        (None, None) if args.mtls_trusted_proxy.is_empty() => return Ok(None),
-        (Some(verified), Some(subject)) => (verified, subject),
-        (None, _) => {
-            return Err(UsageError::new(
+    let Some(verified) = &args.mtls_proxy_header else {
+        return if args.mtls_subject_header.is_none() && args.mtls_trusted_proxy.is_empty() {
+            Ok(None)
+        } else {
+            Err(UsageError::new(
                 "--mtls-proxy-header is missing: name the header in which the proxy says SUCCESS",
-            ));
-        }
-        (_, None) => {
-            return Err(UsageError::new(
-                "--mtls-subject-header is missing: name the header in which the proxy says the subject",
-            ));
-        }
+            ))
+        };
     };
-    if args.mtls_trusted_proxy.is_empty() {
-        return Err(UsageError::new(
-            "--mtls-proxy-header needs --mtls-trusted-proxy ADDR: whom else's word could be believed?",
-        ));
-    }
+    let subject = args.mtls_subject_header.as_deref().unwrap_or(SUBJECT_HEADER);
+    let proxies = if !args.mtls_trusted_proxy.is_empty() {
+        networks("--mtls-trusted-proxy", &args.mtls_trusted_proxy)?
+    } else if !args.trusted_proxy.is_empty() {
+        networks("--trusted-proxy", &args.trusted_proxy)?
+    } else {
+        vec![
+            IpAddr::from(Ipv4Addr::LOCALHOST).into(),
+            IpAddr::from(Ipv6Addr::LOCALHOST).into(),
+        ]
+    };
     let name = |option: &str, text: &str| {
         text.parse::<HeaderName>()
             .map_err(|_| UsageError::new(format!("{option}: {text:?} is not the name of a header")))
@@ -82,7 +88,7 @@ fn headers(args: &Args) -> Result<Option<TrustedHeaders>, UsageError> {
     Ok(Some(TrustedHeaders {
         verified: name("--mtls-proxy-header", verified)?,
         subject: name("--mtls-subject-header", subject)?,
-        proxies: networks("--mtls-trusted-proxy", &args.mtls_trusted_proxy)?,
+        proxies,
     }))
 }
 

@@ -6,6 +6,7 @@ use super::cache_config::CacheConfigApi;
 use super::closures::ClosuresApi;
 use super::fsck::FsckApi;
 use super::gc::GcApi;
+use super::paths::PathsApi;
 use super::pins::PinsApi;
 use super::pushes::PushesApi;
 use super::retention::{RetentionApi, UsageApi};
@@ -24,6 +25,7 @@ pub type Api = (
     ClosuresApi,
     RetentionApi,
     UsageApi,
+    PathsApi,
     TokensApi,
     WhoamiApi,
 );
@@ -42,6 +44,7 @@ pub fn service() -> OpenApiService<Api, ()> {
             ClosuresApi,
             RetentionApi,
             UsageApi,
+            PathsApi,
             TokensApi,
             WhoamiApi,
         ),

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::read_access;
+use super::upload_base::path_prefix;
 use crate::app::App;
 use crate::error::Error;
 use crate::{pages, telemetry};
@@ -57,9 +58,10 @@ async fn answer(
             }
         }
     };
+    let prefix = path_prefix(app, request);
     let mut response = match made.await {
-        Ok(page) => html(page),
-        Err(problem) => failed(request.headers(), problem),
+        Ok(page) => html(pages::below(&prefix, page)),
+        Err(problem) => failed(request.headers(), &prefix, problem),
     };
     protect(response.headers_mut());
     response
@@ -72,7 +74,7 @@ fn html(page: String) -> Response {
 }
 
 /// A problem, as a page for those who ask for one.
-fn failed(headers: &HeaderMap, problem: Problem) -> Response {
+fn failed(headers: &HeaderMap, prefix: &str, problem: Problem) -> Response {
     let wants_page = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
@@ -89,7 +91,7 @@ fn failed(headers: &HeaderMap, problem: Problem) -> Response {
             _ => words,
         };
         let page = pages::failure(title, &detail, &telemetry::request_id());
-        response.set_body(page);
+        response.set_body(pages::below(prefix, page));
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/html; charset=utf-8"),

@@ -59,6 +59,22 @@ impl<'a> FromRequest<'a> for UploadBase {
     }
 }
 
+/// The path below which clients find this server, without a slash at its end: that of --server-url, or else what a trusted
+/// proxy says.
+pub fn path_prefix(app: &App, request: &Request) -> String {
+    if let Some(url) = &app.server_url {
+        return url.path().trim_end_matches('/').to_owned();
+    }
+    let is_trusted = presented(request)
+        .address
+        .is_some_and(|peer| app.auth.is_proxy(peer));
+    forwarded(request)
+        .filter(|_| is_trusted)
+        .and_then(|address| address.parse::<url::Url>().ok())
+        .map(|url| url.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default()
+}
+
 fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     // Of several proxies, the first has spoken with the client.
     let text = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();

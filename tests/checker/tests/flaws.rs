@@ -614,6 +614,7 @@ fn the_program_tells_a_flaw_by_its_exit_code() {
     let run = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_niks3-check-bucket"))
             .args(["--store-dir", GOOD.path("store").to_str().unwrap()])
+            .args(["--listings-from", "0"])
             .args([
                 "--public-key",
                 fs::read_to_string(GOOD.path("public")).unwrap().trim(),

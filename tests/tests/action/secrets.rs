@@ -106,9 +106,10 @@ async fn an_upload_that_fails_shows_no_signature(backend: Backend) {
         proxy.fail("PUT", "", fault, usize::MAX);
         let mut action = bench.action(&[("mode", "scan"), ("drain-timeout", "3")]);
         let main = bench.job.main(&mut action).green();
-        bench
-            .job
-            .build(&format!("build \"x-{number}\" \"echo {number} > $out\""), &[]);
+        bench.job.build(
+            &format!("build \"x-{number}\" \"head -c 300000 /dev/urandom > $out\""),
+            &[],
+        );
         let post = bench.job.post(&mut action).red();
         assert_eq!(post.counts().2, 1, "{post:#?}");
         let tokens = ["of-the-job", "eyJ"];

@@ -119,7 +119,7 @@ fn mistakes_in_a_rule_file_stop_the_start_and_are_shown_by_line() {
         (provider("\"rules\": []"), "line 2"),
         (provider("\"rules\": [{}]"), "line 5"),
         (provider("\"rules\": [{ \"bound_subject\": \"x\", \"scopes\": [] }]"), "line 5"),
-        (provider("\"rules\": [{ \"bound_subject\": \"x\",\n\"scopes\": [\"write\"] }]"), "line 6"),
+        (provider("\"rules\": [{ \"bound_subject\": \"x\",\n\"scopes\": [\"upload\"] }]"), "line 6"),
         (provider("\"rules\": [{ \"bound_subject\": \"x\",\n\"pins\": [\"a/b\"] }]"), "line 6"),
         (provider("\"rules\": [{ \"bound_subject\": \"x\",\n\"signing_keys\": [\"gone-1\"] }]"), "line 6"),
         (provider("\"rules\": [{ \"bound_claim\": { \"a\": \"b\" } }]"), "line 5"),

@@ -60,7 +60,7 @@ impl NixSettings {
     /// Asks Nix; nothing is known where there is none.
     pub(in crate::command) async fn ask() -> Self {
         for words in [&["config", "show"][..], &["show-config"]] {
-            let asked = tokio::process::Command::new("nix")
+            let asked = tokio::process::Command::new(niks3_push::nix_program("nix"))
                 .args(["--extra-experimental-features", "nix-command"])
                 .args(words)
                 .output()

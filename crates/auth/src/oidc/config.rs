@@ -102,6 +102,7 @@ fn provider(
     let mut key_refetch = KEY_REFETCH;
     let mut rules = Vec::new();
     let mut own = Vec::new();
+    let mut own_scopes = None;
     for (member, field) in value.object()? {
         match member.as_str() {
             "issuer" => issuer = Some(self::issuer(&field, allow_insecure)?),
@@ -119,8 +120,10 @@ fn provider(
             }
             "bound_claims" => own.extend(bound_claims(&field)?),
             "bound_subject" => own.push(bound_subject(&field)?),
+            "scopes" => own_scopes = Some((scopes(&field)?, field)),
             _ => {
-                let known = "issuer, audience, rules, bound_claims, bound_subject, key_refetch_seconds";
+                let known =
+                    "issuer, audience, rules, bound_claims, bound_subject, scopes, key_refetch_seconds";
                 return Err(unknown(&field, known));
             }
         }
@@ -130,8 +133,10 @@ fn provider(
         rules.push(Rule {
             name: format!("the rule of {name} itself"),
             bounds: own,
-            grant: Grant::of(Scopes::only(Scope::Push)),
+            grant: Grant::of(own_scopes.map_or(Scopes::only(Scope::Push), |(scopes, _)| scopes)),
         });
+    } else if let Some((_, field)) = own_scopes {
+        return Err(field.wrong("scopes here are those of `bound_claims` or `bound_subject` beside them: give these, or scopes in `rules`"));
     }
     if rules.is_empty() {
         return Err(value.wrong("it admits nobody: give `rules`, `bound_claims` or `bound_subject`"));
@@ -243,7 +248,11 @@ fn scopes(value: &Cursor<'_>) -> Result<Scopes, ConfigError> {
     let scopes = value
         .list()?
         .iter()
-        .map(|scope| scope.text()?.parse::<Scope>().map_err(|error| scope.wrong(error)))
+        .map(|scope| match scope.text()?.as_str() {
+            // As the original niks3 calls it.
+            "write" => Ok(Scope::Push),
+            name => name.parse::<Scope>().map_err(|error| scope.wrong(error)),
+        })
         .collect::<Result<Scopes, ConfigError>>()?;
     if scopes.is_empty() {
         return Err(value.wrong("a rule without scopes allows nothing"));

@@ -140,7 +140,10 @@ pub(super) async fn arrived(
         return Ok(arrived);
     }
     arrival::note_arrived(app, push.id, &arrived).await?;
-    let detail = format!("{} objects have not arrived", missing.len());
+    let detail = match missing.len() {
+        1 => "1 object has not arrived".to_owned(),
+        count => format!("{count} objects have not arrived"),
+    };
     let missing = missing.into_iter().take(MAX_MISSING).collect();
     Err(Error::missing(detail, missing))
 }

@@ -24,7 +24,10 @@ pub fn narinfo(
 }
 
 /// The names of what a path refers to.
-pub(super) fn references<'n>(
+///
+/// # Errors
+/// When one of them has none.
+pub fn references<'n>(
     path: &Publishable,
     name: impl Fn(PathId) -> Option<&'n StorePath>,
 ) -> Result<BTreeSet<StorePath>, Error> {

@@ -12,6 +12,7 @@ fn settings(budget: u64, min_part_size: u64) -> PackSettings {
         stop: Stop::default(),
         with_md5: true,
         min_part_size,
+        dump: DumpOptions::default(),
     }
 }
 

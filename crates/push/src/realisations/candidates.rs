@@ -72,7 +72,7 @@ pub(super) fn candidates(store: &LocalStore, derivers: BTreeMap<StorePath, bool>
     if names.values().all(|(reason, _)| *reason == Reason::Missing) {
         return found;
     }
-    let entries = match std::fs::read_dir(store.real_dir()) {
+    let entries = match std::fs::read_dir(store.directory()) {
         Ok(entries) => entries,
         Err(error) => {
             tracing::debug!("the store cannot be listed: {error}");

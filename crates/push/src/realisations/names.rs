@@ -7,12 +7,8 @@ use std::{
 
 use niks3_client::types;
 use niks3_nix::{
-    ca::ContentAddressMethod,
-    hash::HashAlgorithm,
-    nar::{self, DumpOptions},
-    realisation::Realisation,
-    self_references::SelfReferences,
-    store_path::StorePath,
+    ca::ContentAddressMethod, hash::HashAlgorithm, nar, realisation::Realisation,
+    self_references::SelfReferences, store_path::StorePath,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -120,7 +116,7 @@ fn verifies(store: &LocalStore, path: &StorePath, info: &PathInfo) -> bool {
         references: SelfReferences::new(path.hash()),
         hasher: Sha256::new(),
     };
-    if let Err(error) = nar::dump(&store.real_path(path), &mut sink, DumpOptions::default()) {
+    if let Err(error) = nar::dump(&store.real_path(path), &mut sink, store.dump_options()) {
         tracing::warn!("{path} cannot be read: {error}");
         return false;
     }

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::{FileBucket, Result};
-use crate::{StorageError, s3};
+use crate::{Presigned, StorageError, s3};
 
 /// Addresses that are remembered. Clients choose them, so there is a bound.
 const MAX_ADDRESSES: usize = 64;
@@ -17,6 +17,18 @@ const MAX_ADDRESSES: usize = 64;
 /// A signing client for each address.
 #[derive(Debug, Default)]
 pub(super) struct Presigners(Mutex<HashMap<String, Client>>);
+
+/// The same URL below the path of the address by which the caller reached the server, which the signature does not cover.
+pub(crate) fn below(base: Option<&str>, mut presigned: Presigned) -> Presigned {
+    let path = base
+        .and_then(|base| base.parse::<Url>().ok())
+        .map(|base| base.path().trim_end_matches('/').to_owned());
+    let authority = presigned.url.find("://").map_or(0, |at| at + 3);
+    if let (Some(path), Some(at)) = (path, presigned.url[authority..].find('/')) {
+        presigned.url.insert_str(authority + at, &path);
+    }
+    presigned
+}
 
 impl FileBucket {
     /// Signs for the address by which the caller reached the server.
@@ -32,7 +44,9 @@ impl FileBucket {
         if let Some(client) = known.get(base) {
             return Ok(client.clone());
         }
-        let url: Url = base.parse().map_err(|_| wrong())?;
+        let mut url: Url = base.parse().map_err(|_| wrong())?;
+        // A proxy that serves this below a path takes the path off before the signature is checked.
+        url.set_path("");
         let (access_key, secret_key) = self.credentials();
         let credentials = Credentials::new(access_key, secret_key.expose_secret(), None, None, "niks3");
         let client = s3::client(

@@ -17,10 +17,7 @@ pub(super) async fn claim(app: &App, who: &Identity, id: &str, body: Claims) -> 
     let push = find_open(app, who, id).await?;
     wire::list("paths", &body.paths, MAX_BATCH)?;
     // Each is let go of when it has been read.
-    let paths = body
-        .paths
-        .into_iter()
-        .map(|info| path_meta(&app.store_dir, &info));
+    let paths = body.paths.into_iter().map(|info| path_meta(app, &info));
     let paths: Vec<PathMeta> = paths.collect::<Result<_, _>>()?;
     let mut seen = HashSet::with_capacity(paths.len());
     if let Some(twice) = paths.iter().find(|meta| !seen.insert(&meta.path)) {
@@ -122,7 +119,7 @@ fn content_address(
     Ok(ca.to_string())
 }
 
-fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Error> {
+fn path_meta(app: &App, info: &PathInfo) -> Result<PathMeta, Error> {
     let path = wire::store_path("paths.path", &info.path)?;
     let references = wire::list("paths.references", &info.references, MAX_REFERENCES)?;
     let references: BTreeSet<StorePath> = references
@@ -140,7 +137,7 @@ fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Error> {
     let ca = info
         .ca
         .as_deref()
-        .map(|ca| content_address(store_dir, &path, &references, ca));
+        .map(|ca| content_address(&app.store_dir, &path, &references, ca));
     let deriver = info
         .deriver
         .as_deref()
@@ -156,6 +153,15 @@ fn path_meta(store_dir: &StoreDir, info: &PathInfo) -> Result<PathMeta, Error> {
         return Err(Error::invalid(
             "paths.nar_size",
             format!("no NAR is empty, so neither is that of {path}"),
+        ));
+    }
+    if info.nar_size > app.max_nar_size {
+        return Err(Error::invalid(
+            "paths.nar_size",
+            format!(
+                "the NAR of {path} has {} bytes, and this server takes {} at most (--max-nar-size)",
+                info.nar_size, app.max_nar_size
+            ),
         ));
     }
     Ok(PathMeta {

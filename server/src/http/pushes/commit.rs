@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::types::{Closure, Commit, CommitState, Deleting, Verifying};
+use super::types::{Closure, Commit, CommitState, Deleting, RootSignatures, Verifying};
 use super::{App, Committed, Error, Identity, find, wire_error};
 use crate::catalog::PushId;
-use crate::pins;
 use crate::push::{CommitAnswer, commit as commit_push};
+use crate::{paths, pins};
+use niks3_nix::store_path::StorePath;
 use poem_openapi::payload::Json;
 
 /// How long a commit is waited for before its client is told that it is in progress: less than the
@@ -15,6 +16,8 @@ use poem_openapi::payload::Json;
 const WAIT: Duration = Duration::from_secs(20);
 /// Seconds after which the client asks again; it waits in the next request.
 const RETRY_AFTER: u32 = 1;
+/// Roots of one push whose signatures are told: each has to be made again.
+const SIGNED_ROOTS: usize = 200;
 
 /// Runs to its end even if the client goes away: what it began it finishes. Whoever asks again joins it.
 pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<Committed, Error> {
@@ -36,6 +39,7 @@ pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<
     };
     Ok(match answer {
         CommitAnswer::Done(outcome) => Committed::Done(Json(Commit {
+            signatures: signatures(&current, &outcome.roots).await?,
             state: CommitState::Committed,
             closures: outcome.roots.into_iter().map(|root| Closure { root }).collect(),
             paths_added: outcome.paths_added,
@@ -48,6 +52,20 @@ pub(super) async fn commit(app: &Arc<App>, who: Identity, id: String) -> Result<
         })),
         CommitAnswer::InProgress => in_progress(&current, push_id),
     })
+}
+
+/// The signatures of roots, as their narinfos have them.
+async fn signatures(app: &App, roots: &[String]) -> Result<Option<Vec<RootSignatures>>, Error> {
+    if roots.len() > SIGNED_ROOTS {
+        return Ok(None);
+    }
+    let roots: Vec<StorePath> = roots.iter().filter_map(|root| root.parse().ok()).collect();
+    let committed = paths::committed(app, &roots).await?;
+    let signed = committed.iter().map(|path| RootSignatures {
+        path: path.narinfo.store_path.to_string(),
+        signatures: path.narinfo.sigs.iter().map(ToString::to_string).collect(),
+    });
+    Ok(Some(signed.collect()))
 }
 
 /// What the client of a commit is told that takes longer than it waits, whatever it waits for.
@@ -68,6 +86,7 @@ fn in_progress(app: &App, push_id: PushId) -> Committed {
         paths_verified: 0,
         conflicts: Vec::new(),
         replaced: Vec::new(),
+        signatures: None,
         verifying,
         deleting,
     };

@@ -373,12 +373,24 @@ pub(super) struct Commit {
     pub conflicts: Vec<PathConflict>,
     /// Base names of the paths whose contents the push has replaced.
     pub replaced: Vec<String>,
+    /// Signatures of the roots that are in the cache; missing with more than 200 roots.
+    #[oai(skip_serializing_if_is_none)]
+    pub signatures: Option<Vec<RootSignatures>>,
     /// With 202: the commit goes on while the server reads the uploads. Ask for it again.
     #[oai(skip_serializing_if_is_none)]
     pub verifying: Option<Verifying>,
     /// With 202: the commit waits for deletions that another process has begun. Ask for it again.
     #[oai(skip_serializing_if_is_none)]
     pub deleting: Option<Deleting>,
+}
+
+/// By whom a root is signed.
+#[derive(Debug, Object)]
+pub(super) struct RootSignatures {
+    /// Base name of the root.
+    pub path: String,
+    /// Signatures, `name:base64`: those of this server, and those that it came with.
+    pub signatures: Vec<String>,
 }
 
 /// Deletions that a commit waits for.

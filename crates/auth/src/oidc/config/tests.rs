@@ -148,10 +148,10 @@ fn every_mistake_is_named_with_its_line_and_field() {
             "seconds",
         ),
         (
-            rule("\"scopes\": [\"push\",\n\"write\"]"),
+            rule("\"scopes\": [\"push\",\n\"upload\"]"),
             9,
             "providers.p.rules[0].scopes[1]",
-            "\"write\" is not a scope",
+            "\"upload\" is not a scope",
         ),
         (
             rule("\"scopes\": []"),
