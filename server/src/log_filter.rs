@@ -62,17 +62,17 @@ mod tests {
             ("niks3_serverless=debug", "niks3_serverless=debug"),
             (
                 "info,niks3_server=debug",
-                "info,niks3_server=debug,niks3_auth=debug,niks3_base=debug,niks3_catalog=debug,niks3_core=debug,\
+                "info,niks3_server=debug,niks3_arguments=debug,niks3_auth=debug,niks3_base=debug,niks3_catalog=debug,niks3_core=debug,\
                  niks3_storage=debug",
             ),
             (
                 "niks3_server::storage::s3=trace",
-                "niks3_server::storage::s3=trace,niks3_base::storage::s3=trace,niks3_core::storage::s3=trace,\
+                "niks3_server::storage::s3=trace,niks3_arguments::storage::s3=trace,niks3_base::storage::s3=trace,niks3_core::storage::s3=trace,\
                  niks3_storage::s3=trace",
             ),
             (
                 "niks3_server::push=off,x[a{b=c,d=e}]=info",
-                "niks3_server::push=off,niks3_base::push=off,niks3_core::push=off,x[a{b=c,d=e}]=info",
+                "niks3_server::push=off,niks3_arguments::push=off,niks3_base::push=off,niks3_core::push=off,x[a{b=c,d=e}]=info",
             ),
         ] {
             assert_eq!(of_all_crates(filter), expanded);

@@ -262,7 +262,7 @@ fn the_program_alone_shows_its_help() {
         ),
         (
             &["hook", "serve", "--help"],
-            ["The queue is a folder", "Server:", "Output:", "--idle-exit"],
+            ["The queue is a directory", "Server:", "Output:", "--idle-exit"],
         ),
     ] {
         let shown = run(Command::new(program("niks3")).args(arguments)).ok();
