@@ -149,7 +149,9 @@ pub(crate) enum NameKind {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Pins {
     Create(CreatePin),
+    #[command(visible_alias = "ls")]
     List(ListPins),
+    #[command(visible_alias = "rm")]
     Delete(DeletePin),
 }
 

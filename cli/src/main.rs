@@ -112,14 +112,12 @@ fn one_sentence(mut error: clap::Error) -> String {
             error.insert(kind, ContextValue::String(given));
         }
     }
-    let mut text = error.render().to_string();
+    let text = niks3_arguments::sentence(error, &command_of_arguments());
     if text.contains("://") {
-        text = shown_address(&text);
+        shown_address(&text)
+    } else {
+        text
     }
-    let said = text.split("\n\nUsage:").next().unwrap_or(&text);
-    let said = said.split("\n\nFor more information").next().unwrap_or(said);
-    let words: Vec<_> = said.trim_start_matches("error: ").split_whitespace().collect();
-    format!("{}; see `{} --help`", words.join(" "), command_of_arguments())
 }
 
 /// The command that the arguments name, as far as they name one: `niks3 pins create`.
@@ -141,13 +139,14 @@ fn command_of_arguments() -> String {
 }
 
 fn report(output: &Output, failure: &Failure) -> ExitCode {
+    let say = |text: &str| output.error(&niks3_arguments::without_error_numbers(text));
     match failure {
         Failure::Usage(text) => {
-            output.error(text);
+            say(text);
             ExitCode::from(2)
         }
         Failure::Failed(text) => {
-            output.error(text);
+            say(text);
             ExitCode::FAILURE
         }
         Failure::Signal(number) => {

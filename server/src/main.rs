@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let Cli { args, command } = match parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            return usage(&one_line(&error.to_string()));
+            return usage(&niks3_arguments::sentence(error, "niks3-server"));
         }
         Err(error) => {
             let _ = error.print();
@@ -108,25 +108,17 @@ fn run_import(options: Import) -> ExitCode {
     }))
 }
 
-/// The first sentence of what the parser says: it names the option and the mend.
-fn one_line(text: &str) -> String {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:"));
-    let line = lines
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
-    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
-}
-
 fn usage(line: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "niks3-server: {line}");
+    report(line);
     ExitCode::from(2)
 }
 
 fn fail(line: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "niks3-server: {line}");
+    report(line);
     ExitCode::from(1)
+}
+
+fn report(line: &str) {
+    let line = niks3_arguments::without_error_numbers(line);
+    let _ = writeln!(std::io::stderr(), "niks3-server: {line}");
 }

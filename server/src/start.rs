@@ -1,6 +1,6 @@
 //! From configuration to a listening server, and to its end.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::reload::Reload;
 use crate::retention::server_list;
 use crate::signing::Signer;
 use crate::start_error::StartError;
-use crate::start_retry::{is_passing, wait_for};
+use crate::start_retry::{cause, is_passing, wait_for};
 use crate::storage::{Bucket, ChecksumKind, FileBucket};
 use crate::tls::Tls;
 use crate::verification::{Queue, Readers, VerifyUploads};
@@ -129,7 +129,15 @@ pub(crate) async fn open_database(url: &str, limit: Duration) -> Result<Catalog,
         |error: &CatalogError| matches!(error, CatalogError::Unavailable(_) | CatalogError::ReadOnly(_));
     let opened = wait_for(&what, limit, async || Catalog::open(url).await, is_passing).await;
     opened.map_err(|error| match error {
-        error if is_passing(&error) => StartError::Failed(format!("--db: cannot use {what}: {error}")),
+        error if is_passing(&error) => {
+            let why = cause(&error);
+            let hint = if why.contains("refused") {
+                "; is PostgreSQL running?"
+            } else {
+                ""
+            };
+            StartError::Failed(format!("--db: cannot reach {what}: {why}{hint}"))
+        }
         error => error.into(),
     })
 }
@@ -212,7 +220,7 @@ async fn ready_bucket(mut bucket: Bucket, store: &Store, limit: Duration) -> Res
     if let Err(error) = ready {
         return Err(match bucket.diagnose().await {
             Some(line) => StartError::Failed(line),
-            None => StartError::Failed(format!("--s3-endpoint: cannot use {what}: {error}")),
+            None => StartError::Failed(format!("--s3-endpoint: cannot use {what}: {}", cause(&error))),
         });
     }
     Ok(bucket)
@@ -300,7 +308,7 @@ async fn start(config: Config) -> Result<Started, StartError> {
         }
     });
     let listener = serve::listen(config.http_addr)
-        .map_err(|error| StartError::Failed(format!("--http-addr: {}: {error}", config.http_addr)))?;
+        .map_err(|error| StartError::Failed(cannot_listen(config.http_addr, &error)))?;
     let address = listener
         .local_addr()
         .map_err(|error| StartError::Failed(error.to_string()))?;
@@ -326,6 +334,24 @@ async fn start(config: Config) -> Result<Started, StartError> {
         tls: config.tls.map(Arc::new),
         credential_files: config.credential_files,
     })
+}
+
+/// Why nobody can listen on an address, and what to do about it.
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("--http-addr: {address} is in use; is another niks3-server running?")
+        }
+        io::ErrorKind::AddrNotAvailable => format!(
+            "--http-addr: this machine does not have the address {}; 0.0.0.0 means all that it has",
+            address.ip()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "--http-addr: {address}: permission denied; a port below 1024 needs root, the capability \
+             CAP_NET_BIND_SERVICE, or a socket from systemd"
+        ),
+        _ => format!("--http-addr: {address}: {error}"),
+    }
 }
 
 /// Makes the bucket what the database and the options say.

@@ -21,7 +21,10 @@ pub(crate) async fn wait_for<T, E: std::fmt::Display>(
             Err(error) if passing(&error) && started.elapsed() + RETRY_EVERY < limit => {
                 if !std::mem::replace(&mut has_failed, true) {
                     let limit = humantime::format_duration(limit);
-                    tracing::warn!("cannot reach {what}: {error}; trying again for {limit} (--wait-for)");
+                    tracing::warn!(
+                        "cannot reach {what}: {}; trying again for {limit} (--wait-for)",
+                        cause(&error)
+                    );
                 }
                 tokio::time::sleep(RETRY_EVERY).await;
             }
@@ -32,6 +35,27 @@ pub(crate) async fn wait_for<T, E: std::fmt::Display>(
                 return result;
             }
         }
+    }
+}
+
+/// Why, without what a message that names the database or the object store says anyway.
+pub(crate) fn cause(error: &impl std::fmt::Display) -> String {
+    let mut text = niks3_arguments::without_error_numbers(&error.to_string());
+    for known in [
+        "the database is not available: ",
+        "the object store is not available: ",
+        "error communicating with database: ",
+    ] {
+        if let Some(rest) = text.strip_prefix(known) {
+            text = rest.to_owned();
+        }
+    }
+    if text.contains("InvalidContentType") {
+        return "the answer is not TLS; is the address http:// instead of https://?".to_owned();
+    }
+    match text.split_once(" does not answer: ") {
+        Some((address, rest)) if address.contains("://") && !address.contains(' ') => rest.to_owned(),
+        _ => text,
     }
 }
 

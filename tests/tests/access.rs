@@ -165,7 +165,7 @@ async fn everybody_is_told_who_they_are(backend: Backend) {
     let unknown = format!("{token}x");
     let refused = run(&mut niks3(&api.server, Some(&unknown), &["whoami"])).fails(1);
     assert!(
-        refused.contains("not one that this server knows") && !refused.contains(&unknown),
+        refused.contains("does not know this token") && !refused.contains(&unknown),
         "{refused}"
     );
 }

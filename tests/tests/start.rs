@@ -524,7 +524,7 @@ fn what_does_not_answer_is_named_at_once_in_one_line_with_its_address() {
             s3(&tls),
             "--s3-endpoint",
             tls.trim_start_matches("https://"),
-            "InvalidContentType",
+            "the answer is not TLS",
         ),
     ] {
         let output = server(&[&base[..], &arguments].concat(), &[]);

@@ -29,6 +29,7 @@ Examples:
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Runs {
+    #[command(visible_alias = "ls")]
     List(ListRuns),
     Show(ShowRun),
 }
@@ -36,8 +37,10 @@ pub(crate) enum Runs {
 /// What to do with closures.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Closures {
+    #[command(visible_alias = "ls")]
     List(ListClosures),
     Show(ShowClosure),
+    #[command(visible_alias = "rm")]
     Delete(DeleteClosures),
     Restore(RestoreClosures),
 }

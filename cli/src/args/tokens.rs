@@ -13,7 +13,9 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tokens {
     Create(CreateToken),
+    #[command(visible_alias = "ls")]
     List(ListTokens),
+    #[command(visible_alias = "rm")]
     Revoke(RevokeToken),
 }
 

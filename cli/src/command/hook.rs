@@ -9,8 +9,8 @@ use std::{
 
 use niks3_push::{LocalStore, PushOptions};
 use niks3_queue::{
-    Address, Ending, Engine, Folder, Lock, QueueListener, ServeOptions, ServerPusher, built_paths, ring,
-    send_paths, serve,
+    Address, Ending, Engine, Folder, Lock, QueueListener, ServeOptions, ServerPusher, built_paths,
+    is_post_build_hook, ring, send_paths, serve,
 };
 
 use crate::{
@@ -32,10 +32,15 @@ const ORIGINAL_SOCKET: &str = "/run/niks3/upload-to-cache.sock";
 const ORIGINAL_QUEUE: &str = "/var/lib/niks3-hook";
 
 fn send(args: Send) -> Result<(), Failure> {
-    let paths = if args.paths.is_empty() {
+    let paths = if !args.paths.is_empty() {
+        args.paths
+    } else if is_post_build_hook() {
         built_paths()
     } else {
-        args.paths
+        return Err(Failure::Usage(
+            "OUT_PATHS is not set: Nix runs this command as its post-build-hook; to try it, name store paths"
+                .to_owned(),
+        ));
     };
     if args.place.original_places && args.place.queue.is_none() {
         let socket = args.place.socket.unwrap_or_else(|| ORIGINAL_SOCKET.into());

@@ -135,6 +135,11 @@ fn trusted_keys(
         )));
     }
     if !given.is_empty() {
+        if let Some(empty) = given.iter().find(|key| !key.contains(':')) {
+            return Err(Failure::Usage(format!(
+                "--public-key {empty:?} is not a public key: write NAME:BASE64, as the server prints it when it starts"
+            )));
+        }
         return match given.iter().find(|key| !keys.contains(key)) {
             Some(key) => Err(Failure::Failed(format!(
                 "the server does not sign with {key}; its keys are {}",

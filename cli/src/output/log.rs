@@ -16,8 +16,10 @@ use super::Verbosity;
 pub(super) fn start(verbosity: Verbosity, bars: &MultiProgress, terminal: bool) {
     let level = match verbosity {
         Verbosity::Quiet => "off",
-        Verbosity::Normal => "niks3_queue=info,warn",
-        Verbosity::Verbose => "niks3=info,niks3_queue=info,niks3_push=info,niks3_client=info,warn",
+        Verbosity::Normal => "niks3_queue=info,rustls_platform_verifier=off,warn",
+        Verbosity::Verbose => {
+            "niks3=info,niks3_queue=info,niks3_push=info,niks3_client=info,rustls_platform_verifier=off,warn"
+        }
         Verbosity::Debug => "niks3=debug,niks3_queue=debug,niks3_push=debug,niks3_client=debug,info",
     };
     let filter = EnvFilter::try_from_env("NIKS3_LOG").unwrap_or_else(|_| EnvFilter::new(level));

@@ -1,11 +1,15 @@
-//! Arguments and variables as all programs take them.
+//! Arguments and variables as all programs take them, and what is said of wrong ones.
 //!
 //! The programs of the original niks3 read theirs with Go's `flag` package, and scripts rely on what that accepts: one dash
 //! before a long option, and `=true` or `=false` after one that takes no value.
 
+mod sentence;
+
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+
+pub use sentence::{sentence, without_error_numbers};
 
 /// The version, with the commit and its date where that is known.
 pub const VERSION: &str = env!("NIKS3_VERSION");

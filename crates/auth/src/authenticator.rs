@@ -136,6 +136,6 @@ impl Authenticator {
         if oidc.expects(&credentials.token) {
             return oidc.identify(&credentials.token).await;
         }
-        Err(AuthError::invalid("the token is not one that this server knows"))
+        Err(AuthError::invalid("the server does not know this token"))
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn looks_like_one(token: &SecretString) -> bool {
 pub(super) async fn identify(catalog: &Catalog, token: &SecretString) -> Result<Identity, AuthError> {
     let Some(row) = catalog.token_by_hash(&hash(token)).await? else {
         return Err(AuthError::invalid(
-            "the token is not one that this server knows; it may have been revoked",
+            "the server does not know this token; it may have been revoked",
         ));
     };
     if let Some(end) = row.expires_at.filter(|end| *end <= now()) {

@@ -27,6 +27,18 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// What the parser says, without the line that stands before it anyway.
+fn not_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let why = text
+        .rsplit_once(" at line ")
+        .map_or(text.as_str(), |(why, _)| why);
+    let why = why
+        .strip_prefix("EOF while")
+        .map_or_else(|| why.to_owned(), |rest| format!("it ends while{rest}"));
+    format!("not JSON: {why}")
+}
+
 /// A value in a JSON document.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
@@ -50,7 +62,7 @@ impl<'a> Cursor<'a> {
             Err(error) => Err(ConfigError {
                 line: error.line(),
                 field: String::new(),
-                why: format!("not JSON: {error}"),
+                why: not_json(&error),
             }),
         }
     }

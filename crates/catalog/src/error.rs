@@ -36,7 +36,7 @@ pub enum CatalogError {
     #[error("the database is read-only, as a standby is: {0}")]
     ReadOnly(String),
     /// The database does not let the server in, or not do this; somebody has to change that.
-    #[error("the database denies access: {0}")]
+    #[error("the database denies access: {}", words(.0))]
     Denied(#[source] sqlx::Error),
     /// The database has no room left.
     #[error("the database has no space left: {0}")]
@@ -56,6 +56,14 @@ pub enum CatalogError {
     /// Anything else: a defect of this program.
     #[error("database: {0}")]
     Other(#[source] sqlx::Error),
+}
+
+/// What the database itself says, without the place in its source text.
+fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(said) => said.message().to_owned(),
+        error => error.to_string(),
+    }
 }
 
 impl From<CatalogError> for Error {

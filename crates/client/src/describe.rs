@@ -47,10 +47,40 @@ fn in_words(cause: &str, connecting: bool) -> String {
         "unknown host".to_owned()
     } else if cause.contains("InvalidContentType") {
         "the answer is not TLS; is the address http:// instead of https://?".to_owned()
+    } else if let Some(refused) = cause.split_once("invalid peer certificate: ") {
+        certificate_in_words(refused.1)
     } else if connecting {
         format!("no connection: {cause}")
     } else {
         cause.to_owned()
+    }
+}
+
+/// Why a certificate is refused; the library has words for a few causes, and names of its types for the others.
+fn certificate_in_words(cause: &str) -> String {
+    let name: String = cause.chars().take_while(char::is_ascii_alphanumeric).collect();
+    match name.as_str() {
+        "UnknownIssuer" => {
+            "its certificate is not signed by an authority that this machine trusts: name a file with the \
+                            authority's certificate in ca-cert (the option --ca-cert) or NIX_SSL_CERT_FILE"
+                .to_owned()
+        }
+        "Expired" | "ExpiredContext" => {
+            "its certificate has expired, or the clock of this machine is wrong".to_owned()
+        }
+        "NotValidYet" | "NotValidYetContext" => {
+            "its certificate is not valid yet, or the clock of this machine is wrong".to_owned()
+        }
+        "NotValidForName" | "NotValidForNameContext" => "its certificate is for another host name".to_owned(),
+        "certificate" if cause.contains("expired") => {
+            "its certificate has expired, or the clock of this machine is wrong".to_owned()
+        }
+        "certificate" => format!("its certificate is refused: {cause}"),
+        _ if cause.contains("CaUsedAsEndEntity") => {
+            "its certificate is that of an authority, and not of a server: have one signed for the host name"
+                .to_owned()
+        }
+        _ => format!("its certificate is refused: {name}"),
     }
 }
 
@@ -76,6 +106,33 @@ mod tests {
             ),
         ] {
             assert_eq!(in_words(cause, true), words);
+        }
+        for (cause, words) in [
+            ("invalid peer certificate: UnknownIssuer", "ca-cert"),
+            (
+                "invalid peer certificate: ExpiredContext { time: UnixTime(1), not_after: UnixTime(0) }",
+                "has expired",
+            ),
+            (
+                "invalid peer certificate: certificate expired: verification time 2, but certificate is not valid after 1",
+                "has expired",
+            ),
+            (
+                "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+                "of an authority",
+            ),
+            (
+                "invalid peer certificate: certificate not valid for name \"a\"",
+                "not valid for name",
+            ),
+        ] {
+            let words_of_it = in_words(cause, true);
+            assert!(
+                words_of_it.contains(words)
+                    && words_of_it.contains("certificate")
+                    && !words_of_it.contains('{'),
+                "{words_of_it}"
+            );
         }
         let tls = in_words("received corrupt message of type InvalidContentType", true);
         assert!(tls.contains("http:// instead of https://"), "{tls}");

@@ -57,7 +57,7 @@ pub enum NixError {
     #[error("cannot run `nix`: {0}; is Nix installed and in PATH?")]
     NoNix(std::io::Error),
     /// `nix` failed.
-    #[error("`nix {command}` failed: {message}")]
+    #[error("`nix {command}` failed: {message}{}", daemon_hint(message))]
     Failed {
         /// The command, without its options.
         command: &'static str,
@@ -78,6 +78,15 @@ pub enum NixError {
     /// More than anybody has.
     #[error("`nix {0}` printed more than {1} bytes")]
     TooMuch(&'static str, usize),
+}
+
+/// What to look at when the daemon of Nix does not answer.
+fn daemon_hint(message: &str) -> &'static str {
+    if message.contains("cannot connect to socket") {
+        "; is nix-daemon running?"
+    } else {
+        ""
+    }
 }
 
 /// The local store.

@@ -23,6 +23,14 @@ pub fn built_paths() -> Vec<String> {
     named
 }
 
+/// Whether Nix has started this program as its post-build hook.
+#[must_use]
+pub fn is_post_build_hook() -> bool {
+    ["OUT_PATHS", "DRV_PATH"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+}
+
 fn of_derivation(path: &str) -> Vec<String> {
     if let Some(outputs) = read(Path::new(path)).as_deref().and_then(outputs) {
         return outputs;

@@ -15,7 +15,7 @@ mod socket;
 mod spool;
 mod wire;
 
-pub use built::built_paths;
+pub use built::{built_paths, is_post_build_hook};
 pub use engine::{DEFAULT_BATCH, Engine, Pusher, ServerPusher};
 pub use failure::Kind;
 pub use folder::{Folder, Lock};

@@ -188,7 +188,7 @@ impl Policy {
 }
 
 fn unknown(value: &Cursor<'_>, known: &str) -> ConfigError {
-    value.wrong(format!("it means nothing here: there are {known}"))
+    value.wrong(format!("there is no such field; the fields are {known}"))
 }
 
 fn rules(value: &Cursor<'_>) -> Result<Vec<Rule>, ConfigError> {

@@ -20,6 +20,7 @@ use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -46,6 +47,8 @@ const LARGE: u64 = 1 << 20;
 
 /// Objects that one thread deletes before another one gets its turn.
 const DELETED_AT_ONCE: usize = 256;
+/// How long a start waits for the server that used the folder before it.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An object store over files.
 #[derive(Debug, Clone)]
@@ -599,12 +602,21 @@ fn lock(directory: &Path) -> Result<File> {
         .write(true)
         .custom_flags(unwaiting())
         .open(&path)?;
-    let started = std::time::Instant::now();
+    let started = Instant::now();
+    let mut has_said = false;
     loop {
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) if started.elapsed() < std::time::Duration::from_secs(3) => {
-                std::thread::sleep(std::time::Duration::from_millis(50));
+            // It may be one that is being restarted.
+            Err(rustix::io::Errno::WOULDBLOCK) if started.elapsed() < LOCK_TIMEOUT => {
+                if !std::mem::replace(&mut has_said, true) {
+                    tracing::warn!(
+                        "another server uses {}; waiting {} s for it to end",
+                        directory.display(),
+                        LOCK_TIMEOUT.as_secs()
+                    );
+                }
+                std::thread::sleep(Duration::from_millis(50));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 return Err(StorageError::Unsuitable(format!(

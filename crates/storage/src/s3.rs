@@ -193,7 +193,16 @@ impl S3Bucket {
             .filter(|c| !c.is_control())
             .take(200)
             .collect();
-        Some(match error.code()? {
+        // Whoever is no S3 service has no code of one in the answer.
+        let Some(code) = error.code().filter(|code| *code != "NotFound") else {
+            let status = error.raw_response()?.status().as_u16();
+            return Some(format!(
+                "--s3-endpoint: what answers is not an S3 service, or has no bucket {} (HTTP {status}): check the address and \
+                 its path, and --s3-bucket",
+                self.bucket
+            ));
+        };
+        Some(match code {
             "NoSuchBucket" => format!(
                 "--s3-bucket: there is no bucket {}: make it, or name another",
                 self.bucket

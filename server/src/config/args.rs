@@ -102,7 +102,8 @@ Stopped by SIGTERM or SIGINT.
 What the options name does not work, as a database that denies access.
 .TP
 \\fB2\\fR
-An option is wrong or missing.
+An option is wrong or missing; or the bucket belongs to another database, or the database to another bucket, as the message
+says.
 .SH ENVIRONMENT
 Each option has a variable, which stands beside it in brackets; the option wins. \\fBDATABASE_URL\\fR is the same as --db.
 .SH FILES

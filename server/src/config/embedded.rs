@@ -1,6 +1,7 @@
 //! What a data directory holds: made on the first start, kept ever after.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -22,8 +23,19 @@ pub struct DataDir {
 impl DataDir {
     /// Opens the directory, making it for its owner alone when it is not there.
     pub(super) fn open(path: &Path) -> Result<Self, UsageError> {
-        let wrong =
-            |error: std::io::Error| UsageError::new(format!("--data-dir: {}: {error}", path.display()));
+        let wrong = |error: std::io::Error| {
+            let path = path.display();
+            UsageError::new(match error.kind() {
+                ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                    format!("--data-dir: {path} is not a directory, or is below a file")
+                }
+                ErrorKind::PermissionDenied => format!(
+                    "--data-dir: cannot write to {path}: permission denied; create the directory for the user that \
+                     runs niks3-server, or name another"
+                ),
+                _ => format!("--data-dir: {path}: {error}"),
+            })
+        };
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

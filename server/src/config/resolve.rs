@@ -151,11 +151,8 @@ pub struct Config {
 const MAX_KEPT: i64 = 10 * 365 * 24 * 3600;
 
 fn web_url(option: &str, text: &str) -> Result<Url, UsageError> {
-    let url: Url = text.parse().map_err(|error| {
-        UsageError::new(format!(
-            "{option}: {text:?} is not a URL ({error}): write https://host"
-        ))
-    })?;
+    let not_a_url = |_| UsageError::new(format!("{option}: {text:?} is not a URL: write https://host"));
+    let url: Url = text.parse().map_err(not_a_url)?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(UsageError::new(format!(
             "{option}: {text:?} must begin with http:// or https://"

@@ -89,7 +89,7 @@ const fn is_of_name(byte: u8) -> bool {
 }
 
 fn unknown(value: &Cursor<'_>, known: &str) -> ConfigError {
-    value.wrong(format!("it means nothing here: there are {known}"))
+    value.wrong(format!("there is no such field; the fields are {known}"))
 }
 
 fn provider(

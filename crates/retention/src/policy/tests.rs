@@ -62,7 +62,12 @@ fn every_mistake_is_named_with_its_line_its_field_and_what_to_write() {
         ("{}".into(), 1, "", "`version` is missing"),
         ("{ \"version\":\n2 }".into(), 2, "version", "version 1"),
         ("{ \"version\": \"1\" }".into(), 1, "version", "a whole number"),
-        (top("\"defaults\": \"30d\""), 2, "defaults", "means nothing"),
+        (
+            top("\"defaults\": \"30d\""),
+            2,
+            "defaults",
+            "there is no such field",
+        ),
         (top("\"version\": 1"), 2, "version", "twice"),
         (top("\"default\": 30"), 2, "default", "\"30d\""),
         (top("\"default\": \"30\""), 2, "default", "\"30d\""),
@@ -92,7 +97,7 @@ fn every_mistake_is_named_with_its_line_its_field_and_what_to_write() {
             rule("\"branch\": [\"main\"], \"keep\": \"forever\""),
             3,
             "rules[0].branch",
-            "means nothing",
+            "there is no such field",
         ),
         (
             rule("\"branches\": [], \"keep\": \"forever\""),
@@ -171,7 +176,7 @@ fn every_mistake_is_named_with_its_line_its_field_and_what_to_write() {
             keep("\"until\": \"closed\""),
             4,
             "rules[0].keep.until",
-            "means nothing",
+            "there is no such field",
         ),
         (
             top(

@@ -54,7 +54,12 @@ fn every_mistake_is_named_with_its_line_and_field() {
         ("[]".into(), 1, "", "an object"),
         ("{\n\"providers\": {},,}".into(), 2, "", "not JSON"),
         ("{}".into(), 1, "", "`providers` is missing"),
-        ("{\"providers\": {},\n\"x\": 1}".into(), 2, "x", "means nothing"),
+        (
+            "{\"providers\": {},\n\"x\": 1}".into(),
+            2,
+            "x",
+            "there is no such field",
+        ),
         (
             "{\"allow_insecure\":\n1, \"providers\": {}}".into(),
             2,
@@ -107,7 +112,7 @@ fn every_mistake_is_named_with_its_line_and_field() {
             provider("\"bound_subjects\": [\"x\"]"),
             6,
             "providers.p.bound_subjects",
-            "means nothing",
+            "there is no such field",
         ),
         (provider("\"rules\": []"), 3, "providers.p", "admits nobody"),
         (provider("\"rules\": {}"), 6, "providers.p.rules", "a list"),
