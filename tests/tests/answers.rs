@@ -12,6 +12,7 @@ on_both!(
     a_path_that_is_no_text_is_none,
     a_method_that_a_path_does_not_know_gets_those_it_knows,
     a_body_of_another_shape_has_its_field_named,
+    a_parameter_that_cannot_be_read_is_named_with_what_it_may_be,
 );
 
 /// A server with one path, and where its narinfo is.
@@ -215,5 +216,71 @@ async fn a_body_of_another_shape_has_its_field_named(backend: Backend) {
             problem["detail"].as_str().unwrap().starts_with(field),
             "{problem}"
         );
+    }
+}
+
+/// The answer to a request is a problem that names a parameter, in words of the API.
+fn names(answer: Answer, name: &str, operation: &str) {
+    let problem = answer.problem(400);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with(&format!("the parameter {name} ")) && problem["field"] == name,
+        "{operation}: {problem}"
+    );
+    for word in ["parse", "uint", "digit", "Type", "input"] {
+        assert!(!detail.contains(word), "{operation}: {problem}");
+    }
+}
+
+async fn a_parameter_that_cannot_be_read_is_named_with_what_it_may_be(backend: Backend) {
+    let api = Api::new(backend, &[]);
+    let document = get(&api, &format!("{}/openapi.json", api.server.url()), &[])
+        .await
+        .json();
+    let mut asked = 0;
+    for (path, verbs) in document["paths"].as_object().unwrap() {
+        for (verb, operation) in verbs.as_object().unwrap() {
+            let method: Method = verb.to_uppercase().parse().unwrap();
+            // Whatever the path names has the form of an id.
+            let parts = path.split('/').map(|part| match part {
+                "{multipart}" => "1",
+                part if part.starts_with('{') => "hgdhb3icivifk1r7j2qp1q4g6c560k8p",
+                part => part,
+            });
+            let filled = parts.collect::<Vec<_>>().join("/");
+            let has_body = !operation["requestBody"].is_null();
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let schema = &parameter["schema"];
+                if schema["type"] == "string" {
+                    continue;
+                }
+                let (name, operation) = (parameter["name"].as_str().unwrap(), format!("{verb} {path}"));
+                for bad in ["", "x", "-1", "1.5", "99999999999999999999", "%00", "a%26b"] {
+                    let (path, kind) = match parameter["in"].as_str() {
+                        Some("query") => (format!("{filled}?{name}={bad}"), "application/json"),
+                        // A body that is not right is named first.
+                        Some("path") if !bad.is_empty() && bad != "-1" && !has_body => (
+                            path.replace("{multipart}", bad).replace("{id}", "1"),
+                            "application/json",
+                        ),
+                        _ => continue,
+                    };
+                    let answer = api.send(method.clone(), &path, &api.token, kind, "{}").await;
+                    names(answer, name, &format!("{operation} {bad:?}"));
+                    asked += 1;
+                }
+            }
+        }
+    }
+    assert!(asked > 60, "{asked}");
+    for (query, detail) in [
+        ("limit=x", "must be a whole number from 0 to 4294967295"),
+        ("limit=", "must be a whole number from 0 to 4294967295"),
+    ] {
+        let answer = api
+            .send(Method::GET, &format!("/api/v1/pins?{query}"), &api.token, "", "")
+            .await
+            .problem(400);
+        assert_eq!(answer["detail"], format!("the parameter limit {detail}"));
     }
 }

@@ -1,18 +1,64 @@
-//! What the OpenAPI document says of a path: which methods it knows, and which of them take a body.
+//! What the OpenAPI document says of a path: which methods it knows, which of them take a body, and what their parameters
+//! may be. The framework's own messages name its types; those that leave are made of this.
 
 use std::collections::BTreeMap;
 
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse as _, Request, Response, Result};
+use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
 use serde_json::Value;
 
-use super::problem::Problem;
+use super::problem::{Problem, answer};
+use crate::error::Error;
+
+/// Characters of a message that somebody else has worded.
+const MAX_DETAIL: usize = 500;
 
 /// The document, as questions are put to it.
 #[derive(Debug)]
 pub(super) struct Described {
-    /// Of each path and method, whether it takes a body.
-    paths: Vec<(String, BTreeMap<Method, bool>)>,
+    /// The operations of each path, by method.
+    paths: Vec<(String, BTreeMap<Method, Operation>)>,
+}
+
+/// What the document says of an operation.
+#[derive(Debug)]
+struct Operation {
+    takes_body: bool,
+    /// What each parameter has to be, by its name: `must be true or false`.
+    parameters: BTreeMap<String, String>,
+}
+
+impl Operation {
+    fn new(operation: &Value, document: &Value) -> Self {
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let parameters = parameters.filter_map(|parameter| {
+            let name = parameter["name"].as_str()?;
+            Some((name.to_owned(), expected(&parameter["schema"], document)))
+        });
+        Self {
+            takes_body: !body.is_null(),
+            parameters: parameters.collect(),
+        }
+    }
+}
+
+/// What a value of a schema has to be, in words.
+fn expected(schema: &Value, document: &Value) -> String {
+    let named = schema["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    let schema = named.and_then(|path| document.pointer(path)).unwrap_or(schema);
+    if let Some(values) = schema["enum"].as_array() {
+        let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+        return format!("must be one of: {}", values.join(", "));
+    }
+    match (schema["type"].as_str(), schema["format"].as_str()) {
+        (Some("integer"), Some("uint32")) => format!("must be a whole number from 0 to {}", u32::MAX),
+        (Some("integer"), Some("uint64")) => format!("must be a whole number from 0 to {}", u64::MAX),
+        (Some("integer"), _) => "must be a whole number".to_owned(),
+        (Some("boolean"), _) => "must be true or false".to_owned(),
+        _ => "is missing or malformed".to_owned(),
+    }
 }
 
 impl Described {
@@ -23,8 +69,8 @@ impl Described {
         let paths = paths.map(|(path, verbs)| {
             let verbs = verbs.as_object().into_iter().flatten();
             let verbs = verbs.filter_map(|(verb, operation)| {
-                let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-                Some((verb.to_uppercase().parse().ok()?, !schema.is_null()))
+                let method = verb.to_uppercase().parse().ok()?;
+                Some((method, Operation::new(operation, &document)))
             });
             (path.clone(), verbs.collect())
         });
@@ -33,7 +79,7 @@ impl Described {
         }
     }
 
-    fn verbs(&self, path: &str) -> Option<&BTreeMap<Method, bool>> {
+    fn verbs(&self, path: &str) -> Option<&BTreeMap<Method, Operation>> {
         let fits = |pattern: &str| {
             let (mut wanted, mut found) = (pattern.split('/'), path.trim_end_matches('/').split('/'));
             loop {
@@ -51,9 +97,24 @@ impl Described {
 
     /// Whether an operation asks for a body.
     pub(super) fn takes_body(&self, method: &Method, path: &str) -> bool {
-        self.verbs(path)
-            .and_then(|verbs| verbs.get(method))
-            .is_some_and(|takes_body| *takes_body)
+        self.operation(method, path)
+            .is_some_and(|operation| operation.takes_body)
+    }
+
+    fn operation(&self, method: &Method, path: &str) -> Option<&Operation> {
+        self.verbs(path).and_then(|verbs| verbs.get(method))
+    }
+
+    /// What is wrong with a parameter.
+    fn wrong_parameter(&self, method: &Method, path: &str, name: &str) -> Error {
+        // A HEAD request is answered as the GET request is.
+        let operation = match self.operation(method, path) {
+            None if method == Method::HEAD => self.operation(&Method::GET, path),
+            operation => operation,
+        };
+        let expected = operation.and_then(|operation| operation.parameters.get(name));
+        let expected = expected.map_or("is missing or malformed", String::as_str);
+        Error::malformed(format!("the parameter {name} {expected}")).with_field(name)
     }
 
     /// `Allow` for a path; what the document does not have are pages.
@@ -88,5 +149,19 @@ where
         }
         return Ok(response);
     }
-    Err(error)
+    let failure = if let Some(ParseParamError { name, .. }) = error.downcast_ref() {
+        described.wrong_parameter(&method, &path, name)
+    } else if let Some(ParsePathError { name, .. }) = error.downcast_ref() {
+        described.wrong_parameter(&method, &path, name)
+    } else if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
+        Error::malformed(reason.chars().take(MAX_DETAIL).collect::<String>())
+    } else if error.downcast_ref::<poem::error::ParseQueryError>().is_some() {
+        Error::malformed("the query string cannot be read: a parameter is given twice, or is malformed")
+    } else if error.downcast_ref::<ContentTypeError>().is_some() {
+        let detail = "the body must be JSON, and say so: Content-Type: application/json".to_owned();
+        return Ok(Problem::from_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into_response());
+    } else {
+        return Err(error);
+    };
+    Ok(answer(failure))
 }
