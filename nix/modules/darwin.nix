@@ -26,10 +26,19 @@ let
     ++ option "client-key" (if cfg.mtls.enable then cfg.clientKeyFile else null)
     ++ option "ca-cert" cfg.caCertFile;
 
+  quoted = words: lib.concatStringsSep " " (map (word: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] word}'") words);
+
   daemon = name: cfg: command: {
     serviceConfig = {
       Label = "org.niks3.${name}";
-      ProgramArguments = [ (lib.getExe' cfg.package "niks3") ] ++ command ++ [ "--queue" (queueOf name) ] ++ arguments cfg;
+      # The volume with the store may be mounted after launchd has started its daemons.
+      ProgramArguments = [
+        "/bin/sh"
+        "-c"
+        "/bin/wait4path /nix/store && exec ${
+          quoted ([ (lib.getExe' cfg.package "niks3") ] ++ command ++ [ "--queue" (queueOf name) ] ++ arguments cfg)
+        }"
+      ];
       EnvironmentVariables = {
         NIKS3_SERVER_URL = cfg.serverUrl;
         NIX_REMOTE = "daemon";

@@ -184,6 +184,89 @@ fn the_flake_has_its_outputs_on_every_system() {
     assert!(evaluated("derivations")["x86_64-linux"]["image"].is_string());
 }
 
+/// Property lists, read by the parser of Python's library.
+fn property_lists(texts: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
+    const READ: &str = "import json, plistlib, sys\n\
+        print(json.dumps({name: plistlib.loads(text.encode()) for name, text in json.load(open(sys.argv[1])).items()}))";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("texts.json");
+    std::fs::write(&file, serde_json::to_string(texts).unwrap()).unwrap();
+    let read = run(Command::new("python3").args(["-c", READ]).arg(&file)).json();
+    serde_json::from_value(read).unwrap()
+}
+
+/// A daemon of launchd starts our program with options that it has, now and whenever it has ended.
+fn is_daemon_of_ours(name: &str, list: &Value) {
+    let arguments: Vec<&str> = list["ProgramArguments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|argument| argument.as_str().unwrap())
+        .collect();
+    // nix-darwin's wait for the volume with the store, in a shell.
+    let line = match arguments[..] {
+        ["/bin/sh", "-c", line] => line
+            .strip_prefix("/bin/wait4path /nix/store && exec ")
+            .unwrap_or_else(|| panic!("{name}: {line}"))
+            .to_owned(),
+        _ => arguments.join(" "),
+    };
+    let words = run(Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")])).ok();
+    let words: Vec<&str> = words.lines().collect();
+    assert!(words[0].ends_with("/bin/niks3"), "{name}: {words:?}");
+    let help = run(Command::new(program("niks3")).args(&words[1..]).arg("--help"));
+    assert_eq!(help.code, 0, "{name}: {help:?}");
+    assert!(
+        list["RunAtLoad"] == true && list["KeepAlive"] == true && list["Label"].is_string(),
+        "{name}: {list}"
+    );
+    assert!(
+        list["EnvironmentVariables"]["NIKS3_SERVER_URL"].is_string(),
+        "{name}: {list}"
+    );
+}
+
+#[test]
+fn the_files_for_launchd_are_property_lists_that_start_the_program() {
+    let mut files = BTreeMap::new();
+    files_below(&repository().join("contrib/launchd"), "", &mut files);
+    assert_eq!(files.len(), 2, "{files:?}");
+    for (name, list) in property_lists(&files) {
+        assert_eq!(format!("{}.plist", list["Label"].as_str().unwrap()), name);
+        is_daemon_of_ours(&name, &list);
+    }
+    let modules = units()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("darwin-"));
+    let daemons = modules.filter(|(name, _)| !name.ends_with("settings.json"));
+    let daemons: Vec<_> = daemons.collect();
+    assert_eq!(daemons.len(), 2, "{daemons:?}");
+    for (name, text) in daemons {
+        is_daemon_of_ours(&name, &serde_json::from_str(&text).unwrap());
+    }
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "it says that it is skipped")]
+fn nix_darwin_writes_property_lists_that_start_the_program() {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !is_set("NIXPKGS_LIB") || !is_set("NIX_DARWIN") {
+        eprintln!("skipped: NIXPKGS_LIB and NIX_DARWIN do not name checkouts of nixpkgs and nix-darwin");
+        return;
+    }
+    let store = Store::default();
+    let mut command = Command::new("nix-instantiate");
+    store.prepare(command.args(["--eval", "--strict", "--json"]));
+    let evaluated = run(command.arg(repository().join("nix/tests/darwin.nix"))).json();
+    for (name, lists) in evaluated.as_object().unwrap() {
+        let lists: BTreeMap<String, String> = serde_json::from_value(lists.clone()).unwrap();
+        assert!(!lists.is_empty(), "{name}");
+        for (label, list) in property_lists(&lists) {
+            is_daemon_of_ours(&format!("{name}/{label}"), &list);
+        }
+    }
+}
+
 /// The options in the help of a program.
 fn options(program_name: &str, arguments: &[&str]) -> BTreeSet<String> {
     let help = run(Command::new(program(program_name)).args(arguments).arg("--help")).ok();
