@@ -180,6 +180,48 @@ fn plain_lines_are_pushed_as_they_come_if_a_batch_has_a_size() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "it says that it is skipped")]
+fn nix_fast_build_pushes_what_it_builds() {
+    let Some(checkout) = std::env::var_os("NIKS3_TEST_NIX_FAST_BUILD").filter(|path| !path.is_empty()) else {
+        eprintln!("skipped: NIKS3_TEST_NIX_FAST_BUILD names no checkout of nix-fast-build");
+        return;
+    };
+    let nix = std::env::var("NIKS3_TEST_NIX_234").expect("eval \"$(scripts/setup --print-env)\"");
+    let store = Store::new(Some(nix.clone().into()));
+    let server = Server::start(Backend::Embedded, &store.dir());
+    let jobs = store.path("jobs.nix");
+    std::fs::write(
+        &jobs,
+        "{ }: builtins.listToAttrs (map (number: { name = \"job${number}\"; value = derivation { name = \"job-${number}\"; \
+         system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" \"echo ${number} > $out\" ]; }; }) \
+         [ \"1\" \"2\" \"3\" \"4\" \"5\" ])",
+    )
+    .unwrap();
+    let stand_in = concat!(env!("CARGO_MANIFEST_DIR"), "/nix-fast-build/nix-eval-jobs");
+    let mut command = Command::new("python3");
+    store.prepare(
+        command
+            .args(["-c", "import nix_fast_build; nix_fast_build.main()"])
+            .args(["--file", jobs.to_str().unwrap(), "--nix-eval-jobs", stand_in])
+            .args(["--no-nom", "--niks3-server", &server.url()])
+            .current_dir(store.path("home")),
+    );
+    let programs = program("niks3").parent().unwrap().display().to_string();
+    let path = format!("{programs}:{nix}:{}", std::env::var("PATH").unwrap());
+    command
+        .env("PATH", path)
+        .env("PYTHONPATH", checkout)
+        .env("NIKS3_AUTH_TOKEN_FILE", server.token_path());
+    let output = run(&mut command);
+    assert_eq!(output.code, 0, "{output:?}");
+    let listed = run(server.niks3().args(["closures", "list", "--json"])).json();
+    let listed = listed.to_string();
+    for number in 1..=5 {
+        assert!(listed.contains(&format!("-job-{number}")), "{number}: {listed}");
+    }
+}
+
+#[test]
 fn arguments_are_taken_as_the_original_takes_them() {
     let site = Site::new();
     let path = site.build("path");
