@@ -77,8 +77,8 @@ impl Scene {
             ("other", web.url()),
             ("closed", closed),
             ("db", database()),
-            ("s3", bucket.endpoint.clone()),
-            ("bucket", bucket.name.clone()),
+            ("s3", bucket.endpoint),
+            ("bucket", bucket.name),
             (
                 "keys",
                 "--s3-access-key-path access-key --s3-secret-key-path secret-key".to_owned(),
