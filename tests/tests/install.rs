@@ -146,6 +146,7 @@ fn what_the_readme_tells_cargo_and_nix_to_install_are_programs_of_this_repositor
 }
 
 /// Builds the packages of the programs beside this test; nothing where cargo-deb is missing.
+#[allow(clippy::print_stderr, reason = "it says that it is skipped")]
 fn debian_packages(folder: &Path) -> Option<Vec<PathBuf>> {
     let Some(cargo_deb) = std::env::var_os("NIKS3_TEST_CARGO_DEB") else {
         eprintln!("skipped: there is no cargo-deb here; scripts/setup --cargo-deb installs it");

@@ -77,6 +77,7 @@ impl Proxy {
     }
 
     /// Where its program is; nothing where it cannot be had.
+    #[allow(clippy::print_stderr, reason = "it says that it is skipped")]
     fn program(self) -> Option<PathBuf> {
         let (name, folders) = match self {
             Self::Nginx => ("nginx", "/usr/sbin:/usr/bin:/usr/local/bin".to_owned()),
